@@ -1,0 +1,37 @@
+# add_tests(<folder> <libraries>...): tests/<folder>/*_test.{cpp,cu}, one program a file, every doctest case a ctest.
+# Tests of kernels run in three orders of threads (--simt-order); on a GPU there is only one.
+find_package(doctest REQUIRED)
+include(${doctest_DIR}/doctest.cmake)
+
+add_library(test_support STATIC tests/support/main.cpp)
+target_link_libraries(test_support PUBLIC doctest::doctest kernels)
+target_include_directories(test_support PUBLIC ${CMAKE_SOURCE_DIR})
+
+function(add_tests folder)
+  file(GLOB files CONFIGURE_DEPENDS tests/${folder}/*_test.cpp tests/${folder}/*_test.cu)
+  foreach(file ${files})
+    get_filename_component(stem ${file} NAME_WE)
+    set(program ${folder}_${stem})
+    if(file MATCHES "\\.cu$" AND NOT WARPBERT_CUDA)
+      set_source_files_properties(${file} PROPERTIES LANGUAGE CXX)
+    endif()
+    add_executable(${program} ${file})
+    set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+    target_link_libraries(${program} PRIVATE test_support warnings ${ARGN})
+    if(folder STREQUAL "kernels" AND NOT WARPBERT_CUDA)
+      foreach(order forward reverse random)
+        doctest_discover_tests(${program} TEST_PREFIX "${folder}/${stem}/" TEST_SUFFIX "/${order}" TEST_LIST ${program}_${order}
+          EXTRA_ARGS --simt-order=${order} PROPERTIES LABELS "${folder}" TIMEOUT 600)
+      endforeach()
+    else()
+      doctest_discover_tests(${program} TEST_PREFIX "${folder}/${stem}/" PROPERTIES LABELS "${folder}" TIMEOUT 600)
+    endif()
+  endforeach()
+endfunction()
+
+add_tests(kernels)
+foreach(folder io engine model train)
+  if(TARGET ${folder})
+    add_tests(${folder} ${folder})
+  endif()
+endforeach()

@@ -1,0 +1,48 @@
+// bfloat16: the upper half of a float. A storage type only; all arithmetic is done in float.
+//
+// One type for nvcc and for the host compiler, so that headers that name it need no CUDA.
+#pragma once
+#include <bit>
+#include <cstdint>
+
+#ifdef __CUDACC__
+#include <cuda_bf16.h>
+#define WARPBERT_HOST_DEVICE __host__ __device__ __forceinline__
+#else
+#define WARPBERT_HOST_DEVICE inline
+#endif
+
+namespace warpbert {
+
+struct bf16 {
+  uint16_t bits;
+};
+
+WARPBERT_HOST_DEVICE float to_float(float x) { return x; }
+WARPBERT_HOST_DEVICE float to_float(bf16 x) {
+#ifdef __CUDA_ARCH__
+  return __uint_as_float(uint32_t(x.bits) << 16);
+#else
+  return std::bit_cast<float>(uint32_t(x.bits) << 16);
+#endif
+}
+
+// Rounds to nearest, ties to even; not-a-number stays so.
+WARPBERT_HOST_DEVICE bf16 to_bf16(float x) {
+#ifdef __CUDA_ARCH__
+  return {__bfloat16_as_ushort(__float2bfloat16_rn(x))};
+#else
+  const uint32_t u = std::bit_cast<uint32_t>(x);
+  if (x != x) return {0x7fff};
+  return {uint16_t((u + 0x7fff + (u >> 16 & 1)) >> 16)};
+#endif
+}
+
+// from_float<T>(x): x in the storage type T.
+template <class T>
+WARPBERT_HOST_DEVICE T from_float(float x) {
+  if constexpr (sizeof(T) == 2) return to_bf16(x);
+  else return x;
+}
+
+}  // namespace warpbert

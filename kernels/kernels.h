@@ -1,0 +1,203 @@
+// Table of contents of the kernels: what each launcher computes.
+//
+// Conventions
+//   T          storage type of activations and of weight matrices: float or bf16. All arithmetic, all statistics, all
+//              biases, gains and parameter gradients are float.
+//   [N, H]     row-major; N token rows of the packed batch, H the hidden size (a multiple of 8).
+//   Rows       `capacity` sizes the grid and is what buffers have room for; the real number of rows is read from
+//              device memory, so that one captured graph serves many batches. Rows from *count to capacity are filler:
+//              outputs are written there as zeros, inputs are never read there, reductions stop at *count.
+//   "=" or "+=" written beside each gradient; where `accumulate` is given the caller chooses.
+//   Every launcher checks the sizes it depends on and throws std::invalid_argument naming itself and the shapes.
+//   Pointers are device pointers, 16-byte aligned; T arrays' leading dimensions are multiples of 8.
+//   Nothing here depends on the order of threads: no float atomics, every reduction has one fixed order.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "bf16.h"
+
+struct CUstream_st;
+
+namespace warpbert::kernels {
+
+using Stream = CUstream_st*;  // cudaStream_t; the simulator ignores it
+
+struct Rows {
+  int capacity;
+  const int* count;  // device
+};
+
+// Key of the random numbers of one training forward pass; lives in device memory, so that a captured graph sees it.
+struct RandomState {
+  uint64_t seed;
+  uint32_t pass;
+};
+
+// Inverted dropout: element i is kept, and divided by 1 − rate, iff word i of (seed, pass, site) >= rate·2³² (philox.h).
+// Element = row·columns + column unless a kernel says otherwise.
+struct Dropout {
+  float rate = 0;  // 0: off, nothing is drawn and `random` may be null
+  uint32_t site = 0;
+  const RandomState* random = nullptr;  // device
+};
+
+// ---- embedding.cu: the sum of three tables (Devlin et al. 2019, §3, "Input/Output Representations") ------------------
+// y[i] = word[ids[i]] + position[positions[i]] + segment[0]                                              y: [N, H] =
+// The segment table has two rows; every token of this model has segment 0.
+template <class T>
+void embedding_forward(Stream, T* y, const int* ids, const int* positions, const T* word, const T* position,
+                       const T* segment, Rows rows, int hidden);
+
+// dword[v] += Σ dy[i] over ids[i] = v, deterministic without atomics: order[0 … n) are the row numbers sorted by
+// (ids[row], row); chunks of 32 sorted rows are summed in order, then the chunks in order.           dword: [*, H] +=
+// workspace: embedding_workspace(rows.capacity, hidden) floats.
+template <class T>
+void embedding_backward_word(Stream, float* dword, float* workspace, const T* dy, const int* ids, const int* order,
+                             Rows rows, int hidden);
+size_t embedding_workspace(int capacity, int hidden);
+
+// dposition[p] = or += Σ_b dy[starts[b] + p] over the sequences longer than p; 0 = for other p.    dposition: [P, H]
+template <class T>
+void embedding_backward_position(Stream, float* dposition, const T* dy, const int* starts, int sequences,
+                                 int max_positions, int hidden, bool accumulate);
+
+// ---- layer_norm.cu (Ba et al. 2016; biased variance, ε inside the root) ---------------------------------------------
+// y = dropout(γ·(x − mean)·rstd + β), mean and rstd per row; mean, rstd: [N] =                     x: [N, H], y: [N, H] =
+template <class T>
+void layer_norm_forward(Stream, T* y, float* mean, float* rstd, const T* x, const float* gamma, const float* beta,
+                        float epsilon, Dropout dropout, Rows rows, int hidden);
+
+// g = dropout'(dy);  dx = or += rstd·(γg − mean(γg) − x̂·mean(γg·x̂)), x̂ = (x − mean)·rstd
+// partials: [blocks, 2, H] = sums of g·x̂ and of g over the rows of each block, blocks = norm_blocks(rows.capacity);
+// finish_column_sums makes dγ and dβ of them.
+template <class T>
+void layer_norm_backward(Stream, T* dx, bool accumulate, float* partials, const T* dy, const T* x, const float* mean,
+                         const float* rstd, const float* gamma, Dropout dropout, Rows rows, int hidden);
+
+// The step around each sublayer of a post-norm encoder (Vaswani et al. 2017, §3.1 and §5.4), one pass:
+//   h = residual + dropout(x + bias);  y = γ·(h − mean)·rstd + β                     h: [N, H] = (may be x), y: [N, H] =
+// The statistics are those of h as stored in T.
+template <class T>
+void add_dropout_norm_forward(Stream, T* y, T* h, float* mean, float* rstd, const T* x, const float* bias,
+                              const T* residual, const float* gamma, const float* beta, float epsilon, Dropout dropout,
+                              Rows rows, int hidden);
+
+// dh as in layer_norm_backward;  dresidual = or += dh;  dx = dropout'(dh);  dx may be dy.
+// partials: [blocks, 3, H] = sums of dy·ĥ (dγ), of dy (dβ) and of dx before it is rounded to T (dbias).
+template <class T>
+void add_dropout_norm_backward(Stream, T* dx, T* dresidual, bool accumulate_residual, float* partials, const T* dy,
+                               const T* h, const float* mean, const float* rstd, const float* gamma, Dropout dropout,
+                               Rows rows, int hidden);
+int norm_blocks(int capacity);
+
+// ---- gelu.cu: GELU with erf (Hendrycks & Gimpel 2016, eq. 1): gelu(x) = x·Φ(x) ---------------------------------------
+// y = gelu(x + bias)                                                                                       y: [N, C] =
+template <class T>
+void bias_gelu_forward(Stream, T* y, const T* x, const float* bias, Rows rows, int columns);
+
+// dx = dy·gelu'(x + bias), gelu'(u) = Φ(u) + u·φ(u); dx may be dy.
+// partials: [blocks, C] = sums of dx (before rounding to T) over the rows of each block, blocks = column_blocks(capacity)
+template <class T>
+void bias_gelu_backward(Stream, T* dx, float* partials, const T* dy, const T* x, const float* bias, Rows rows,
+                        int columns);
+
+// ---- column_sum.cu: two-stage deterministic sums over rows -----------------------------------------------------------
+// partials: [blocks, C] = sums over the rows of each block, blocks = column_blocks(capacity); x has leading dimension ld
+template <class T>
+void column_sums(Stream, float* partials, const T* x, int ld, Rows rows, int columns);
+int column_blocks(int capacity);
+
+// out[c] = or += Σ_b partials[b·stride + c], in the order of b.  Several columns sums in one launch.
+struct ColumnSum {
+  float* out;
+  const float* partials;
+  int blocks, stride, columns;
+  bool accumulate;
+};
+constexpr int max_column_sums = 8;
+void finish_column_sums(Stream, const ColumnSum* sums, int n);  // host array of n <= max_column_sums, passed by value
+
+// ---- attention.cu: masked softmax attention on packed sequences (Vaswani et al. 2017, eq. 1) -----------------------
+// Sequence b has the rows starts[b] … starts[b + 1]; the mask of the softmax is "same sequence". A launch has room for
+// `sequences`; unused ones are empty (starts repeats its end). q, k, v = (qkv + bias)[:, 0 | H | 2H …], head h at h·D.
+//   p = softmax(q·kᵀ·scale), out = dropout(p)·v, scale = 1/√D                             qkv: [N, 3H], out: [N, H] =
+// lse: [heads, capacity] = log Σ exp(q·k·scale), for backward. D = head_size in {16, 32, 64, 128}; H = heads·D.
+// Dropout element = (row·heads + head)·max_positions + key, key = position in its sequence.
+// max_length >= every sequence's length (a bound of the host's): up to 64 a sequence stays in registers and shared
+// memory; longer ones (to 512) run over tiles of keys with an online softmax (Milakov & Gimelshein 2018).
+template <class T>
+void attention_forward(Stream, T* out, float* lse, const T* qkv, const float* bias, const int* starts, int sequences,
+                       int max_length, int heads, int head_size, int max_positions, Dropout dropout, Rows rows);
+
+// dqkv: [N, 3H] =, the gradient of qkv (and, summed over rows, of bias). p is computed again from lse:
+//   dv = pdᵀ·dout, dp = dropout'(dout·vᵀ), ds = p·(dp − Δ), Δ = Σ_d dout·out, dq = scale·ds·k, dk = scale·dsᵀ·q
+// workspace: attention_workspace(...) floats.
+template <class T>
+void attention_backward(Stream, T* dqkv, float* workspace, const T* dout, const T* out, const float* lse, const T* qkv,
+                        const float* bias, const int* starts, int sequences, int max_length, int heads, int head_size,
+                        int max_positions, Dropout dropout, Rows rows);
+size_t attention_workspace(int capacity, int heads, int head_size, int max_length);
+
+// ---- gather.cu: the rows that meet the MLM head -----------------------------------------------------------------------
+// y[m] = x[index[m]]                                                                              x: [N, H], y: [M, H] =
+template <class T>
+void gather_rows(Stream, T* y, const T* x, const int* index, Rows targets, int hidden);
+
+// dx[index[m]] = or += dy[m]; without accumulate all other rows of dx are written as zeros. index: ascending, no row twice.
+template <class T>
+void scatter_rows(Stream, T* dx, bool accumulate, const T* dy, const int* index, Rows targets, Rows rows, int hidden);
+
+// ---- cross_entropy.cu: fused log-softmax, loss and gradient, in place --------------------------------------------------
+// What row m is to predict: (1 − other_weight)·token + other_weight·other; group 0 = masked token, 1 = [CLS].
+struct Target {
+  int token, other;
+  float other_weight;
+  int group;
+};
+
+// z = logits[m] + bias over the V real columns (the columns V … ld are padding and take no part)
+// loss[m] = log Σ exp z − (1 − w)·z[token] − w·z[other]                                                      loss: [M] =
+// dlogits[m][c] = scale·(softmax(z)[c] − (1 − w)·[c = token] − w·[c = other]), 0 in padded columns, written over the row:
+// row m of dlogits starts where row m of logits does, as T, so its leading dimension is ld·sizeof(float)/sizeof(T).
+// scale: device scalar, 1 / (targets of the whole batch).  Filler rows: loss 0, dlogits 0.
+template <class T>
+void cross_entropy(Stream, float* loss, float* logits, const float* bias, const Target* targets, const float* scale,
+                   Rows rows, int vocabulary, int ld);
+
+// sums[0], sums[1] += Σ loss[m], counts as sums[2], sums[3] += of group 0 and 1, in one block and fixed order.
+// *ok = 0 when a loss is not finite (never set back to 1).
+void sum_losses(Stream, double* sums, int* ok, const float* loss, const Target* targets, Rows rows);
+
+// out[m] = {log p[token_a], log p[token_b]}, p = softmax(logits[m] + bias) over V columns.             out: [M, 2] =
+void log_probabilities(Stream, float* out, const float* logits, const float* bias, int token_a, int token_b, Rows rows,
+                       int vocabulary, int ld);
+
+// ---- adam.cu: Adam (Kingma & Ba 2015), Keras's form ("ε-hat", their §2 end), fused over flat buffers -------------------
+// What changes from step to step; lives in device memory. Made in double on the host.
+struct AdamStep {
+  float rate;        // lr·√(1 − β2ᵗ)/(1 − β1ᵗ)
+  float decay;       // lr·weight_decay, decoupled (Loshchilov & Hutter 2019): p −= decay·p; 0: off
+  float grad_scale;  // gradients are multiplied by this first (clipping); 1: off
+};
+// For i < n:  g = grad[i]·grad_scale;  m = β1·m + (1 − β1)·g;  v = β2·v + (1 − β2)·g²
+//             master −= decay·master + rate·m/(√v + ε);  weight = master rounded to T, where weight is given.
+// All is skipped when *ok = 0 (ok may be null). 28 or 30 bytes a parameter.
+void adam(Stream, float* master, bf16* weight, float* m, float* v, const float* grad, size_t n, float beta1,
+          float beta2, float epsilon, const AdamStep* step, const int* ok);
+
+// ---- reduce.cu ------------------------------------------------------------------------------------------------------
+// *out = Σ x[i]², two stages in fixed order, double accumulation. workspace: square_sum_workspace() doubles.
+void square_sum(Stream, double* out, double* workspace, const float* x, size_t n);
+size_t square_sum_workspace();
+
+// ---- cast.cu --------------------------------------------------------------------------------------------------------
+// y[i] = x[i], rounded to nearest even on the way to bf16.
+void cast(Stream, bf16* y, const float* x, size_t n);
+void cast(Stream, float* y, const bf16* x, size_t n);
+
+// ---- dropout.cu -----------------------------------------------------------------------------------------------------
+// words[i] = word i of (seed, pass, site): the generator by itself, to be compared with cuRAND.
+void random_words(Stream, uint32_t* words, size_t n, uint32_t site, const RandomState* random);
+
+}  // namespace warpbert::kernels

@@ -1,0 +1,185 @@
+// The CUDA language for g++ and clang++: keywords, built-in variables, intrinsics. See simt_cpu.cpp for how it runs.
+#pragma once
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+// ---- Keywords --------------------------------------------------------------------------------------------------
+#define __global__ __attribute__((unused))
+#define __device__
+#define __host__
+#define __constant__ static
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define __align__(n) alignas(n)
+// No __shared__: sanitizers cannot watch "static thread_local" arrays. Use shared<T>().
+
+// ---- Types -----------------------------------------------------------------------------------------------------
+#define SIMT_VECTOR_TYPES(T, name)                                              \
+  struct alignas(2 * sizeof(T)) name##2 { T x, y; };                            \
+  struct name##3 { T x, y, z; };                                                \
+  struct alignas(4 * sizeof(T) < 16 ? 4 * sizeof(T) : 16) name##4 { T x, y, z, w; }; \
+  inline name##2 make_##name##2(T x, T y) { return {x, y}; }                    \
+  inline name##4 make_##name##4(T x, T y, T z, T w) { return {x, y, z, w}; }
+SIMT_VECTOR_TYPES(float, float)
+SIMT_VECTOR_TYPES(int, int)
+SIMT_VECTOR_TYPES(unsigned, uint)
+#undef SIMT_VECTOR_TYPES
+
+struct dim3 {
+  unsigned x, y, z;
+  constexpr dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
+};
+using cudaStream_t = struct CUstream_st*;
+
+// ---- Scheduler (simt_cpu.cpp) ----------------------------------------------------------------------------------
+// initial-exec keeps "threadIdx" one load even in a shared library (a Python extension).
+#define SIMT_TLS __attribute__((tls_model("initial-exec")))
+#define SIMT_HERE const char* file = __builtin_FILE(), int line = __builtin_LINE()
+extern __thread uint3 threadIdx SIMT_TLS, blockIdx SIMT_TLS;
+extern __thread dim3 blockDim SIMT_TLS, gridDim SIMT_TLS;
+constexpr int warpSize = 32;
+
+namespace simt {
+extern __thread int current SIMT_TLS;        // number of the running CUDA thread in its block
+inline int lane() { return current % 32; }
+
+// Runs body once per CUDA thread: run(body) runs the current thread, then others as long as next_thread() says so.
+void run_grid(const char* name, dim3 grid, dim3 block, size_t dynamic_bytes, void (*run)(void*), void* body);
+bool next_thread();
+
+void sync_block(const char* file, int line);
+
+// All lanes of mask meet here; the last one to come calls op(args, mask), where args[i] is lane i's arg.
+void meet(unsigned mask, const char* what, const char* file, int line, void (*op)(void** args, unsigned mask) = nullptr,
+          void* arg = nullptr);
+
+void* shared_storage(const void* key, size_t bytes);
+void* dynamic_storage();
+[[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
+
+enum class Order { forward, reverse, random };
+void set_order(Order order, unsigned seed = 1);   // in which order blocks and ready threads run (SIMT_ORDER)
+template <class T, int Tag> inline char key;
+}  // namespace simt
+
+template <auto Kernel, class... Args>
+void launch(dim3 grid, dim3 block, size_t dynamic_bytes, cudaStream_t, const Args&... args) {
+  auto body = [&] { Kernel(args...); };
+  auto run = [](void* b) { do (*static_cast<decltype(body)*>(b))(); while (simt::next_thread()); };
+  simt::run_grid(__PRETTY_FUNCTION__, grid, block, dynamic_bytes, run, &body);
+}
+
+template <class T, int Tag = 0> T& shared() {
+  return *static_cast<T*>(simt::shared_storage(&simt::key<T, Tag>, sizeof(T)));
+}
+template <class T> T* dynamic_shared() { return static_cast<T*>(simt::dynamic_storage()); }
+
+// ---- Synchronisation, shuffles, votes, atomics -------------------------------------------------------------------
+inline void __syncthreads(SIMT_HERE) { simt::sync_block(file, line); }
+inline void __syncwarp(unsigned mask = ~0u, SIMT_HERE) { simt::meet(mask, "__syncwarp", file, line); }
+inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+inline void __threadfence_block() { __threadfence(); }
+
+namespace simt {
+template <class T> struct Shuffle { T in, out; int from; };
+
+template <class T> T shuffle(unsigned mask, T value, int from, const char* what, const char* file, int line) {
+  Shuffle<T> s{value, value, from};
+  meet(mask, what, file, line, [](void** args, unsigned m) {
+    for (int i = 0; i < 32; i++) {
+      if (!(m >> i & 1)) continue;
+      auto& me = *static_cast<Shuffle<T>*>(args[i]);
+      if (!(m >> me.from & 1)) fail("lane %d shuffles from lane %d, which is not in mask %08x", i, me.from, m);
+      me.out = static_cast<Shuffle<T>*>(args[me.from])->in;
+    }
+  }, &s);
+  return s.out;
+}
+}  // namespace simt
+
+template <class T> T __shfl_sync(unsigned mask, T v, int from, int width = 32, SIMT_HERE) {
+  return simt::shuffle(mask, v, (simt::lane() & ~(width - 1)) | (from & (width - 1)), "__shfl_sync", file, line);
+}
+template <class T> T __shfl_xor_sync(unsigned mask, T v, int x, int width = 32, SIMT_HERE) {
+  int i = simt::lane(), from = i ^ x;
+  return simt::shuffle(mask, v, from < (i | (width - 1)) + 1 ? from : i, "__shfl_xor_sync", file, line);
+}
+template <class T> T __shfl_down_sync(unsigned mask, T v, unsigned d, int width = 32, SIMT_HERE) {
+  int i = simt::lane(), from = i + int(d);
+  return simt::shuffle(mask, v, from <= (i | (width - 1)) ? from : i, "__shfl_down_sync", file, line);
+}
+template <class T> T __shfl_up_sync(unsigned mask, T v, unsigned d, int width = 32, SIMT_HERE) {
+  int i = simt::lane(), from = i - int(d);
+  return simt::shuffle(mask, v, from >= (i & ~(width - 1)) ? from : i, "__shfl_up_sync", file, line);
+}
+inline unsigned __ballot_sync(unsigned mask, int predicate, SIMT_HERE) {
+  unsigned v = predicate != 0;
+  simt::meet(mask, "__ballot_sync", file, line, [](void** args, unsigned m) {
+    unsigned all = 0;
+    for (int i = 0; i < 32; i++) if (m >> i & 1) all |= *static_cast<unsigned*>(args[i]) << i;
+    for (int i = 0; i < 32; i++) if (m >> i & 1) *static_cast<unsigned*>(args[i]) = all;
+  }, &v);
+  return v;
+}
+inline int __any_sync(unsigned mask, int p, SIMT_HERE) { return __ballot_sync(mask, p, file, line) != 0; }
+inline int __all_sync(unsigned mask, int p, SIMT_HERE) { return __ballot_sync(mask, p, file, line) == mask; }
+
+inline int atomicAdd(int* p, int v) { return __atomic_fetch_add(p, v, __ATOMIC_RELAXED); }
+inline unsigned atomicAdd(unsigned* p, unsigned v) { return __atomic_fetch_add(p, v, __ATOMIC_RELAXED); }
+inline float atomicAdd(float* p, float v) {
+  float old, sum;
+  __atomic_load(p, &old, __ATOMIC_RELAXED);
+  do sum = old + v; while (!__atomic_compare_exchange(p, &old, &sum, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+  return old;
+}
+
+// ---- Arithmetic --------------------------------------------------------------------------------------------------
+inline float __expf(float x) { return expf(x); }
+inline float __logf(float x) { return logf(x); }
+inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
+inline float __fdividef(float x, float y) { return x / y; }
+inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned(uint64_t(a) * b >> 32); }
+inline int __popc(unsigned x) { return __builtin_popcount(x); }
+inline int min(int a, int b) { return a < b ? a : b; }
+inline int max(int a, int b) { return a > b ? a : b; }
+inline unsigned __float_as_uint(float f) { unsigned u; memcpy(&u, &f, 4); return u; }
+inline float __uint_as_float(unsigned u) { float f; memcpy(&f, &u, 4); return f; }
+template <class T> T __ldg(const T* p) { return *p; }
+
+// ---- Warp-level matrix operations ----------------------------------------------------------------------------------
+namespace simt {
+struct Mma { float* d; const uint32_t *a, *b; const float* c; };
+void mma_bf16(void** args, unsigned mask);
+struct LdMatrix { uint32_t row[4], *r; };
+void ldmatrix(void** args, unsigned mask);
+void ldmatrix_trans(void** args, unsigned mask);
+void cp_async(void* to, const void* from);
+void cp_async_commit();
+bool cp_async_next(int pending, void*& to, const void*& from);
+}  // namespace simt
+
+inline void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const float (&c)[4],
+                              SIMT_HERE) {
+  simt::Mma m{d, a, b, c};
+  simt::meet(~0u, "mma_m16n8k16_bf16", file, line, simt::mma_bf16, &m);
+}
+inline void ldmatrix_x4(uint32_t (&r)[4], const void* row, SIMT_HERE) {
+  simt::LdMatrix l{{}, r};
+  memcpy(l.row, __builtin_assume_aligned(row, 16), 16);    // each lane reads its own row, so sanitizers see who reads
+  simt::meet(~0u, "ldmatrix_x4", file, line, simt::ldmatrix, &l);
+}
+inline void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row, SIMT_HERE) {
+  simt::LdMatrix l{{}, r};
+  memcpy(l.row, __builtin_assume_aligned(row, 16), 16);
+  simt::meet(~0u, "ldmatrix_x4_trans", file, line, simt::ldmatrix_trans, &l);
+}
+// The copy really happens in cp_async_wait, so that a forgotten wait reads old data.
+inline void cp_async16(void* to, const void* from) { simt::cp_async(to, from); }
+inline void cp_async_commit() { simt::cp_async_commit(); }
+template <int Pending> void cp_async_wait() {
+  void* to;
+  const void* from;
+  while (simt::cp_async_next(Pending, to, from)) memcpy(to, from, 16);
+}
