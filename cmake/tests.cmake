@@ -35,3 +35,8 @@ foreach(folder io engine model train)
     add_tests(${folder} ${folder})
   endif()
 endforeach()
+
+find_package(Python3 COMPONENTS Interpreter)
+if(Python3_FOUND)
+  add_test(NAME house/folders_include_downwards COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/scripts/check_folders ${CMAKE_SOURCE_DIR})
+endif()

@@ -1,0 +1,92 @@
+// The machine that runs the kernels: one GPU, or the simulator on this computer's cores. Which of the two is decided
+// when the program is built (preset cuda or cpu); everything above this file is the same for both.
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/kernels.h"
+
+namespace warpbert {
+
+class Device {
+ public:
+  // Opens the first GPU (sm_80 or later), or the simulator with `threads` workers (0: all cores).
+  // Throws std::runtime_error that says what is missing and which build would work.
+  explicit Device(int threads = 0);
+  ~Device();
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  static constexpr bool is_gpu() {
+#ifdef WARPBERT_CUDA
+    return true;
+#else
+    return false;
+#endif
+  }
+
+  kernels::Stream stream() const { return stream_; }
+  const std::string& name() const { return name_; }  // "NVIDIA H200, sm_90", "SIMT simulator, 2 workers"
+  void synchronize();
+
+  // Memory on the device, 256-byte aligned. Throws std::runtime_error with the size when there is no more.
+  void* allocate(size_t bytes);
+  void free(void* p);
+
+  // All in the stream's order. upload may return before the copy ends but `host` can be reused at once.
+  void upload(void* device, const void* host, size_t bytes);
+  void download(void* host, const void* device, size_t bytes);  // waits
+  void zero(void* device, size_t bytes);
+  void fill(void* device, int byte, size_t bytes);
+
+  size_t bytes_allocated() const { return bytes_; }
+  size_t bytes_high_water() const { return high_water_; }
+
+ private:
+  kernels::Stream stream_ = nullptr;
+  std::string name_;
+  std::vector<std::pair<void*, size_t>> blocks_;
+  size_t bytes_ = 0, high_water_ = 0;
+};
+
+// n values of T on a device.
+template <class T>
+class DeviceArray {
+ public:
+  DeviceArray() = default;
+  DeviceArray(Device& device, size_t n) : device_(&device), n_(n) {
+    if (n) data_ = static_cast<T*>(device.allocate(n * sizeof(T)));
+  }
+  DeviceArray(Device& device, const std::vector<T>& values) : DeviceArray(device, values.size()) { upload(values); }
+  DeviceArray(DeviceArray&& other) noexcept { swap(other); }
+  DeviceArray& operator=(DeviceArray&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~DeviceArray() {
+    if (data_) device_->free(data_);
+  }
+
+  T* data() const { return data_; }
+  size_t size() const { return n_; }
+  void zero() { device_->zero(data_, n_ * sizeof(T)); }
+  void upload(const std::vector<T>& values) { device_->upload(data_, values.data(), values.size() * sizeof(T)); }
+  std::vector<T> download() const {
+    std::vector<T> values(n_);
+    device_->download(values.data(), data_, n_ * sizeof(T));
+    return values;
+  }
+
+ private:
+  void swap(DeviceArray& other) {
+    std::swap(device_, other.device_), std::swap(data_, other.data_), std::swap(n_, other.n_);
+  }
+  Device* device_ = nullptr;
+  T* data_ = nullptr;
+  size_t n_ = 0;
+};
+
+}  // namespace warpbert

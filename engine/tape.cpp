@@ -1,0 +1,50 @@
+#include "tape.h"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+namespace warpbert {
+
+void* Tensor::grad_memory() const {
+  if (!t_->grad) {
+    t_->grad_dtype = t_->dtype, t_->grad_ld = t_->ld;
+    t_->grad = t_->arena->allocate(size_t(t_->rows.capacity) * t_->ld * size_of(t_->dtype), "gradients");
+  }
+  return t_->grad;
+}
+
+Tensor Tape::tensor(const char* name, kernels::Rows rows, int cols) { return tensor(name, rows, cols, dtype_); }
+
+Tensor Tape::tensor(const char* name, kernels::Rows rows, int cols, DType dtype) {
+  void* data = arena_.allocate(size_t(rows.capacity) * cols * size_of(dtype), name);
+  return view(name, data, rows, cols, dtype);
+}
+
+Tensor Tape::view(const char* name, void* data, kernels::Rows rows, int cols, DType dtype) {
+  if (cols < 1 || cols % 8)
+    throw std::invalid_argument(fmt::format("tensor {}: {} columns; a multiple of 8 is needed", name, cols));
+  TensorData& t = tensors_.emplace_back();
+  t.name = name, t.rows = rows, t.cols = t.ld = t.grad_ld = cols, t.dtype = t.grad_dtype = dtype, t.data = data;
+  t.arena = &arena_;
+  return Tensor(&t);
+}
+
+void Tape::on_backward(const char* name, Tensor output, std::function<void()> step) {
+  if (recording_) steps_.push_back({name, output, std::move(step)});
+}
+
+void Tape::backward() {
+  if (!recording_) throw std::logic_error("backward: this tape did not record");
+  for (auto step = steps_.rbegin(); step != steps_.rend(); ++step)
+    if (step->output.has_grad()) step->run();
+  steps_.clear();
+}
+
+kernels::Dropout Tape::dropout(float rate, uint32_t site) const {
+  if (!recording_ || rate == 0) return {};
+  if (!random_) throw std::logic_error("dropout: this tape has no random state");
+  return {rate, site, random_};
+}
+
+}  // namespace warpbert

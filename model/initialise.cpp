@@ -1,0 +1,42 @@
+// Random starting values.
+#include <cmath>
+#include <numbers>
+
+#include "kernels/philox.h"
+#include "bert.h"
+
+namespace warpbert {
+
+// FNV-1a, 32 bits: the name's share of the random numbers' key.
+static uint32_t hash(const std::string& name) {
+  uint32_t h = 2166136261u;
+  for (unsigned char c : name) h = (h ^ c) * 16777619u;
+  return h;
+}
+
+// Standard normal, redrawn until |z| <= 2 (Box & Muller 1958, one of the pair). Draw k of element i uses the words of
+// group i·8 + k; 4.6 % of draws are rejected, eight in a row never in practice (the last is then clamped).
+static float truncated_normal(uint64_t seed, uint32_t site, size_t i) {
+  double z = 0;
+  for (int k = 0; k < 8; k++) {
+    const Random4 r = random4(seed, 0, site, uint64_t(i) * 8 + k);
+    const double u = (r.v[0] + 1.0) / 4294967296.0, angle = 2 * std::numbers::pi * (r.v[1] / 4294967296.0);
+    z = std::sqrt(-2 * std::log(u)) * std::cos(angle);
+    if (std::abs(z) <= 2) return float(z);
+  }
+  return z > 0 ? 2.0f : -2.0f;
+}
+
+void initialise(Bert& bert, uint64_t seed, float sigma) {
+  ParameterStore& store = bert.store;
+  for (const auto& array : store.named()) {
+    const bool gain = array.name.ends_with("LayerNorm.weight"), vector = array.shape.size() == 1;
+    std::vector<float> values(array.size, gain ? 1.0f : 0.0f);
+    if (!vector)
+      for (size_t i = 0; i < values.size(); i++) values[i] = sigma * truncated_normal(seed, hash(array.name), i);
+    store.upload(store.masters(), array, values);
+  }
+  store.round_masters();
+}
+
+}  // namespace warpbert

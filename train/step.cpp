@@ -1,0 +1,102 @@
+#include "step.h"
+
+#include <cstring>
+
+#include "vocabulary.h"
+
+namespace warpbert {
+
+void DeviceBatch::upload(const Batch& batch, int max_positions, bool keras_fill) {
+  // Scalars first: the real counts, which kernels read from device memory, and the scale of the loss.
+  struct Scalars {
+    int tokens, targets;
+    float scale;
+  };
+  const double share = keras_fill ? batch.fill() : 1.0;
+  const Scalars scalars{batch.tokens, batch.targets, batch.targets ? float(share / batch.targets) : 0.0f};
+  staging_.clear();
+  const auto place = [&](const auto* values, size_t n) {
+    const size_t offset = staging_.size(), bytes = n * sizeof *values;
+    staging_.resize((offset + bytes + 255) / 256 * 256);
+    if (bytes) std::memcpy(staging_.data() + offset, values, bytes);
+    return offset;
+  };
+  const size_t at_scalars = place(&scalars, 1), ids = place(batch.ids.data(), batch.ids.size()),
+               positions = place(batch.positions.data(), batch.positions.size()),
+               order = place(batch.order.data(), batch.order.size()),
+               starts = place(batch.starts.data(), batch.starts.size()),
+               index = place(batch.target_index.data(), batch.target_index.size()),
+               targets = place(batch.target.data(), batch.target.size());
+  if (memory_.size() < staging_.size()) memory_ = DeviceArray<char>(device_, staging_.size() * 5 / 4);
+  device_.upload(memory_.data(), staging_.data(), staging_.size());
+
+  const auto at = [&]<class T>(size_t offset, T*) { return reinterpret_cast<const T*>(memory_.data() + offset); };
+  int* const integer = nullptr;
+  const auto* s = at(at_scalars, static_cast<Scalars*>(nullptr));
+  packing_ = {{int(batch.ids.size()), &s->tokens},
+              at(ids, integer),
+              at(positions, integer),
+              at(order, integer),
+              at(starts, integer),
+              int(batch.starts.size()) - 1,
+              batch.longest,
+              max_positions};
+  targets_ = {{int(batch.target_index.size()), &s->targets},
+              at(index, integer),
+              at(targets, static_cast<kernels::Target*>(nullptr)),
+              &s->scale};
+}
+
+Stepper::Stepper(Device& device, Bert& bert, Precision precision, uint64_t seed, AdamOptions adam, bool keras_fill,
+                 bool trainable)
+    : device_(device),
+      bert_(bert),
+      dtype_(precision == Precision::bf16 ? DType::bf16 : DType::f32),
+      keras_fill_(keras_fill),
+      gemm_(device.stream(), precision),
+      arena_(device),
+      batch_(device),
+      adam_(trainable ? std::make_unique<Adam>(bert.store, adam) : nullptr),
+      random_{seed, 0},
+      device_random_(device, 1),
+      sums_(device, 4),
+      ok_(device, std::vector<int>{1}) {
+  sums_.zero();
+}
+
+void Stepper::train(const Batch& batch, double lr) {
+  if (!batch.targets) return;  // nothing to learn from: the reference divides 0 by 0 here
+  random_.pass++;
+  device_random_.upload({random_});
+  batch_.upload(batch, bert_.config.max_positions, keras_fill_);
+  arena_.reset();
+  bert_.store.start_step();
+  Tape tape(device_, gemm_, arena_, dtype_, true, device_random_.data());
+  float* loss = pair_matching_loss(tape, bert_, batch_.packing(), batch_.targets());
+  const Targets& targets = batch_.targets();
+  kernels::sum_losses(device_.stream(), sums_.data(), ok_.data(), loss, targets.targets, targets.rows);
+  tape.backward();
+  bert_.store.finish_backward();
+  adam_->step(lr, ok_.data());
+}
+
+std::vector<float> Stepper::log_probabilities(const Batch& batch) {
+  batch_.upload(batch, bert_.config.max_positions, false);
+  arena_.reset();
+  Tape tape(device_, gemm_, arena_, dtype_, false);
+  const float* out = pair_matching_log_probabilities(tape, bert_, batch_.packing(), batch_.targets().index,
+                                                     batch_.targets().rows, token::no, token::yes);
+  std::vector<float> host(size_t(batch.sequences) * 2);
+  device_.download(host.data(), out, host.size() * sizeof(float));
+  return host;
+}
+
+LossSums Stepper::take_losses() {
+  const auto sums = sums_.download();
+  sums_.zero();
+  return {sums[0], sums[1], sums[2], sums[3]};
+}
+
+bool Stepper::all_finite() { return ok_.download()[0] == 1; }
+
+}  // namespace warpbert

@@ -1,0 +1,73 @@
+// One training step, and the scores of a batch: where the host's batch meets the model on the device.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "engine/adam.h"
+#include "model/pair_matching.h"
+#include "batch.h"
+
+namespace warpbert {
+
+// Sums over steps, kept on the device and fetched now and then, so that a step waits for nothing.
+struct LossSums {
+  double mlm = 0, cls = 0, mlm_targets = 0, cls_targets = 0;
+  double loss() const { return (mlm + cls) / (mlm_targets + cls_targets); }
+  double loss_mlm() const { return mlm / mlm_targets; }
+  double loss_cls() const { return cls / cls_targets; }
+};
+
+// A batch in device memory: one staging buffer, one copy a batch.
+class DeviceBatch {
+ public:
+  explicit DeviceBatch(Device& device) : device_(device) {}
+  // keras_fill multiplies the loss by the share of real tokens in the padded batch (recipe.md of the reference: Keras
+  // does so silently).
+  void upload(const Batch& batch, int max_positions, bool keras_fill);
+
+  const Packing& packing() const { return packing_; }
+  const Targets& targets() const { return targets_; }
+
+ private:
+  Device& device_;
+  DeviceArray<char> memory_;
+  std::vector<char> staging_;
+  Packing packing_;
+  Targets targets_;
+};
+
+class Stepper {
+ public:
+  Stepper(Device& device, Bert& bert, Precision precision, uint64_t seed, AdamOptions adam, bool keras_fill,
+          bool trainable = true);
+
+  // Forward, backward, Adam.
+  void train(const Batch& batch, double lr);
+  // {log p[NO], log p[YES]} of every pair of an evaluation batch, dropout off.
+  std::vector<float> log_probabilities(const Batch& batch);
+
+  // Sums since the last call, and whether every loss so far was finite; waits for the device.
+  LossSums take_losses();
+  bool all_finite();
+
+  Adam& adam() { return *adam_; }
+  Arena& arena() { return arena_; }
+  uint32_t pass() const { return random_.pass; }
+  void set_pass(uint32_t pass) { random_.pass = pass; }
+
+ private:
+  Device& device_;
+  Bert& bert_;
+  DType dtype_;
+  bool keras_fill_;
+  Gemm gemm_;
+  Arena arena_;
+  DeviceBatch batch_;
+  std::unique_ptr<Adam> adam_;
+  kernels::RandomState random_;
+  DeviceArray<kernels::RandomState> device_random_;
+  DeviceArray<double> sums_;
+  DeviceArray<int> ok_;
+};
+
+}  // namespace warpbert
