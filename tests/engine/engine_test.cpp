@@ -1,0 +1,128 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "engine/adam.h"
+#include "tests/support/gradient_check.h"
+
+using namespace warpbert;
+using namespace warpbert::test;
+
+TEST_CASE("arena: the same addresses after a reset, and a report by name") {
+  Device device;
+  Arena arena(device);
+  void* a = arena.allocate(1000, "small");
+  void* b = arena.allocate(100 << 20, "large");  // more than a block
+  CHECK(reinterpret_cast<uintptr_t>(a) % 256 == 0);
+  CHECK(arena.used() == 1024 + (100 << 20));
+  arena.reset();
+  CHECK(arena.used() == 0);
+  CHECK(arena.allocate(1000, "small") == a);
+  CHECK(arena.allocate(100 << 20, "large") == b);
+  arena.reset();
+  CHECK(arena.high_water() == 1024 + (100 << 20));
+  CHECK(arena.report() == "    100.00 MiB  large\n      0.00 MiB  small\n");
+}
+
+TEST_CASE("device: memory in use and the most that was") {
+  Device device;
+  {
+    DeviceArray<float> a(device, 1000);
+    DeviceArray<float> b = std::move(a);
+    CHECK(device.bytes_allocated() == 4000);
+  }
+  CHECK(device.bytes_allocated() == 0);
+  CHECK(device.bytes_high_water() == 4000);
+}
+
+TEST_CASE("parameters: order of the buffers, pieces, padding, rounding") {
+  Device device;
+  ParameterStore store;
+  Parameter& table = store.add(ParameterKind::embedding, 64, 8, {{"table", 0, 61}});  // three rows of padding
+  Parameter& bias = store.add(ParameterKind::vector, 24, 1, {{"q.bias", 0, 8}, {"k.bias", 8, 8}, {"v.bias", 16, 8}});
+  Parameter& qkv = store.add(ParameterKind::matrix, 24, 8, {{"q", 0, 8}, {"k", 8, 8}, {"v", 16, 8}});
+  store.allocate(device, Precision::bf16);
+  CHECK(qkv.offset == 0);
+  CHECK(store.vectors_begin() == 192);
+  CHECK(bias.offset == 192);
+  CHECK(store.vectors_end() == 256);
+  CHECK(table.offset == 256);
+  CHECK(store.real_size() == 61 * 8 + 24 + 24 * 8);
+  CHECK(qkv.dtype == DType::bf16);
+  CHECK(bias.dtype == DType::f32);
+
+  const auto named = store.named();
+  REQUIRE(named.size() == 7);
+  CHECK(named[2].name == "k.bias");
+  CHECK(named[2].shape == std::vector<int>{8});
+  CHECK(named[5].name == "k");
+  CHECK(named[5].shape == std::vector<int>{8, 8});
+  std::vector<float> values(64, 1.00390625f);  // between two bf16 neighbours: a tie, to even
+  store.upload(store.masters(), named[5], values);
+  store.round_masters();
+  std::vector<bf16> rounded(24 * 8);
+  device.download(rounded.data(), qkv.value, rounded.size() * sizeof(bf16));
+  CHECK(to_float(rounded[63]) == 0);
+  CHECK(to_float(rounded[64]) == 1.0f);
+  CHECK(to_float(rounded[127]) == 1.0f);
+  CHECK(to_float(rounded[128]) == 0);
+  CHECK(store.download(store.masters(), named[5]) == values);
+  CHECK_THROWS_WITH_AS(store.upload(store.masters(), named[5], {1.0f}), "k: 1 values for 64", std::invalid_argument);
+}
+
+TEST_CASE("adam: decay for matrices only, clipping, nothing when a loss was not finite") {
+  Device device;
+  ParameterStore store;
+  store.add(ParameterKind::matrix, 8, 8, "matrix");
+  store.add(ParameterKind::vector, 8, 1, "vector");
+  store.allocate(device, Precision::fp32);
+  const auto named = store.named();
+  const auto gradient = normal<float>(64, 1, 0, 3), small = normal<float>(8, 1, 0, 4);
+  const auto reset = [&] {
+    store.upload(store.masters(), named[0], std::vector<float>(64, 1.0f));
+    store.upload(store.masters(), named[1], std::vector<float>(8, 1.0f));
+    device.zero(store.m(), store.size() * 4), device.zero(store.v(), store.size() * 4);
+    store.upload(store.grads(), named[0], gradient);
+    store.upload(store.grads(), named[1], small);
+  };
+  double norm = 0;
+  for (float g : gradient) norm += double(g) * g;
+  for (float g : small) norm += double(g) * g;
+  norm = std::sqrt(norm);
+
+  reset();
+  AdamOptions options;
+  options.weight_decay = 0.1f, options.clip_norm = 0.5f;
+  Adam adam(store, options);
+  CHECK(adam.grad_norm() == doctest::Approx(norm).epsilon(1e-6));
+  adam.step(0.01);
+  const auto expected = [&](float g, double decay) {  // the first step: m = 0.1·g, v = 0.001·g²
+    const double s = g * 0.5 / norm, rate = 0.01 * std::sqrt(1 - 0.999) / (1 - 0.9);
+    return 1 - 0.01 * decay - rate * 0.1 * s / (std::sqrt(0.001 * s * s) + 1e-7);
+  };
+  const auto matrix = store.download(store.masters(), named[0]), vector = store.download(store.masters(), named[1]);
+  for (int i = 0; i < 64; i++) CHECK(matrix[i] == doctest::Approx(expected(gradient[i], 0.1)).epsilon(1e-6));
+  for (int i = 0; i < 8; i++) CHECK(vector[i] == doctest::Approx(expected(small[i], 0)).epsilon(1e-6));
+
+  reset();
+  DeviceArray<int> ok(device, std::vector<int>{0});
+  Adam stopped(store, {});
+  stopped.step(0.01, ok.data());
+  CHECK(store.download(store.masters(), named[0]) == std::vector<float>(64, 1.0f));
+  CHECK(store.download(store.m(), named[0]) == std::vector<float>(64, 0.0f));
+}
+
+TEST_CASE("tape: an evaluation pass records nothing and drops nothing") {
+  Lab lab;
+  Tape tape(lab.device, lab.gemm, lab.arena, DType::f32, false);
+  CHECK(tape.dropout(0.5f, 1).rate == 0);
+  ParameterStore store;
+  Parameter& w = store.add(ParameterKind::matrix, 8, 8, "w");
+  store.allocate(lab.device, Precision::fp32, false);
+  Tensor x = tape.tensor("x", lab.rows(8, 8), 8);
+  linear(tape, x, w);
+  CHECK(tape.steps() == 0);
+  CHECK_THROWS_AS(tape.backward(), std::logic_error);
+  Tape training(lab.device, lab.gemm, lab.arena, DType::f32);
+  CHECK_THROWS_AS(training.dropout(0.5f, 1), std::logic_error);
+}

@@ -1,0 +1,186 @@
+// The numbers of the reference program (TensorFlow 1.15, Keras 2.3.1, bert4keras 0.10.0), reproduced: hidden states, logits,
+// loss, the gradient of every parameter, and four Adam steps. tests/golden/README.md says what the arrays are.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "io/npz.h"
+#include "train/step.h"
+#include "train/vocabulary.h"
+
+using namespace warpbert;
+
+namespace {
+
+const std::string folder = WARPBERT_SOURCE "/tests/golden/tiny/";
+
+struct Golden {
+  std::unique_ptr<io::Archive> golden = io::open_npz(folder + "golden.npz"), weights = io::open_npz(folder + "weights.hf.npz");
+  Device device;
+  Bert bert;
+
+  static BertConfig config() {
+    BertConfig c;
+    c.vocabulary = 137, c.layers = 2, c.hidden = 64, c.heads = 4, c.intermediate = 256, c.max_positions = 64, c.dropout = 0;
+    return c;
+  }
+
+  explicit Golden(Precision precision) : bert(config()) {
+    ParameterStore& store = bert.store;
+    store.allocate(device, precision);
+    for (const auto& array : store.named()) {
+      std::vector<float> values;
+      if (array.name.ends_with("word_embeddings.weight")) values = golden->load<float>("aligned/word_embeddings");
+      else if (array.name == "cls.predictions.bias") values = golden->load<float>("aligned/output_bias");
+      else values = weights->load<float>(array.name);
+      store.upload(store.masters(), array, values);
+    }
+    store.round_masters();
+  }
+
+  Batch batch(int k) {
+    const std::string prefix = "batch" + std::to_string(k) + "/";
+    const auto& shape = golden->at(prefix + "token_ids").shape;
+    return packed_batch(golden->load<int32_t>(prefix + "token_ids"), golden->load<int32_t>(prefix + "target_ids"),
+                        int(shape[0]), int(shape[1]));
+  }
+};
+
+double largest(const std::vector<float>& x) {
+  double m = 0;
+  for (float v : x) m = std::max(m, std::abs(double(v)));
+  return m;
+}
+
+double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  REQUIRE(a.size() == b.size());
+  double m = 0;
+  for (size_t i = 0; i < a.size(); i++) {
+    const double d = std::abs(double(a[i]) - b[i]);
+    m = d <= m ? m : std::isnan(d) ? INFINITY : d;
+  }
+  return m;
+}
+
+// Its true gradient is 0 (softmax does not see a shift of all keys), what is left is rounding.
+bool key_bias(const std::string& name) { return name.ends_with("key.bias"); }
+
+// bf16: 8 bits of mantissa, some ten roundings in a row on the way through two layers, errors of about 2⁻⁸ each that
+// partly cancel; 3 % of the largest value of an array covers them, a missing term is far larger.
+struct Tolerance {
+  double hidden, logits, ce, gradient;
+};
+Tolerance tolerance(Precision p) { return p == Precision::bf16 ? Tolerance{0.06, 0.06, 0.01, 0.03} : Tolerance{5e-5, 5e-5, 5e-6, 1e-5}; }
+
+}  // namespace
+
+TEST_CASE("golden: hidden states, logits and loss of four batches") {
+  for (Precision precision : {Precision::fp32, Precision::bf16}) {
+    Golden g(precision);
+    const auto tol = tolerance(precision);
+    const DType dtype = precision == Precision::bf16 ? DType::bf16 : DType::f32;
+    Gemm gemm(g.device.stream(), precision);
+    Arena arena(g.device, true);
+    for (int k = 0; k < 4; k++) {
+      const Batch batch = g.batch(k);
+      const std::string prefix = "batch" + std::to_string(k) + "/";
+      DeviceBatch on_device(g.device);
+      on_device.upload(batch, 64, false);
+      const Targets& targets = on_device.targets();
+      arena.reset();
+      Tape tape(g.device, gemm, arena, dtype);
+      Tensor hidden = encode(tape, g.bert, on_device.packing());
+      Tensor logits = masked_language_model(tape, g.bert, gather(tape, hidden, targets.index, targets.rows));
+
+      std::vector<float> host(size_t(logits.capacity()) * logits.cols());
+      g.device.download(host.data(), logits.data<float>(), host.size() * sizeof(float));
+      const auto bias = g.golden->load<float>("aligned/output_bias");
+      std::vector<float> real;
+      for (int m = 0; m < batch.targets; m++)
+        for (int c = 0; c < 137; c++) real.push_back(host[size_t(m) * logits.cols() + c] + bias[c]);
+      const double d = largest_difference(real, g.golden->load<float>(prefix + "logits"));
+      CHECK(d <= tol.logits);
+      MESSAGE("batch ", k, dtype == DType::bf16 ? " bf16" : " fp32", ": logits differ by at most ", d);
+
+      std::vector<float> states(size_t(batch.tokens) * 64);
+      if (dtype == DType::f32) {
+        g.device.download(states.data(), hidden.data<float>(), states.size() * sizeof(float));
+      } else {
+        std::vector<bf16> rounded(states.size());
+        g.device.download(rounded.data(), hidden.data<bf16>(), rounded.size() * sizeof(bf16));
+        std::transform(rounded.begin(), rounded.end(), states.begin(), [](bf16 x) { return to_float(x); });
+      }
+      CHECK(largest_difference(states, g.golden->load<float>(prefix + "encoder_out")) <= tol.hidden);
+
+      float* loss = cross_entropy(tape, logits, *g.bert.output_bias, targets.targets, targets.scale, 137);
+      std::vector<float> losses(targets.rows.capacity);
+      g.device.download(losses.data(), loss, losses.size() * sizeof(float));
+      double mean = 0;
+      for (float l : losses) mean += l / double(batch.targets);
+      CHECK(std::abs(mean - g.golden->load<float>(prefix + "ce")[0]) <= tol.ce);
+    }
+  }
+}
+
+TEST_CASE("golden: the gradient of every parameter") {
+  for (Precision precision : {Precision::fp32, Precision::bf16}) {
+    Golden g(precision);
+    Gemm gemm(g.device.stream(), precision);
+    Arena arena(g.device, true);
+    const Batch batch = g.batch(0);
+    DeviceBatch on_device(g.device);
+    on_device.upload(batch, 64, false);
+    arena.reset();
+    Tape tape(g.device, gemm, arena, precision == Precision::bf16 ? DType::bf16 : DType::f32);
+    g.bert.store.start_step();
+    pair_matching_loss(tape, g.bert, on_device.packing(), on_device.targets());
+    tape.backward();
+    g.bert.store.finish_backward();
+    double worst = 0;
+    int compared = 0;
+    for (const auto& array : g.bert.store.named()) {
+      if (key_bias(array.name)) continue;
+      const auto ours = g.bert.store.download(g.bert.store.grads(), array);
+      const auto theirs = g.golden->load<float>("grad/" + array.name);
+      const double d = largest_difference(ours, theirs) / largest(theirs);
+      INFO(array.name, ": ", d, " of the largest");
+      CHECK(d <= tolerance(precision).gradient);
+      worst = std::max(worst, d), compared++;
+    }
+    CHECK(compared == 40);
+    MESSAGE(precision == Precision::bf16 ? "bf16" : "fp32", ": gradients differ by at most ", worst, " of each array's largest");
+  }
+}
+
+TEST_CASE("golden: keras_fill scales loss and gradient by the share of real tokens") {
+  Golden g(Precision::fp32);
+  DeviceBatch on_device(g.device);
+  on_device.upload(g.batch(0), 64, true);
+  float scale = 0;
+  g.device.download(&scale, on_device.targets().scale, sizeof scale);
+  const double fill = g.golden->load<float>("batch0/fill")[0];
+  CHECK(scale == doctest::Approx(fill / 29).epsilon(1e-6));
+}
+
+TEST_CASE("golden: four Adam steps") {
+  Golden g(Precision::fp32);
+  AdamOptions adam;  // Keras's: 0.9, 0.999, 1e-7
+  Stepper stepper(g.device, g.bert, Precision::fp32, 0, adam, false);
+  for (int t = 1; t <= 4; t++) {
+    stepper.take_losses();
+    stepper.train(g.batch(t - 1), 1e-3);
+    CHECK(stepper.take_losses().loss() == doctest::Approx(g.golden->load<float>("steps/ce")[t - 1]).epsilon(1e-5));
+    double worst = 0;
+    for (const auto& array : g.bert.store.named()) {
+      if (key_bias(array.name)) continue;
+      const auto ours = g.bert.store.download(g.bert.store.masters(), array);
+      const double d = largest_difference(ours, g.golden->load<float>("step" + std::to_string(t) + "/" + array.name));
+      INFO("step ", t, ", ", array.name, ": ", d);
+      CHECK(d <= 2e-5);  // where a gradient is near ε, Adam's quotient magnifies its rounding
+      worst = std::max(worst, d);
+    }
+    MESSAGE("step ", t, ": parameters differ by at most ", worst);
+  }
+  CHECK(stepper.all_finite());
+}

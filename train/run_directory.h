@@ -1,0 +1,38 @@
+// The folder of a run: config.ini, metrics.jsonl, best.npz, scores.csv, report.html, and a lock while a process works in it.
+#pragma once
+#include <string>
+
+#include "options.h"
+
+namespace warpbert {
+
+class RunDirectory {
+ public:
+  // Creates the folder if need be and locks it. The lock is the kernel's: a killed process leaves none behind.
+  // Throws io::Error when another process holds it or the folder cannot be written.
+  explicit RunDirectory(const std::string& path);
+  RunDirectory(const RunDirectory&) = delete;
+  ~RunDirectory();
+
+  // Whether a configuration was saved here before. Throws UsageError naming the keys when it differs from `options`
+  // in anything but what may change.
+  bool holds_run_of(const Options& options) const;
+  void save_config(const Options& options) const;
+
+  // How many epochs the run here has finished (the last epoch line of metrics.jsonl); 0 if none.
+  int finished_epochs() const;
+  // Removes what an earlier, unfinished run left.
+  void start_over() const;
+
+  std::string config() const { return path_ + "/config.ini"; }
+  std::string metrics() const { return path_ + "/metrics.jsonl"; }
+  std::string best() const { return path_ + "/best.npz"; }
+  std::string scores() const { return path_ + "/scores.csv"; }
+  std::string report() const { return path_ + "/report.html"; }
+
+ private:
+  std::string path_;
+  int lock_ = -1;
+};
+
+}  // namespace warpbert
