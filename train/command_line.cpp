@@ -41,7 +41,7 @@ bool CommandLine::parse(int argc, const char* const* argv) {
   std::vector<std::vector<std::string>> values(flags_.size());
   for (size_t i = 0; i < flags_.size(); i++) {
     if (flags_[i].toggle) app.add_flag(flags_[i].name, *flags_[i].toggle);
-    else app.add_option(flags_[i].name, values[i])->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    else app.add_option(flags_[i].name, values[i])->expected(1)->allow_extra_args(false)->take_all();
   }
 
   std::vector<std::string> arguments;  // CLI11 wants them last first, and takes the word behind "--key=" for its value
@@ -51,6 +51,9 @@ bool CommandLine::parse(int argc, const char* const* argv) {
     arguments.push_back(empty ? argument.substr(0, argument.size() - 1) : argument);
     if (empty) arguments.push_back("");
   }
+  for (const Flag& flag : flags_)
+    if (!flag.toggle && !arguments.empty() && arguments.back() == flag.name)
+      throw UsageError(fmt::format("{} needs a value: {}", flag.name, flag.type));
   std::reverse(arguments.begin(), arguments.end());
   try {
     app.parse(arguments);
@@ -73,7 +76,7 @@ bool CommandLine::parse(int argc, const char* const* argv) {
     }
     const std::string& value = values[i][0];
     if (value.starts_with("--")) throw UsageError(fmt::format("{} needs a value, not {}", flag.name, io::quote(value)));
-    if (flag.required && value.empty()) throw UsageError(fmt::format("{} needs a value", flag.name));
+    if (flag.required && value.empty()) throw UsageError(fmt::format("{} needs a value: {}", flag.name, flag.type));
     if (flag.value) *flag.value = value;
     else overrides_.push_back({flag.name.substr(2), value});
   }

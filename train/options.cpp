@@ -234,17 +234,20 @@ const Option* find(std::string_view name) {
   return found == table().end() ? nullptr : &*found;
 }
 
-void set(Options& options, const std::string& name, const std::string& text, const fs::path& base) {
+// `dashes` stand before the name in messages about the command line.
+void set(Options& options, const std::string& name, const std::string& text, const fs::path& base,
+         std::string_view dashes = "") {
   const Option* option = find(name);
   if (!option) {
     const std::string near = nearest_key(name);
-    throw UsageError(fmt::format("unknown option '{}'; {}", name,
-                                 near.empty() ? "--help lists them all" : fmt::format("did you mean '{}'?", near)));
+    throw UsageError(
+        fmt::format("unknown option '{}{}'; {}", dashes, name,
+                    near.empty() ? "--help lists them all" : fmt::format("did you mean '{}{}'?", dashes, near)));
   }
   try {
     option->set(options, text, base);
   } catch (const UsageError& error) {
-    throw UsageError(fmt::format("{}: {}", name, error.what()));
+    throw UsageError(fmt::format("{}{}: {}", dashes, name, error.what()));
   }
 }
 
@@ -294,7 +297,7 @@ Options read_options(const std::string& ini_path, const std::vector<Override>& o
 }
 
 void set_option(Options& options, const Override& override) {
-  set(options, override.key, override.value, fs::current_path());
+  set(options, override.key, override.value, fs::current_path(), "--");
 }
 
 std::string config_text(const Options& options) {
@@ -303,7 +306,9 @@ std::string config_text(const Options& options) {
   for (const Option& option : table()) {
     if (option.section != section) text += fmt::format("\n[{}]\n", option.section);
     section = option.section;
-    text += fmt::format("# {} ({})\n{} = {}\n", option.meaning, option.type, option.key, option.get(options));
+    const std::string value = option.get(options);
+    text +=
+        fmt::format("# {} ({})\n{} ={}{}\n", option.meaning, option.type, option.key, value.empty() ? "" : " ", value);
   }
   return text;
 }
