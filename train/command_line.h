@@ -1,6 +1,5 @@
 // The command lines of all programs: their own flags, and --section.key=value for the options of a run.
 #pragma once
-#include <functional>
 #include <initializer_list>
 #include <string>
 #include <vector>

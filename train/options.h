@@ -118,7 +118,7 @@ struct OptionInfo {
 };
 const std::vector<OptionInfo>& option_list();
 
-// "unknown option 'train.lrr'; did you mean 'train.lr'?", or without the question when nothing is near.
-std::string unknown_key(std::string_view name);
+// The option that "section.key" or "key" was probably meant to be, or "".
+std::string nearest_key(std::string_view name);
 
 }  // namespace warpbert

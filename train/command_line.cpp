@@ -1,0 +1,154 @@
+#include "command_line.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+
+#include "io/text.h"
+
+namespace warpbert {
+
+CommandLine::CommandLine(std::string program, std::string purpose)
+    : program_(std::move(program)), purpose_(std::move(purpose)) {}
+
+void CommandLine::required(std::string name, std::string type, std::string meaning, std::string& value) {
+  flags_.push_back({std::move(name), std::move(type), std::move(meaning), "required", "", true, nullptr, &value});
+}
+
+void CommandLine::optional(std::string name, std::string type, std::string meaning, std::string& value) {
+  const std::string default_value = value;
+  flags_.push_back({std::move(name), std::move(type), std::move(meaning), default_value, "", false, nullptr, &value});
+}
+
+void CommandLine::toggle(std::string name, std::string meaning, bool& value) {
+  flags_.push_back({std::move(name), "", std::move(meaning), "", "", false, &value, nullptr});
+}
+
+void CommandLine::options(std::initializer_list<std::string_view> sections) {
+  for (const OptionInfo& o : option_list())
+    if (!sections.size() || std::find(sections.begin(), sections.end(), o.section) != sections.end())
+      flags_.push_back({"--" + o.name(), o.type, o.meaning, o.default_value, o.section, false, nullptr, nullptr});
+}
+
+bool CommandLine::parse(int argc, const char* const* argv) {
+  CLI::App app;
+  app.set_help_flag();  // ours prints the table
+  app.allow_extras();
+  bool help = false;
+  app.add_flag("-h,--help", help);
+  std::vector<std::vector<std::string>> values(flags_.size());
+  for (size_t i = 0; i < flags_.size(); i++) {
+    if (flags_[i].toggle) app.add_flag(flags_[i].name, *flags_[i].toggle);
+    else app.add_option(flags_[i].name, values[i])->expected(1)->allow_extra_args(false)->take_all();
+  }
+
+  std::vector<std::string> arguments;  // CLI11 wants them last first, and takes the word behind "--key=" for its value
+  for (int i = 1; i < argc; i++) {
+    const std::string argument = argv[i];
+    const bool empty = argument.starts_with("--") && argument.find('=') == argument.size() - 1;
+    arguments.push_back(empty ? argument.substr(0, argument.size() - 1) : argument);
+    if (empty) arguments.push_back("");
+  }
+  for (const Flag& flag : flags_)
+    if (!flag.toggle && !arguments.empty() && arguments.back() == flag.name)
+      throw UsageError(fmt::format("{} needs a value: {}", flag.name, flag.type));
+  std::reverse(arguments.begin(), arguments.end());
+  try {
+    app.parse(arguments);
+  } catch (const CLI::Error& error) {
+    throw UsageError(error.what());
+  }
+  if (help) {
+    fmt::print("{}", this->help());
+    return false;
+  }
+  if (const auto rest = app.remaining(); !rest.empty()) refuse_unknown(rest[0]);
+
+  for (size_t i = 0; i < flags_.size(); i++) {
+    const Flag& flag = flags_[i];
+    if (values[i].size() > 1)
+      throw UsageError(fmt::format("{} is given {} times; keep one", flag.name, values[i].size()));
+    if (values[i].empty()) {
+      if (flag.required) throw UsageError(fmt::format("{} {} is missing; --help explains it", flag.name, flag.type));
+      continue;
+    }
+    const std::string& value = values[i][0];
+    if (value.starts_with("--")) throw UsageError(fmt::format("{} needs a value, not {}", flag.name, io::quote(value)));
+    if (flag.required && value.empty()) throw UsageError(fmt::format("{} needs a value: {}", flag.name, flag.type));
+    if (flag.value) *flag.value = value;
+    else overrides_.push_back({flag.name.substr(2), value});
+  }
+  return true;
+}
+
+void CommandLine::refuse_unknown(const std::string& argument) const {
+  const std::string name = argument.substr(0, argument.find('='));
+  std::vector<std::string> names;
+  for (const Flag& flag : flags_) names.push_back(flag.name);
+  const auto known = [&](const std::string& flag) {
+    return std::find(names.begin(), names.end(), flag) != names.end();
+  };
+  const std::string bare = name.substr(std::min(name.find_first_not_of('-'), name.size()));
+  std::string near = "--" + nearest_key(bare);  // knows that --lr is --train.lr
+  if (!known(near)) near = io::nearest("--" + bare, names);
+  throw UsageError(fmt::format("{} {}; {}", argument.starts_with('-') ? "unknown option" : "unexpected argument",
+                               io::quote(name),
+                               near.empty() ? "--help lists them all" : fmt::format("did you mean '{}'?", near)));
+}
+
+// `text` broken at spaces into lines of at most `width` bytes, the second and later ones behind `indent` spaces.
+static std::string wrapped(std::string_view text, size_t width, size_t indent) {
+  std::string out;
+  while (text.size() > width) {
+    const size_t space = text.rfind(' ', width);
+    if (space == text.npos) break;
+    out += fmt::format("{}\n{:{}}", text.substr(0, space), "", indent);
+    text.remove_prefix(space + 1);
+  }
+  return out.append(text);
+}
+
+std::string CommandLine::help() const {
+  constexpr size_t name_width = 42, default_width = 10, width = 120;
+  std::string text = fmt::format("Usage: {}", program_), group;
+  for (const Flag& flag : flags_)
+    if (flag.required) text += fmt::format(" {} {}", flag.name, flag.type);
+  const bool has_options = std::any_of(flags_.begin(), flags_.end(), [](const Flag& f) { return !f.group.empty(); });
+  text += fmt::format(" [option ...]\n{}\n\n  {:{}} {:{}} {}\n", purpose_, "option", name_width, "default",
+                      default_width, "meaning");
+
+  const auto entry = [&](const std::string& name, const std::string& default_value, const std::string& meaning) {
+    constexpr size_t indent = 2 + name_width + 1 + default_width + 1;
+    text += fmt::format("  {:{}} {:{}} {}\n", name, name_width, default_value, default_width,
+                        wrapped(meaning, width - indent, indent));
+  };
+  for (const Flag& flag : flags_)
+    if (flag.group.empty())
+      entry(flag.name + (flag.type.empty() ? "" : " " + flag.type), flag.default_value, flag.meaning);
+  entry("-h, --help", "", "print this");
+  if (has_options)
+    text +=
+        "\nIn an INI file: `key = value` under [section]. The command line wins over the INI, the INI over the "
+        "default.\n";
+  for (const Flag& flag : flags_) {
+    if (flag.group.empty()) continue;
+    if (flag.group != group) text += fmt::format("\n[{}]\n", group = flag.group);
+    entry(flag.name + " " + flag.type, flag.default_value.empty() ? "none" : flag.default_value, flag.meaning);
+  }
+  return text;
+}
+
+TrainArguments parse_train_arguments(int argc, const char* const* argv) {
+  TrainArguments arguments;
+  CommandLine line("train", "Trains BERT on sentence pairs; the same command again resumes an interrupted run.");
+  line.required("--config", "FILE.ini", "the options of the run", arguments.config);
+  line.toggle("--dry-run", "check the files and the memory, run one step, write nothing", arguments.dry_run);
+  line.options();
+  arguments.help = !line.parse(argc, argv);
+  if (!arguments.help) arguments.options = read_options(arguments.config, line.overrides());
+  return arguments;
+}
+
+}  // namespace warpbert

@@ -1,0 +1,337 @@
+#include "options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <map>
+
+#include "io/error.h"
+#include "io/ini.h"
+#include "io/text.h"
+
+namespace warpbert {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+enum class Change { refused, may_grow, allowed };  // of a key, when a run is resumed
+
+// A row of the table.
+struct Option {
+  std::string section, key, type, meaning;
+  std::function<void(Options&, const std::string& text, const fs::path& base)> set;  // throws UsageError
+  std::function<std::string(const Options&)> get;
+  Change change = Change::refused;
+  std::string name() const { return section + "." + key; }
+};
+
+[[noreturn]] void refuse(const std::string& text, const std::string& expected) {
+  throw UsageError(fmt::format("{} is not {}", io::quote(text), expected));
+}
+
+// A number within [low, high]; with `open`, high itself is refused.
+template <class T>
+struct Range {
+  T low, high;
+  bool open = false;
+  bool holds(T value) const { return value >= low && (open ? value < high : value <= high); }
+  std::string text() const {
+    if (high == std::numeric_limits<T>::max()) return fmt::format("of at least {}", low);
+    return fmt::format("in [{}, {}{}", low, high, open ? ')' : ']');
+  }
+};
+
+template <class T>
+T parse_number(const std::string& text, const Range<T>& range, const std::string& what) {
+  T value{};
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || stop != text.data() + text.size() || !range.holds(value))
+    refuse(text, fmt::format("{} {}", what, range.text()));
+  return value;
+}
+
+// ---- Kinds of options: each makes a row from "section.key", the place in Options, and what is allowed there
+// -------------
+
+template <class Section, class T>
+Option row(std::string_view name, std::string type, T Section::*field, Section Options::*section, std::string meaning,
+           std::function<T(const std::string&)> parse) {
+  const size_t dot = name.find('.');
+  return {std::string(name.substr(0, dot)),
+          std::string(name.substr(dot + 1)),
+          std::move(type),
+          std::move(meaning),
+          [=](Options& o, const std::string& text, const fs::path&) { o.*section.*field = parse(text); },
+          [=](const Options& o) { return fmt::format("{}", o.*section.*field); }};
+}
+
+template <class Section, class T>
+Option integer(std::string_view name, Section Options::*section, T Section::*field, Range<T> range,
+               std::string meaning) {
+  return row<Section, T>(name, "INTEGER", field, section, std::move(meaning),
+                         [=](const std::string& text) { return parse_number(text, range, "an integer"); });
+}
+
+// An integer that must divide by `unit`.
+template <class Section>
+Option multiple(std::string_view name, Section Options::*section, int Section::*field, int unit, Range<int> range,
+                std::string meaning) {
+  return row<Section, int>(name, "INTEGER", field, section, std::move(meaning), [=](const std::string& text) {
+    const int value = parse_number(text, range, "an integer");
+    if (value % unit) refuse(text, fmt::format("a multiple of {}", unit));
+    return value;
+  });
+}
+
+template <class Section>
+Option real(std::string_view name, Section Options::*section, double Section::*field, Range<double> range,
+            std::string meaning) {
+  return row<Section, double>(name, "NUMBER", field, section, std::move(meaning),
+                              [=](const std::string& text) { return parse_number(text, range, "a number"); });
+}
+
+// One of some words, in the order of the enumeration.
+template <class Section, class Enum>
+Option choice(std::string_view name, Section Options::*section, Enum Section::*field, std::vector<std::string> words,
+              std::string meaning) {
+  const size_t dot = name.find('.');
+  return {std::string(name.substr(0, dot)),
+          std::string(name.substr(dot + 1)),
+          fmt::format("{}", fmt::join(words, "|")),
+          std::move(meaning),
+          [=](Options& o, const std::string& text, const fs::path&) {
+            const auto found = std::find(words.begin(), words.end(), text);
+            const std::string near = io::nearest(text, words);
+            if (found == words.end())
+              refuse(text, fmt::format("one of {}{}", fmt::join(words, ", "),
+                                       near.empty() ? "" : fmt::format("; did you mean '{}'?", near)));
+            o.*section.*field = Enum(found - words.begin());
+          },
+          [=](const Options& o) { return words[size_t(o.*section.*field)]; }};
+}
+
+// Made absolute; what a saved config.ini could not hold is refused at once.
+template <class Section>
+Option path(std::string_view name, Section Options::*section, std::string Section::*field, std::string meaning) {
+  Option option = row<Section, std::string>(name, "PATH", field, section, std::move(meaning), {});
+  option.set = [=, key = option.key](Options& o, const std::string& text, const fs::path& base) {
+    std::string& value = o.*section.*field;
+    value = text.empty() ? text : (base / text).lexically_normal().string();
+    if (io::strip(value) != value || value.find(" ;") != value.npos ||
+        std::any_of(value.begin(), value.end(), [](unsigned char c) { return c < 0x20; }))
+      throw UsageError(
+          fmt::format("{}: a path with ' ;', control characters or a space at its end cannot be saved in config.ini; "
+                      "rename it",
+                      io::quote(text)));
+    if (key.size() + 3 + value.size() > io::longest_ini_line)
+      throw UsageError(fmt::format(
+          "its absolute path of {} bytes does not fit a line of config.ini ({} bytes); use a shorter folder",
+          value.size(), io::longest_ini_line));
+  };
+  return option;
+}
+
+Option with(Option option, Change change) {
+  option.change = change;
+  return option;
+}
+
+constexpr int unlimited = std::numeric_limits<int>::max();
+constexpr double largest = std::numeric_limits<double>::max();
+
+std::vector<Option> make_table() {
+  constexpr auto data = &Options::data;
+  constexpr auto model = &Options::model;
+  constexpr auto train = &Options::train;
+  constexpr auto mask = &Options::mask;
+  constexpr auto run = &Options::run;
+  const Range<double> fraction{0, 1}, below_one{0, 1, true};
+  return {
+      path("data.train", data, &DataOptions::train, "the pairs to train on: lines of ids<TAB>ids[<TAB>label]"),
+      path("data.test", data, &DataOptions::test, "unlabelled pairs: trained on as language, scored at the end"),
+      path("data.counts", data, &DataOptions::counts,
+           "token counts of a public corpus (counts.json); needed with weights"),
+      path("data.vocab", data, &DataOptions::vocab, "the pretrained model's vocab.txt; needed with weights"),
+      integer("data.max_tokens", data, &DataOptions::max_tokens, {2, 65536},
+              "tokens of both sentences together, without [CLS] and [SEP]; the longer sentence is cut"),
+      integer("data.min_count", data, &DataOptions::min_count, {1, unlimited}, "rarer ids become [UNK]"),
+      integer("data.validation_every", data, &DataOptions::validation_every, {2, unlimited},
+              "every n-th row, from the first, is for validation"),
+
+      path("model.weights", model, &ModelOptions::weights,
+           "pretrained BERT, .npz or .safetensors; empty: random weights"),
+      path("model.config", model, &ModelOptions::config,
+           "its bert_config.json or config.json, for the number of heads"),
+      choice("model.mlm_head", model, &ModelOptions::mlm_head, {"archive", "fresh"},
+             "the masked-language head: from the weights, or new"),
+      integer("model.layers", model, &ModelOptions::layers, {1, 1024}, "encoder layers; the weights' shapes win"),
+      multiple("model.hidden", model, &ModelOptions::hidden, 8, {8, 65536}, "hidden size; the weights' shapes win"),
+      integer("model.heads", model, &ModelOptions::heads, {0, 1024},
+              "attention heads; 0: from model.config, else a config beside the weights, else hidden/64"),
+      multiple("model.intermediate", model, &ModelOptions::intermediate, 8, {0, 262144},
+               "width of the feed-forward layer; 0: 4 times hidden; the weights' shapes win"),
+      integer("model.max_positions", model, &ModelOptions::max_positions, {5, 65536},
+              "rows of the position table; the weights' shapes win"),
+      real("model.dropout", model, &ModelOptions::dropout, below_one,
+           "dropout behind embeddings, attention and feed-forward"),
+      real("model.attention_dropout", model, &ModelOptions::attention_dropout, below_one,
+           "dropout of attention probabilities"),
+      real("model.initializer_range", model, &ModelOptions::initializer_range, {0, 10},
+           "standard deviation of random weights, before they are cut at twice that"),
+
+      with(integer("train.epochs", train, &TrainOptions::epochs, {0, unlimited},
+                   "passes over the training pairs; 0: save the initial model. May grow when a run is resumed"),
+           Change::may_grow),
+      integer("train.batch", train, &TrainOptions::batch, {1, 65536}, "pairs a step"),
+      real("train.lr", train, &TrainOptions::lr, {0, 10}, "learning rate of Adam"),
+      integer("train.seed", train, &TrainOptions::seed, {0, std::numeric_limits<int64_t>::max()},
+              "of every random number: weights, order, masks, dropout"),
+      choice("train.precision", train, &TrainOptions::precision, {"bf16", "fp32", "tf32"},
+             "of matrix products and activations; tf32 on a GPU only"),
+      real("train.beta1", train, &TrainOptions::beta1, below_one, "Adam's decay of the mean gradient"),
+      real("train.beta2", train, &TrainOptions::beta2, below_one, "Adam's decay of the mean squared gradient"),
+      real("train.epsilon", train, &TrainOptions::epsilon, fraction, "added to the root in Adam's denominator"),
+      real("train.weight_decay", train, &TrainOptions::weight_decay, fraction, "decoupled from the gradient"),
+      real("train.clip_norm", train, &TrainOptions::clip_norm, {0, largest},
+           "largest norm of the whole gradient; 0: no limit"),
+
+      real("mask.probability", mask, &MaskOptions::probability, fraction, "share of tokens to be predicted"),
+      real("mask.mask", mask, &MaskOptions::mask, fraction, "share of those that become [MASK]"),
+      real("mask.keep", mask, &MaskOptions::keep, fraction, "share of those that stay; the rest become random tokens"),
+      real("mask.swap", mask, &MaskOptions::swap, fraction, "probability of swapping the sentences of a pair"),
+
+      choice("loss.scale", &Options::loss, &LossOptions::scale, {"mean", "keras_fill"},
+             "mean over the targets, or that times the fill of the padded batch, as the reference prints it"),
+
+      choice("predict.score", &Options::predict, &PredictOptions::score, {"ratio", "sigmoid"},
+             "p(yes) / (p(no) + p(yes) + 1e-8), or sigmoid(logit(yes) - logit(no))"),
+      integer("predict.batch", &Options::predict, &PredictOptions::batch, {1, 65536}, "pairs scored at once"),
+
+      with(path("run.directory", run, &RunOptions::directory,
+                "all results; empty: runs/<name of the INI>, beside the INI"),
+           Change::allowed),
+      choice("run.device", run, &RunOptions::device, {"auto", "cuda", "cpu"}, "auto: what this build was made for"),
+      with(integer("run.threads", run, &RunOptions::threads, {0, 4096}, "threads on the CPU; 0: one a processor"),
+           Change::allowed),
+      integer("run.log_every", run, &RunOptions::log_every, {1, unlimited}, "steps between two step lines"),
+      integer("run.evaluate_every", run, &RunOptions::evaluate_every, {1, unlimited}, "epochs between two evaluations"),
+  };
+}
+
+const std::vector<Option>& table() {
+  static const std::vector<Option> options = make_table();
+  return options;
+}
+
+const Option* find(std::string_view name) {
+  const auto found = std::find_if(table().begin(), table().end(), [&](const Option& o) { return o.name() == name; });
+  return found == table().end() ? nullptr : &*found;
+}
+
+// `dashes` stand before the name in messages about the command line.
+void set(Options& options, const std::string& name, const std::string& text, const fs::path& base,
+         std::string_view dashes = "") {
+  const Option* option = find(name);
+  if (!option) {
+    const std::string near = nearest_key(name);
+    throw UsageError(
+        fmt::format("unknown option '{}{}'; {}", dashes, name,
+                    near.empty() ? "--help lists them all" : fmt::format("did you mean '{}{}'?", dashes, near)));
+  }
+  try {
+    option->set(options, text, base);
+  } catch (const UsageError& error) {
+    throw UsageError(fmt::format("{}{}: {}", dashes, name, error.what()));
+  }
+}
+
+void read_ini_into(Options& options, const std::string& path) {
+  try {
+    const fs::path folder = fs::absolute(path).parent_path();
+    for (const io::IniEntry& entry : io::read_ini(path)) {
+      try {
+        set(options, entry.section.empty() ? entry.key : entry.section + "." + entry.key, entry.value, folder);
+      } catch (const UsageError& error) {
+        throw UsageError(fmt::format("{}: line {}: {}", path, entry.line, error.what()));
+      }
+    }
+  } catch (const io::Error& error) {
+    throw UsageError(error.what());
+  }
+}
+
+void check_together(const Options& options) {
+  if (options.mask.mask + options.mask.keep > 1)
+    throw UsageError(fmt::format("mask.mask + mask.keep = {} is more than 1", options.mask.mask + options.mask.keep));
+  if (options.data.train.empty()) throw UsageError("data.train: missing; name the file of pairs to train on");
+}
+
+}  // namespace
+
+std::string nearest_key(std::string_view name) {
+  const std::string_view key = name.substr(name.rfind('.') + 1);
+  std::vector<std::string> names, same_key;
+  for (const Option& option : table()) {
+    names.push_back(option.name());
+    if (option.key == key) same_key.push_back(option.name());
+  }
+  return same_key.size() == 1 ? same_key[0] : io::nearest(name, names);
+}
+
+Options read_options(const std::string& ini_path, const std::vector<Override>& overrides) {
+  Options options;
+  read_ini_into(options, ini_path);
+  for (const Override& override : overrides) set_option(options, override);
+  if (options.run.directory.empty()) {
+    const fs::path ini = fs::absolute(ini_path).lexically_normal();
+    set(options, "run.directory", (ini.parent_path() / "runs" / ini.stem()).string(), {});
+  }
+  check_together(options);
+  return options;
+}
+
+void set_option(Options& options, const Override& override) {
+  set(options, override.key, override.value, fs::current_path(), "--");
+}
+
+std::string config_text(const Options& options) {
+  std::string text = "# The configuration of this run, complete: `train --config` with it starts the same run again.\n";
+  std::string section;
+  for (const Option& option : table()) {
+    if (option.section != section) text += fmt::format("\n[{}]\n", option.section);
+    section = option.section;
+    const std::string value = option.get(options);
+    text +=
+        fmt::format("# {} ({})\n{} ={}{}\n", option.meaning, option.type, option.key, value.empty() ? "" : " ", value);
+  }
+  return text;
+}
+
+std::vector<Difference> differences(const Options& saved, const Options& wanted) {
+  std::vector<Difference> found;
+  for (const Option& option : table()) {
+    const Difference difference{option.name(), option.get(saved), option.get(wanted)};
+    const bool grown =
+        option.change == Change::may_grow && std::stoll(difference.wanted) > std::stoll(difference.saved);
+    if (difference.saved != difference.wanted && !grown && option.change != Change::allowed)
+      found.push_back(difference);
+  }
+  return found;
+}
+
+const std::vector<OptionInfo>& option_list() {
+  static const std::vector<OptionInfo> list = [] {
+    std::vector<OptionInfo> infos;
+    for (const Option& o : table()) infos.push_back({o.section, o.key, o.type, o.get(Options()), o.meaning});
+    return infos;
+  }();
+  return list;
+}
+
+}  // namespace warpbert
