@@ -1,0 +1,76 @@
+// Named arrays in files: what .npz and .safetensors have in common.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace warpbert::io {
+
+enum class DType { f16, bf16, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64 };
+
+std::string_view name_of(DType dtype);  // "float32", …
+size_t bytes_of(DType dtype);
+
+// "[768, 3072]", and "[]" for a scalar.
+std::string shape_text(std::span<const int64_t> shape);
+
+struct ArrayInfo {
+  std::string name;
+  DType dtype;
+  std::vector<int64_t> shape;  // empty: a scalar, one element
+  int64_t size() const;        // elements
+};
+
+// A file of named arrays, open for reading. Opening checks the directory, every header, and that sizes and shapes
+// agree; values are read when asked for, always in C order.
+class Archive {
+ public:
+  virtual ~Archive() = default;
+  const std::string& path() const { return path_; }
+  const std::vector<ArrayInfo>& arrays() const { return arrays_; }  // in the file's order
+  const ArrayInfo* find(std::string_view name) const;               // nullptr if there is none
+  const ArrayInfo& at(std::string_view name) const;  // throws Error naming the file, and the nearest name
+
+  // Values as T: float, int32_t, int64_t or uint8_t. Floats come from any dtype, rounded to nearest; integers only from
+  // integers, and only if every value fits.
+  template <class T>
+  std::vector<T> load(std::string_view name);
+  template <class T>
+  void load_into(std::string_view name, std::span<T> values);  // values.size() must be the array's size
+  std::vector<std::byte> raw(std::string_view name);           // as stored, but C order and little-endian
+
+  // Reads every array once, and so finds damage (CRC, truncation) wherever it is. Worth doing before anything else is
+  // concluded from a file that came over a network.
+  void verify();
+
+ protected:
+  explicit Archive(std::string path) : path_(std::move(path)) {}
+  virtual void read(size_t index, std::span<std::byte> bytes) = 0;  // one array, C order, little-endian, checked
+
+  std::string path_;
+  std::vector<ArrayInfo> arrays_;
+};
+
+// .npz or .safetensors, told apart by content.
+std::unique_ptr<Archive> open_archive(const std::string& path);
+
+// An array to be written; the values belong to the caller.
+struct ArrayView {
+  std::string name;
+  DType dtype;
+  std::vector<int64_t> shape;
+  const void* data;
+};
+
+// T: float, int32_t, int64_t or uint8_t. Throws if the shape does not hold exactly values.size() elements.
+template <class T>
+ArrayView view(std::string name, std::vector<int64_t> shape, std::span<const T> values);
+template <class T>
+ArrayView view(std::string name, std::vector<int64_t> shape, const std::vector<T>& values) {
+  return view(std::move(name), std::move(shape), std::span<const T>(values));
+}
+
+}  // namespace warpbert::io

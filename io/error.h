@@ -1,0 +1,21 @@
+// Every failure in io/ is an io::Error whose message names the file, the line or array, and what to do about it.
+#pragma once
+#include <fmt/format.h>
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace warpbert::io {
+
+struct Error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// fail("{}: line {}: …", path, line) throws the Error.
+template <class... T>
+[[noreturn]] void fail(fmt::format_string<T...> format, T&&... values) {
+  throw Error(fmt::format(format, std::forward<T>(values)...));
+}
+
+}  // namespace warpbert::io

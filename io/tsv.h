@@ -1,0 +1,35 @@
+// Sentence pairs, one a line: `ids<TAB>ids[<TAB>label]`, ids separated by single spaces.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace warpbert::io {
+
+inline constexpr float no_label = -1;
+
+struct Pairs {
+  std::vector<int64_t> ids;          // all sentences back to back: a of row 0, b of row 0, a of row 1, …
+  std::vector<size_t> starts = {0};  // [2·rows + 1]: sentence s is ids[starts[s] … starts[s + 1])
+  std::vector<float> labels;         // [rows], in [0, 1], or no_label
+
+  size_t size() const { return labels.size(); }
+  bool labelled(size_t row) const { return labels[row] != no_label; }
+  size_t count_labelled() const;
+  std::span<const int64_t> a(size_t row) const { return sentence(2 * row); }
+  std::span<const int64_t> b(size_t row) const { return sentence(2 * row + 1); }
+
+ private:
+  std::span<const int64_t> sentence(size_t s) const { return {ids.data() + starts[s], starts[s + 1] - starts[s]}; }
+};
+
+// Refused with file and line: an id that is no non-negative integer, a label outside [0, 1], an empty sentence, a blank
+// line between rows, one column or more than three; with the file: no rows. "-" reads standard input.
+Pairs read_pairs(const std::string& path);
+
+// The same from memory; `name` stands for the file in messages.
+Pairs parse_pairs(std::string_view text, const std::string& name);
+
+}  // namespace warpbert::io

@@ -1,0 +1,35 @@
+// What every program's main does: exit codes, and the one message on stderr.
+#pragma once
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <new>
+
+#include "options.h"
+
+namespace warpbert {
+
+// Runs `body(argc, argv)`, whose value is the exit code. A UsageError gives 2, any other exception 1, after
+// "<program>: error: <message>" on stderr.
+template <class Body>
+int run_main(int argc, char** argv, Body body) {
+  const auto report = [&](const char* message, int code) {
+    const std::string program = argc > 0 ? std::filesystem::path(argv[0]).filename().string() : "warpbert";
+    std::fflush(stdout);  // the table so far comes before the message
+    fmt::print(stderr, "{}: error: {}\n", program, message);
+    return code;
+  };
+  try {
+    return body(argc, argv);
+  } catch (const UsageError& error) {
+    return report(error.what(), 2);
+  } catch (const std::bad_alloc&) {
+    return report("out of memory", 1);
+  } catch (const std::exception& error) {
+    return report(error.what(), 1);
+  }
+}
+
+}  // namespace warpbert
