@@ -6,11 +6,12 @@
 
 namespace warpbert::io {
 
-// The whole file; "-" is standard input. Refuses a missing file, a folder, an unreadable file, each with its path.
-std::string read_file(const std::string& path);
+// The file, or its first bytes; "-" is standard input. Refuses a missing file, a folder, an unreadable file, each with
+// its path.
+std::string read_file(const std::string& path, size_t longest = std::string::npos);
 
 // `text` in quotes, cut to 40 bytes, with control characters escaped: a file may hold anything, a terminal should not.
-std::string quoted(std::string_view text);
+std::string quote(std::string_view text);
 
 // `text` without white space at either end.
 std::string_view strip(std::string_view text);

@@ -1,0 +1,144 @@
+#include "safetensors.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "atomic_file.h"
+#include "error.h"
+#include "text.h"
+
+namespace warpbert::io {
+
+namespace {
+
+struct NamedType {
+  std::string_view name;
+  DType dtype;
+};
+constexpr NamedType types[] = {{"F16", DType::f16}, {"BF16", DType::bf16}, {"F32", DType::f32}, {"F64", DType::f64},
+                               {"I8", DType::i8},   {"I16", DType::i16},   {"I32", DType::i32}, {"I64", DType::i64},
+                               {"U8", DType::u8},   {"U16", DType::u16},   {"U32", DType::u32}, {"U64", DType::u64},
+                               {"BOOL", DType::u8}};
+
+struct CloseFile {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
+class Safetensors : public Archive {
+ public:
+  explicit Safetensors(const std::string& path) : Archive(path) {
+    const std::string start = read_file(path, 8);
+    file_.reset(std::fopen(path.c_str(), "rb"));
+    if (!file_ || fseeko(file_.get(), 0, SEEK_END) != 0) fail("{}: cannot be read: {}", path, std::strerror(errno));
+    const uint64_t total = uint64_t(ftello(file_.get()));
+    uint64_t length = 0;
+    if (start.size() == 8) std::memcpy(&length, start.data(), 8);
+    if (length < 2 || length > longest_header || total < 8 + length)
+      fail("{}: is no .safetensors file, or cut off ({} bytes); copy it again", path, total);
+    values_ = 8 + length;
+    read_header(read_file(path, values_).substr(8), total - values_);
+  }
+
+ private:
+  static constexpr uint64_t longest_header = 100'000'000;  // the format's own limit
+
+  void read_header(const std::string& text, uint64_t bytes) {
+    std::set<std::string> seen;
+    std::string twice;  // nlohmann-json keeps the last of equal names silently
+    const auto watch = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
+      if (event == nlohmann::json::parse_event_t::key && depth == 1 && !seen.insert(parsed.get<std::string>()).second)
+        twice = parsed.get<std::string>();
+      return true;
+    };
+    nlohmann::json json = nlohmann::json::parse(text, watch, false);
+    if (!json.is_object()) fail("{}: its header is no JSON object; the file is damaged, copy it again", path_);
+    if (!twice.empty()) fail("{}: holds array '{}' more than once; save it again with one of each", path_, twice);
+    for (const auto& [name, entry] : json.items())
+      if (name != "__metadata__") add(name, entry, bytes);
+    if (arrays_.empty()) fail("{}: holds no arrays", path_);
+    sort_by_place();
+  }
+
+  void add(const std::string& name, const nlohmann::json& entry, uint64_t bytes) {
+    std::string type;
+    std::vector<int64_t> shape;
+    std::vector<uint64_t> range;
+    try {
+      type = entry.at("dtype").get<std::string>();
+      for (const auto& n : entry.at("shape")) shape.push_back(n.is_number_unsigned() ? n.get<int64_t>() : -1);
+      for (const auto& n : entry.at("data_offsets"))
+        range.push_back(n.is_number_unsigned() ? n.get<uint64_t>() : UINT64_MAX);
+    } catch (const nlohmann::json::exception&) {
+      fail("{}: array '{}': its entry lacks dtype, shape or data_offsets; save the file again", path_, name);
+    }
+    const auto known =
+        std::find_if(std::begin(types), std::end(types), [&](const NamedType& t) { return t.name == type; });
+    if (known == std::end(types))
+      fail("{}: array '{}' has dtype {}, which is not supported; save it as F32", path_, name, quote(type));
+    uint64_t expected = bytes_of(known->dtype);
+    for (const int64_t n : shape)
+      if (n < 0 || __builtin_mul_overflow(expected, uint64_t(n), &expected))
+        fail("{}: array '{}' has an absurd shape; save the file again", path_, name);
+    if (range.size() != 2 || range[0] > range[1] || range[1] > bytes)
+      fail("{}: array '{}' lies outside the file; it is damaged or cut off, copy it again", path_, name);
+    if (range[1] - range[0] != expected)
+      fail("{}: array '{}': shape {} of {} needs {} bytes, the file holds {}; save it again", path_, name,
+           shape_text(shape), type, expected, range[1] - range[0]);
+    arrays_.push_back({name, known->dtype, std::move(shape)});
+    begins_[name] = range[0];
+  }
+
+  // JSON objects come sorted by name; callers are promised the file's order.
+  void sort_by_place() {
+    std::stable_sort(arrays_.begin(), arrays_.end(),
+                     [&](const ArrayInfo& a, const ArrayInfo& b) { return begins_[a.name] < begins_[b.name]; });
+  }
+
+  void read(size_t index, std::span<std::byte> bytes) override {
+    const std::string& name = arrays_[index].name;
+    errno = 0;
+    if (fseeko(file_.get(), off_t(values_ + begins_[name]), SEEK_SET) != 0 ||
+        std::fread(bytes.data(), 1, bytes.size(), file_.get()) != bytes.size())
+      fail("{}: array '{}' cannot be read: {}", path_, name, errno ? std::strerror(errno) : "the file ends early");
+  }
+
+  std::unique_ptr<std::FILE, CloseFile> file_;
+  uint64_t values_ = 0;  // where the values begin
+  std::map<std::string, uint64_t> begins_;
+};
+
+}  // namespace
+
+std::unique_ptr<Archive> open_safetensors(const std::string& path) { return std::make_unique<Safetensors>(path); }
+
+void write_safetensors(const std::string& path, std::span<const ArrayView> arrays) {
+  nlohmann::ordered_json header;
+  header["__metadata__"] = {{"format", "pt"}};
+  uint64_t place = 0;
+  const auto bytes = [](const ArrayView& a) {
+    return uint64_t(ArrayInfo{a.name, a.dtype, a.shape}.size()) * bytes_of(a.dtype);
+  };
+  for (const ArrayView& array : arrays) {
+    if (header.contains(array.name)) fail("{}: array '{}' cannot be written twice", path, array.name);
+    const auto type =
+        std::find_if(std::begin(types), std::end(types), [&](const NamedType& t) { return t.dtype == array.dtype; });
+    header[array.name] = {
+        {"dtype", type->name}, {"shape", array.shape}, {"data_offsets", {place, place + bytes(array)}}};
+    place += bytes(array);
+  }
+  std::string text = header.dump();
+  text.append((8 - text.size() % 8) % 8, ' ');  // values begin at a multiple of eight
+  const uint64_t length = text.size();
+  AtomicFile file(path);
+  file.write(&length, 8);
+  file.write(text);
+  for (const ArrayView& array : arrays) file.write(array.data, bytes(array));
+  file.commit();
+}
+
+}  // namespace warpbert::io

@@ -1,0 +1,113 @@
+#include "tsv.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "error.h"
+#include "text.h"
+
+namespace warpbert::io {
+
+size_t Pairs::count_labelled() const {
+  return size_t(std::count_if(labels.begin(), labels.end(), [](float label) { return label != no_label; }));
+}
+
+namespace {
+
+// One file's text on its way into rows. Python's strip() of each line is the reference: it eats '\r' and trailing tabs.
+class Parser {
+ public:
+  Parser(std::string_view text, const std::string& name) : rest_(text), name_(name) {}
+
+  Pairs parse() {
+    if (rest_.starts_with("\xff\xfe") || rest_.starts_with("\xfe\xff"))
+      fail("{}: is UTF-16; save it as UTF-8 or plain ASCII", name_);
+    if (rest_.starts_with("\xef\xbb\xbf")) rest_.remove_prefix(3);
+    pairs_.ids.reserve(rest_.size() / 4);
+
+    int64_t blank = 0;  // the first of the blank lines just seen: allowed at the end only
+    while (!rest_.empty()) {
+      line_++;
+      const size_t end = std::min(rest_.find('\n'), rest_.size());
+      const std::string_view line = rest_.substr(0, end);
+      rest_.remove_prefix(std::min(end + 1, rest_.size()));
+      if (strip(line).empty()) {
+        if (!blank) blank = line_;
+        continue;
+      }
+      if (blank) fail("{}: line {}: blank line between rows; delete it", name_, blank);
+      row(line);
+    }
+    if (!pairs_.size()) fail("{}: no rows; expected lines of ids<TAB>ids[<TAB>label]", name_);
+    return std::move(pairs_);
+  }
+
+ private:
+  template <class... T>
+  [[noreturn]] void refuse(fmt::format_string<T...> format, T&&... values) {
+    fail("{}: line {}: {}", name_, line_, fmt::format(format, std::forward<T>(values)...));
+  }
+
+  void row(std::string_view line) {
+    line.remove_suffix(size_t(line.end() - strip(line).end()));
+    while (line.starts_with(' ')) line.remove_prefix(1);  // not a tab: an empty first sentence must not vanish
+    std::string_view columns[3];
+    size_t count = 0;
+    for (size_t start = 0; start <= line.size(); count++) {
+      const size_t end = std::min(line.find('\t', start), line.size());
+      if (count < 3) columns[count] = line.substr(start, end - start);
+      start = end + 1;
+    }
+    if (count < 2) refuse("one column; expected ids<TAB>ids[<TAB>label]");
+    if (count > 3) refuse("{} columns; expected ids<TAB>ids[<TAB>label]", count);
+    sentence(columns[0], "first");
+    sentence(columns[1], "second");
+    pairs_.labels.push_back(count == 3 ? label(columns[2]) : no_label);
+  }
+
+  void sentence(std::string_view text, const char* which) {
+    if (strip(text).empty()) refuse("the {} sentence is empty", which);
+    const char *next = text.data(), *const end = next + text.size();
+    while (true) {
+      int64_t id = 0;
+      const auto [stop, error] = std::from_chars(next, end, id);
+      if (error != std::errc() || id < 0 || *next == '-' || (stop != end && *stop != ' '))
+        refuse_id({next, size_t(std::find(next, end, ' ') - next)}, error == std::errc::result_out_of_range);
+      pairs_.ids.push_back(id);
+      if (stop == end) break;
+      next = stop + 1;
+    }
+    pairs_.starts.push_back(pairs_.ids.size());
+  }
+
+  [[noreturn]] void refuse_id(std::string_view word, bool too_large) {
+    if (word.empty()) refuse("a space too many; ids are separated by single spaces");
+    if (too_large && word[0] != '-') refuse("id {} is too large (at most 9223372036854775807)", quote(word));
+    refuse("{} is no id; expected a non-negative integer", quote(word));
+  }
+
+  float label(std::string_view text) {
+    text = strip(text);
+    double value = -1;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || stop != text.data() + text.size() || !(value >= 0 && value <= 1))
+      refuse("{} is no label; expected 0, 1 or a number between (leave the column out for unlabelled pairs)",
+             quote(text));
+    return float(value);
+  }
+
+  std::string_view rest_;
+  const std::string& name_;
+  int64_t line_ = 0;
+  Pairs pairs_;
+};
+
+}  // namespace
+
+Pairs parse_pairs(std::string_view text, const std::string& name) { return Parser(text, name).parse(); }
+
+Pairs read_pairs(const std::string& path) {
+  return parse_pairs(read_file(path), path == "-" ? "standard input" : path);
+}
+
+}  // namespace warpbert::io
