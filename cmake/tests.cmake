@@ -18,6 +18,7 @@ function(add_tests folder)
     add_executable(${program} ${file})
     set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
     target_link_libraries(${program} PRIVATE test_support warnings ${ARGN})
+    target_compile_definitions(${program} PRIVATE WARPBERT_GOLDEN="${CMAKE_SOURCE_DIR}/tests/golden")
     if(folder STREQUAL "kernels" AND NOT WARPBERT_CUDA)
       foreach(order forward reverse random)
         doctest_discover_tests(${program} TEST_PREFIX "${folder}/${stem}/" TEST_SUFFIX "/${order}" TEST_LIST ${program}_${order}
