@@ -37,7 +37,7 @@ int token_capacity(int tokens);
 int target_capacity(int targets);
 
 // The rows of `examples`, swapped and masked as `masking` says for this epoch. A labelled pair's [CLS] predicts [NO]
-// (label 0), [YES] (label 1), or both with the weights 1 − label and label. room >= examples.size().
+// (label 0), [YES] (label 1), or both with the weights 1 − label and label. 1 <= examples.size() <= room.
 Batch training_batch(const TokenPairs& pairs, std::span<const Example> examples, const Masking& masking, uint32_t epoch,
                      int room);
 

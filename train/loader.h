@@ -1,7 +1,7 @@
 // Makes the batches of training, one thread ahead of their use.
 //
-// The batches are those of training_batch over consecutive pieces of shuffled(examples, seed, epoch); the last batch
-// of an epoch holds what is left. The stream has no end: epoch follows epoch.
+// The batches are those of training_batch over consecutive pieces of shuffled(examples, masking.seed(), epoch); the
+// last batch of an epoch holds what is left. The stream has no end: epoch follows epoch.
 #pragma once
 #include <condition_variable>
 #include <cstdint>
@@ -22,9 +22,10 @@ std::vector<Example> shuffled(std::span<const Example> examples, uint64_t seed, 
 class Loader {
  public:
   // Starts at batch `step` of `epoch`, both from 0 (step may be anything up to batches_per_epoch(), which means the
-  // next epoch's first). `pairs` must outlive the loader. Throws std::invalid_argument when there are no examples.
-  Loader(const TokenPairs& pairs, std::vector<Example> examples, Masking masking, int batch_size, uint64_t seed,
-         uint32_t epoch = 0, uint32_t step = 0);
+  // next epoch's first). `pairs` must outlive the loader. Throws std::invalid_argument for no examples, a batch size
+  // below 1 or a step beyond the epoch.
+  Loader(const TokenPairs& pairs, std::vector<Example> examples, Masking masking, int batch_size, uint32_t epoch = 0,
+         uint32_t step = 0);
   ~Loader();  // stops the thread, wherever it is
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
@@ -45,7 +46,6 @@ class Loader {
   const std::vector<Example> examples_;
   const Masking masking_;
   const int batch_size_;
-  const uint64_t seed_;
 
   std::mutex mutex_;
   std::condition_variable_any changed_;  // a batch came or went, or the thread failed

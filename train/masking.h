@@ -30,9 +30,11 @@ class Masking {
 
   bool swaps(uint32_t epoch, uint32_t row) const;
 
-  // Masks tokens first … first + tokens.size() of a row, counted through a and b before any swap. tokens is changed in
-  // place; targets[i] = the token that stood there if it is to be predicted, else 0.
-  void mask(std::span<int32_t> tokens, std::span<int32_t> targets, uint32_t epoch, uint32_t row, uint32_t first) const;
+  // tokens: a row's, a then b whether or not they swap; changed in place. targets[i] = the token that stood at i if it
+  // is to be predicted, else 0.
+  void mask(std::span<int32_t> tokens, std::span<int32_t> targets, uint32_t epoch, uint32_t row) const;
+
+  uint64_t seed() const { return seed_; }
 
  private:
   uint64_t seed_;
