@@ -13,7 +13,7 @@ using namespace warpbert;
 
 namespace {
 
-const std::string folder = WARPBERT_SOURCE "/tests/golden/tiny/";
+const std::string folder = WARPBERT_GOLDEN "/tiny/";
 
 struct Golden {
   std::unique_ptr<io::Archive> golden = io::open_npz(folder + "golden.npz"), weights = io::open_npz(folder + "weights.hf.npz");

@@ -1,0 +1,92 @@
+#include "train/vocabulary.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "pairs.h"
+
+using namespace warpbert;
+using namespace warpbert::test;
+
+TEST_CASE("vocabulary: ids, order and tokens of the golden fixture") {
+  const Dataset data = make_dataset(golden_pairs("pairs.tsv"), golden_pairs("test.tsv"), 32, 10);
+  const Vocabulary vocabulary(data.pairs, 5);
+  CHECK(vocabulary.size() == 137);
+
+  Ids ids;
+  std::ifstream words = open_golden("vocabulary.txt");
+  for (int64_t id, count; words >> id >> count;) ids.push_back(id);
+  CHECK(vocabulary.cipher_ids() == ids);
+
+  const TokenPairs encoded = vocabulary.encode(data.pairs);
+  REQUIRE(encoded.size() == 260);
+  std::ifstream rows = open_golden("rows.txt");
+  for (int row = 0; row < 260; row++) {
+    size_t a, b;
+    int label;
+    rows >> a >> b >> label;
+    for (size_t i = 0, id; i < a + b; i++) rows >> id;
+    std::vector<int32_t> tokens(a + b);
+    for (int32_t& token : tokens) rows >> token;
+    REQUIRE(rows);
+    CAPTURE(row);
+    REQUIRE(encoded.a(row).size() == a);
+    REQUIRE(encoded.b(row).size() == b);
+    CHECK(std::equal(tokens.begin(), tokens.begin() + int(a), encoded.a(row).begin()));
+    CHECK(std::equal(tokens.begin() + int(a), tokens.end(), encoded.b(row).begin()));
+  }
+}
+
+TEST_CASE("vocabulary: falling counts, ties by first appearance, a before b, from min_count on") {
+  io::Pairs pairs;
+  add(pairs, {50, 9, 9}, {7, 3000000000});  // counts: 50: 2, 9: 3, 7: 3, 3000000000: 2, 8: 1
+  add(pairs, {7, 8}, {50, 3000000000, 9, 7});
+  CHECK(Vocabulary(pairs, 1).cipher_ids() == Ids{9, 7, 50, 3000000000, 8});
+  CHECK(Vocabulary(pairs, 2).cipher_ids() == Ids{9, 7, 50, 3000000000});
+  CHECK(Vocabulary(pairs, 3).cipher_ids() == Ids{9, 7});
+  CHECK(Vocabulary(pairs, 4).cipher_ids().empty());
+  CHECK(Vocabulary(pairs, 4).size() == 7);
+  const Vocabulary vocabulary(pairs, 2);
+  CHECK(vocabulary.size() == 11);
+  CHECK(vocabulary.token(9) == 7);
+  CHECK(vocabulary.token(3000000000) == 10);
+  CHECK(vocabulary.token(8) == token::unknown);
+  CHECK(vocabulary.token(12345) == token::unknown);
+}
+
+TEST_CASE("vocabulary: made again from its stored ids") {
+  const io::Pairs pairs = random_pairs(200, 60, 12, 3);
+  const Vocabulary counted(pairs, 8), stored(counted.cipher_ids());
+  CHECK(stored.size() == counted.size());
+  CHECK(stored.encode(pairs).tokens == counted.encode(pairs).tokens);
+  CHECK(stored.encode(pairs).starts == pairs.starts);
+  CHECK_THROWS_WITH_AS(Vocabulary(Ids{4, 2, 4}), "vocabulary: id 4 twice", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(Vocabulary(Ids{4, -2}), "vocabulary: negative id -2", std::invalid_argument);
+}
+
+TEST_CASE("vocabulary: facts about the data") {
+  io::Pairs pairs;  // 100 rows of lengths 1 + 1 … 1 + 100, all of id 5 but the first of a row, which occurs once
+  for (int row = 0; row < 100; row++) add(pairs, {1000 + row}, Ids(size_t(row + 1), 5), row % 4 ? io::no_label : 1);
+  const DataFacts facts = describe(pairs, Vocabulary(pairs, 2));
+  CHECK(facts.rows == 100);
+  CHECK(facts.labelled == 25);
+  CHECK(facts.words == 5150);
+  CHECK(facts.unknown_share == 100 / 5150.);
+  CHECK(facts.distinct == 101);
+  CHECK(facts.dropped == 100);
+  CHECK(facts.mean_length == 54.5);
+  CHECK(facts.p50 == 54);
+  CHECK(facts.p90 == 94);
+  CHECK(facts.p99 == 103);
+  CHECK(facts.longest == 104);
+  CHECK(describe({}, Vocabulary(Ids{1})).rows == 0);
+
+  io::Pairs one;
+  add(one, {1}, {2, 3});
+  const DataFacts single = describe(one, Vocabulary(Ids{1, 2, 3, 4}));
+  CHECK(single.unknown_share == 0);
+  CHECK(single.dropped == 0);
+  CHECK(single.p50 == 6);
+  CHECK(single.longest == 6);
+}

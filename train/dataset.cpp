@@ -1,0 +1,68 @@
+#include "dataset.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+namespace warpbert {
+
+int truncate(io::Pairs& pairs, int max_tokens) {
+  if (max_tokens < 2)
+    throw std::invalid_argument("max_tokens = " + std::to_string(max_tokens) + ": at least 2, one a sentence");
+  const size_t limit = size_t(max_tokens);
+  int truncated = 0;
+  size_t out = 0;  // ids kept so far; never beyond what is still to be read
+  for (size_t row = 0, begin = 0; row < pairs.size(); row++) {
+    const size_t middle = pairs.starts[2 * row + 1], end = pairs.starts[2 * row + 2];
+    size_t a = middle - begin, b = end - middle;
+    truncated += a + b > limit;
+    while (a + b > limit) --(a >= b ? a : b);
+    const auto ids = pairs.ids.begin();
+    std::copy_n(ids + begin, a, ids + out);
+    std::copy_n(ids + middle, b, ids + out + a);
+    pairs.starts[2 * row + 1] = out + a;
+    pairs.starts[2 * row + 2] = out += a + b;
+    begin = end;
+  }
+  pairs.ids.resize(out);
+  return truncated;
+}
+
+std::vector<Example> all_examples(const io::Pairs& pairs) {
+  std::vector<Example> examples;
+  for (size_t row = 0; row < pairs.size(); row++) examples.push_back({int(row), pairs.labels[row]});
+  return examples;
+}
+
+static void append(io::Pairs& pairs, const io::Pairs& more) {
+  const size_t offset = pairs.ids.size();
+  pairs.ids.insert(pairs.ids.end(), more.ids.begin(), more.ids.end());
+  for (size_t s = 1; s < more.starts.size(); s++) pairs.starts.push_back(offset + more.starts[s]);
+  pairs.labels.insert(pairs.labels.end(), more.labels.begin(), more.labels.end());
+}
+
+Dataset make_dataset(io::Pairs train, const io::Pairs& test, int max_tokens, int validation_every) {
+  if (validation_every < 0) throw std::invalid_argument("validation_every is negative");
+  Dataset data;
+  data.pairs = std::move(train);
+  data.train_rows = int(data.pairs.size());
+  append(data.pairs, test);
+  data.truncated = truncate(data.pairs, max_tokens);
+
+  std::vector<Example> hidden;  // the rows that train without their labels
+  for (const Example& example : all_examples(data.pairs)) {
+    if (example.row >= data.train_rows) {
+      data.test.push_back(example);
+      hidden.push_back({example.row, io::no_label});
+    } else if (validation_every && example.row % validation_every == 0) {
+      if (example.label != io::no_label) data.validation.push_back(example);
+      hidden.push_back({example.row, io::no_label});
+    } else {
+      data.training.push_back(example);
+    }
+  }
+  data.training.insert(data.training.end(), hidden.begin(), hidden.end());
+  return data;
+}
+
+}  // namespace warpbert
