@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/dtype.h"
+
 namespace warpbert {
 
 // The command line or the INI file is at fault: exit code 2.
@@ -15,7 +17,6 @@ struct UsageError : std::runtime_error {
 };
 
 enum class MlmHead { archive, fresh };
-enum class Precision { bf16, fp32, tf32 };
 enum class DeviceKind { automatic, cuda, cpu };
 enum class LossScale { mean, keras_fill };
 enum class Score { ratio, sigmoid };

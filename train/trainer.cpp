@@ -92,5 +92,18 @@ class Trainer {
   std::unique_ptr<Stepper> stepper_;
 };
 
+
+// ---- One run -----------------------------------------------------------------------------------------------------------
+
+void Trainer::dry_run() {
+  Loader loader(data_.tokens, data_.set.training, masking(), options_.train.batch, uint64_t(options_.train.seed));
+  stepper_->train(loader.next(), options_.train.lr);
+  const LossSums sums = stepper_->take_losses();
+  fmt::print("step      loss {:.4f} (masked tokens {:.4f}, [CLS] {:.4f}); {} steps an epoch\n", sums.loss(), sums.loss_mlm(),
+             sums.loss_cls(), loader.batches_per_epoch());
+  stepper_->arena().reset();
+  fmt::print("memory    {:.1f} MiB on the device at most; of this a step's\n{}", double(device_->bytes_high_water()) / 1048576,
+             stepper_->arena().report());
+}
 }  // namespace
 }  // namespace warpbert

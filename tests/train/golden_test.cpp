@@ -149,7 +149,7 @@ TEST_CASE("golden: the gradient of every parameter") {
       worst = std::max(worst, d), compared++;
     }
     CHECK(compared == 40);
-    MESSAGE(precision == Precision::bf16 ? "bf16" : "fp32", ": gradients differ by at most ", worst, " of each array's largest");
+    MESSAGE("in ", precision == Precision::bf16 ? "bf16" : "fp32", ": gradients differ by at most ", worst, " of each array's largest");
   }
 }
 
