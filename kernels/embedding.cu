@@ -1,0 +1,188 @@
+// The sum of three tables (Devlin et al. 2019, §3), and the gradients of two of them.
+//
+//   forward    y[i] = word[ids[i]] + position[positions[i]] + segment[0]                                      y: [N, H]
+//   word       dword[v] += Σ dy[i] over ids[i] = v
+//   position   dposition[p] = or += Σ_b dy[starts[b] + p] over the sequences b longer than p
+//   (The segment table has one row in use; its gradient is a column sum of dy.)
+//
+// Forward moves 4 bytes an element in bf16 and two tables' rows from cache: [1000, 768] takes 0.7 µs at 4.3 TB/s. A
+// warp has a row.
+//
+// Words repeat: [SEP] has 128 rows of a batch of 64 pairs, most words one. Atomics would add them in any order, and one
+// block a word would leave [SEP] to a single block. So the rows are sorted by word and cut into chunks of 32. A warp
+// sums 256 columns of a chunk in order. A run (the rows of one word) that lies inside one chunk goes to dword at once;
+// of a run that crosses borders each chunk leaves its part in the workspace, and a second launch adds the parts in the
+// order of the chunks:
+//
+//   chunk      |      0      |      1      |      2      |
+//   word       | 3 3 3 7 8 8 | 8 8 8 8 8 8 | 8 9 9 9 9 9 |          3, 7, 9: at once
+//                        tail     head       head                   8: tail of 0 + head of 1 + head of 2
+#include <stdexcept>
+#include <string>
+
+#include "column_sum.h"
+#include "kernels.h"
+
+namespace warpbert::kernels {
+namespace {
+
+constexpr int warps = 8;        // of a block
+constexpr int chunk_rows = 32;  // sorted rows of a chunk
+
+__device__ __forceinline__ void add(Float8& to, const Float8& x) {
+#pragma unroll
+  for (int i = 0; i < 8; i++) to[i] += x[i];
+}
+
+__device__ __forceinline__ void add_to(float* to, const Float8& x) {
+  Float8 sum = load8(to);
+  add(sum, x);
+  store8(to, sum);
+}
+
+template <class T>
+__global__ void __launch_bounds__(32 * warps)
+    embedding_forward_kernel(T* __restrict__ y, const int* __restrict__ ids, const int* __restrict__ positions,
+                             const T* __restrict__ word, const T* __restrict__ position, const T* __restrict__ segment,
+                             Rows rows, int hidden) {
+  const int row = int(blockIdx.x) * warps + int(threadIdx.x) / 32;
+  if (row >= rows.capacity) return;
+  const bool real = row < *rows.count;
+  const size_t w = real ? size_t(ids[row]) * hidden : 0, p = real ? size_t(positions[row]) * hidden : 0;
+  for (int c = int(threadIdx.x) % 32 * 8; c < hidden; c += 256) {
+    Float8 sum = {};
+    if (real) {
+      sum = load8(word + w + c);
+      add(sum, load8(position + p + c));
+      add(sum, load8(segment + c));
+    }
+    store8(y + size_t(row) * hidden + c, sum);
+  }
+}
+
+// The chunk and the eight columns of this thread: a block has eight chunks of one strip of 256 columns.
+__device__ __forceinline__ int own_chunk() { return int(blockIdx.y) * warps + int(threadIdx.x) / 32; }
+
+// workspace: [chunks, 2, H]: of each chunk the sum of the run that began before it (head), and of the run that begins
+// in it and goes on after it (tail); a run that does both is a head.
+__device__ __forceinline__ float* head(float* workspace, int chunk, int hidden) {
+  return workspace + size_t(chunk) * 2 * hidden;
+}
+__device__ __forceinline__ float* tail(float* workspace, int chunk, int hidden) {
+  return workspace + (size_t(chunk) * 2 + 1) * hidden;
+}
+
+template <class T>
+__global__ void __launch_bounds__(32 * warps)
+    embedding_backward_word_kernel(float* __restrict__ dword, float* __restrict__ workspace, const T* __restrict__ dy,
+                                   const int* __restrict__ ids, const int* __restrict__ order, const int* count,
+                                   int hidden) {
+  const int n = *count, chunk = own_chunk(), column = strip_column();
+  const int begin = chunk * chunk_rows, end = min(begin + chunk_rows, n);
+  if (begin >= n || column >= hidden) return;
+
+  const int before = begin > 0 ? ids[order[begin - 1]] : -1, after = end < n ? ids[order[end]] : -1;
+  Float8 sum = {};
+  for (int i = begin; i < end; i++) {
+    const int row = order[i], id = ids[row];
+    add(sum, load8(dy + size_t(row) * hidden + column));
+    const int next = i + 1 < end ? ids[order[i + 1]] : -1;
+    if (next == id) continue;
+    // The run ends here, or goes on in the next chunk.
+    if (id == before) store8(head(workspace, chunk, hidden) + column, sum);
+    else if (i + 1 == end && id == after) store8(tail(workspace, chunk, hidden) + column, sum);
+    else add_to(dword + size_t(id) * hidden + column, sum);
+    sum = Float8{};
+  }
+}
+
+// The runs that cross borders: the warp of the chunk where a run begins adds up its parts.
+static __global__ void __launch_bounds__(32 * warps)
+    embedding_backward_word_finish_kernel(float* __restrict__ dword, float* __restrict__ workspace,
+                                          const int* __restrict__ ids, const int* __restrict__ order, const int* count,
+                                          int hidden) {
+  const int n = *count, chunk = own_chunk(), column = strip_column();
+  const int begin = chunk * chunk_rows, end = begin + chunk_rows;
+  if (end >= n || column >= hidden) return;
+
+  const int id = ids[order[end - 1]];
+  if (ids[order[end]] != id) return;                     // no run crosses the border at the end of this chunk
+  if (begin > 0 && ids[order[begin - 1]] == id) return;  // one does, but began before
+  Float8 sum = load8(tail(workspace, chunk, hidden) + column);
+  for (int i = end; i < n && ids[order[i]] == id; i += chunk_rows)
+    add(sum, load8(head(workspace, i / chunk_rows, hidden) + column));
+  add_to(dword + size_t(id) * hidden + column, sum);
+}
+
+// A block has a position and a strip of columns; its eight warps take every eighth sequence.
+template <class T>
+__global__ void __launch_bounds__(32 * strip_warps)
+    embedding_backward_position_kernel(float* __restrict__ dposition, const T* __restrict__ dy,
+                                       const int* __restrict__ starts, int sequences, int hidden, bool accumulate) {
+  const int position = int(blockIdx.y), column = strip_column();
+  Float8 mine = {};
+  if (column < hidden)
+    for (int b = strip_warp(); b < sequences; b += strip_warps) {
+      const int row = starts[b] + position;
+      if (row < starts[b + 1]) add(mine, load8(dy + size_t(row) * hidden + column));
+    }
+  const float sum = sum_over_warps(mine);
+  const int c = int(blockIdx.x) * strip_columns + int(threadIdx.x);
+  if (c >= hidden) return;
+  float* to = dposition + size_t(position) * hidden + c;
+  *to = accumulate ? *to + sum : sum;
+}
+
+void check(const char* name, int rows, int hidden) {
+  if (hidden <= 0 || hidden % 8 || rows < 0)
+    throw std::invalid_argument(std::string(name) + ": " + std::to_string(rows) + " rows of " + std::to_string(hidden) +
+                                ": the hidden size must be a multiple of 8");
+}
+
+int chunks(int capacity) { return (capacity + chunk_rows - 1) / chunk_rows; }
+
+}  // namespace
+
+template <class T>
+void embedding_forward(Stream stream, T* y, const int* ids, const int* positions, const T* word, const T* position,
+                       const T* segment, Rows rows, int hidden) {
+  check("embedding_forward", rows.capacity, hidden);
+  if (rows.capacity == 0) return;
+  launch<embedding_forward_kernel<T>>(unsigned((rows.capacity + warps - 1) / warps), 32 * warps, 0, stream, y, ids,
+                                      positions, word, position, segment, rows, hidden);
+}
+
+size_t embedding_workspace(int capacity, int hidden) { return size_t(chunks(capacity)) * 2 * hidden; }
+
+template <class T>
+void embedding_backward_word(Stream stream, float* dword, float* workspace, const T* dy, const int* ids,
+                             const int* order, Rows rows, int hidden) {
+  check("embedding_backward_word", rows.capacity, hidden);
+  if (rows.capacity == 0) return;
+  const dim3 grid = strip_grid(hidden, (chunks(rows.capacity) + warps - 1) / warps);
+  launch<embedding_backward_word_kernel<T>>(grid, 32 * warps, 0, stream, dword, workspace, dy, ids, order, rows.count,
+                                            hidden);
+  launch<embedding_backward_word_finish_kernel>(grid, 32 * warps, 0, stream, dword, workspace, ids, order, rows.count,
+                                                hidden);
+}
+
+template <class T>
+void embedding_backward_position(Stream stream, float* dposition, const T* dy, const int* starts, int sequences,
+                                 int max_positions, int hidden, bool accumulate) {
+  check("embedding_backward_position", max_positions, hidden);
+  if (sequences < 0 || max_positions > 65535)
+    throw std::invalid_argument("embedding_backward_position: " + std::to_string(sequences) + " sequences, " +
+                                std::to_string(max_positions) + " positions");
+  if (max_positions == 0) return;
+  launch<embedding_backward_position_kernel<T>>(strip_grid(hidden, max_positions), 32 * strip_warps, 0, stream,
+                                                dposition, dy, starts, sequences, hidden, accumulate);
+}
+
+template decltype(embedding_forward<float>) embedding_forward<float>;
+template decltype(embedding_forward<bf16>) embedding_forward<bf16>;
+template decltype(embedding_backward_word<float>) embedding_backward_word<float>;
+template decltype(embedding_backward_word<bf16>) embedding_backward_word<bf16>;
+template decltype(embedding_backward_position<float>) embedding_backward_position<float>;
+template decltype(embedding_backward_position<bf16>) embedding_backward_position<bf16>;
+
+}  // namespace warpbert::kernels

@@ -1,0 +1,97 @@
+// The rows that meet the head: only [CLS] of labelled pairs and masked tokens predict something, so only those few rows
+// (some 170 of 1000) go through the largest matrix product of the model.
+//
+//   gather_rows    y[m] = x[index[m]]                        x: [N, H], y: [M, H]
+//   scatter_rows   dx[index[m]] = or += dy[m], its gradient; "=" also writes zeros to all other rows
+//
+// Forward moves 4·M·H bytes in bf16, backward 2·H·(M + N): 0.1 and 0.4 µs at 4.3 TB/s, both far less than a launch. A
+// warp has a row. Backward has a warp for every row of dx, which looks itself up in the ascending index (eight steps
+// for 170 entries): so one launch writes every row exactly once, and nothing has to be zeroed before.
+#include <stdexcept>
+#include <string>
+
+#include "kernels.h"
+#include "vector.h"
+
+namespace warpbert::kernels {
+namespace {
+
+constexpr int warps = 8;  // of a block
+
+template <class T>
+__global__ void __launch_bounds__(32 * warps)
+    gather_rows_kernel(T* __restrict__ y, const T* __restrict__ x, const int* __restrict__ index, Rows targets,
+                       int hidden) {
+  const int m = int(blockIdx.x) * warps + int(threadIdx.x) / 32;
+  if (m >= targets.capacity) return;
+  const bool real = m < *targets.count;
+  const size_t from = real ? size_t(index[m]) * hidden : 0;
+  for (int c = int(threadIdx.x) % 32 * 8; c < hidden; c += 256)
+    store8(y + size_t(m) * hidden + c, real ? load8(x + from + c) : Float8{});
+}
+
+// The place of `row` in the ascending index[0 … n), or −1.
+__device__ __forceinline__ int find(const int* __restrict__ index, int n, int row) {
+  int begin = 0, end = n;
+  while (begin < end) {
+    const int middle = (begin + end) / 2;
+    if (index[middle] < row) begin = middle + 1;
+    else end = middle;
+  }
+  return begin < n && index[begin] == row ? begin : -1;
+}
+
+template <class T>
+__global__ void __launch_bounds__(32 * warps)
+    scatter_rows_kernel(T* __restrict__ dx, bool accumulate, const T* __restrict__ dy, const int* __restrict__ index,
+                        Rows targets, Rows rows, int hidden) {
+  const int row = int(blockIdx.x) * warps + int(threadIdx.x) / 32;
+  if (row >= rows.capacity) return;
+  const bool real = row < *rows.count;
+  const int m = real ? find(index, *targets.count, row) : -1;
+  if (accumulate && real && m < 0) return;
+  for (int c = int(threadIdx.x) % 32 * 8; c < hidden; c += 256) {
+    T* to = dx + size_t(row) * hidden + c;
+    Float8 d = m >= 0 && accumulate ? load8(to) : Float8{};
+    if (m >= 0) {
+      const Float8 g = load8(dy + size_t(m) * hidden + c);
+#pragma unroll
+      for (int i = 0; i < 8; i++) d[i] += g[i];
+    }
+    store8(to, d);
+  }
+}
+
+unsigned blocks(int rows) { return unsigned((rows + warps - 1) / warps); }
+
+void check(const char* name, Rows targets, int hidden) {
+  if (hidden <= 0 || hidden % 8 || targets.capacity < 0)
+    throw std::invalid_argument(std::string(name) + ": " + std::to_string(targets.capacity) + " rows of " +
+                                std::to_string(hidden) + ": the hidden size must be a multiple of 8");
+}
+
+}  // namespace
+
+template <class T>
+void gather_rows(Stream stream, T* y, const T* x, const int* index, Rows targets, int hidden) {
+  check("gather_rows", targets, hidden);
+  if (targets.capacity == 0) return;
+  launch<gather_rows_kernel<T>>(blocks(targets.capacity), 32 * warps, 0, stream, y, x, index, targets, hidden);
+}
+
+template <class T>
+void scatter_rows(Stream stream, T* dx, bool accumulate, const T* dy, const int* index, Rows targets, Rows rows,
+                  int hidden) {
+  check("scatter_rows", targets, hidden);
+  if (rows.capacity < 0) throw std::invalid_argument("scatter_rows: into " + std::to_string(rows.capacity) + " rows");
+  if (rows.capacity == 0) return;
+  launch<scatter_rows_kernel<T>>(blocks(rows.capacity), 32 * warps, 0, stream, dx, accumulate, dy, index, targets, rows,
+                                 hidden);
+}
+
+template decltype(gather_rows<float>) gather_rows<float>;
+template decltype(gather_rows<bf16>) gather_rows<bf16>;
+template decltype(scatter_rows<float>) scatter_rows<float>;
+template decltype(scatter_rows<bf16>) scatter_rows<bf16>;
+
+}  // namespace warpbert::kernels
