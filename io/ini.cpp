@@ -3,7 +3,6 @@
 #include <ini.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "error.h"
 #include "text.h"
@@ -41,13 +40,12 @@ class Reader {
     if (content.empty() || content[0] == ';' || content[0] == '#') line = {};
     else if (line.find('\0') != line.npos) reader.refuse("holds a zero byte; is this an INI file?");
     else if (content.data() != line.data()) reader.refuse("is indented; begin it at the left margin");
-    else if (content.size() > longest_ini_line || content.size() + 2 > size_t(capacity))
+    else if (content.size() > longest_ini_line || content.size() + 1 > size_t(capacity))
       reader.refuse(fmt::format("has {} bytes; at most {} are allowed", content.size(), longest_ini_line));
     else if (has_text_behind_section(content)) reader.refuse("has text behind [section]; put it on a line of its own");
     if (!reader.fault_.empty()) return nullptr;
-    line = line.empty() ? line : content;
-    std::memcpy(buffer, line.data(), line.size());
-    std::strcpy(buffer + line.size(), "\n");
+    if (line.empty()) buffer[0] = '\0';
+    else buffer[content.copy(buffer, content.size())] = '\0';
     return buffer;
   }
 

@@ -1,0 +1,96 @@
+#include "io/atomic_file.h"
+
+#include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <csignal>
+
+#include "io/error.h"
+#include "tests/support/temporary.h"
+
+using namespace warpbert;
+using namespace warpbert::test;
+
+TEST_CASE("atomic file: appears at commit, not before, and leaves nothing beside it") {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("a", "old");
+  {
+    io::AtomicFile file(path);
+    file.write("hello ");
+    file.write("World");
+    CHECK(file.position() == 11);
+    file.seek(6);
+    file.write("w");
+    CHECK(contents(path) == "old");
+    file.commit();
+    CHECK(contents(path) == "hello world");
+  }
+  CHECK(contents(path) == "hello world");
+  CHECK(folder.count_files() == 1);
+}
+
+TEST_CASE("atomic file: without commit the older file stays; a killed writer's left-over is replaced") {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("a", "old");
+  { io::AtomicFile(path).write("half of the n"); }
+  CHECK(contents(path) == "old");
+  CHECK(folder.count_files() == 1);
+
+  folder.write("a.tmp", "a long left-over of a killed process");
+  io::write_file_atomically(path, "new");
+  CHECK(contents(path) == "new");
+  CHECK(folder.count_files() == 1);
+}
+
+TEST_CASE("atomic file: a full disk is named, and nothing is lost") {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("a", "precious");
+  std::filesystem::create_symlink("/dev/full", path + ".tmp");
+  CHECK(message_of<io::Error>([&] { io::write_file_atomically(path, "new"); }) ==
+        path + ": cannot be written: No space left on device; free some space and start again");
+  CHECK(contents(path) == "precious");
+  CHECK(folder.count_files() == 1);
+}
+
+TEST_CASE("atomic file: a write that stops half way is an error") {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("a", "precious");
+  rlimit before;
+  getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit small{1000, before.rlim_max};
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  setrlimit(RLIMIT_FSIZE, &small);
+  const std::string message = message_of<io::Error>([&] { io::write_file_atomically(path, std::string(5000, 'x')); });
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  CHECK(message == path + ": cannot be written: File too large");
+  CHECK(contents(path) == "precious");
+  CHECK(folder.count_files() == 1);
+}
+
+TEST_CASE("atomic file: where it cannot be") {
+  const TemporaryFolder folder;
+  const auto refused = [](const std::string& path) { return message_of<io::Error>([&] { io::write_file_atomically(path, "x"); }); };
+  CHECK(refused(folder / "none/a") == folder / "none/a" + ": cannot be written: No such file or directory; its folder does not exist");
+  folder.write("file", "");
+  CHECK(refused(folder / "file/a") == folder / "file/a" + ": cannot be written: Not a directory; its folder does not exist");
+  std::filesystem::create_directory(folder / "d");
+  CHECK(refused(folder / "d") == folder / "d" + ": cannot be written: Is a directory");
+  std::filesystem::permissions(folder / "d", std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
+  if (geteuid() != 0)  // root may write anywhere
+    CHECK(refused(folder / "d/a") == folder / "d/a" + ": cannot be written: Permission denied; choose a folder you may write to");
+}
+
+TEST_CASE("atomic file: respects the umask, and a path without a folder") {
+  const TemporaryFolder folder;
+  const auto home = std::filesystem::current_path();
+  std::filesystem::current_path(folder / "");
+  const mode_t before = umask(027);
+  io::write_file_atomically("a", "x");
+  umask(before);
+  std::filesystem::current_path(home);
+  struct stat status;
+  REQUIRE(stat((folder / "a").c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0640);
+}
