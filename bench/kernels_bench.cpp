@@ -137,8 +137,7 @@ void run(Bench& b) {
   b.row("attention_forward", nh * 4 * t, scores * 2,
         [&] { kernels::attention_forward<T>(s, x, lse, qkv, bias, d_starts, B, longest, heads, D, 512, {}, rows); });
   b.row("attention_backward", nh * 8 * t, scores * 5, [&] {
-    kernels::attention_backward<T>(s, dqkv, workspace, y, x, lse, qkv, bias, d_starts, B, longest, heads, D, 512, {},
-                                   rows);
+    kernels::attention_backward<T>(s, dqkv, y, x, lse, qkv, bias, d_starts, B, longest, heads, D, 512, {}, rows);
   });
   b.row("gather_rows", 2.0 * M * H * t, 0, [&] { kernels::gather_rows<T>(s, chosen, x, d_index, targets, H); });
   b.row("scatter_rows", (n + M) * H * t, 0,

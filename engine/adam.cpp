@@ -22,7 +22,8 @@ void Adam::step(double lr, const int* ok) {
   Device& device = store_.device();
   steps_++;
   const double t = double(steps_);
-  const double rate = lr * std::sqrt(1 - std::pow(double(options_.beta2), t)) / (1 - std::pow(double(options_.beta1), t));
+  const double rate =
+      lr * std::sqrt(1 - std::pow(double(options_.beta2), t)) / (1 - std::pow(double(options_.beta1), t));
   const double scale = options_.clip_norm > 0 ? std::min(1.0, options_.clip_norm / std::max(grad_norm(), 1e-30)) : 1.0;
   const kernels::AdamStep plain{float(rate), 0, float(scale)};
   const kernels::AdamStep decayed{float(rate), float(lr * options_.weight_decay), float(scale)};

@@ -24,7 +24,7 @@ class Adam {
  private:
   ParameterStore& store_;
   AdamOptions options_;
-  long steps_ = 0;  // updates done
+  long steps_ = 0;                          // updates done
   DeviceArray<kernels::AdamStep> records_;  // decayed, not decayed
   DeviceArray<double> norm_, workspace_;
 };

@@ -11,8 +11,7 @@ constexpr size_t alignment = 256, block_bytes = size_t(32) << 20;
 void* Arena::allocate(size_t bytes, const char* name) {
   const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
   while (current_ < blocks_.size() && blocks_[current_].used + rounded > blocks_[current_].memory.size()) current_++;
-  if (current_ == blocks_.size())
-    blocks_.push_back({DeviceArray<char>(*device_, std::max(rounded, block_bytes)), 0});
+  if (current_ == blocks_.size()) blocks_.push_back({DeviceArray<char>(*device_, std::max(rounded, block_bytes)), 0});
   Block& block = blocks_[current_];
   char* p = block.memory.data() + block.used;
   block.used += rounded;

@@ -1,11 +1,43 @@
+// Matrix products: the one thing that is not a kernel of ours. cuBLASLt on a GPU, a BLAS on the CPU.
+//
+// Accumulation is fp32 everywhere. Results are the same bits on every run, for any number of CPU threads: on the CPU the
+// result is cut into tiles by shape alone and each tile is one single-threaded call with the whole of K.
 #pragma once
+#include <cstddef>
+#include <memory>
+
 #include "dtype.h"
 #include "kernels/kernels.h"
+
 namespace warpbert {
-struct Matrix { void* data; DType dtype; int rows, cols, ld; };
+
+// A row-major matrix in device memory; ld = distance of two rows in elements, a multiple of 8.
+struct Matrix {
+  void* data;
+  DType dtype;
+  int rows, cols, ld;
+};
+
 class Gemm {
  public:
-  explicit Gemm(kernels::Stream, Precision) {}
+  Gemm(kernels::Stream stream, Precision precision);
+  ~Gemm();
+  Gemm(const Gemm&) = delete;
+  Gemm& operator=(const Gemm&) = delete;
+
+  // c = op(a)·op(b), or c += with accumulate. a and b have the same dtype; c has it too, or is fp32.
+  // Throws std::invalid_argument naming the shapes that do not fit.
   void multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpose_b, bool accumulate);
+
+ private:
+  struct Library;  // gemm_cuda.cpp or gemm_cpu.cpp
+  std::unique_ptr<Library> library_;
 };
+
+// Shapes of one product after its transposes: c [m, n], k terms each. Throws as multiply does.
+struct GemmShape {
+  int m, n, k;
+};
+GemmShape gemm_shape(const Matrix& c, const Matrix& a, bool transpose_a, const Matrix& b, bool transpose_b);
+
 }  // namespace warpbert

@@ -23,7 +23,8 @@ static void finish(Tape& tape, std::initializer_list<ColumnSum> sums) {
 
 // Column k of `parts` interleaved partial sums [blocks, parts, columns] becomes the gradient of a vector.
 static ColumnSum column_sum(Parameter& vector, const float* partials, int blocks, int parts, int k) {
-  return {vector.grad, partials + size_t(k) * vector.rows, blocks, parts * vector.rows, vector.rows, vector.accumulate()};
+  return {vector.grad,        partials + size_t(k) * vector.rows, blocks, parts * vector.rows, vector.rows,
+          vector.accumulate()};
 }
 
 static void expect(bool ok, const char* op, const std::string& shapes) {
@@ -33,7 +34,8 @@ static void expect(bool ok, const char* op, const std::string& shapes) {
 static Matrix matrix(const Parameter& p) { return {p.value, p.dtype, p.rows, p.cols, p.cols}; }
 static Matrix grad_matrix(const Parameter& p) { return {p.grad, DType::f32, p.rows, p.cols, p.cols}; }
 
-// ---- linear -----------------------------------------------------------------------------------------------------------
+// ---- linear
+// -----------------------------------------------------------------------------------------------------------
 static Tensor multiply(Tape& tape, Tensor x, Parameter& weight, DType dtype, const char* name) {
   expect(x.cols() == weight.cols, "linear",
          fmt::format("{} [{}, {}] by {} [{}, {}]", x.name(), x.capacity(), x.cols(), weight.pieces[0].name, weight.rows,
@@ -54,7 +56,8 @@ Tensor linear_f32(Tape& tape, Tensor x, Parameter& weight, const char* name) {
   return multiply(tape, x, weight, DType::f32, name);
 }
 
-// ---- gelu -------------------------------------------------------------------------------------------------------------
+// ---- gelu
+// -------------------------------------------------------------------------------------------------------------
 Tensor gelu(Tape& tape, Tensor x, Parameter& bias) {
   expect(bias.rows == x.cols(), "gelu", fmt::format("{} columns, {} biases", x.cols(), bias.rows));
   Tensor y = tape.like("gelu", x);
@@ -74,7 +77,8 @@ Tensor gelu(Tape& tape, Tensor x, Parameter& bias) {
   return y;
 }
 
-// ---- layer norm -------------------------------------------------------------------------------------------------------
+// ---- layer norm
+// -------------------------------------------------------------------------------------------------------
 Tensor layer_norm(Tape& tape, Tensor x, const Norm& norm, kernels::Dropout dropout) {
   expect(norm.gamma->rows == x.cols(), "layer_norm", fmt::format("{} columns, {} gains", x.cols(), norm.gamma->rows));
   Tensor y = tape.like("layer_norm", x);
@@ -125,7 +129,8 @@ Tensor add_dropout_norm(Tape& tape, Tensor residual, Tensor x, Parameter& bias, 
   return y;
 }
 
-// ---- embedding --------------------------------------------------------------------------------------------------------
+// ---- embedding
+// --------------------------------------------------------------------------------------------------------
 Tensor embedding(Tape& tape, const Packing& batch, Parameter& word, Parameter& position, Parameter& segment) {
   const int hidden = word.cols;
   expect(position.cols == hidden && segment.cols == hidden && batch.max_length <= position.rows, "embedding",
@@ -157,7 +162,8 @@ Tensor embedding(Tape& tape, const Packing& batch, Parameter& word, Parameter& p
   return y;
 }
 
-// ---- attention --------------------------------------------------------------------------------------------------------
+// ---- attention
+// --------------------------------------------------------------------------------------------------------
 Tensor attention(Tape& tape, Tensor qkv, Parameter& bias, const Packing& batch, int heads, kernels::Dropout dropout) {
   const int hidden = qkv.cols() / 3;
   expect(qkv.cols() % 3 == 0 && heads > 0 && hidden % heads == 0 && bias.rows == qkv.cols(), "attention",
@@ -173,13 +179,11 @@ Tensor attention(Tape& tape, Tensor qkv, Parameter& bias, const Packing& batch, 
   tape.on_backward("attention", out, [=, &tape, &bias] {
     const int blocks = kernels::column_blocks(capacity);
     float* partials = tape.floats("column sums", size_t(blocks) * qkv.cols());
-    float* workspace = tape.floats("attention workspace",
-                                   kernels::attention_workspace(capacity, heads, head_size, batch.max_length));
     expect(!qkv.accumulate(), "attention", "its input has another reader");
     visit(qkv.dtype(), [&]<class T>(T) {
-      kernels::attention_backward<T>(tape.stream(), qkv.grad<T>(), workspace, out.grad<T>(), out.data<T>(), lse,
-                                     qkv.data<T>(), bias.master, batch.starts, batch.sequences, batch.max_length, heads,
-                                     head_size, batch.max_positions, dropout, qkv.rows());
+      kernels::attention_backward<T>(tape.stream(), qkv.grad<T>(), out.grad<T>(), out.data<T>(), lse, qkv.data<T>(),
+                                     bias.master, batch.starts, batch.sequences, batch.max_length, heads, head_size,
+                                     batch.max_positions, dropout, qkv.rows());
       kernels::column_sums<T>(tape.stream(), partials, qkv.grad<T>(), qkv.cols(), qkv.rows(), qkv.cols());
     });
     finish(tape, {column_sum(bias, partials, blocks, 1, 0)});
@@ -187,7 +191,8 @@ Tensor attention(Tape& tape, Tensor qkv, Parameter& bias, const Packing& batch, 
   return out;
 }
 
-// ---- gather -----------------------------------------------------------------------------------------------------------
+// ---- gather
+// -----------------------------------------------------------------------------------------------------------
 Tensor gather(Tape& tape, Tensor x, const int* index, kernels::Rows targets) {
   Tensor y = tape.tensor("gather", targets, x.cols());
   visit(x.dtype(), [&]<class T>(T) {
@@ -202,7 +207,8 @@ Tensor gather(Tape& tape, Tensor x, const int* index, kernels::Rows targets) {
   return y;
 }
 
-// ---- cross-entropy ----------------------------------------------------------------------------------------------------
+// ---- cross-entropy
+// ----------------------------------------------------------------------------------------------------
 float* cross_entropy(Tape& tape, Tensor logits, Parameter& bias, const kernels::Target* targets, const float* scale,
                      int classes) {
   expect(logits.dtype() == DType::f32 && classes <= logits.cols() && bias.rows == logits.cols(), "cross_entropy",

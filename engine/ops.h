@@ -34,8 +34,8 @@ struct Packing {
   const int* order;      // [capacity] row numbers sorted by (id, row)
   const int* starts;     // [sequences + 1]
   int sequences;
-  int max_length;        // no sequence is longer
-  int max_positions;     // rows of the position table
+  int max_length;     // no sequence is longer
+  int max_positions;  // rows of the position table
 };
 
 // y = word[id] + position[position] + segment[0]                                                     -> [N, H]
@@ -47,8 +47,8 @@ Tensor attention(Tape&, Tensor qkv, Parameter& bias, const Packing&, int heads, 
 // y[m] = x[index[m]]; index: device, ascending, no row twice                                [N, H] -> [M, H]
 Tensor gather(Tape&, Tensor x, const int* index, kernels::Rows targets);
 
-// Softmax cross-entropy of logits + bias over the first `classes` columns, and its gradient times *scale; the logits are
-// overwritten. Returns loss[m] on the device; backward starts here.             logits: fp32 [M, ≥ classes]
+// Softmax cross-entropy of logits + bias over the first `classes` columns, and its gradient times *scale; the logits
+// are overwritten. Returns loss[m] on the device; backward starts here.             logits: fp32 [M, ≥ classes]
 float* cross_entropy(Tape&, Tensor logits, Parameter& bias, const kernels::Target* targets, const float* scale,
                      int classes);
 

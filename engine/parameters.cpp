@@ -63,9 +63,10 @@ std::vector<ParameterStore::Named> ParameterStore::named() const {
   std::vector<Named> all;
   for (const Parameter& p : parameters_)
     for (const Piece& piece : p.pieces)
-      all.push_back({piece.name,
-                     p.kind == ParameterKind::vector ? std::vector<int>{piece.rows} : std::vector<int>{piece.rows, p.cols},
-                     p.offset + size_t(piece.first) * p.cols, size_t(piece.rows) * p.cols});
+      all.push_back(
+          {piece.name,
+           p.kind == ParameterKind::vector ? std::vector<int>{piece.rows} : std::vector<int>{piece.rows, p.cols},
+           p.offset + size_t(piece.first) * p.cols, size_t(piece.rows) * p.cols});
   return all;
 }
 

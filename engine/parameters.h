@@ -27,10 +27,10 @@ struct Parameter {
   int rows, cols;  // as stored; a vector has one column
   size_t offset = 0, size = 0;
 
-  float* master = nullptr;   // [rows, cols]
-  void* value = nullptr;     // [rows, cols] in `dtype`: what forward and backward read; the master itself if fp32
+  float* master = nullptr;  // [rows, cols]
+  void* value = nullptr;    // [rows, cols] in `dtype`: what forward and backward read; the master itself if fp32
   DType dtype = DType::f32;
-  float* grad = nullptr;     // [rows, cols]
+  float* grad = nullptr;  // [rows, cols]
   bool grad_written = false;
 
   // What the next gradient is to do: "=" the first time in a step, "+=" from then on.
@@ -56,19 +56,19 @@ class ParameterStore {
 
   // After masters were changed from outside: rounds them to what the kernels read.
   void round_masters();
-  void start_step();      // forgets which gradients were written
-  void finish_backward(); // zeroes the gradients nobody wrote
+  void start_step();       // forgets which gradients were written
+  void finish_backward();  // zeroes the gradients nobody wrote
 
   Device& device() const { return *device_; }
   std::deque<Parameter>& parameters() { return parameters_; }
   const std::deque<Parameter>& parameters() const { return parameters_; }
-  size_t size() const { return size_; }               // with padding
-  size_t real_size() const;                           // what files hold
+  size_t size() const { return size_; }  // with padding
+  size_t real_size() const;              // what files hold
   size_t vectors_begin() const { return vectors_begin_; }
   size_t vectors_end() const { return vectors_end_; }
 
   float* masters() { return masters_.data(); }
-  bf16* rounded() { return rounded_.data(); }         // null in fp32
+  bf16* rounded() { return rounded_.data(); }  // null in fp32
   float* grads() { return grads_.data(); }
   float* m() { return m_.data(); }
   float* v() { return v_.data(); }

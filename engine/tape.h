@@ -20,7 +20,7 @@ class Tape {
       : device_(device), gemm_(gemm), arena_(arena), dtype_(dtype), recording_(recording), random_(random) {}
   Tape(const Tape&) = delete;
 
-  Tensor tensor(const char* name, kernels::Rows rows, int cols);                    // in the tape's dtype
+  Tensor tensor(const char* name, kernels::Rows rows, int cols);  // in the tape's dtype
   Tensor tensor(const char* name, kernels::Rows rows, int cols, DType dtype);
   Tensor like(const char* name, Tensor x) { return tensor(name, x.rows(), x.cols(), x.dtype()); }
   // A tensor on memory of the caller's (an input).

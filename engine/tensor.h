@@ -1,4 +1,5 @@
-// A tensor is a handle on a matrix of activations [rows, cols] that the tape's arena owns; copying it copies the handle.
+// A tensor is a handle on a matrix of activations [rows, cols] that the tape's arena owns; copying it copies the
+// handle.
 //
 // Its gradient gets memory when backward first asks for it. Whoever comes first in a backward pass writes it ("="), all
 // later ones add to it ("+="): accumulate() tells which. An op asks exactly once per gradient it writes.
@@ -14,10 +15,10 @@ namespace warpbert {
 struct TensorData {
   const char* name;
   kernels::Rows rows;
-  int cols, ld;              // ld: distance of two rows in elements
+  int cols, ld;  // ld: distance of two rows in elements
   DType dtype;
   void* data = nullptr;
-  void* grad = nullptr;      // [rows.capacity, cols] in grad_dtype
+  void* grad = nullptr;  // [rows.capacity, cols] in grad_dtype
   DType grad_dtype;
   int grad_ld;
   bool grad_written = false;

@@ -154,7 +154,7 @@ struct Target {
   int group;
 };
 
-// z = logits[m] + bias over the V real columns (the columns V … ld are padding and take no part)
+// z = logits[m] + bias over the V real columns (the columns V … ld are padding and take no part); bias: [ld]
 // loss[m] = log Σ exp z − (1 − w)·z[token] − w·z[other]                                                      loss: [M] =
 // dlogits[m][c] = scale·(softmax(z)[c] − (1 − w)·[c = token] − w·[c = other]), 0 in padded columns, written over the row:
 // row m of dlogits starts where row m of logits does, as T, so its leading dimension is ld·sizeof(float)/sizeof(T).
@@ -194,7 +194,7 @@ size_t square_sum_workspace();
 void cast(Stream, bf16* y, const float* x, size_t n);
 void cast(Stream, float* y, const bf16* x, size_t n);
 
-// ---- dropout.cu -----------------------------------------------------------------------------------------------------
+// ---- random.cu ------------------------------------------------------------------------------------------------------
 // words[i] = word i of (seed, pass, site): the generator by itself, to be compared with cuRAND.
 void random_words(Stream, uint32_t* words, size_t n, uint32_t site, const RandomState* random);
 

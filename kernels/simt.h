@@ -86,7 +86,9 @@ __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
 #endif
 }
 
-// The sum and the maximum over the 32 lanes of a warp, in butterfly order: every lane gets the same bits.
+// The sum and the maximum over the 32 lanes of a warp, in butterfly order: every lane gets the same bits. The simulator
+// does the same additions in the same order in one rendezvous (simt_cpu.h).
+#ifdef __CUDACC__
 __device__ __forceinline__ float warp_sum(float x) {
 #pragma unroll
   for (int i = 16; i > 0; i /= 2) x += __shfl_xor_sync(0xffffffff, x, i);
@@ -97,3 +99,4 @@ __device__ __forceinline__ float warp_max(float x) {
   for (int i = 16; i > 0; i /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffff, x, i));
   return x;
 }
+#endif

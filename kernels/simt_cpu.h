@@ -59,6 +59,14 @@ void* shared_storage(const void* key, size_t bytes);
 void* dynamic_storage();
 [[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
+int workers();                                     // OS threads that run blocks (SIMT_WORKERS, else set_workers, else all cores)
+void set_workers(int n);                           // not while a kernel runs
+void run_on_workers(int n, void (*call)(void* f, int i), void* f);
+// f(i) for i < n, spread over the workers, each on an ordinary stack; for host code such as a BLAS.
+template <class F> void parallel_for(int n, F f) {
+  run_on_workers(n, [](void* g, int i) { (*static_cast<F*>(g))(i); }, &f);
+}
+
 enum class Order { forward, reverse, random };
 void set_order(Order order, unsigned seed = 1);   // in which order blocks and ready threads run (SIMT_ORDER)
 template <class T, int Tag> inline char key;
@@ -123,6 +131,31 @@ inline unsigned __ballot_sync(unsigned mask, int predicate, SIMT_HERE) {
   }, &v);
   return v;
 }
+namespace simt {
+// Step i of a butterfly combines lane l with lane l ^ i; all lanes at once.
+template <class Combine> void butterfly(void** args, Combine combine) {
+  float v[32];
+  for (int l = 0; l < 32; l++) v[l] = *static_cast<float*>(args[l]);
+  for (int i = 16; i > 0; i /= 2) {
+    float w[32];
+    for (int l = 0; l < 32; l++) w[l] = combine(v[l], v[l ^ i]);
+    memcpy(v, w, sizeof v);
+  }
+  for (int l = 0; l < 32; l++) *static_cast<float*>(args[l]) = v[l];
+}
+}  // namespace simt
+
+inline float warp_sum(float x, SIMT_HERE) {
+  simt::meet(~0u, "warp_sum", file, line,
+             [](void** args, unsigned) { simt::butterfly(args, [](float a, float b) { return a + b; }); }, &x);
+  return x;
+}
+inline float warp_max(float x, SIMT_HERE) {
+  simt::meet(~0u, "warp_max", file, line,
+             [](void** args, unsigned) { simt::butterfly(args, [](float a, float b) { return fmaxf(a, b); }); }, &x);
+  return x;
+}
+
 inline int __any_sync(unsigned mask, int p, SIMT_HERE) { return __ballot_sync(mask, p, file, line) != 0; }
 inline int __all_sync(unsigned mask, int p, SIMT_HERE) { return __ballot_sync(mask, p, file, line) == mask; }
 

@@ -74,7 +74,7 @@ struct Worst {
   }
 };
 
-// Tolerances by storage type. float: some 100 rounding steps of 2⁻²⁴; bf16: one rounding of the result (2⁻⁹ relative),
+// Tolerances by storage type. float: some 100 rounding steps of 2⁻²⁴; bf16: one rounding of the result (2⁻⁸ relative),
 // and room for one intermediate that is rounded as well.
 template <class T>
 constexpr double tolerance = sizeof(T) == 2 ? 8e-3 : 1e-5;

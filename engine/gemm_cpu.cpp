@@ -1,0 +1,180 @@
+// Matrix products on the CPU: fp32 by OpenBLAS; bf16 by oneDNN where the processor has AVX-512, else by OpenBLAS on the
+// operands widened to fp32 (oneDNN 2.6 refuses bf16 there).
+//
+// A BLAS that splits a product over threads gives other bits with other thread counts. So the result is cut into tiles
+// by its shape alone, each tile is one single-threaded call with the whole of K, and the tiles are spread over the
+// simulator's workers.
+#ifndef WARPBERT_CUDA
+#include <cblas.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <dnnl.hpp>
+#include <map>
+#include <tuple>
+#include <vector>
+
+#include "gemm.h"
+#include "kernels/simt.h"
+
+namespace warpbert {
+namespace {
+
+// One product of tiles: c [m, n] = op(a)·op(b), or +=. Pointers to the tile's corner, distances of rows.
+struct Tile {
+  int m, n, k;
+  void *c, *a, *b;
+  int ldc, lda, ldb;
+  bool transpose_a, transpose_b, accumulate;
+};
+
+void multiply_fp32(const Tile& t) {
+  cblas_sgemm(CblasRowMajor, t.transpose_a ? CblasTrans : CblasNoTrans, t.transpose_b ? CblasTrans : CblasNoTrans, t.m,
+              t.n, t.k, 1, static_cast<float*>(t.a), t.lda, static_cast<float*>(t.b), t.ldb, t.accumulate ? 1 : 0,
+              static_cast<float*>(t.c), t.ldc);
+}
+
+// oneDNN compiles code for each shape: every worker keeps what it has made.
+class Dnnl {
+ public:
+  Dnnl() { omp_set_num_threads(1); }  // of this worker's calls
+
+  void multiply_bf16(const Tile& t, DType result) {
+    using dnnl::memory;
+    const Key key{t.m, t.n, t.k, t.lda, t.ldb, t.ldc, t.transpose_a, t.transpose_b, t.accumulate, result};
+    auto found = made_.find(key);
+    if (found == made_.end()) found = made_.emplace(key, dnnl::matmul(describe(t, result))).first;
+    const auto d = describe_operands(t, result);
+    memory a(d.a, engine(), t.a), b(d.b, engine(), t.b), c(d.c, engine(), t.c);
+    found->second.execute(stream_, {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}});
+    stream_.wait();
+  }
+
+  // Whether this processor can multiply bf16 in oneDNN.
+  static bool has_bf16() {
+    try {
+      describe({16, 16, 16, nullptr, nullptr, nullptr, 16, 16, 16, false, false, false}, DType::bf16);
+      return true;
+    } catch (const dnnl::error&) {
+      return false;
+    }
+  }
+
+ private:
+  using Key = std::tuple<int, int, int, int, int, int, bool, bool, bool, DType>;
+  struct Operands {
+    dnnl::memory::desc a, b, c;
+  };
+
+  static dnnl::engine& engine() {
+    static dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+    return engine;
+  }
+  static Operands describe_operands(const Tile& t, DType result) {
+    using dnnl::memory;
+    const auto matrix = [](int rows, int cols, int ld, bool transpose, DType dtype) {
+      const auto type = dtype == DType::bf16 ? memory::data_type::bf16 : memory::data_type::f32;
+      return memory::desc({rows, cols}, type, transpose ? memory::dims{1, ld} : memory::dims{ld, 1});
+    };
+    return {matrix(t.m, t.k, t.lda, t.transpose_a, DType::bf16), matrix(t.k, t.n, t.ldb, t.transpose_b, DType::bf16),
+            matrix(t.m, t.n, t.ldc, false, result)};
+  }
+  static dnnl::matmul::primitive_desc describe(const Tile& t, DType result) {
+    const auto d = describe_operands(t, result);
+    dnnl::primitive_attr attributes;
+    if (t.accumulate) {
+      dnnl::post_ops sum;
+      sum.append_sum(1.0f);
+      attributes.set_post_ops(sum);
+    }
+    return {dnnl::matmul::desc(d.a, d.b, d.c), attributes, engine()};
+  }
+
+  dnnl::stream stream_{engine()};
+  std::map<Key, dnnl::matmul> made_;
+};
+
+// Tiles of at most 256 × 512, halved until there are eight or they get too small to be worth a call.
+struct Tiling {
+  int m, n;
+};
+Tiling tiling(const GemmShape& s) {
+  Tiling t{std::min(s.m, 256), std::min(s.n, 512)};
+  const auto count = [&] { return ((s.m + t.m - 1) / t.m) * ((s.n + t.n - 1) / t.n); };
+  while (count() < 8 && std::max(t.m, t.n) > 64) {
+    int& longer = t.n >= t.m ? t.n : t.m;
+    longer = (longer / 2 + 15) / 16 * 16;
+  }
+  return t;
+}
+
+}  // namespace
+
+struct Gemm::Library {
+  bool dnnl_bf16 = false;
+  std::vector<float> a, b, c;  // operands widened to fp32, where bf16 has no library
+
+  // The same matrix in fp32; values only where `load`.
+  static Matrix widen(const Matrix& x, std::vector<float>& scratch, bool load) {
+    scratch.resize(size_t(x.rows) * x.cols);
+    if (load)
+      simt::parallel_for(x.rows, [&](int row) {
+        const bf16* from = static_cast<const bf16*>(x.data) + size_t(row) * x.ld;
+        std::transform(from, from + x.cols, scratch.begin() + size_t(row) * x.cols, [](bf16 v) { return to_float(v); });
+      });
+    return {scratch.data(), DType::f32, x.rows, x.cols, x.cols};
+  }
+  static void round(const Matrix& x, const std::vector<float>& scratch) {
+    simt::parallel_for(x.rows, [&](int row) {
+      const float* from = scratch.data() + size_t(row) * x.cols;
+      std::transform(from, from + x.cols, static_cast<bf16*>(x.data) + size_t(row) * x.ld, [](float v) { return to_bf16(v); });
+    });
+  }
+};
+
+Gemm::Gemm(kernels::Stream, Precision precision) : library_(std::make_unique<Library>()) {
+  openblas_set_num_threads(1);
+  library_->dnnl_bf16 = precision == Precision::bf16 && Dnnl::has_bf16();
+}
+
+Gemm::~Gemm() = default;
+
+void Gemm::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpose_b, bool accumulate) {
+  const GemmShape shape = gemm_shape(c, a, transpose_a, b, transpose_b);
+  const Matrix target = c;
+  const bool bf16_operands = a.dtype == DType::bf16, widened = bf16_operands && !library_->dnnl_bf16;
+  if (widened) {
+    a = Library::widen(a, library_->a, true), b = Library::widen(b, library_->b, true);
+    if (c.dtype == DType::bf16) c = Library::widen(c, library_->c, accumulate);
+  }
+  const Tiling size = tiling(shape);
+  const int across = (shape.n + size.n - 1) / size.n, down = (shape.m + size.m - 1) / size.m;
+  const auto corner = [](const Matrix& x, size_t row, size_t column) -> void* {
+    return static_cast<char*>(x.data) + (row * x.ld + column) * size_of(x.dtype);
+  };
+  simt::parallel_for(across * down, [&](int i) {
+    const int row = i / across * size.m, column = i % across * size.n;
+    const Tile tile{std::min(size.m, shape.m - row),
+                    std::min(size.n, shape.n - column),
+                    shape.k,
+                    corner(c, row, column),
+                    transpose_a ? corner(a, 0, row) : corner(a, row, 0),
+                    transpose_b ? corner(b, column, 0) : corner(b, 0, column),
+                    c.ld,
+                    a.ld,
+                    b.ld,
+                    transpose_a,
+                    transpose_b,
+                    accumulate};
+    if (bf16_operands && !widened) {
+      thread_local Dnnl dnnl;
+      dnnl.multiply_bf16(tile, c.dtype);
+    } else {
+      multiply_fp32(tile);
+    }
+  });
+  if (widened && target.dtype == DType::bf16) Library::round(target, library_->c);
+}
+
+}  // namespace warpbert
+#endif

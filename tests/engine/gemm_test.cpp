@@ -1,0 +1,109 @@
+#include <doctest/doctest.h>
+
+#include "engine/gemm.h"
+#include "tests/support/buffer.h"
+
+#ifndef WARPBERT_CUDA
+#include "kernels/simt.h"
+#endif
+
+using namespace warpbert;
+using namespace warpbert::test;
+
+namespace {
+
+struct Shape {
+  int m, n, k;
+};
+const std::vector<Shape> shapes = {{1, 1, 1}, {1, 31, 33}, {31, 8, 1}, {33, 100, 17}, {64, 64, 64}, {300, 1030, 40}, {100, 24, 513}};
+
+template <class T>
+struct Operand {
+  std::vector<T> values;
+  Buffer<T> buffer;
+  Matrix matrix;
+  // [rows, cols] in rows of ld: a multiple of 8, with something behind each row that is no number
+  Operand(int rows, int cols, unsigned seed)
+      : values(normal<T>(size_t(rows) * ((cols + 15) / 8 * 8), 1, 0, seed)), buffer(values) {
+    const int ld = (cols + 15) / 8 * 8;
+    for (int r = 0; r < rows; r++)
+      for (int c = cols; c < ld; c++) buffer[size_t(r) * ld + c] = values[size_t(r) * ld + c] = from_float<T>(NAN);
+    matrix = {buffer.data(), sizeof(T) == 2 ? DType::bf16 : DType::f32, rows, cols, ld};
+  }
+  double at(int r, int c) const { return to_float(values[size_t(r) * matrix.ld + c]); }
+};
+
+template <class In, class Out>
+void check_products(Precision precision) {
+  Gemm gemm(nullptr, precision);
+  for (const Shape& s : shapes)
+    for (int mode = 0; mode < 8; mode++) {
+      const bool ta = mode & 1, tb = mode & 2, accumulate = mode & 4;
+      Operand<In> a(ta ? s.k : s.m, ta ? s.m : s.k, 1), b(tb ? s.n : s.k, tb ? s.k : s.n, 2);
+      Operand<Out> c(s.m, s.n, 3);
+      gemm.multiply(c.matrix, a.matrix, ta, b.matrix, tb, accumulate);
+      synchronize();
+      double worst = 0;
+      int touched = 0;
+      for (int i = 0; i < s.m; i++) {
+        for (int j = 0; j < s.n; j++) {
+          double sum = accumulate ? c.at(i, j) : 0, size = std::abs(sum);
+          for (int k = 0; k < s.k; k++) {
+            const double product = (ta ? a.at(k, i) : a.at(i, k)) * (tb ? b.at(j, k) : b.at(k, j));
+            sum += product, size += std::abs(product);
+          }
+          // Rounding of fp32 sums is some 2⁻²⁴ of the sum of absolute products per addition, of a bf16 result 2⁻⁸ of it
+          // (2⁻⁷ with accumulate: an intermediate result may be rounded as well).
+          const double error = std::abs(to_float(c.buffer[size_t(i) * c.matrix.ld + j]) - sum);
+          const double allowed = size * 2e-6 + (sizeof(Out) == 2 ? std::abs(sum) * (accumulate ? 1.0 / 128 : 1.0 / 256) : 0);
+          worst = std::max(worst, std::isnan(error) ? INFINITY : error / (allowed + 1e-30));
+        }
+        for (int j = s.n; j < c.matrix.ld; j++) touched += !std::isnan(to_float(c.buffer[size_t(i) * c.matrix.ld + j]));
+      }
+      INFO(s.m, " x ", s.n, " x ", s.k, ", mode ", mode);
+      CHECK(worst <= 1);
+      CHECK(touched == 0);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("gemm: fp32 against double, every transpose, written and added, odd sizes, padded rows") {
+  check_products<float, float>(Precision::fp32);
+}
+TEST_CASE("gemm: bf16 to bf16") { check_products<bf16, bf16>(Precision::bf16); }
+TEST_CASE("gemm: bf16 to fp32") { check_products<bf16, float>(Precision::bf16); }
+
+#ifndef WARPBERT_CUDA
+TEST_CASE("gemm: bf16 widened to fp32, for processors whose library has no bf16") {
+  // A Gemm made for fp32 does not look for bf16 support and takes the other way.
+  check_products<bf16, bf16>(Precision::fp32);
+  check_products<bf16, float>(Precision::fp32);
+}
+
+TEST_CASE("gemm: the same bits for any number of workers") {
+  Operand<float> a(200, 300, 1), b(500, 300, 2), c(200, 500, 3);
+  Operand<bf16> d(200, 300, 1), e(500, 300, 2);
+  std::vector<std::vector<float>> results;
+  for (int workers : {1, 2, 3}) {
+    simt::set_workers(workers);
+    Gemm fp32(nullptr, Precision::fp32), bf16(nullptr, Precision::bf16);
+    fp32.multiply(c.matrix, a.matrix, false, b.matrix, true, false);
+    std::vector<float> all = c.buffer.vector();
+    bf16.multiply(c.matrix, d.matrix, false, e.matrix, true, false);
+    const auto second = c.buffer.vector();
+    all.insert(all.end(), second.begin(), second.end());
+    results.push_back(all);
+  }
+  for (const auto& r : results) CHECK(std::memcmp(r.data(), results[0].data(), r.size() * sizeof(float)) == 0);
+}
+#endif
+
+TEST_CASE("gemm: shapes that do not fit are refused with their sizes") {
+  Gemm gemm(nullptr, Precision::fp32);
+  Operand<float> a(3, 8, 1), b(5, 9, 2), c(3, 5, 3);
+  CHECK_THROWS_WITH_AS(gemm.multiply(c.matrix, a.matrix, false, b.matrix, true, false),
+                       "gemm: fp32 [3, 5] (ld 16) = fp32 [3, 8] (ld 16) · fp32 [5, 9] (ld 24)ᵀ", std::invalid_argument);
+  Operand<bf16> d(5, 8, 2);
+  CHECK_THROWS_AS(gemm.multiply(c.matrix, a.matrix, false, d.matrix, true, false), std::invalid_argument);
+}
