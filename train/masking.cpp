@@ -12,9 +12,8 @@ static uint64_t threshold(double probability) { return uint64_t(probability * 42
 Masking::Masking(MaskOptions options, int vocabulary, uint64_t seed) : seed_(seed) {
   for (double p : {options.probability, options.mask, options.keep, options.swap})
     if (!(p >= 0 && p <= 1)) throw std::invalid_argument("masking: a probability outside [0, 1]");
-  double known = options.mask + options.keep;
-  if (known > 1 + 1e-9) throw std::invalid_argument("masking: mask + keep is above 1");
-  if (known > 1 - 1e-9) known = 1;  // 1 but for rounding: there are no random words then
+  const double known = options.mask + options.keep;  // the rest become random words
+  if (known > 1) throw std::invalid_argument("masking: mask + keep is above 1");
   if (options.probability > 0 && known < 1 && vocabulary <= token::first_word)
     throw std::invalid_argument("masking: the vocabulary has no words to draw from; is min_count too high?");
   words_ = uint32_t(vocabulary - token::first_word);

@@ -82,19 +82,21 @@ TEST_CASE("masking: shares of [MASK], kept and random words, for words and [UNK]
 TEST_CASE("masking: neighbours, rows, epochs and seeds draw independently of each other") {
   const Masking masking({}, vocabulary, 42), other_seed({}, vocabulary, 43);
   const Tokens original = sentence(20);
-  long neighbours = 0, rows = 0, epochs = 0, seeds = 0;
+  long neighbours = 0, rows = 0, diagonal = 0, epochs = 0, seeds = 0;
   for (uint32_t row = 0; row < 4000; row += 2) {
     const Masked m = mask(masking, original, 5, row), next_row = mask(masking, original, 5, row + 1),
                  next_epoch = mask(masking, original, 6, row), other = mask(other_seed, original, 5, row);
     for (size_t i = 0; i < original.size(); i++) {
       neighbours += i % 2 == 0 && m.targets[i] && m.targets[i + 1];
       rows += m.targets[i] && next_row.targets[i];
+      diagonal += i + 1 < original.size() && m.targets[i + 1] && next_row.targets[i];
       epochs += m.targets[i] && next_epoch.targets[i];
       seeds += m.targets[i] && other.targets[i];
     }
   }
   CHECK(tail(20000, 0.15 * 0.15, neighbours) > false_alarm);
   CHECK(tail(40000, 0.15 * 0.15, rows) > false_alarm);
+  CHECK(tail(38000, 0.15 * 0.15, diagonal) > false_alarm);
   CHECK(tail(40000, 0.15 * 0.15, epochs) > false_alarm);
   CHECK(tail(40000, 0.15 * 0.15, seeds) > false_alarm);
 }
@@ -121,6 +123,7 @@ TEST_CASE("masking: options, and their extremes") {
     return Masking({.probability = probability, .mask = mask, .keep = keep, .swap = 0.5}, vocabulary, 1);
   };
   long masked = 0, random = 0, swaps = 0, all = 0;
+  std::map<int, long> draws;  // of each word
   const Masking options({.probability = 0.4, .mask = 0.5, .keep = 0.2, .swap = 0.1}, vocabulary, 1);
   for (uint32_t row = 0; row < 500; row++) {
     CHECK(mask(at(0, 0.8, 0.1), original, 0, row) == Masked{original, Tokens(30, 0)});
@@ -132,9 +135,14 @@ TEST_CASE("masking: options, and their extremes") {
       masked += m.tokens[i] == token::mask;
       random += m.tokens[i] != token::mask && m.tokens[i] != original[i] && original[i] == token::unknown;
       CHECK(drawn.targets[i] == original[i]);
-      CHECK((drawn.tokens[i] >= token::first_word && drawn.tokens[i] < vocabulary));
+      draws[drawn.tokens[i]]++;
     }
     swaps += options.swaps(0, row);
+  }
+  CHECK(draws.size() == 20);
+  for (int word = token::first_word; word < vocabulary; word++) {
+    CAPTURE(word);
+    CHECK(tail(all, 1 / 20., draws[word]) > false_alarm);
   }
   CHECK(tail(all, 0.2, masked) > false_alarm);
   CHECK(tail(all / 5, 0.12, random) > false_alarm);
