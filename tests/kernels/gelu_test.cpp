@@ -1,0 +1,120 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+#include <tuple>
+
+#include "kernels/kernels.h"
+#include "tests/support/buffer.h"
+#include "tests/support/rows.h"
+
+using namespace warpbert;
+using namespace warpbert::test;
+
+namespace {
+
+// Rows around what a block takes (32), columns around what a warp takes (256).
+struct Shape {
+  int rows, capacity, columns;
+};
+constexpr Shape shapes[] = {{1, 1, 8}, {0, 5, 64}, {31, 33, 256}, {33, 64, 264}, {70, 100, 520}, {3, 40, 3072}};
+
+template <class T>
+std::string describe(Shape s) {
+  return std::to_string(s.rows) + " rows of " + std::to_string(s.capacity) + ", columns " + std::to_string(s.columns) +
+         (sizeof(T) == 2 ? ", bf16" : ", float");
+}
+
+double cdf(double u) { return std::erfc(-u / std::sqrt(2.0)) / 2; }
+double density(double u) { return std::exp(-u * u / 2) / std::sqrt(2 * 3.14159265358979323846); }
+
+template <class T>
+void check(Shape shape, bool in_place) {
+  INFO(describe<T>(shape), ", in place ", in_place);
+  const auto [n, capacity, columns] = shape;
+  const size_t real = size_t(n) * columns, all = size_t(capacity) * columns;
+  const auto bias = normal<float>(columns, 1, 0, 2);
+  const auto incoming = poisoned(normal<T>(real, 1, 0.2f, 3), all);
+  Buffer<int> count(std::vector{n});
+  Buffer<float> b(bias), partials(size_t(kernels::column_blocks(capacity)) * columns);
+  Buffer<T> x(poisoned(normal<T>(real, 2), all)), y(all), dy(incoming), separate(all);
+  Buffer<T>& dx = in_place ? dy : separate;
+  kernels::bias_gelu_forward<T>(nullptr, y, x, b, {capacity, count}, columns);
+  kernels::bias_gelu_backward<T>(nullptr, dx, partials, dy, x, b, {capacity, count}, columns);
+  const auto sums = finished(partials, kernels::column_blocks(capacity), 1, columns);
+
+  Worst value, gradient, parameters;
+  std::vector<double> dbias(columns);
+  for (size_t i = 0; i < real; i++) {
+    const double u = double(to_float(x[i])) + bias[i % columns];
+    const double d = to_float(incoming[i]) * (cdf(u) + u * density(u));
+    value.add(to_float(y[i]), u * cdf(u));
+    gradient.add(to_float(dx[i]), d);
+    dbias[i % columns] += d;
+  }
+  for (int c = 0; c < columns; c++) parameters.add(sums[0][c], dbias[c]);
+  CHECK(value.value < tolerance<T>);
+  CHECK(gradient.value < tolerance<T>);
+  CHECK(parameters.value < tolerance<float>);  // the sums are never rounded to T
+  CHECK(nonzero(y, real, all) + nonzero(dx, real, all) == 0);
+}
+
+}  // namespace
+
+TEST_CASE("bias_gelu: forward and backward, dx beside dy and over it") {
+  for (const Shape shape : shapes)
+    for (const bool in_place : {false, true}) check<float>(shape, in_place), check<bf16>(shape, in_place);
+}
+
+TEST_CASE("bias_gelu: the whole range of u, to where Φ is 0 and 1") {
+  // Absolute error: u·Φ(u) for u < −4 is a small difference of numbers near 1/2, so it is as exact as they are: u·2⁻²⁴.
+  const int n = 4001;
+  std::vector<float> u(8 * n);
+  for (int i = 0; i < 8 * n; i++) u[i] = (i - 4 * n) * (40.0f / n) / 8;  // −20 … 20
+  u[0] = -1e4f, u[1] = 1e4f, u[2] = -1e30f, u[3] = 1e30f;
+  Buffer<int> count(std::vector{n});
+  Buffer<float> x(u), y(8 * n), dx(8 * n), bias(std::vector<float>(8, 0)), dy(std::vector<float>(8 * n, 1)),
+      partials(size_t(kernels::column_blocks(n)) * 8);
+  kernels::bias_gelu_forward<float>(nullptr, y, x, bias, {n, count}, 8);
+  kernels::bias_gelu_backward<float>(nullptr, dx, partials, dy, x, bias, {n, count}, 8);
+  synchronize();
+  double value = 0, gradient = 0;
+  for (int i = 4; i < 8 * n; i++) {
+    value = std::max(value, std::abs(y[i] - u[i] * cdf(u[i])));
+    gradient = std::max(gradient, std::abs(dx[i] - (cdf(u[i]) + u[i] * density(u[i]))));
+  }
+  CHECK(value < 2e-6);  // 20 · 2⁻²⁴, and rounding of values to 20
+  CHECK(gradient < 5e-7);
+  for (const int i : {0, 2}) CHECK(y[i] == 0);
+  for (const int i : {1, 3}) CHECK(y[i] == u[i]);
+  for (const int i : {0, 1, 2, 3}) CHECK(dx[i] == float(i % 2));
+}
+
+TEST_CASE("bias_gelu: the same bits in every capacity") {
+  const int n = 45, columns = 264;
+  const size_t real = size_t(n) * columns;
+  const auto run = [&](int capacity) {
+    const size_t all = size_t(capacity) * columns;
+    Buffer<int> count(std::vector{n});
+    Buffer<float> bias(normal<float>(columns)), partials(size_t(kernels::column_blocks(capacity)) * columns);
+    Buffer<bf16> x(poisoned(normal<bf16>(real), all)), y(all), dx(all);
+    kernels::bias_gelu_forward<bf16>(nullptr, y, x, bias, {capacity, count}, columns);
+    kernels::bias_gelu_backward<bf16>(nullptr, dx, partials, y, x, bias, {capacity, count}, columns);
+    return std::tuple(finished(partials, kernels::column_blocks(capacity), 1, columns), bits(y, real), bits(dx, real));
+  };
+  const auto tight = run(n);
+  CHECK(run(n + 1) == tight);
+  CHECK(run(64) == tight);
+  CHECK(run(700) == tight);
+}
+
+TEST_CASE("bias_gelu: sizes it cannot do are refused by name") {
+  Buffer<int> count(std::vector{1});
+  Buffer<float> a(64);
+  for (const int columns : {0, 4, 12}) {
+    CHECK_THROWS_WITH_AS(kernels::bias_gelu_forward<float>(nullptr, a, a, a, {1, count}, columns),
+                         doctest::Contains("bias_gelu_forward"), std::invalid_argument);
+    CHECK_THROWS_WITH_AS(kernels::bias_gelu_backward<float>(nullptr, a, a, a, a, a, {1, count}, columns),
+                         doctest::Contains("bias_gelu_backward"), std::invalid_argument);
+  }
+}
