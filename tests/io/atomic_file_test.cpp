@@ -71,15 +71,20 @@ TEST_CASE("atomic file: a write that stops half way is an error") {
 
 TEST_CASE("atomic file: where it cannot be") {
   const TemporaryFolder folder;
-  const auto refused = [](const std::string& path) { return message_of<io::Error>([&] { io::write_file_atomically(path, "x"); }); };
-  CHECK(refused(folder / "none/a") == folder / "none/a" + ": cannot be written: No such file or directory; its folder does not exist");
+  const auto refused = [](const std::string& path) {
+    return message_of<io::Error>([&] { io::write_file_atomically(path, "x"); });
+  };
+  CHECK(refused(folder / "none/a") ==
+        folder / "none/a" + ": cannot be written: No such file or directory; its folder does not exist");
   folder.write("file", "");
-  CHECK(refused(folder / "file/a") == folder / "file/a" + ": cannot be written: Not a directory; its folder does not exist");
+  CHECK(refused(folder / "file/a") ==
+        folder / "file/a" + ": cannot be written: Not a directory; its folder does not exist");
   std::filesystem::create_directory(folder / "d");
   CHECK(refused(folder / "d") == folder / "d" + ": cannot be written: Is a directory");
   std::filesystem::permissions(folder / "d", std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
   if (geteuid() != 0)  // root may write anywhere
-    CHECK(refused(folder / "d/a") == folder / "d/a" + ": cannot be written: Permission denied; choose a folder you may write to");
+    CHECK(refused(folder / "d/a") ==
+          folder / "d/a" + ": cannot be written: Permission denied; choose a folder you may write to");
 }
 
 TEST_CASE("atomic file: respects the umask, and a path without a folder") {

@@ -20,7 +20,8 @@ static std::string refusal(const std::string& text) {
 }
 
 TEST_CASE("ini: sections, entries, comments and line numbers") {
-  const auto entries = read("; top\n[a]\nx = 1 \n\n# note\ny=two words ; aside\n[b]\r\nx : 3\r\n   ; indented note\nempty =\n[a]\nz = a=b#c");
+  const auto entries = read(
+      "; top\n[a]\nx = 1 \n\n# note\ny=two words ; aside\n[b]\r\nx : 3\r\n   ; indented note\nempty =\n[a]\nz = a=b#c");
   REQUIRE(entries.size() == 5);
   const auto is = [&](size_t i, const char* section, const char* key, const char* value, int line) {
     CAPTURE(i);
@@ -46,7 +47,8 @@ TEST_CASE("ini: a byte order mark, no section, and an empty file") {
 }
 
 TEST_CASE("ini: refused, with file and line") {
-  CHECK(refusal("[a]\nx = 1\ny = 2\n[b]\nx = 1\n[a]\nx = 3\n") == "line 7 repeats 'x' of [a] (first on line 2); keep one");
+  CHECK(refusal("[a]\nx = 1\ny = 2\n[b]\nx = 1\n[a]\nx = 3\n") ==
+        "line 7 repeats 'x' of [a] (first on line 2); keep one");
   CHECK(refusal("[a]\nx = 1\n  y = 2\n") == "line 3 is indented; begin it at the left margin");
   CHECK(refusal("[a]\n\ty = 2\n") == "line 2 is indented; begin it at the left margin");
   CHECK(refusal("[a]\nx = 1\nnonsense\n") == "line 3: neither [section] nor key = value");
@@ -54,11 +56,14 @@ TEST_CASE("ini: refused, with file and line") {
   CHECK(refusal("[a]\n= 1\n") == "line 2 has no key before its value");
   CHECK(refusal("[a] x = 1\n") == "line 1 has text behind [section]; put it on a line of its own");
   CHECK(refusal(std::string("[a]\nx = 1\0 2\n", 13)) == "line 2 holds a zero byte; is this an INI file?");
-  CHECK(message_of<io::Error>([] { io::read_ini("/none/a.ini"); }) == "/none/a.ini: cannot be opened: No such file or directory");
+  CHECK(message_of<io::Error>([] { io::read_ini("/none/a.ini"); }) ==
+        "/none/a.ini: cannot be opened: No such file or directory");
 }
 
 TEST_CASE("ini: lines of 199 bytes are taken whole, longer ones refused, comments may be of any length") {
-  const auto line = [](size_t bytes) { return "[a]\n# " + std::string(5000, 'c') + "\nx = " + std::string(bytes - 4, 'v') + "\ny = 1\n"; };
+  const auto line = [](size_t bytes) {
+    return "[a]\n# " + std::string(5000, 'c') + "\nx = " + std::string(bytes - 4, 'v') + "\ny = 1\n";
+  };
   CHECK(read(line(199))[0].value == std::string(195, 'v'));
   CHECK(read(line(199))[1].line == 4);
   CHECK(refusal(line(200)) == "line 3 has 200 bytes; at most 199 are allowed");

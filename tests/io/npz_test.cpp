@@ -51,8 +51,8 @@ std::string zip(const std::vector<Member>& members) {
     const std::string stored = m.deflated ? deflate(m.data) : m.data;
     const uint32_t crc = crc32(m.data) ^ m.damage;
     const uint16_t flags = m.streamed ? 8 : 0, method = m.deflated ? 8 : 0, name = uint16_t(m.name.size());
-    const std::string common = bytes_of_value(uint16_t(m.zip64 ? 45 : 20)) + bytes_of_value(flags) + bytes_of_value(method) +
-                               bytes_of_value(uint32_t(0x21 << 16));
+    const std::string common = bytes_of_value(uint16_t(m.zip64 ? 45 : 20)) + bytes_of_value(flags) +
+                               bytes_of_value(method) + bytes_of_value(uint32_t(0x21 << 16));
     const uint64_t packed = stored.size(), full = m.data.size();
     std::string extra;
     if (m.zip64)
@@ -60,27 +60,29 @@ std::string zip(const std::vector<Member>& members) {
               bytes_of_value(m.streamed ? 0 : packed);
     const auto size = [&](uint64_t n) { return bytes_of_value(m.zip64 ? ~0u : m.streamed ? 0u : uint32_t(n)); };
     const auto offset = uint32_t(file.size());
-    file += "PK\3\4" + common + bytes_of_value(m.streamed ? 0 : crc) + size(packed) + size(full) + bytes_of_value(name) +
-            bytes_of_value(uint16_t(extra.size())) + m.name + extra + stored;
+    file += "PK\3\4" + common + bytes_of_value(m.streamed ? 0 : crc) + size(packed) + size(full) +
+            bytes_of_value(name) + bytes_of_value(uint16_t(extra.size())) + m.name + extra + stored;
     if (m.streamed) {
       file += "PK\7\x8" + bytes_of_value(crc);
       file += m.zip64 ? bytes_of_value(packed) + bytes_of_value(full)
                       : bytes_of_value(uint32_t(packed)) + bytes_of_value(uint32_t(full));
     }
-    directory += "PK\1\2" + bytes_of_value(uint16_t(45)) + common + bytes_of_value(crc) + bytes_of_value(uint32_t(packed)) +
-                 bytes_of_value(uint32_t(full)) + bytes_of_value(name) + std::string(14, '\0') + bytes_of_value(offset) + m.name;
+    directory += "PK\1\2" + bytes_of_value(uint16_t(45)) + common + bytes_of_value(crc) +
+                 bytes_of_value(uint32_t(packed)) + bytes_of_value(uint32_t(full)) + bytes_of_value(name) +
+                 std::string(12, '\0') + bytes_of_value(offset) + m.name;
   }
   const auto count = uint16_t(members.size());
   return file + directory + "PK\5\6" + std::string(4, '\0') + bytes_of_value(count) + bytes_of_value(count) +
          bytes_of_value(uint32_t(directory.size())) + bytes_of_value(uint32_t(file.size())) + std::string(2, '\0');
 }
 
-std::string npy(const std::string& descr, bool fortran, const std::string& shape, const std::string& values, char version = 1) {
+std::string npy(const std::string& descr, bool fortran, const std::string& shape, const std::string& values,
+                char version = 1) {
   const std::string header =
       "{'descr': " + descr + ", 'fortran_order': " + (fortran ? "True" : "False") + ", 'shape': " + shape + ", }\n";
   const auto n = uint32_t(header.size());
-  return std::string("\x93NUMPY") + version + '\0' + (version == 1 ? bytes_of_value(uint16_t(n)) : bytes_of_value(n)) + header +
-         values;
+  return std::string("\x93NUMPY") + version + '\0' + (version == 1 ? bytes_of_value(uint16_t(n)) : bytes_of_value(n)) +
+         header + values;
 }
 
 template <class T>
@@ -136,7 +138,8 @@ TEST_CASE("npz: every dtype, in both byte orders") {
   CHECK(load<float>(npy("'>f8'", false, "(2,)", values<double>({1.5, -1e30}, true))) == Floats{1.5f, -1e30f});
   CHECK(load<float>(npy("'>f4'", false, "(2,)", values<float>({1.5f, 7}, true))) == Floats{1.5f, 7});
   CHECK(load<int64_t>(npy("'>i8'", false, "(1,)", values<int64_t>({-5}, true))) == std::vector<int64_t>{-5});
-  CHECK(load<int32_t>(npy("'>u2'", false, "(2,)", values<uint16_t>({65535, 1}, true))) == std::vector<int32_t>{65535, 1});
+  CHECK(load<int32_t>(npy("'>u2'", false, "(2,)", values<uint16_t>({65535, 1}, true))) ==
+        std::vector<int32_t>{65535, 1});
   CHECK(load<int32_t>(npy("'|i1'", false, "(2,)", values<int8_t>({-128, 1}))) == std::vector<int32_t>{-128, 1});
   CHECK(load<int64_t>(npy("'<u4'", false, "(1,)", values<uint32_t>({~0u}))) == std::vector<int64_t>{4294967295});
   CHECK(load<int64_t>(npy("'<i2'", false, "(1,)", values<int16_t>({-300}))) == std::vector<int64_t>{-300});
@@ -208,7 +211,8 @@ TEST_CASE("npz: what is refused, by name") {
         "array 'w' holds pickled Python objects ('|O'), which are never read; save numbers, or leave it out");
   CHECK(one(npy("'<U5'", false, "(1,)", std::string(20, 'x'))) ==
         "array 'w' has dtype '<U5', which is not supported; save it as float32 or int64, or leave it out");
-  CHECK(one(npy("'<c8'", false, "(1,)", std::string(8, 'x'))).find("dtype '<c8', which is not supported") != std::string::npos);
+  CHECK(one(npy("'<c8'", false, "(1,)", std::string(8, 'x'))).find("dtype '<c8', which is not supported") !=
+        std::string::npos);
   CHECK(one(npy("[('a', '<f4')]", false, "(1,)", "1234")) ==
         "array 'w': has a structured dtype; save its fields as arrays of numbers");
   CHECK(one(npy("'<f4'", false, "(4,)", values<float>({1, 2, 3}))) ==
@@ -218,7 +222,8 @@ TEST_CASE("npz: what is refused, by name") {
   CHECK(one(npy("'<f4'", false, "(4294967296, 4294967296, 4)", "")).find("is absurd") != std::string::npos);
   CHECK(one(npy("'<f4'", false, "(-1,)", "")) == "array 'w': its .npy header is malformed; save the file again");
   CHECK(one(npy("'<f4'", false, "(3", "")) == "array 'w': its .npy header is malformed; save the file again");
-  CHECK(one(npy("'<f4', 'descr': '<f8'", false, "()", "1234")) == "array 'w': its .npy header is malformed; save the file again");
+  CHECK(one(npy("'<f4', 'descr': '<f8'", false, "()", "1234")) ==
+        "array 'w': its .npy header is malformed; save the file again");
   CHECK(one(npy("'<f4'", false, "()", "1234", 4)) == "array 'w': .npy version 4.0 is not known");
   CHECK(one("not an array") == "array 'w': is no .npy array");
   CHECK(one("short") == "array 'w': is no .npy array (5 bytes)");
@@ -246,14 +251,16 @@ TEST_CASE("npz: damage is found wherever it is") {
   const TemporaryFolder folder;
   CHECK(message_of<io::Error>([&] { io::open_npz(folder / "no.npz"); }) ==
         folder / "no.npz" + ": cannot be opened: No such file or directory");
-  CHECK(message_of<io::Error>([&] { io::open_archive(folder / ""); }) == folder / "" + ": cannot be read: Is a directory");
+  CHECK(message_of<io::Error>([&] { io::open_archive(folder / ""); }) ==
+        folder / "" + ": cannot be read: Is a directory");
 }
 
 TEST_CASE("npz: a load that does not fit says why") {
   const TemporaryFolder folder;
-  const std::string path = folder.write("a.npz", zip({{"bert.layer.0.weight.npy", three_floats},
-                                                      {"big.npy", npy("'<i8'", false, "(2,)", values<int64_t>({1, 1LL << 40}))},
-                                                      {"huge.npy", npy("'<f8'", false, "(1,)", values<double>({1e300}))}}));
+  const std::string path =
+      folder.write("a.npz", zip({{"bert.layer.0.weight.npy", three_floats},
+                                 {"big.npy", npy("'<i8'", false, "(2,)", values<int64_t>({1, 1LL << 40}))},
+                                 {"huge.npy", npy("'<f8'", false, "(1,)", values<double>({1e300}))}}));
   const auto archive = io::open_archive(path);
   const auto refused = [&](auto action) { return message_of<io::Error>(action).substr(path.size() + 2); };
   CHECK(refused([&] { archive->load<float>("bert.layer.0.wieght"); }) ==
@@ -261,7 +268,8 @@ TEST_CASE("npz: a load that does not fit says why") {
   CHECK(refused([&] { archive->load<float>("something else"); }) == "has no array 'something else'");
   CHECK(refused([&] { archive->load<int32_t>("bert.layer.0.weight"); }) ==
         "array 'bert.layer.0.weight' holds float32, expected integers");
-  CHECK(refused([&] { archive->load<int32_t>("big"); }) == "array 'big': value 1099511627776 at index 1 does not fit int32");
+  CHECK(refused([&] { archive->load<int32_t>("big"); }) ==
+        "array 'big': value 1099511627776 at index 1 does not fit int32");
   CHECK(refused([&] { archive->load<float>("huge"); }) == "array 'huge': value 1e+300 at index 0 does not fit float32");
   Floats two(2);
   CHECK(refused([&] { archive->load_into("bert.layer.0.weight", std::span(two)); }) ==
@@ -272,7 +280,8 @@ TEST_CASE("npz: a load that does not fit says why") {
 // ---- Writing --------------------------------------------------------------------------------------------------------
 
 static void write_sample(const std::string& path) {
-  io::write_npz(path, std::vector{io::view("w/2d", {2, 3}, Floats{1, 2, 3, 4, 5, -0.f}), io::view("ids", {2}, std::vector<int64_t>{-1, 1LL << 40}),
+  io::write_npz(path, std::vector{io::view("w/2d", {2, 3}, Floats{1, 2, 3, 4, 5, -0.f}),
+                                  io::view("ids", {2}, std::vector<int64_t>{-1, 1LL << 40}),
                                   io::view("scalar", {}, std::vector<int32_t>{7}), io::view("empty", {0, 5}, Floats{}),
                                   io::view("text", {2}, std::vector<uint8_t>{'o', 'k'})});
 }
@@ -331,12 +340,16 @@ TEST_CASE("npz: arrays that cannot be written are refused before anything is tou
   const TemporaryFolder folder;
   const std::string path = folder.write("a.npz", "precious");
   const auto x = io::view("x", {1}, Floats{1});
-  CHECK(message_of<io::Error>([&] { io::write_npz(path, std::vector{x, x}); }) == path + ": array 'x' cannot be written twice");
+  CHECK(message_of<io::Error>([&] {
+          io::write_npz(path, std::vector{x, x});
+        }) == path + ": array 'x' cannot be written twice");
   CHECK(message_of<io::Error>([&] { io::write_npz(path, {}); }) == path + ": there are no arrays to write");
   const uint16_t one = 0x3f80;
   const io::ArrayView bf16{"x", io::DType::bf16, {1}, &one};
   CHECK(message_of<io::Error>([&] { io::write_npz(path, std::span(&bf16, 1)); }) ==
         "bfloat16 cannot be written to .npz: NumPy has no such dtype");
-  CHECK(message_of<io::Error>([&] { io::view("x", {2, 2}, Floats{1}); }) == "array 'x' of shape [2, 2] needs 4 values, got 1");
+  CHECK(message_of<io::Error>([&] {
+          io::view("x", {2, 2}, Floats{1});
+        }) == "array 'x' of shape [2, 2] needs 4 values, got 1");
   CHECK(contents(path) == "precious");
 }

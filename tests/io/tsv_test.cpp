@@ -32,8 +32,11 @@ TEST_CASE("tsv: rows with label, soft label and none") {
 TEST_CASE("tsv: what strip() forgives") {
   const std::string expected = "1 2\t3\t1\n4\t5\n";
   const io::Pairs plain = parse(expected);
-  for (const char* text : {"1 2\t3\t1\n4\t5", "1 2\t3\t1\r\n4\t5\r\n", "\xef\xbb\xbf""1 2\t3\t1\n4\t5\n", "1 2\t3\t1\t\n4\t5\t\n",
-                           "  1 2\t3\t1 \n4\t5  \n", "1 2\t3\t1.0\n4\t5\t\t\r\n", "1 2\t3\t 1e0\n4\t5\n\n \n\r\n"}) {
+  for (const char* text : {"1 2\t3\t1\n4\t5", "1 2\t3\t1\r\n4\t5\r\n",
+                           "\xef\xbb\xbf"
+                           "1 2\t3\t1\n4\t5\n",
+                           "1 2\t3\t1\t\n4\t5\t\n", "  1 2\t3\t1 \n4\t5  \n", "1 2\t3\t1.0\n4\t5\t\t\r\n",
+                           "1 2\t3\t 1e0\n4\t5\n\n \n\r\n"}) {
     CAPTURE(text);
     const io::Pairs pairs = parse(text);
     CHECK(pairs.ids == plain.ids);
@@ -65,7 +68,8 @@ TEST_CASE("tsv: refused, with file and line") {
 }
 
 TEST_CASE("tsv: labels outside [0, 1] are refused") {
-  for (const char* label : {"2", "-1", "1.0001", "nan", "NaN", "inf", "yes", "0x1", "1,0", "0 1", "1e400", "-5", "+1", "1e-400"}) {
+  for (const char* label :
+       {"2", "-1", "1.0001", "nan", "NaN", "inf", "yes", "0x1", "1,0", "0 1", "1e400", "-5", "+1", "1e-400"}) {
     CAPTURE(label);
     CHECK(refusal("1\t2\t0\n3\t4\t" + std::string(label) + "\n") ==
           "p.tsv: line 2: '" + std::string(label) +
@@ -77,7 +81,8 @@ TEST_CASE("tsv: labels outside [0, 1] are refused") {
 TEST_CASE("tsv: files without rows, and bytes that are no text") {
   for (const char* text : {"", "\n", " \n\r\n", "\xef\xbb\xbf", "\t\n"})
     CHECK(refusal(text) == "p.tsv: no rows; expected lines of ids<TAB>ids[<TAB>label]");
-  CHECK(refusal("\xff\xfe""1\t2") == "p.tsv: is UTF-16; save it as UTF-8 or plain ASCII");
+  CHECK(refusal("\xff\xfe"
+                "1\t2") == "p.tsv: is UTF-16; save it as UTF-8 or plain ASCII");
   CHECK(refusal(std::string("1\t2\n\x01\x1b[31m\t2\n")) ==
         "p.tsv: line 2: '\\x01\\x1b[31m' is no id; expected a non-negative integer");
   CHECK(refusal(std::string("1 \0 2\t2\n", 8)) == "p.tsv: line 1: '\\x00' is no id; expected a non-negative integer");
@@ -87,7 +92,8 @@ TEST_CASE("tsv: from a file, and which file cannot be read") {
   const TemporaryFolder folder;
   CHECK(io::read_pairs(folder.write("good.tsv", "1\t2\n")).size() == 1);
   const auto refused = [](const std::string& path) { return message_of<io::Error>([&] { io::read_pairs(path); }); };
-  CHECK(refused(folder.write("bad.tsv", "1\t2\n3")) == folder / "bad.tsv" + ": line 2: one column; expected ids<TAB>ids[<TAB>label]");
+  CHECK(refused(folder.write("bad.tsv", "1\t2\n3")) ==
+        folder / "bad.tsv" + ": line 2: one column; expected ids<TAB>ids[<TAB>label]");
   CHECK(refused(folder / "none.tsv") == folder / "none.tsv" + ": cannot be opened: No such file or directory");
   CHECK(refused(folder / "") == folder / "" + ": cannot be read: Is a directory");
   const std::string secret = folder.write("secret.tsv", "1\t2\n");

@@ -1,0 +1,107 @@
+#include "io/safetensors.h"
+
+#include <doctest/doctest.h>
+
+#include "io/error.h"
+#include "tests/support/temporary.h"
+
+using namespace warpbert;
+using namespace warpbert::test;
+
+using Floats = std::vector<float>;
+
+static std::string safetensors(const std::string& header, const std::string& values) {
+  const uint64_t length = header.size();
+  return std::string(reinterpret_cast<const char*>(&length), 8) + header + values;
+}
+static std::string refusal(const std::string& bytes) {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("m.safetensors", bytes);
+  const std::string message = message_of<io::Error>([&] { io::open_safetensors(path)->verify(); });
+  return message.starts_with(path + ": ") ? message.substr(path.size() + 2) : "no file name: " + message;
+}
+
+TEST_CASE("safetensors: dtypes, order of the file, and metadata that is no array") {
+  const TemporaryFolder folder;
+  const float two[] = {1.5f, -2};
+  const std::string path = folder.write(
+      "m.safetensors",
+      safetensors(
+          R"({"__metadata__":{"format":"pt"},"z":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+          R"("h":{"dtype":"F16","shape":[],"data_offsets":[8,10]},"a":{"dtype":"BF16","shape":[1,2],"data_offsets":[10,14]},)"
+          R"("i":{"dtype":"I64","shape":[1],"data_offsets":[14,22]},"e":{"dtype":"F32","shape":[0,4],"data_offsets":[22,22]}}  )",
+          std::string(reinterpret_cast<const char*>(two), 8) + std::string("\x00\x3c", 2) +
+              std::string("\xc0\x3f\x00\xc0", 4) + std::string("\xff\xff\xff\xff\xff\xff\xff\xff")));
+  const auto archive = io::open_archive(path);
+  std::vector<std::string> names;
+  for (const io::ArrayInfo& info : archive->arrays()) names.push_back(info.name);
+  CHECK(names == std::vector<std::string>{"z", "h", "a", "i", "e"});
+  CHECK(archive->load<float>("z") == Floats{1.5f, -2});
+  CHECK(archive->load<float>("h") == Floats{1});
+  CHECK(archive->at("h").shape.empty());
+  CHECK(archive->load<float>("a") == Floats{1.5f, -2});
+  CHECK(archive->load<int32_t>("i") == std::vector<int32_t>{-1});
+  CHECK(archive->load<float>("e").empty());
+  archive->verify();
+}
+
+TEST_CASE("safetensors: what is refused") {
+  const std::string eight(8, 'x');
+  const auto one = [&](const std::string& entry) { return refusal(safetensors("{\"w\":" + entry + "}", eight)); };
+  CHECK(one(R"({"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]})") ==
+        "array 'w' has dtype 'F8_E4M3', which is not supported; save it as F32");
+  CHECK(one(R"({"dtype":"F32","shape":[3],"data_offsets":[0,8]})") ==
+        "array 'w': shape [3] of F32 needs 12 bytes, the file holds 8; save it again");
+  const std::string outside = "array 'w' lies outside the file; it is damaged or cut off, copy it again";
+  CHECK(one(R"({"dtype":"F32","shape":[3],"data_offsets":[0,12]})") == outside);
+  CHECK(one(R"({"dtype":"F32","shape":[2],"data_offsets":[8,0]})") == outside);
+  CHECK(one(R"({"dtype":"F32","shape":[2],"data_offsets":[-8,0]})") == outside);
+  CHECK(one(R"({"dtype":"F32","shape":[2],"data_offsets":[0]})") == outside);
+  CHECK(one(R"({"dtype":"F32","shape":[-2],"data_offsets":[0,8]})") ==
+        "array 'w' has an absurd shape; save the file again");
+  CHECK(one(R"({"dtype":"F32","shape":[4294967296,4294967296,4],"data_offsets":[0,0]})") ==
+        "array 'w' has an absurd shape; save the file again");
+  CHECK(one(R"({"shape":[2],"data_offsets":[0,8]})") ==
+        "array 'w': its entry lacks dtype, shape or data_offsets; save the file again");
+  CHECK(one("3") == "array 'w': its entry lacks dtype, shape or data_offsets; save the file again");
+  const std::string entry = R"("w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]})";
+  CHECK(refusal(safetensors("{" + entry + "," + entry + "}", eight)) ==
+        "holds array 'w' more than once; save it again with one of each");
+  CHECK(refusal(safetensors("{\"__metadata__\":{}}", "")) == "holds no arrays");
+  CHECK(refusal(safetensors("[1]", "")) == "its header is no JSON object; the file is damaged, copy it again");
+  CHECK(refusal(safetensors("{nonsense", "")) == "its header is no JSON object; the file is damaged, copy it again");
+  CHECK(refusal("short") == "is no .safetensors file, or cut off (5 bytes); copy it again");
+  CHECK(refusal(safetensors("{" + entry + "}", eight).substr(0, 30)) ==
+        "is no .safetensors file, or cut off (30 bytes); copy it again");
+  CHECK(refusal(safetensors("{" + entry + "}", "1234567")) == outside);
+}
+
+TEST_CASE("safetensors: what is written is read back, and has the metadata that transformers wants") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "m.safetensors";
+  io::write_safetensors(path, std::vector{io::view("z", {2, 2}, Floats{1, 2, 3, 4}), io::view("a", {1}, Floats{5})});
+  const auto archive = io::open_archive(path);
+  REQUIRE(archive->arrays().size() == 2);
+  CHECK(archive->arrays()[0].name == "z");
+  CHECK(archive->at("z").shape == std::vector<int64_t>{2, 2});
+  CHECK(archive->load<float>("z") == Floats{1, 2, 3, 4});
+  CHECK(archive->load<float>("a") == Floats{5});
+  const std::string bytes = contents(path);
+  CHECK(bytes.substr(8).starts_with(R"({"__metadata__":{"format":"pt"},)"));
+  CHECK(bytes.size() % 4 == 0);
+  CHECK((uint8_t(bytes[0]) + 8) % 8 == 0);
+  CHECK(folder.count_files() == 1);
+  const auto x = io::view("x", {1}, Floats{1});
+  CHECK(message_of<io::Error>([&] {
+          io::write_safetensors(path, std::vector{x, x});
+        }) == path + ": array 'x' cannot be written twice");
+}
+
+TEST_CASE("archive: told apart by content, whatever the name") {
+  const TemporaryFolder folder;
+  io::write_safetensors(folder / "a.npz", std::vector{io::view("x", {1}, Floats{1})});
+  CHECK(io::open_archive(folder / "a.npz")->load<float>("x") == Floats{1});
+  for (const char* text : {"", "{}", "neither of the two"})
+    CHECK(message_of<io::Error>([&] { io::open_archive(folder.write("b.npz", text)); }) ==
+          folder / "b.npz" + ": is neither an .npz nor a .safetensors file; convert other formats to one of them");
+}
