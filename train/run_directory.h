@@ -24,6 +24,7 @@ class RunDirectory {
   // Removes what an earlier, unfinished run left.
   void start_over() const;
 
+  const std::string& path() const { return path_; }
   std::string config() const { return path_ + "/config.ini"; }
   std::string metrics() const { return path_ + "/metrics.jsonl"; }
   std::string best() const { return path_ + "/best.npz"; }

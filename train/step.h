@@ -12,6 +12,10 @@ namespace warpbert {
 // Sums over steps, kept on the device and fetched now and then, so that a step waits for nothing.
 struct LossSums {
   double mlm = 0, cls = 0, mlm_targets = 0, cls_targets = 0;
+  LossSums& operator+=(const LossSums& o) {
+    mlm += o.mlm, cls += o.cls, mlm_targets += o.mlm_targets, cls_targets += o.cls_targets;
+    return *this;
+  }
   double loss() const { return (mlm + cls) / (mlm_targets + cls_targets); }
   double loss_mlm() const { return mlm / mlm_targets; }
   double loss_cls() const { return cls / cls_targets; }
