@@ -106,9 +106,7 @@ void run(Bench& b) {
   float *dword = b.array<float>(size_t(ld) * H), *dposition = b.array<float>(size_t(512) * H);
   float* partials =
       b.array<float>(size_t(3) * I * std::max(kernels::norm_blocks(capacity), kernels::column_blocks(capacity)));
-  float* workspace = b.array<float>(
-      std::max(kernels::embedding_workspace(capacity, H), kernels::attention_workspace(capacity, heads, D, longest)) +
-      8);
+  float* workspace = b.array<float>(kernels::embedding_workspace(capacity, H) + 8);
   float *logits = b.array<float>(size_t(target_capacity) * ld), *loss = b.array<float>(target_capacity);
   const auto* d_target = b.array(target);
 
