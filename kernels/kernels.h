@@ -196,7 +196,7 @@ size_t square_sum_workspace();
 void cast(Stream, bf16* y, const float* x, size_t n);
 void cast(Stream, float* y, const bf16* x, size_t n);
 
-// ---- dropout.cu -----------------------------------------------------------------------------------------------------
+// ---- random.cu ------------------------------------------------------------------------------------------------------
 // words[i] = word i of (seed, pass, site): the generator by itself, to be compared with cuRAND.
 void random_words(Stream, uint32_t* words, size_t n, uint32_t site, const RandomState* random);
 
