@@ -4,7 +4,6 @@
 // A BLAS that splits a product over threads gives other bits with other thread counts. So the result is cut into tiles
 // by its shape alone, each tile is one single-threaded call with the whole of K, and the tiles are spread over the
 // simulator's workers.
-#ifndef WARPBERT_CUDA
 #include <cblas.h>
 #include <omp.h>
 
@@ -177,4 +176,3 @@ void Gemm::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpo
 }
 
 }  // namespace warpbert
-#endif

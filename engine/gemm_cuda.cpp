@@ -1,6 +1,5 @@
 // Matrix products by cuBLASLt. It thinks in columns: our row-major c = a·b is its c' = b'·a', primes being transposes,
 // which cost nothing; so the operands trade places.
-#ifdef WARPBERT_CUDA
 #include <cublasLt.h>
 #include <cuda_runtime.h>
 #include <fmt/format.h>
@@ -107,4 +106,3 @@ void Gemm::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpo
 }
 
 }  // namespace warpbert
-#endif

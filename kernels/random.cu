@@ -1,5 +1,12 @@
-// The generator by itself: words[i] = word i of (seed, pass, site), to be compared with known answers and with cuRAND.
-// Philox makes four words at a time, so a thread writes four.
+// words[i] = word i of the random numbers of (seed, pass, site): Philox4x32-10 by itself (philox.h), so that tests can
+// lay it beside Random123's published answers and beside cuRAND. Training never stores random words: each kernel with
+// dropout draws its own.
+//
+// Writes 4 bytes a word and reads nothing. One Philox block is 128 bits, so a thread owns one group of four words: one
+// generator call of 20 wide multiplications, one 16-byte store. At 4.3 TB/s a billion words take 0.93 ms.
+#include <stdexcept>
+#include <string>
+
 #include "kernels.h"
 #include "philox.h"
 #include "simt.h"
@@ -8,16 +15,22 @@ namespace warpbert::kernels {
 
 static __global__ void __launch_bounds__(256)
     random_words_kernel(uint32_t* __restrict__ words, size_t n, uint32_t site, const RandomState* __restrict__ random) {
-  const size_t group = size_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (group * 4 >= n) return;
+  const size_t group = size_t(blockIdx.x) * blockDim.x + threadIdx.x, i = group * 4;
+  if (i >= n) return;
   const Random4 r = random4(random->seed, random->pass, site, group);
+  if (i + 4 <= n) {
+    *reinterpret_cast<uint4*>(words + i) = make_uint4(r.v[0], r.v[1], r.v[2], r.v[3]);
+  } else {
 #pragma unroll
-  for (int k = 0; k < 4; k++)
-    if (group * 4 + k < n) words[group * 4 + k] = r.v[k];
+    for (int j = 0; j < 3; j++)
+      if (i + j < n) words[i + j] = r.v[j];
+  }
 }
 
 void random_words(Stream stream, uint32_t* words, size_t n, uint32_t site, const RandomState* random) {
-  if (n) launch<random_words_kernel>(unsigned((n + 1023) / 1024), 256, 0, stream, words, n, site, random);
+  if (!n) return;
+  if (!words || !random) throw std::invalid_argument("random_words: no words or no state, n = " + std::to_string(n));
+  launch<random_words_kernel>(unsigned((n + 1023) / 1024), 256, 0, stream, words, n, site, random);
 }
 
 }  // namespace warpbert::kernels
