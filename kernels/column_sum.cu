@@ -20,17 +20,15 @@ namespace {
 template <class T>
 __global__ void __launch_bounds__(32 * strip_warps)
     column_sums_kernel(float* __restrict__ partials, const T* __restrict__ x, int ld, Rows rows, int columns) {
-  const int column = strip_column(), n = *rows.count;
+  const int count = *rows.count;
   Float8 sum = {};
-  if (column < columns) {
+  if (strip_column() < columns && strip_begin() < count) {
+    Float8 a[rows_per_warp];
+    load_strip(a, x, ld, count);
 #pragma unroll
-    for (int k = 0; k < strip_rows; k += strip_warps) {
-      const int row = int(blockIdx.y) * strip_rows + k + strip_warp();
-      if (row >= n) break;
-      const Float8 a = load8(x + size_t(row) * ld + column);
+    for (int k = 0; k < rows_per_warp; k++)
 #pragma unroll
-      for (int i = 0; i < 8; i++) sum[i] += a[i];
-    }
+      for (int i = 0; i < 8; i++) sum[i] += strip_row(k) < count ? a[k][i] : 0.0f;
   }
   const float total = sum_over_warps(sum);
   if (const int c = int(blockIdx.x) * strip_columns + int(threadIdx.x); c < columns)

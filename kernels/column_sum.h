@@ -8,10 +8,21 @@
 
 namespace warpbert::kernels {
 
-constexpr int strip_columns = 256, strip_warps = 8, strip_rows = 32;
+constexpr int strip_columns = 256, strip_warps = 8, strip_rows = 32, rows_per_warp = strip_rows / strip_warps;
 
 __device__ __forceinline__ int strip_warp() { return int(threadIdx.x) / 32; }
 __device__ __forceinline__ int strip_column() { return int(blockIdx.x) * strip_columns + int(threadIdx.x) % 32 * 8; }
+__device__ __forceinline__ int strip_begin() { return int(blockIdx.y) * strip_rows; }
+__device__ __forceinline__ int strip_row(int k) { return strip_begin() + k * strip_warps + strip_warp(); }
+
+// This lane's part of the warp's rows, all loads in flight together. Rows beyond the last real one repeat it, because a
+// branch around a load would make the next load wait for this one; the caller leaves them out.
+template <class T>
+__device__ __forceinline__ void load_strip(Float8 (&to)[rows_per_warp], const T* x, int ld, int count) {
+#pragma unroll
+  for (int k = 0; k < rows_per_warp; k++) to[k] = load8(x + size_t(min(strip_row(k), count - 1)) * ld + strip_column());
+}
+
 inline dim3 strip_grid(int columns, int row_blocks) {
   return {unsigned((columns + strip_columns - 1) / strip_columns), unsigned(row_blocks)};
 }

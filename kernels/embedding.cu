@@ -47,16 +47,18 @@ __global__ void __launch_bounds__(32 * warps)
                              Rows rows, int hidden) {
   const int row = int(blockIdx.x) * warps + int(threadIdx.x) / 32;
   if (row >= rows.capacity) return;
-  const bool real = row < *rows.count;
-  const size_t w = real ? size_t(ids[row]) * hidden : 0, p = real ? size_t(positions[row]) * hidden : 0;
-  for (int c = int(threadIdx.x) % 32 * 8; c < hidden; c += 256) {
-    Float8 sum = {};
-    if (real) {
-      sum = load8(word + w + c);
-      add(sum, load8(position + p + c));
-      add(sum, load8(segment + c));
-    }
-    store8(y + size_t(row) * hidden + c, sum);
+  const int lane_column = int(threadIdx.x) % 32 * 8;
+  T* const to = y + size_t(row) * hidden;
+  if (row >= *rows.count) {
+    for (int c = lane_column; c < hidden; c += 256) store8(to + c, Float8{});
+    return;
+  }
+  const T *w = word + size_t(ids[row]) * hidden, *p = position + size_t(positions[row]) * hidden;
+  for (int c = lane_column; c < hidden; c += 256) {
+    Float8 sum = load8(w + c);
+    add(sum, load8(p + c));
+    add(sum, load8(segment + c));
+    store8(to + c, sum);
   }
 }
 
@@ -72,27 +74,54 @@ __device__ __forceinline__ float* tail(float* workspace, int chunk, int hidden) 
   return workspace + (size_t(chunk) * 2 + 1) * hidden;
 }
 
+// The sorted rows of a block's chunks with their words, and one more at either end; −1 is no word.
+struct Sorted {
+  int row[warps * chunk_rows + 2], word[warps * chunk_rows + 2];
+};
+
+__device__ __forceinline__ void load_sorted(Sorted& sorted, const int* ids, const int* order, int count) {
+  const int begin = int(blockIdx.y) * warps * chunk_rows - 1;
+  for (int i = int(threadIdx.x); i < warps * chunk_rows + 2; i += 32 * warps) {
+    const bool real = begin + i >= 0 && begin + i < count;
+    const int row = real ? order[begin + i] : 0;
+    sorted.row[i] = row;
+    sorted.word[i] = real ? ids[row] : -1;
+  }
+}
+
 template <class T>
 __global__ void __launch_bounds__(32 * warps)
     embedding_backward_word_kernel(float* __restrict__ dword, float* __restrict__ workspace, const T* __restrict__ dy,
                                    const int* __restrict__ ids, const int* __restrict__ order, const int* count,
                                    int hidden) {
   const int n = *count, chunk = own_chunk(), column = strip_column();
-  const int begin = chunk * chunk_rows, end = min(begin + chunk_rows, n);
-  if (begin >= n || column >= hidden) return;
+  auto& sorted = shared<Sorted>();
+  load_sorted(sorted, ids, order, n);
+  __syncthreads();  // rows and words are there
+  if (chunk * chunk_rows >= n || column >= hidden) return;
 
-  const int before = begin > 0 ? ids[order[begin - 1]] : -1, after = end < n ? ids[order[end]] : -1;
+  const int first = strip_warp() * chunk_rows + 1;  // the chunk's place in `sorted`
+  const int before = sorted.word[first - 1], after = sorted.word[first + chunk_rows];
+  constexpr int batch = 8;  // rows whose loads are in flight together
   Float8 sum = {};
-  for (int i = begin; i < end; i++) {
-    const int row = order[i], id = ids[row];
-    add(sum, load8(dy + size_t(row) * hidden + column));
-    const int next = i + 1 < end ? ids[order[i + 1]] : -1;
-    if (next == id) continue;
-    // The run ends here, or goes on in the next chunk.
-    if (id == before) store8(head(workspace, chunk, hidden) + column, sum);
-    else if (i + 1 == end && id == after) store8(tail(workspace, chunk, hidden) + column, sum);
-    else add_to(dword + size_t(id) * hidden + column, sum);
-    sum = Float8{};
+  for (int i = first; i < first + chunk_rows; i += batch) {
+    Float8 d[batch];
+#pragma unroll
+    for (int k = 0; k < batch; k++)  // behind the last real row: row 0, and no use of it
+      d[k] = load8(dy + size_t(sorted.row[i + k]) * hidden + column);
+#pragma unroll
+    for (int k = 0; k < batch; k++) {
+      const int word = sorted.word[i + k];
+      if (word < 0) return;
+      add(sum, d[k]);
+      const bool last = i + k == first + chunk_rows - 1;
+      if (!last && sorted.word[i + k + 1] == word) continue;
+      // The run ends here, or goes on in the next chunk.
+      if (word == before) store8(head(workspace, chunk, hidden) + column, sum);
+      else if (last && word == after) store8(tail(workspace, chunk, hidden) + column, sum);
+      else add_to(dword + size_t(word) * hidden + column, sum);
+      sum = Float8{};
+    }
   }
 }
 

@@ -25,9 +25,9 @@ __global__ void __launch_bounds__(32 * warps)
   const int m = int(blockIdx.x) * warps + int(threadIdx.x) / 32;
   if (m >= targets.capacity) return;
   const bool real = m < *targets.count;
-  const size_t from = real ? size_t(index[m]) * hidden : 0;
+  const T* from = x + (real ? size_t(index[m]) * hidden : 0);
   for (int c = int(threadIdx.x) % 32 * 8; c < hidden; c += 256)
-    store8(y + size_t(m) * hidden + c, real ? load8(x + from + c) : Float8{});
+    store8(y + size_t(m) * hidden + c, real ? load8(from + c) : Float8{});
 }
 
 // The place of `row` in the ascending index[0 … n), or −1.

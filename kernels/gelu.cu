@@ -14,32 +14,52 @@
 namespace warpbert::kernels {
 namespace {
 
-__device__ __forceinline__ float normal_cdf(float u) { return 0.5f + 0.5f * erff(u * 0.707106781f); }
-__device__ __forceinline__ float normal_density(float u) { return 0.398942280f * __expf(-0.5f * u * u); }
+// Φ(u) and φ(u).
+struct Normal {
+  float cdf, density;
+};
+
+// Abramowitz & Stegun 1964, 7.1.26: erf(x) = 1 − (a₁t + … + a₅t⁵)·exp(−x²), t = 1/(1 + p·x), x = |u|/√2 >= 0, wrong by
+// at most 1.5·10⁻⁷, the distance of neighbouring floats at 1. Its exponential is that of φ(u).
+__device__ __forceinline__ Normal normal(float u) {
+  const float gauss = __expf(-0.5f * u * u);
+  const float t = __fdividef(1.0f, 1.0f + 0.3275911f * 0.707106781f * fabsf(u));
+  const float polynomial =
+      t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
+  const float below = 0.5f * polynomial * gauss, above = 1.0f - below;  // Φ(−|u|), Φ(|u|)
+  return {u < 0 ? below : above, 0.398942280f * gauss};
+}
+
+// Zeros to those of the warp's rows that lie between count and capacity.
+template <class T>
+__device__ __forceinline__ void zero_filler(T* to, const Rows& rows, int columns) {
+#pragma unroll
+  for (int k = 0; k < rows_per_warp; k++)
+    if (const int row = strip_row(k); row >= *rows.count && row < rows.capacity)
+      store8(to + size_t(row) * columns + strip_column(), Float8{});
+}
 
 template <class T>
 __global__ void __launch_bounds__(32 * strip_warps)
     bias_gelu_forward_kernel(T* __restrict__ y, const T* __restrict__ x, const float* __restrict__ bias, Rows rows,
                              int columns) {
-  const int column = strip_column(), n = *rows.count;
+  const int column = strip_column(), count = *rows.count;
   if (column >= columns) return;
-  const Float8 b = load8(bias + column);
+  if (strip_begin() < count) {
+    const Float8 b = load8(bias + column);
+    Float8 a[rows_per_warp];
+    load_strip(a, x, columns, count);
 #pragma unroll
-  for (int k = 0; k < strip_rows; k += strip_warps) {
-    const int row = int(blockIdx.y) * strip_rows + k + strip_warp();
-    if (row >= rows.capacity) break;
-    const size_t at = size_t(row) * columns + column;
-    Float8 out = {};
-    if (row < n) {
-      out = load8(x + at);
+    for (int k = 0; k < rows_per_warp; k++) {
 #pragma unroll
       for (int i = 0; i < 8; i++) {
-        const float u = out[i] + b[i];
-        out[i] = u * normal_cdf(u);
+        const float u = a[k][i] + b[i];
+        a[k][i] = u * normal(u).cdf;
       }
+      if (strip_row(k) < count) store8(y + size_t(strip_row(k)) * columns + column, a[k]);
     }
-    store8(y + at, out);
   }
+  zero_filler(y, rows, columns);
 }
 
 // dx and dy may be the same array: no __restrict__ on them.
@@ -47,28 +67,28 @@ template <class T>
 __global__ void __launch_bounds__(32 * strip_warps)
     bias_gelu_backward_kernel(T* dx, float* __restrict__ partials, const T* dy, const T* __restrict__ x,
                               const float* __restrict__ bias, Rows rows, int columns) {
-  const int column = strip_column(), n = *rows.count;
+  const int column = strip_column(), count = *rows.count;
   Float8 sum = {};
   if (column < columns) {
-    const Float8 b = load8(bias + column);
+    if (strip_begin() < count) {
+      const Float8 b = load8(bias + column);
+      Float8 a[rows_per_warp], d[rows_per_warp];
+      load_strip(a, x, columns, count);
+      load_strip(d, dy, columns, count);
 #pragma unroll
-    for (int k = 0; k < strip_rows; k += strip_warps) {
-      const int row = int(blockIdx.y) * strip_rows + k + strip_warp();
-      if (row >= rows.capacity) break;
-      const size_t at = size_t(row) * columns + column;
-      Float8 d = {};
-      if (row < n) {
-        const Float8 a = load8(x + at);
-        d = load8(dy + at);
+      for (int k = 0; k < rows_per_warp; k++) {
+        if (strip_row(k) >= count) continue;
 #pragma unroll
         for (int i = 0; i < 8; i++) {
-          const float u = a[i] + b[i];
-          d[i] *= normal_cdf(u) + u * normal_density(u);
-          sum[i] += d[i];
+          const float u = a[k][i] + b[i];
+          const Normal p = normal(u);
+          d[k][i] *= p.cdf + u * p.density;
+          sum[i] += d[k][i];
         }
+        store8(dx + size_t(strip_row(k)) * columns + column, d[k]);
       }
-      store8(dx + at, d);
     }
+    zero_filler(dx, rows, columns);
   }
   const float total = sum_over_warps(sum);
   if (const int c = int(blockIdx.x) * strip_columns + int(threadIdx.x); c < columns)

@@ -45,13 +45,15 @@ __device__ __forceinline__ Float8 drop(const Mask& mask, uint64_t element, Float
   return x;
 }
 
-__device__ __forceinline__ int lane_column(int vector) { return vector * 256 + int(threadIdx.x) % 32 * 8; }
+// The columns of a lane: vector j begins here. Where the row is already over, loads take the row's last vector instead
+// and nothing else is done with it: a branch around a load would make the next load wait for this one.
+__device__ __forceinline__ int lane_column(int j) { return j * 256 + int(threadIdx.x) % 32 * 8; }
+__device__ __forceinline__ int load_column(int j, int hidden) { return min(lane_column(j), hidden - 8); }
 
-template <class T>
-__device__ __forceinline__ Float8 round_to(Float8 x) {
+template <class T, int V>
+__device__ __forceinline__ void load_row(Float8 (&to)[V], const T* row, int hidden) {
 #pragma unroll
-  for (int i = 0; i < 8; i++) x[i] = to_float(from_float<T>(x[i]));
-  return x;
+  for (int j = 0; j < V; j++) to[j] = load8(row + load_column(j, hidden));
 }
 
 template <class T, int V>
@@ -66,20 +68,23 @@ struct Statistics {
   float mean, rstd;
 };
 
-// Of a row whose columns beyond H hold zeros.
 template <int V>
 __device__ __forceinline__ Statistics statistics(const Float8 (&x)[V], int hidden, float epsilon) {
   float sum = 0, squares = 0;
 #pragma unroll
-  for (int j = 0; j < V; j++)
+  for (int j = 0; j < V; j++) {
+    float part = 0;
 #pragma unroll
-    for (int i = 0; i < 8; i++) sum += x[j][i];
+    for (int i = 0; i < 8; i++) part += x[j][i];
+    sum += lane_column(j) < hidden ? part : 0.0f;
+  }
   const float mean = warp_sum(sum) / float(hidden);
 #pragma unroll
   for (int j = 0; j < V; j++) {
-    if (lane_column(j) >= hidden) continue;
+    float part = 0;
 #pragma unroll
-    for (int i = 0; i < 8; i++) squares += (x[j][i] - mean) * (x[j][i] - mean);
+    for (int i = 0; i < 8; i++) part += (x[j][i] - mean) * (x[j][i] - mean);
+    squares += lane_column(j) < hidden ? part : 0.0f;
   }
   return {mean, rsqrtf(warp_sum(squares) / float(hidden) + epsilon)};
 }
@@ -93,7 +98,7 @@ __device__ __forceinline__ Float8 normalise(const Float8& x, Statistics s, const
 }
 
 template <class T, int V, bool dropping>
-__global__ void __launch_bounds__(32 * warps)
+__global__ void __launch_bounds__(32 * warps, 2)
     layer_norm_forward_kernel(T* __restrict__ y, float* __restrict__ mean, float* __restrict__ rstd,
                               const T* __restrict__ x, const float* __restrict__ gamma, const float* __restrict__ beta,
                               float epsilon, Mask mask, Rows rows, int hidden) {
@@ -104,10 +109,8 @@ __global__ void __launch_bounds__(32 * warps)
   if (row >= *rows.count) {
     store_zeros<T, V>(y + begin, hidden);
   } else {
-    Float8 a[V] = {};
-#pragma unroll
-    for (int j = 0; j < V; j++)
-      if (const int c = lane_column(j); c < hidden) a[j] = load8(x + begin + c);
+    Float8 a[V];
+    load_row(a, x + begin, hidden);
     s = statistics(a, hidden, epsilon);
 #pragma unroll
     for (int j = 0; j < V; j++) {
@@ -123,7 +126,7 @@ __global__ void __launch_bounds__(32 * warps)
 
 // x and h may be the same array: no __restrict__ on them.
 template <class T, int V, bool dropping>
-__global__ void __launch_bounds__(32 * warps)
+__global__ void __launch_bounds__(32 * warps, 2)
     add_dropout_norm_forward_kernel(T* __restrict__ y, T* h, float* __restrict__ mean, float* __restrict__ rstd,
                                     const T* x, const float* __restrict__ bias, const T* __restrict__ residual,
                                     const float* __restrict__ gamma, const float* __restrict__ beta, float epsilon,
@@ -136,20 +139,19 @@ __global__ void __launch_bounds__(32 * warps)
     store_zeros<T, V>(h + begin, hidden);
     store_zeros<T, V>(y + begin, hidden);
   } else {
-    Float8 a[V] = {};
+    Float8 a[V], r[V];
+    load_row(a, x + begin, hidden);
+    load_row(r, residual + begin, hidden);
 #pragma unroll
     for (int j = 0; j < V; j++) {
-      const int c = lane_column(j);
-      if (c >= hidden) continue;
-      a[j] = load8(x + begin + c);
-      const Float8 b = load8(bias + c), r = load8(residual + begin + c);
+      const Float8 b = load8(bias + load_column(j, hidden));
 #pragma unroll
       for (int i = 0; i < 8; i++) a[j][i] += b[i];
-      if constexpr (dropping) a[j] = drop(mask, begin + c, a[j]);
+      if constexpr (dropping) a[j] = drop(mask, begin + lane_column(j), a[j]);
 #pragma unroll
-      for (int i = 0; i < 8; i++) a[j][i] += r[i];
-      a[j] = round_to<T>(a[j]);  // backward will read the rounded h, so that is what is normalised
-      store8(h + begin + c, a[j]);
+      for (int i = 0; i < 8; i++)  // backward will read the rounded h, so that is what is normalised
+        a[j][i] = to_float(from_float<T>(a[j][i] + r[j][i]));
+      if (const int c = lane_column(j); c < hidden) store8(h + begin + c, a[j]);
     }
     s = statistics(a, hidden, epsilon);
 #pragma unroll
@@ -160,11 +162,11 @@ __global__ void __launch_bounds__(32 * warps)
 }
 
 // ---- Backward -------------------------------------------------------------------------------------------------------
-// The two rows of a warp in registers. Rows beyond the count and columns beyond H are zeros and so add nothing.
+__device__ __forceinline__ int first_row() { return int(blockIdx.x) * rows_per_block + int(threadIdx.x) / 32 * 2; }
+
+// The two rows of a warp in registers. The second may lie beyond the count: then it has g = 0 and so adds nothing.
 template <int V>
 struct TwoRows {
-  int first;          // row k is first + k
-  bool real[2];       // below the count
   Float8 xhat[2][V];  // x̂
   Float8 g[2][V];     // gradient of y = γ·x̂ + β
   float rstd[2];
@@ -174,40 +176,33 @@ struct TwoRows {
 
 template <class T, int V, bool dropping>
 __device__ __forceinline__ void load(TwoRows<V>& two, const T* dy, const T* x, const float* mean, const float* rstd,
-                                     const float* gamma, const Mask& mask, const Rows& rows, int hidden) {
-  two.first = int(blockIdx.x) * rows_per_block + int(threadIdx.x) / 32 * 2;
+                                     const float* gamma, const Mask& mask, int count, int hidden) {
+  const int first = first_row(), rows[2] = {first, min(first + 1, count - 1)};
+  float m[2];
 #pragma unroll
   for (int k = 0; k < 2; k++) {
-    const int row = two.first + k;
-    two.real[k] = row < *rows.count;
-    const float m = two.real[k] ? mean[row] : 0.0f;
-    two.rstd[k] = two.real[k] ? rstd[row] : 0.0f;
-#pragma unroll
-    for (int j = 0; j < V; j++) {
-      const int c = lane_column(j);
-      two.xhat[k][j] = two.g[k][j] = Float8{};
-      if (!two.real[k] || c >= hidden) continue;
-      const size_t i = size_t(row) * hidden + c;
-      two.xhat[k][j] = load8(x + i);
-      two.g[k][j] = load8(dy + i);
-      if constexpr (dropping) two.g[k][j] = drop(mask, i, two.g[k][j]);
-#pragma unroll
-      for (int e = 0; e < 8; e++) two.xhat[k][j][e] = (two.xhat[k][j][e] - m) * two.rstd[k];
-    }
+    load_row(two.xhat[k], x + size_t(rows[k]) * hidden, hidden);
+    load_row(two.g[k], dy + size_t(rows[k]) * hidden, hidden);
+    m[k] = mean[rows[k]], two.rstd[k] = rstd[rows[k]];
   }
 #pragma unroll
   for (int k = 0; k < 2; k++) {
     float sum = 0, product = 0;
 #pragma unroll
     for (int j = 0; j < V; j++) {
-      const int c = lane_column(j);
-      if (c >= hidden) continue;
-      const Float8 w = load8(gamma + c);
+      Float8 &xhat = two.xhat[k][j], &g = two.g[k][j];
+      if constexpr (dropping) g = drop(mask, size_t(rows[k]) * hidden + lane_column(j), g);
+      if (first + k >= count) g = Float8{};
+      const Float8 w = load8(gamma + load_column(j, hidden));
+      float part = 0, part_product = 0;
 #pragma unroll
       for (int e = 0; e < 8; e++) {
-        const float wg = w[e] * two.g[k][j][e];
-        sum += wg, product += wg * two.xhat[k][j][e];
+        xhat[e] = (xhat[e] - m[k]) * two.rstd[k];
+        const float wg = w[e] * g[e];
+        part += wg, part_product += wg * xhat[e];
       }
+      sum += lane_column(j) < hidden ? part : 0.0f;
+      product += lane_column(j) < hidden ? part_product : 0.0f;
     }
     two.mean_g[k] = warp_sum(sum) / float(hidden);
     two.mean_gx[k] = warp_sum(product) / float(hidden);
@@ -251,6 +246,15 @@ __device__ __forceinline__ void put_sums(WarpSums<Sums, V>& sums, const TwoRows<
   store8(&sums[1][warp][c], g);
 }
 
+// Of a warp without rows.
+template <int Sums, int V>
+__device__ __forceinline__ void put_zeros(WarpSums<Sums, V>& sums) {
+#pragma unroll
+  for (int s = 0; s < Sums; s++)
+#pragma unroll
+    for (int j = 0; j < V; j++) store8(&sums[s][threadIdx.x / 32][lane_column(j)], Float8{});
+}
+
 // Adds up the warps, in order, into the block's part of partials: [blocks, Sums, H].
 template <int Sums, int V>
 __device__ __forceinline__ void finish_block(float* partials, const WarpSums<Sums, V>& sums, int hidden) {
@@ -266,63 +270,71 @@ __device__ __forceinline__ void finish_block(float* partials, const WarpSums<Sum
 }
 
 template <class T, int V, bool dropping>
-__global__ void __launch_bounds__(32 * warps)
+__global__ void __launch_bounds__(32 * warps, 2)
     layer_norm_backward_kernel(T* __restrict__ dx, bool accumulate, float* __restrict__ partials,
                                const T* __restrict__ dy, const T* __restrict__ x, const float* __restrict__ mean,
                                const float* __restrict__ rstd, const float* __restrict__ gamma, Mask mask, Rows rows,
                                int hidden) {
   auto& sums = shared<WarpSums<2, V>>();
-  TwoRows<V> two;
-  load<T, V, dropping>(two, dy, x, mean, rstd, gamma, mask, rows, hidden);
+  const int first = first_row(), count = *rows.count;
+  if (first < count) {
+    TwoRows<V> two;
+    load<T, V, dropping>(two, dy, x, mean, rstd, gamma, mask, count, hidden);
 #pragma unroll
-  for (int j = 0; j < V; j++) {
-    const int c = lane_column(j);
-    if (c >= hidden) continue;
-    put_sums<2, V>(sums, two, j);
+    for (int j = 0; j < V; j++) {
+      const int c = lane_column(j);
+      if (c >= hidden) continue;
+      put_sums<2, V>(sums, two, j);
 #pragma unroll
-    for (int k = 0; k < 2; k++) {
-      if (two.first + k >= rows.capacity) continue;
-      T* to = dx + size_t(two.first + k) * hidden + c;
-      if (two.real[k]) write(to, input_gradient(two, k, j, gamma + c), accumulate);
-      else store8(to, Float8{});
+      for (int k = 0; k < 2; k++)
+        if (first + k < count)
+          write(dx + size_t(first + k) * hidden + c, input_gradient(two, k, j, gamma + c), accumulate);
     }
+  } else {
+    put_zeros<2, V>(sums);
   }
+  for (int row = max(first, count); row < min(first + 2, rows.capacity); row++)
+    store_zeros<T, V>(dx + size_t(row) * hidden, hidden);
   finish_block<2, V>(partials, sums, hidden);
 }
 
 // dx and dy may be the same array: no __restrict__ on them.
 template <class T, int V, bool dropping>
-__global__ void __launch_bounds__(32 * warps)
+__global__ void __launch_bounds__(32 * warps, 2)
     add_dropout_norm_backward_kernel(T* dx, T* __restrict__ dresidual, bool accumulate, float* __restrict__ partials,
                                      const T* dy, const T* __restrict__ h, const float* __restrict__ mean,
                                      const float* __restrict__ rstd, const float* __restrict__ gamma, Mask mask,
                                      Rows rows, int hidden) {
   auto& sums = shared<WarpSums<3, V>>();
-  TwoRows<V> two;
-  load<T, V, false>(two, dy, h, mean, rstd, gamma, mask, rows, hidden);
+  const int first = first_row(), count = *rows.count;
+  if (first < count) {
+    TwoRows<V> two;
+    load<T, V, false>(two, dy, h, mean, rstd, gamma, mask, count, hidden);
 #pragma unroll
-  for (int j = 0; j < V; j++) {
-    const int c = lane_column(j);
-    if (c >= hidden) continue;
-    put_sums<3, V>(sums, two, j);
-    Float8 bias_sum = {};
+    for (int j = 0; j < V; j++) {
+      const int c = lane_column(j);
+      if (c >= hidden) continue;
+      put_sums<3, V>(sums, two, j);
+      Float8 bias_sum = {};
 #pragma unroll
-    for (int k = 0; k < 2; k++) {
-      if (two.first + k >= rows.capacity) continue;
-      const size_t i = size_t(two.first + k) * hidden + c;
-      if (two.real[k]) {
+      for (int k = 0; k < 2; k++) {
+        if (first + k >= count) continue;
+        const size_t i = size_t(first + k) * hidden + c;
         Float8 dh = input_gradient(two, k, j, gamma + c);
         write(dresidual + i, dh, accumulate);
         if constexpr (dropping) dh = drop(mask, i, dh);
         store8(dx + i, dh);
 #pragma unroll
         for (int e = 0; e < 8; e++) bias_sum[e] += dh[e];
-      } else {
-        store8(dresidual + i, Float8{});
-        store8(dx + i, Float8{});
       }
+      store8(&sums[2][threadIdx.x / 32][c], bias_sum);
     }
-    store8(&sums[2][threadIdx.x / 32][c], bias_sum);
+  } else {
+    put_zeros<3, V>(sums);
+  }
+  for (int row = max(first, count); row < min(first + 2, rows.capacity); row++) {
+    store_zeros<T, V>(dx + size_t(row) * hidden, hidden);
+    store_zeros<T, V>(dresidual + size_t(row) * hidden, hidden);
   }
   finish_block<3, V>(partials, sums, hidden);
 }
