@@ -13,7 +13,7 @@
 
 namespace warpbert::kernels {
 
-// ---- A block's place -------------------------------------------------------------------------------------------------
+// ---- A block's place -----------------------------------------------------------------------------------------------
 // grid = (heads, sequences + 1, tiles); a warp has 16 rows of the sequence, a block 16 per warp: its tile. The last
 // block in y writes the filler rows.
 
@@ -32,8 +32,19 @@ struct Place {
 
 __device__ __forceinline__ Place place(const int* starts) {
   const int tile = blockDim.x / 2, first = starts[blockIdx.y];
-  return {int(blockIdx.x),      int(gridDim.x), first, starts[blockIdx.y + 1] - first, tile, int(blockIdx.z) * tile,
-          int(threadIdx.x / 32)};
+  return {.head = int(blockIdx.x),
+          .heads = int(gridDim.x),
+          .first = first,
+          .length = starts[blockIdx.y + 1] - first,
+          .tile = tile,
+          .start = int(blockIdx.z) * tile,
+          .warp = int(threadIdx.x / 32)};
+}
+
+// Of x: [N, parts · H], row `row` of the block's sequence, column 0 of its head in part `part`.
+template <int D, class T>
+__device__ __forceinline__ T* locate(T* x, const Place& at, int row, int part, int parts) {
+  return x + ((size_t(at.first + row) * parts + part) * at.heads + at.head) * D;
 }
 
 __device__ __forceinline__ bool is_filler_block() { return blockIdx.y == gridDim.y - 1; }
@@ -46,7 +57,7 @@ __device__ __forceinline__ void zero_filler(T* x, int ld, Rows rows) {
     store8(x + size_t(i / (D / 8)) * ld + i % (D / 8) * 8, Float8{});
 }
 
-// ---- Tiles -----------------------------------------------------------------------------------------------------------
+// ---- Tiles ---------------------------------------------------------------------------------------------------------
 __device__ __forceinline__ int round_up_16(int n) { return (n + 15) / 16 * 16; }
 
 // Starts the copy of `count` rows of x to a tile; the rows up to the next multiple of 16 become zeros.
@@ -96,15 +107,22 @@ __device__ __forceinline__ void store_sum(T* x, int ld, int count, const float (
 }
 
 template <int D>
-constexpr float score_scale = D == 16 ? 0.25f : D == 32 ? 0.17677669530f : D == 64 ? 0.125f : 0.08838834765f;
+constexpr float score_scale = D == 16   ? 0.25f
+                              : D == 32 ? 0.17677669530f
+                              : D == 64 ? 0.125f
+                                        : 0.08838834765f;
 
-// bf16 takes the fast exponential; float, for which exactness is claimed, the accurate one.
+// bf16 takes the fast functions; float, for which exactness is claimed, the accurate ones.
 template <class T>
 __device__ __forceinline__ float exponential(float x) {
   return sizeof(T) == 2 ? __expf(x) : expf(x);
 }
+template <class T>
+__device__ __forceinline__ float logarithm(float x) {
+  return sizeof(T) == 2 ? __logf(x) : logf(x);
+}
 
-// ---- Dropout ---------------------------------------------------------------------------------------------------------
+// ---- Dropout -------------------------------------------------------------------------------------------------------
 struct AttentionDropout {
   const RandomState* random;
   uint32_t site, threshold;
@@ -116,22 +134,25 @@ struct AttentionDropout {
 template <bool On>
 class DropoutMask {
  public:
-  __device__ __forceinline__ DropoutMask(const AttentionDropout& dropout, const Place& at) : dropout_(dropout), at_(at) {
+  __device__ __forceinline__ DropoutMask(const AttentionDropout& dropout, const Place& at)
+      : dropout_(dropout), at_(at) {
     if constexpr (On) state_ = *dropout.random;
   }
 
-  __device__ __forceinline__ float factor(int query, int key) const {
+  __device__ __forceinline__ uint32_t keeps(int query, int key) const {  // 0 or 1
     if constexpr (!On) return 1;
     const uint64_t i = element(query, key);
-    return scale(word(draw(i), i));
+    return word(draw(i), i) >= dropout_.threshold;
   }
-  // Of key and key + 1, which mostly share a draw of four.
+  __device__ __forceinline__ float factor(uint32_t kept) const { return !On ? 1 : kept ? dropout_.scale : 0; }
+
+  // The factors of key and key + 1, which mostly share a draw of four.
   __device__ __forceinline__ float2 factors(int query, int key) const {
     if constexpr (!On) return make_float2(1, 1);
     const uint64_t i = element(query, key);
     const Random4 r = draw(i);
     const uint32_t next = i % 4 == 3 ? draw(i + 1).v[0] : word(r, i + 1);
-    return make_float2(scale(word(r, i)), scale(next));
+    return make_float2(factor(word(r, i) >= dropout_.threshold), factor(next >= dropout_.threshold));
   }
 
  private:
@@ -145,14 +166,13 @@ class DropoutMask {
     const uint32_t low = i & 1 ? r.v[1] : r.v[0], high = i & 1 ? r.v[3] : r.v[2];
     return i & 2 ? high : low;
   }
-  __device__ __forceinline__ float scale(uint32_t word) const { return word >= dropout_.threshold ? dropout_.scale : 0; }
 
   AttentionDropout dropout_;
   Place at_;
   RandomState state_;
 };
 
-// ---- Launchers -------------------------------------------------------------------------------------------------------
+// ---- Launchers -----------------------------------------------------------------------------------------------------
 struct AttentionShape {
   int sequences, max_length, heads, head_size, max_positions;
 };
@@ -190,12 +210,10 @@ int attention_tile(int max_length) {
 template <class F>
 void with_head_size(int head_size, bool dropout, F f) {
   const auto with = [&](auto d) { dropout ? f(d, std::true_type{}) : f(d, std::false_type{}); };
-  switch (head_size) {
-    case 16: return with(std::integral_constant<int, 16>{});
-    case 32: return with(std::integral_constant<int, 32>{});
-    case 64: return with(std::integral_constant<int, 64>{});
-    case 128: return with(std::integral_constant<int, 128>{});
-  }
+  if (head_size == 16) with(std::integral_constant<int, 16>{});
+  if (head_size == 32) with(std::integral_constant<int, 32>{});
+  if (head_size == 64) with(std::integral_constant<int, 64>{});
+  if (head_size == 128) with(std::integral_constant<int, 128>{});
 }
 
 }  // namespace warpbert::kernels

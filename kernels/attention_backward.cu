@@ -64,6 +64,10 @@ __device__ __forceinline__ void add_queries(float (&dk)[D / 8][4], float (&dv)[D
                                             const RowStatistics& rows, int row, int query, int key, int keys,
                                             const DropoutMask<Drop>& mask, float* scratch, T* staged) {
   const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+  uint32_t kept = 0;  // by dropout; drawn before p and ds need the registers
+#pragma unroll
+  for (int i = 0; i < 8; i++) kept |= mask.keeps(query + i / 4 * 8 + t * 2 + i % 2, key + g + i / 2 % 2 * 8) << i;
+
   float p[2][4], ds[2][4];
   multiply<D>(p, tile.k, tile.q + row * tile_stride<T, D>);
   multiply<D>(ds, tile.v, tile.dout + row * tile_stride<T, D>);
@@ -72,7 +76,7 @@ __device__ __forceinline__ void add_queries(float (&dk)[D / 8][4], float (&dv)[D
 #pragma unroll
     for (int i = 0; i < 4; i++) {
       const int j = n * 8 + t * 2 + i % 2, r = g + i / 2 * 8;
-      const float f = mask.factor(query + j, key + r);
+      const float f = mask.factor(kept >> (n * 4 + i) & 1);
       const float prob = r < keys ? exponential<T>(p[n][i] * score_scale<D> - rows.lse[row + j]) : 0;
       ds[n][i] = prob * (f * ds[n][i] - rows.delta[row + j]);
       p[n][i] = f * prob;
@@ -88,69 +92,69 @@ __device__ __forceinline__ void add_queries(float (&dk)[D / 8][4], float (&dv)[D
   }
 }
 
+// dq of one warp's 16 queries from row0 on, by the ds that all warps have staged; q and k have the same rows.
+template <class T, int D>
+__device__ __forceinline__ void store_staged_dq(T* to, int ld, const T* staged, const T* k, int row0, int length) {
+  float dq[D / 8][4] = {};
+  for (int key = 0; key < length; key += 16)
+    accumulate_transposed<D>(dq, staged + key * staged_stride<T, D> + row0, staged_stride<T, D>,
+                             k + key * tile_stride<T, D>);
+  store_sum<D>(to, ld, length - row0, dq, score_scale<D>, score_scale<D>);
+}
+
 template <class T, int D, bool Drop>
-static __global__ void __launch_bounds__(128)
+static __global__ void __launch_bounds__(128, 2)
     attention_backward_kernel(T* __restrict__ dqkv, const T* __restrict__ dout, const T* __restrict__ out,
                               const float* __restrict__ lse, const T* __restrict__ qkv, const float* __restrict__ bias,
                               const int* __restrict__ starts, AttentionDropout dropout, Rows rows) {
-  constexpr int stride = tile_stride<T, D>;
   const int head = blockIdx.x, hidden = gridDim.x * D;
-  dqkv += head * D, dout += head * D, out += head * D, qkv += head * D, bias += head * D;
   if (is_filler_block()) {
     if (blockIdx.z == 0)
-      for (int part = 0; part < 3; part++) zero_filler<D>(dqkv + part * hidden, 3 * hidden, rows);
+      for (int part = 0; part < 3; part++) zero_filler<D>(dqkv + part * hidden + head * D, 3 * hidden, rows);
     return;
   }
   const Place at = place(starts);
   if (at.start >= at.length) return;
   const int keys = min(at.tile, at.length - at.start), row0 = at.warp * 16;
   const bool whole = at.length <= at.tile;  // then dq is computed here as well
-  lse += size_t(head) * rows.capacity + at.first;
-  dout += size_t(at.first) * hidden, out += size_t(at.first) * hidden;
-  qkv += size_t(at.first) * 3 * hidden, dqkv += size_t(at.first) * 3 * hidden;
+  bias += head * D, lse += size_t(head) * rows.capacity + at.first;
 
+  constexpr int stride = tile_stride<T, D>;
   const Tiles<T> tile = tiles<T, D>(at.tile);
+  const Tiles<T> mine = {tile.q, tile.k + row0 * stride, tile.v + row0 * stride, tile.dout};
   T* staged = tile.dout + at.tile * stride;
   float* scratch = reinterpret_cast<float*>(staged + at.tile * staged_stride<T, D>) + at.warp * scratch_floats;
   auto& statistics = shared<RowStatistics>();
   const DropoutMask<Drop> mask(dropout, at);
-
   float dk[D / 8][4] = {}, dv[D / 8][4] = {};
-  copy_tile<D>(tile.k, qkv + size_t(at.start) * 3 * hidden + hidden, 3 * hidden, keys);
-  copy_tile<D>(tile.v, qkv + size_t(at.start) * 3 * hidden + 2 * hidden, 3 * hidden, keys);
+
+  copy_tile<D>(tile.k, locate<D>(qkv, at, at.start, 1, 3), 3 * hidden, keys);
+  copy_tile<D>(tile.v, locate<D>(qkv, at, at.start, 2, 3), 3 * hidden, keys);
   for (int query0 = 0; query0 < at.length; query0 += at.tile) {
     const int queries = min(at.tile, at.length - query0);
+    const T* dout_rows = locate<D>(dout, at, query0, 0, 1);
     if (query0 > 0) __syncthreads();  // all warps are done with the last tile of queries
-    copy_tile<D>(tile.q, qkv + size_t(query0) * 3 * hidden, 3 * hidden, queries);
-    copy_tile<D>(tile.dout, dout + size_t(query0) * hidden, hidden, queries);
+    copy_tile<D>(tile.q, locate<D>(qkv, at, query0, 0, 3), 3 * hidden, queries);
+    copy_tile<D>(tile.dout, dout_rows, hidden, queries);
     cp_async_commit();
-    load_statistics<T, D>(statistics, dout + size_t(query0) * hidden, out + size_t(query0) * hidden, hidden,
-                          lse + query0, queries);
+    load_statistics<T, D>(statistics, dout_rows, locate<D>(out, at, query0, 0, 1), hidden, lse + query0, queries);
     cp_async_wait<0>();
     if (query0 == 0) add_bias<D>(tile.k, bias + hidden, keys), add_bias<D>(tile.v, bias + 2 * hidden, keys);
     add_bias<D>(tile.q, bias, queries);
     __syncthreads();  // the tiles and the statistics are complete: each thread brought a part of them
-    if (row0 < keys) {
-      const Tiles<T> mine = {tile.q, tile.k + row0 * stride, tile.v + row0 * stride, tile.dout};
-      for (int row = 0; row < queries; row += 16)
-        add_queries<T, D, Drop>(dk, dv, mine, statistics, row, query0 + row, at.start + row0, keys - row0, mask,
-                                scratch, whole ? staged + row0 * staged_stride<T, D> : nullptr);
-    }
+    for (int row = 0; row < queries && row0 < keys; row += 16)
+      add_queries<T, D, Drop>(dk, dv, mine, statistics, row, query0 + row, at.start + row0, keys - row0, mask, scratch,
+                              whole ? staged + row0 * staged_stride<T, D> : nullptr);
   }
   if (row0 < keys) {
-    T* to = dqkv + size_t(at.start + row0) * 3 * hidden;
-    store_sum<D>(to + hidden, 3 * hidden, keys - row0, dk, score_scale<D>, score_scale<D>);
-    store_sum<D>(to + 2 * hidden, 3 * hidden, keys - row0, dv, 1, 1);
+    const int row = at.start + row0;
+    store_sum<D>(locate<D>(dqkv, at, row, 1, 3), 3 * hidden, keys - row0, dk, score_scale<D>, score_scale<D>);
+    store_sum<D>(locate<D>(dqkv, at, row, 2, 3), 3 * hidden, keys - row0, dv, 1, 1);
   }
-  if (!whole) return;
-
-  __syncthreads();  // every warp's part of ds is there
-  if (row0 >= keys) return;
-  float dq[D / 8][4] = {};
-  for (int key = 0; key < keys; key += 16)
-    accumulate_transposed<D>(dq, staged + key * staged_stride<T, D> + row0, staged_stride<T, D>,
-                             tile.k + key * stride);
-  store_sum<D>(dqkv + size_t(row0) * 3 * hidden, 3 * hidden, keys - row0, dq, score_scale<D>, score_scale<D>);
+  if (whole) {
+    __syncthreads();  // every warp's part of ds is there
+    if (row0 < keys) store_staged_dq<T, D>(locate<D>(dqkv, at, row0, 0, 3), 3 * hidden, staged, tile.k, row0, keys);
+  }
 }
 
 // dq of one warp's 16 queries += what the 16 keys from `key` on contribute (q, dout: the warp's rows; k, v: the keys').
@@ -180,48 +184,47 @@ __device__ __forceinline__ void add_keys(float (&dq)[D / 8][4], const Tiles<T>& 
 
 // dq of the sequences that are longer than a tile.
 template <class T, int D, bool Drop>
-static __global__ void __launch_bounds__(128)
+static __global__ void __launch_bounds__(128, 2)
     attention_backward_query_kernel(T* __restrict__ dqkv, const T* __restrict__ dout, const T* __restrict__ out,
                                     const float* __restrict__ lse, const T* __restrict__ qkv,
                                     const float* __restrict__ bias, const int* __restrict__ starts,
                                     AttentionDropout dropout, Rows rows) {
-  constexpr int stride = tile_stride<T, D>;
   const int head = blockIdx.x, hidden = gridDim.x * D;
   const Place at = place(starts);
   if (at.length <= at.tile || at.start >= at.length) return;
   const int queries = min(at.tile, at.length - at.start), row0 = at.warp * 16;
-  const size_t first = at.first + at.start;
-  qkv += size_t(at.first) * 3 * hidden + head * D, bias += head * D;
-  dout += first * hidden + head * D, out += first * hidden + head * D;
+  bias += head * D, lse += size_t(head) * rows.capacity + at.first;
 
+  constexpr int stride = tile_stride<T, D>;
   const Tiles<T> tile = tiles<T, D>(at.tile);
   float* scratch = reinterpret_cast<float*>(tile.dout + at.tile * stride) + at.warp * scratch_floats;
   auto& statistics = shared<RowStatistics>();
   const DropoutMask<Drop> mask(dropout, at);
-
   float dq[D / 8][4] = {};
-  copy_tile<D>(tile.q, qkv + size_t(at.start) * 3 * hidden, 3 * hidden, queries);
-  copy_tile<D>(tile.dout, dout, hidden, queries);
-  load_statistics<T, D>(statistics, dout, out, hidden, lse + size_t(head) * rows.capacity + first, queries);
+
+  const T* dout_rows = locate<D>(dout, at, at.start, 0, 1);
+  copy_tile<D>(tile.q, locate<D>(qkv, at, at.start, 0, 3), 3 * hidden, queries);
+  copy_tile<D>(tile.dout, dout_rows, hidden, queries);
+  load_statistics<T, D>(statistics, dout_rows, locate<D>(out, at, at.start, 0, 1), hidden, lse + at.start, queries);
   for (int key0 = 0; key0 < at.length; key0 += at.tile) {
     const int keys = min(at.tile, at.length - key0);
     if (key0 > 0) __syncthreads();  // all warps are done with the last tile of keys
-    copy_tile<D>(tile.k, qkv + size_t(key0) * 3 * hidden + hidden, 3 * hidden, keys);
-    copy_tile<D>(tile.v, qkv + size_t(key0) * 3 * hidden + 2 * hidden, 3 * hidden, keys);
+    copy_tile<D>(tile.k, locate<D>(qkv, at, key0, 1, 3), 3 * hidden, keys);
+    copy_tile<D>(tile.v, locate<D>(qkv, at, key0, 2, 3), 3 * hidden, keys);
     cp_async_commit();
     cp_async_wait<0>();
     if (key0 == 0) add_bias<D>(tile.q, bias, queries);
     add_bias<D>(tile.k, bias + hidden, keys);
     add_bias<D>(tile.v, bias + 2 * hidden, keys);
     __syncthreads();  // the tiles and the statistics are complete: each thread brought a part of them
-    if (row0 < queries)
-      for (int key = 0; key < keys; key += 16)
-        add_keys<T, D, Drop>(dq, {tile.q + row0 * stride, tile.k + key * stride, tile.v + key * stride,
-                                  tile.dout + row0 * stride},
-                             statistics, row0, at.start + row0, key0 + key, keys - key, mask, scratch);
+    for (int key = 0; key < keys && row0 < queries; key += 16) {
+      const Tiles<T> mine = {tile.q + row0 * stride, tile.k + key * stride, tile.v + key * stride,
+                             tile.dout + row0 * stride};
+      add_keys<T, D, Drop>(dq, mine, statistics, row0, at.start + row0, key0 + key, keys - key, mask, scratch);
+    }
   }
   if (row0 < queries)
-    store_sum<D>(dqkv + (first + row0) * 3 * hidden + head * D, 3 * hidden, queries - row0, dq, score_scale<D>,
+    store_sum<D>(locate<D>(dqkv, at, at.start + row0, 0, 3), 3 * hidden, queries - row0, dq, score_scale<D>,
                  score_scale<D>);
 }
 
@@ -234,7 +237,8 @@ void attention_backward(Stream stream, T* dqkv, const T* dout, const T* out, con
   with_head_size(head_size, dropout.rate > 0, [&](auto d, auto on) {
     constexpr int D = decltype(d)::value;
     constexpr bool drop = decltype(on)::value;
-    const int tile = attention_tile<T, D>(max_length), warps = tile / 16, count = std::max(1, (max_length + tile - 1) / tile);
+    const int tile = attention_tile<T, D>(max_length), warps = tile / 16,
+              count = std::max(1, (max_length + tile - 1) / tile);
     const size_t operands = 4 * tile * tile_stride<T, D> * sizeof(T), staged = tile * staged_stride<T, D> * sizeof(T);
     const size_t scratch = sizeof(T) == 4 ? warps * scratch_floats * sizeof(float) : 0;
     const AttentionDropout mask = attention_dropout(dropout, max_positions);

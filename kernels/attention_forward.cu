@@ -8,9 +8,9 @@
 // 16 of them (as many warps as the longest sequence needs; with one of <= 16 tokens, a block is a warp). q, k and v
 // make one trip to shared memory; scores and probabilities never leave the registers.
 //
-// Keys come in tiles as well, and the softmax is online (Milakov & Gimelshein 2018): most = max and sum = Σ exp(s − most)
-// over the keys seen so far; when a new tile raises `most`, sum and output are scaled down by exp(old − new). A sequence
-// that fits in a tile goes through the loop once.
+// Keys come in tiles as well, and the softmax is online (Milakov & Gimelshein 2018): most = max and sum = Σ exp(s −
+// most) over the keys seen so far; when a new tile raises `most`, sum and output are scaled down by exp(old − new). A
+// sequence that fits in a tile goes through the loop once.
 #include "attention.h"
 
 namespace warpbert::kernels {
@@ -95,21 +95,21 @@ static __global__ void __launch_bounds__(128)
   const Place at = place(starts);
   if (at.start >= at.length) return;
   const int queries = min(at.tile, at.length - at.start), row0 = at.warp * 16;
-  qkv += size_t(at.first) * 3 * hidden + head * D, bias += head * D;
+  bias += head * D;
 
   T* q = dynamic_shared<T>();
   T* k = q + at.tile * tile_stride<T, D>;
   T* v = k + at.tile * tile_stride<T, D>;
   float* scratch = reinterpret_cast<float*>(v + at.tile * tile_stride<T, D>) + at.warp * scratch_floats;
-
   const DropoutMask<Drop> mask(dropout, at);
   OnlineSoftmax<D> softmax = {{}, {-INFINITY, -INFINITY}, {0, 0}};
-  copy_tile<D>(q, qkv + size_t(at.start) * 3 * hidden, 3 * hidden, queries);
+
+  copy_tile<D>(q, locate<D>(qkv, at, at.start, 0, 3), 3 * hidden, queries);
   for (int key0 = 0; key0 < at.length; key0 += at.tile) {
     const int keys = min(at.tile, at.length - key0);
     if (key0 > 0) __syncthreads();  // all warps are done with the last tile of keys
-    copy_tile<D>(k, qkv + size_t(key0) * 3 * hidden + hidden, 3 * hidden, keys);
-    copy_tile<D>(v, qkv + size_t(key0) * 3 * hidden + 2 * hidden, 3 * hidden, keys);
+    copy_tile<D>(k, locate<D>(qkv, at, key0, 1, 3), 3 * hidden, keys);
+    copy_tile<D>(v, locate<D>(qkv, at, key0, 2, 3), 3 * hidden, keys);
     cp_async_commit();
     cp_async_wait<0>();
     if (key0 == 0) add_bias<D>(q, bias, queries);
@@ -122,13 +122,13 @@ static __global__ void __launch_bounds__(128)
   if (row0 >= queries) return;
 
   const float sum[2] = {quad_sum(softmax.sum[0]), quad_sum(softmax.sum[1])};
-  const int row = at.first + at.start + row0;
-  store_sum<D>(out + size_t(row) * hidden + head * D, hidden, queries - row0, softmax.out, 1 / sum[0], 1 / sum[1]);
+  store_sum<D>(locate<D>(out, at, at.start + row0, 0, 1), hidden, queries - row0, softmax.out, 1 / sum[0], 1 / sum[1]);
   if (threadIdx.x % 4 == 0) {
+    lse += at.first + at.start + row0;
 #pragma unroll
     for (int i = 0; i < 2; i++) {
       const int r = threadIdx.x % 32 / 4 + i * 8;
-      if (row0 + r < queries) lse[row + r] = softmax.most[i] + (sizeof(T) == 2 ? __logf(sum[i]) : logf(sum[i]));
+      if (row0 + r < queries) lse[r] = softmax.most[i] + logarithm<T>(sum[i]);
     }
   }
 }

@@ -29,7 +29,7 @@ __device__ __forceinline__ void store_pair(bf16* p, float x, float y) {
   *reinterpret_cast<uint32_t*>(p) = pack_bf16(x, y);
 }
 
-// ---- bf16: mma.m16n8k16, operands by ldmatrix ------------------------------------------------------------------------
+// ---- bf16: mma.m16n8k16, operands by ldmatrix ----------------------------------------------------------------------
 
 // c = x·yᵀ, 16 rows each.
 template <int D>
@@ -66,8 +66,8 @@ __device__ __forceinline__ void accumulate_fragment(float (&acc)[D / 8][4], cons
 // acc += a·y, a as `multiply` leaves it, rounded to bf16: the accumulator's layout is the operand's, nothing moves.
 template <int D>
 __device__ __forceinline__ void accumulate(float (&acc)[D / 8][4], const float (&a)[2][4], const bf16* y, float*) {
-  const uint32_t fragment[4] = {pack_bf16(a[0][0], a[0][1]), pack_bf16(a[0][2], a[0][3]),
-                                pack_bf16(a[1][0], a[1][1]), pack_bf16(a[1][2], a[1][3])};
+  const uint32_t fragment[4] = {pack_bf16(a[0][0], a[0][1]), pack_bf16(a[0][2], a[0][3]), pack_bf16(a[1][0], a[1][1]),
+                                pack_bf16(a[1][2], a[1][3])};
   accumulate_fragment<D>(acc, fragment, y);
 }
 
@@ -80,7 +80,7 @@ __device__ __forceinline__ void accumulate_transposed(float (&acc)[D / 8][4], co
   accumulate_fragment<D>(acc, fragment, y);
 }
 
-// ---- float: FMA ------------------------------------------------------------------------------------------------------
+// ---- float: FMA ----------------------------------------------------------------------------------------------------
 
 constexpr int scratch_stride = 20, scratch_floats = 16 * scratch_stride;  // a warp's, for `accumulate`
 
@@ -96,7 +96,7 @@ __device__ __forceinline__ void multiply(float (&c)[2][4], const float* x, const
   for (int n = 0; n < 2; n++)
 #pragma unroll
     for (int i = 0; i < 4; i++) sum[n][i] = make_float4(0, 0, 0, 0);
-#pragma unroll 4
+#pragma unroll 2
   for (int d = 0; d < D; d += 4) {
     float4 row[2], column[2][2];
 #pragma unroll
