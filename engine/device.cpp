@@ -10,7 +10,7 @@
 #ifdef WARPBERT_CUDA
 #include <cuda_runtime.h>
 #else
-#include "kernels/simt.h"
+#include "kernels/simt_pool.h"
 #endif
 
 namespace warpbert {

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "gemm.h"
-#include "kernels/simt.h"
+#include "kernels/simt_pool.h"
 
 namespace warpbert {
 namespace {

@@ -1,6 +1,5 @@
 // The CUDA language for g++ and clang++: keywords, built-in variables, intrinsics. See simt_cpu.cpp for how it runs.
 #pragma once
-#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -59,14 +58,6 @@ void meet(unsigned mask, const char* what, const char* file, int line, void (*op
 void* shared_storage(const void* key, size_t bytes);
 void* dynamic_storage();
 [[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
-
-int workers();                                     // OS threads that run blocks (SIMT_WORKERS, else set_workers, else all cores)
-void set_workers(int n);                           // not while a kernel runs
-void run_on_workers(int n, void (*call)(void* f, int i), void* f);
-// f(i) for i < n, spread over the workers, each on an ordinary stack; for host code such as a BLAS.
-template <class F> void parallel_for(int n, F f) {
-  run_on_workers(n, [](void* g, int i) { (*static_cast<F*>(g))(i); }, &f);
-}
 
 enum class Order { forward, reverse, random };
 void set_order(Order order, unsigned seed = 1);   // in which order blocks and ready threads run (SIMT_ORDER)
@@ -132,31 +123,6 @@ inline unsigned __ballot_sync(unsigned mask, int predicate, SIMT_HERE) {
   }, &v);
   return v;
 }
-namespace simt {
-// Step i of a butterfly combines lane l with lane l ^ i; all lanes at once.
-template <class Combine> void butterfly(void** args, Combine combine) {
-  float v[32];
-  for (int l = 0; l < 32; l++) v[l] = *static_cast<float*>(args[l]);
-  for (int i = 16; i > 0; i /= 2) {
-    float w[32];
-    for (int l = 0; l < 32; l++) w[l] = combine(v[l], v[l ^ i]);
-    memcpy(v, w, sizeof v);
-  }
-  for (int l = 0; l < 32; l++) *static_cast<float*>(args[l]) = v[l];
-}
-}  // namespace simt
-
-inline float warp_sum(float x, SIMT_HERE) {
-  simt::meet(~0u, "warp_sum", file, line,
-             [](void** args, unsigned) { simt::butterfly(args, [](float a, float b) { return a + b; }); }, &x);
-  return x;
-}
-inline float warp_max(float x, SIMT_HERE) {
-  simt::meet(~0u, "warp_max", file, line,
-             [](void** args, unsigned) { simt::butterfly(args, [](float a, float b) { return fmaxf(a, b); }); }, &x);
-  return x;
-}
-
 inline int __any_sync(unsigned mask, int p, SIMT_HERE) { return __ballot_sync(mask, p, file, line) != 0; }
 inline int __all_sync(unsigned mask, int p, SIMT_HERE) { return __ballot_sync(mask, p, file, line) == mask; }
 
@@ -193,18 +159,7 @@ inline float atomicAdd(float* p, float v) {
 }
 
 // ---- Arithmetic --------------------------------------------------------------------------------------------------
-// eˣ = 2ⁿ·eʳ, |r| <= ln 2/2 (Cephes's expf): no call and no branch, so that compilers vectorise loops over it. Exact to 2
-// units in the last place, which is no worse than on a GPU; 0 below 2⁻¹²⁵.
-inline float __expf(float x) {
-  float n = x < 89.0f ? x * 1.44269504f : 128.0f;
-  n = n > -125.0f ? n : -125.0f;
-  n = (n + 12582912.0f) - 12582912.0f;  // 1.5·2²³: rounds to an integer
-  const float r = x - n * 0.693359375f + n * 2.12194440e-4f;  // ln 2 in two parts: n times the first one is exact
-  const float series = 0.5f + r * (0.166666655f + r * (0.0416657959f + r * (0.00833345191f + r * (0.0013981999f +
-                       r * 0.000198756915f))));
-  const float result = 2 * (1 + (r + r * r * series)) * std::bit_cast<float>((int(n) + 126) << 23);
-  return x < -86.643397f ? 0.0f : result;
-}
+inline float __expf(float x) { return expf(x); }
 inline float __logf(float x) { return logf(x); }
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 inline float __fdividef(float x, float y) { return x / y; }

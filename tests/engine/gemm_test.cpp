@@ -3,10 +3,6 @@
 #include "engine/gemm.h"
 #include "tests/support/buffer.h"
 
-#ifndef WARPBERT_CUDA
-#include "kernels/simt.h"
-#endif
-
 using namespace warpbert;
 using namespace warpbert::test;
 
@@ -79,23 +75,6 @@ TEST_CASE("gemm: bf16 widened to fp32, for processors whose library has no bf16"
   // A Gemm made for fp32 does not look for bf16 support and takes the other way.
   check_products<bf16, bf16>(Precision::fp32);
   check_products<bf16, float>(Precision::fp32);
-}
-
-TEST_CASE("gemm: the same bits for any number of workers") {
-  Operand<float> a(200, 300, 1), b(500, 300, 2), c(200, 500, 3);
-  Operand<bf16> d(200, 300, 1), e(500, 300, 2);
-  std::vector<std::vector<float>> results;
-  for (int workers : {1, 2, 3}) {
-    simt::set_workers(workers);
-    Gemm fp32(nullptr, Precision::fp32), bf16(nullptr, Precision::bf16);
-    fp32.multiply(c.matrix, a.matrix, false, b.matrix, true, false);
-    std::vector<float> all = c.buffer.vector();
-    bf16.multiply(c.matrix, d.matrix, false, e.matrix, true, false);
-    const auto second = c.buffer.vector();
-    all.insert(all.end(), second.begin(), second.end());
-    results.push_back(all);
-  }
-  for (const auto& r : results) CHECK(std::memcmp(r.data(), results[0].data(), r.size() * sizeof(float)) == 0);
 }
 #endif
 

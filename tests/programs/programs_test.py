@@ -88,10 +88,13 @@ class Programs(unittest.TestCase):
         self.assertEqual(out.read_text(), (self.run_dir / "scores.csv").read_text())
 
     def test_the_same_bits_for_any_number_of_threads(self):
-        self.train("--run.threads=1", f"--run.directory={self.dir}/one")
-        self.train("--run.threads=2", f"--run.directory={self.dir}/two")
-        for name in ("best.npz", "scores.csv"):
-            self.assertEqual((self.dir / "one" / name).read_bytes(), (self.dir / "two" / name).read_bytes(), name)
+        for precision in ("fp32", "bf16"):
+            for threads in (1, 2, 3):
+                self.train(f"--run.threads={threads}", f"--train.precision={precision}", f"--run.directory={self.dir}/{threads}{precision}")
+            for name in ("best.npz", "scores.csv"):
+                first = (self.dir / f"1{precision}" / name).read_bytes()
+                self.assertEqual(first, (self.dir / f"2{precision}" / name).read_bytes(), name)
+                self.assertEqual(first, (self.dir / f"3{precision}" / name).read_bytes(), name)
 
     def test_another_seed_gives_another_model(self):
         self.train(f"--run.directory={self.dir}/one", "--train.epochs=1")
