@@ -108,7 +108,7 @@ template <class T>
 void column_sums(Stream, float* partials, const T* x, int ld, Rows rows, int columns);
 int column_blocks(int capacity);
 
-// out[c] = or += Σ_b partials[b·stride + c], in the order of b.  Several columns sums in one launch.
+// out[c] = or += Σ_b partials[b·stride + c], in an order that more blocks of zeros do not change. Several sums a launch.
 struct ColumnSum {
   float* out;
   const float* partials;

@@ -30,9 +30,9 @@ std::vector<int> targets_of(const Shape& s) {
   return index;
 }
 
-// The index behind its count is poison as well: far outside of every buffer.
-std::vector<int> padded(std::vector<int> index, int capacity) {
-  index.resize(capacity, 1 << 28);
+// Behind its count the index holds what must not be looked at: by default a row far outside of every buffer.
+std::vector<int> padded(std::vector<int> index, int capacity, int filler = 1 << 28) {
+  index.resize(capacity, filler);
   return index;
 }
 
@@ -79,7 +79,8 @@ TEST_CASE("gather_rows, scatter_rows: = and +=, filler rows zero") {
 }
 
 TEST_CASE("scatter_rows: every place in an index of every length up to 9") {
-  // The search must end rightly whether a row is before, between or behind the targets.
+  // The search must end rightly whether a row is before, between or behind the targets, and not in the filler, which
+  // holds a row that exists.
   const int rows = 10, hidden = 8;
   Buffer<int> count(std::vector{rows});
   for (int set = 0; set < 1 << rows; set += 3) {  // bit r: row r is a target
@@ -87,7 +88,7 @@ TEST_CASE("scatter_rows: every place in an index of every length up to 9") {
     for (int r = 0; r < rows; r++)
       if (set >> r & 1) index.push_back(r);
     if (index.size() > 9) continue;
-    Buffer<int> target_count(std::vector{int(index.size())}), at(padded(index, 9));
+    Buffer<int> target_count(std::vector{int(index.size())}), at(padded(index, 9, rows - 1));
     Buffer<float> dy(std::vector<float>(9 * hidden, 1)), dx(rows * hidden);
     kernels::scatter_rows<float>(nullptr, dx, false, dy, at, {9, target_count}, {rows, count}, hidden);
     synchronize();
