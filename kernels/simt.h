@@ -1,12 +1,13 @@
 // One kernel source, two compilers.
 //
 // Kernels include this file and nothing of CUDA's. nvcc builds them for GPUs; g++ or clang++ build the same
-// text for the simulator (simt_cpu.h, simt_cpu.cpp), which needs neither a GPU nor the CUDA toolkit.
+// text for the simulator (simt_cpu.h, simt_*.cpp), which needs neither a GPU nor the CUDA toolkit.
 //
 // Beyond plain CUDA C++ a kernel may use what this file gives on both sides:
 //   launch<kernel>(grid, block, dynamic_shared_bytes, stream, args...)     instead of <<<>>>
 //   shared<T>(), shared<T, 1>(), dynamic_shared<T>()                       instead of __shared__
-//   bf16, bf162, pack_bf16                                                 instead of cuda_bf16.h
+//   bf16, pack_bf16                                                        instead of cuda_bf16.h
+//   warp_sum, warp_max                                                     in the simulator faster than five shuffles
 //   mma_m16n8k16_bf16, ldmatrix_x4, ldmatrix_x4_trans, cp_async16, ...     instead of inline PTX
 #pragma once
 #include <cstddef>
@@ -17,9 +18,11 @@
 #ifndef __CUDACC__
 #include "simt_cpu.h"
 #else
-#include <cstdio>
-#include <cstdlib>
 #include <cuda_runtime.h>
+
+#include <stdexcept>
+
+#include "simt_name.h"
 
 // The block's T in shared memory. Two calls with the same T and Tag give the same storage.
 template <class T, int Tag = 0>
@@ -42,7 +45,9 @@ void launch(dim3 grid, dim3 block, size_t dynamic_bytes, cudaStream_t stream, Ar
   cudaLaunchConfig_t config = {};
   config.gridDim = grid, config.blockDim = block, config.dynamicSmemBytes = dynamic_bytes, config.stream = stream;
   if (e == cudaSuccess) e = cudaLaunchKernelEx(&config, Kernel, args...);
-  if (e != cudaSuccess) std::fprintf(stderr, "launch: %s\n", cudaGetErrorString(e)), std::abort();
+  if (e != cudaSuccess)
+    throw std::runtime_error(
+        simt::launch_error(__PRETTY_FUNCTION__, grid, block, dynamic_bytes, cudaGetErrorString(e)));
 }
 
 // d = a * b + c for one warp: a is 16x16 (row), b is 16x8 (column), c and d are 16x8.
@@ -58,22 +63,27 @@ __device__ __forceinline__ void mma_m16n8k16_bf16(float (&d)[4], const uint32_t 
 __device__ __forceinline__ void ldmatrix_x4(uint32_t (&r)[4], const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(uint32_t(__cvta_generic_to_shared(row))) : "memory");
+               : "r"(uint32_t(__cvta_generic_to_shared(row)))
+               : "memory");
 }
 __device__ __forceinline__ void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(uint32_t(__cvta_generic_to_shared(row))) : "memory");
+               : "r"(uint32_t(__cvta_generic_to_shared(row)))
+               : "memory");
 }
 
 // Asynchronous 16-byte copy from global to shared memory; visible to this thread after cp_async_wait.
 __device__ __forceinline__ void cp_async16(void* to_shared, const void* from_global) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;"
-               :: "r"(uint32_t(__cvta_generic_to_shared(to_shared))), "l"(from_global) : "memory");
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(uint32_t(__cvta_generic_to_shared(to_shared))),
+               "l"(from_global)
+               : "memory");
 }
 __device__ __forceinline__ void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int Pending>
-__device__ __forceinline__ void cp_async_wait() { asm volatile("cp.async.wait_group %0;" :: "n"(Pending) : "memory"); }
+__device__ __forceinline__ void cp_async_wait() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
+}
 
 // The sum and the maximum over the 32 lanes of a warp, in butterfly order: every lane gets the same bits.
 __device__ __forceinline__ float warp_sum(float x) {

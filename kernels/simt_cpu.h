@@ -1,5 +1,6 @@
-// The CUDA language for g++ and clang++: keywords, built-in variables, intrinsics. See simt_cpu.cpp for how it runs.
+// The CUDA language for g++ and clang++: keywords, built-in variables, intrinsics. simt_block.cpp tells how it runs.
 #pragma once
+#include <boost/context/detail/fcontext.hpp>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -16,11 +17,17 @@
 // No __shared__: sanitizers cannot watch "static thread_local" arrays. Use shared<T>().
 
 // ---- Types -----------------------------------------------------------------------------------------------------
-#define SIMT_VECTOR_TYPES(T, name)                                              \
-  struct alignas(2 * sizeof(T)) name##2 { T x, y; };                            \
-  struct name##3 { T x, y, z; };                                                \
-  struct alignas(4 * sizeof(T) < 16 ? 4 * sizeof(T) : 16) name##4 { T x, y, z, w; }; \
-  inline name##2 make_##name##2(T x, T y) { return {x, y}; }                    \
+#define SIMT_VECTOR_TYPES(T, name)                                  \
+  struct alignas(2 * sizeof(T)) name##2 {                           \
+    T x, y;                                                         \
+  };                                                                \
+  struct name##3 {                                                  \
+    T x, y, z;                                                      \
+  };                                                                \
+  struct alignas(4 * sizeof(T) < 16 ? 4 * sizeof(T) : 16) name##4 { \
+    T x, y, z, w;                                                   \
+  };                                                                \
+  inline name##2 make_##name##2(T x, T y) { return {x, y}; }        \
   inline name##4 make_##name##4(T x, T y, T z, T w) { return {x, y, z, w}; }
 SIMT_VECTOR_TYPES(float, float)
 SIMT_VECTOR_TYPES(int, int)
@@ -33,48 +40,87 @@ struct dim3 {
 };
 using cudaStream_t = struct CUstream_st*;
 
-// ---- Scheduler (simt_cpu.cpp) ----------------------------------------------------------------------------------
-// initial-exec keeps "threadIdx" one load even in a shared library (a Python extension).
+// ---- Scheduler (simt_block.cpp)
+// -------------------------------------------------------------------------------------- initial-exec keeps "threadIdx"
+// one load even in a shared library (a Python extension).
 #define SIMT_TLS __attribute__((tls_model("initial-exec")))
-#define SIMT_HERE const char* file = __builtin_FILE(), int line = __builtin_LINE()
+#define SIMT_HERE const char *file = __builtin_FILE(), int line = __builtin_LINE()
 extern __thread uint3 threadIdx SIMT_TLS, blockIdx SIMT_TLS;
 extern __thread dim3 blockDim SIMT_TLS, gridDim SIMT_TLS;
 constexpr int warpSize = 32;
 
 namespace simt {
-extern __thread int current SIMT_TLS;        // number of the running CUDA thread in its block
+extern __thread int current SIMT_TLS;  // number of the running CUDA thread in its block
+extern __thread int straight
+    SIMT_TLS;  // so many threads come next that differ from the running one in threadIdx.x only
 inline int lane() { return current % 32; }
 
 // Runs body once per CUDA thread: run(body) runs the current thread, then others as long as next_thread() says so.
-void run_grid(const char* name, dim3 grid, dim3 block, size_t dynamic_bytes, void (*run)(void*), void* body);
-bool next_thread();
+void run_grid(const char* signature, dim3 grid, dim3 block, size_t dynamic_bytes, void (*run)(void*), void* body);
+bool next_thread_slowly();
+inline bool next_thread() {
+  if (straight == 0) return next_thread_slowly();
+  straight--, current++, threadIdx.x++;
+  return true;
+}
 
-void sync_block(const char* file, int line);
+// A thread that waits is left on its stack, and another one is gone on with on its own (simt_fiber.h): jump_fcontext
+// goes to where the other was left, and returns in there where this one was left, to be written to *left. It happens
+// here, inlined into the kernel: it is no return, so each function that had to be returned from behind it would be one
+// mispredicted return address, which takes as long as the switch.
+struct Switch {
+  void* to;  // null: there is nobody to wait for
+  void** left;
+};
+inline void perform(Switch s) {
+  if (!s.to) return;
+  const auto from = boost::context::detail::jump_fcontext(s.to, s.left);
+  *static_cast<void**>(from.data) = from.fctx;
+}
+
+Switch wait_for_block(const char* file, int line);
+inline void sync_block(const char* file, int line) { perform(wait_for_block(file, line)); }
 
 // All lanes of mask meet here; the last one to come calls op(args, mask), where args[i] is lane i's arg.
-void meet(unsigned mask, const char* what, const char* file, int line, void (*op)(void** args, unsigned mask) = nullptr,
-          void* arg = nullptr);
+using MeetOp = void (*)(void** args, unsigned mask);
+Switch wait_for_lanes(unsigned mask, const char* what, const char* file, int line, MeetOp op, void* arg);
+inline void meet(unsigned mask, const char* what, const char* file, int line, MeetOp op = nullptr,
+                 void* arg = nullptr) {
+  perform(wait_for_lanes(mask, what, file, line, op, arg));
+}
 
-void* shared_storage(const void* key, size_t bytes);
-void* dynamic_storage();
+void* static_storage(const void* key, size_t bytes, const char* file, int line);
+void* dynamic_storage(const char* file, int line);
+
+// Prints the message with kernel, block and thread, and aborts.
 [[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
+// In which order blocks start, and threads that can run. SIMT_ORDER = forward, reverse or random, SIMT_SEED = a number.
 enum class Order { forward, reverse, random };
-void set_order(Order order, unsigned seed = 1);   // in which order blocks and ready threads run (SIMT_ORDER)
-template <class T, int Tag> inline char key;
+void set_order(Order order, unsigned seed = 1);
+
+template <class T, int Tag>
+inline char key;
 }  // namespace simt
 
 template <auto Kernel, class... Args>
 void launch(dim3 grid, dim3 block, size_t dynamic_bytes, cudaStream_t, const Args&... args) {
   auto body = [&] { Kernel(args...); };
-  auto run = [](void* b) { do (*static_cast<decltype(body)*>(b))(); while (simt::next_thread()); };
+  auto run = [](void* b) {
+    do (*static_cast<decltype(body)*>(b))();
+    while (simt::next_thread());
+  };
   simt::run_grid(__PRETTY_FUNCTION__, grid, block, dynamic_bytes, run, &body);
 }
 
-template <class T, int Tag = 0> T& shared() {
-  return *static_cast<T*>(simt::shared_storage(&simt::key<T, Tag>, sizeof(T)));
+template <class T, int Tag = 0>
+T& shared(SIMT_HERE) {
+  return *static_cast<T*>(simt::static_storage(&simt::key<T, Tag>, sizeof(T), file, line));
 }
-template <class T> T* dynamic_shared() { return static_cast<T*>(simt::dynamic_storage()); }
+template <class T>
+T* dynamic_shared(SIMT_HERE) {
+  return static_cast<T*>(simt::dynamic_storage(file, line));
+}
 
 // ---- Synchronisation, shuffles, votes, atomics -------------------------------------------------------------------
 inline void __syncthreads(SIMT_HERE) { simt::sync_block(file, line); }
@@ -83,44 +129,61 @@ inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 inline void __threadfence_block() { __threadfence(); }
 
 namespace simt {
-template <class T> struct Shuffle { T in, out; int from; };
+template <class T>
+struct Shuffle {
+  T in, out;
+  int from;
+};
 
-template <class T> T shuffle(unsigned mask, T value, int from, const char* what, const char* file, int line) {
+template <class T>
+T shuffle(unsigned mask, T value, int from, const char* what, const char* file, int line) {
   Shuffle<T> s{value, value, from};
-  meet(mask, what, file, line, [](void** args, unsigned m) {
-    for (int i = 0; i < 32; i++) {
-      if (!(m >> i & 1)) continue;
-      auto& me = *static_cast<Shuffle<T>*>(args[i]);
-      if (!(m >> me.from & 1)) fail("lane %d shuffles from lane %d, which is not in mask %08x", i, me.from, m);
-      me.out = static_cast<Shuffle<T>*>(args[me.from])->in;
-    }
-  }, &s);
+  meet(
+      mask, what, file, line,
+      [](void** args, unsigned m) {
+        for (int i = 0; i < 32; i++) {
+          if (!(m >> i & 1)) continue;
+          auto& me = *static_cast<Shuffle<T>*>(args[i]);
+          if (!(m >> me.from & 1)) fail("lane %d shuffles from lane %d, which is not in mask %08x", i, me.from, m);
+          me.out = static_cast<Shuffle<T>*>(args[me.from])->in;
+        }
+      },
+      &s);
   return s.out;
 }
 }  // namespace simt
 
-template <class T> T __shfl_sync(unsigned mask, T v, int from, int width = 32, SIMT_HERE) {
+template <class T>
+T __shfl_sync(unsigned mask, T v, int from, int width = 32, SIMT_HERE) {
   return simt::shuffle(mask, v, (simt::lane() & ~(width - 1)) | (from & (width - 1)), "__shfl_sync", file, line);
 }
-template <class T> T __shfl_xor_sync(unsigned mask, T v, int x, int width = 32, SIMT_HERE) {
+template <class T>
+T __shfl_xor_sync(unsigned mask, T v, int x, int width = 32, SIMT_HERE) {
   int i = simt::lane(), from = i ^ x;
   return simt::shuffle(mask, v, from < (i | (width - 1)) + 1 ? from : i, "__shfl_xor_sync", file, line);
 }
-template <class T> T __shfl_down_sync(unsigned mask, T v, unsigned d, int width = 32, SIMT_HERE) {
+template <class T>
+T __shfl_down_sync(unsigned mask, T v, unsigned d, int width = 32, SIMT_HERE) {
   int i = simt::lane(), from = i + int(d);
   return simt::shuffle(mask, v, from <= (i | (width - 1)) ? from : i, "__shfl_down_sync", file, line);
 }
-template <class T> T __shfl_up_sync(unsigned mask, T v, unsigned d, int width = 32, SIMT_HERE) {
+template <class T>
+T __shfl_up_sync(unsigned mask, T v, unsigned d, int width = 32, SIMT_HERE) {
   int i = simt::lane(), from = i - int(d);
   return simt::shuffle(mask, v, from >= (i & ~(width - 1)) ? from : i, "__shfl_up_sync", file, line);
 }
 inline unsigned __ballot_sync(unsigned mask, int predicate, SIMT_HERE) {
   unsigned v = predicate != 0;
-  simt::meet(mask, "__ballot_sync", file, line, [](void** args, unsigned m) {
-    unsigned all = 0;
-    for (int i = 0; i < 32; i++) if (m >> i & 1) all |= *static_cast<unsigned*>(args[i]) << i;
-    for (int i = 0; i < 32; i++) if (m >> i & 1) *static_cast<unsigned*>(args[i]) = all;
-  }, &v);
+  simt::meet(
+      mask, "__ballot_sync", file, line,
+      [](void** args, unsigned m) {
+        unsigned all = 0;
+        for (int i = 0; i < 32; i++)
+          if (m >> i & 1) all |= *static_cast<unsigned*>(args[i]) << i;
+        for (int i = 0; i < 32; i++)
+          if (m >> i & 1) *static_cast<unsigned*>(args[i]) = all;
+      },
+      &v);
   return v;
 }
 inline int __any_sync(unsigned mask, int p, SIMT_HERE) { return __ballot_sync(mask, p, file, line) != 0; }
@@ -129,23 +192,31 @@ inline int __all_sync(unsigned mask, int p, SIMT_HERE) { return __ballot_sync(ma
 // simt.h's warp_sum and warp_max, in one meeting instead of five shuffles: lane 0's part of the butterfly, which by
 // commutativity has every lane's bits.
 namespace simt {
-template <class F> float warp_reduce(float x, const char* what, const char* file, int line) {
-  meet(~0u, what, file, line, [](void** args, unsigned) {
-    float v[32];
-    for (int i = 0; i < 32; i++) v[i] = *static_cast<float*>(args[i]);
-    for (int n = 16; n > 0; n /= 2)
-      for (int i = 0; i < n; i++) v[i] = F()(v[i], v[i + n]);
-    for (int i = 0; i < 32; i++) *static_cast<float*>(args[i]) = v[0];
-  }, &x);
+template <class F>
+float warp_reduce(float x, const char* what, const char* file, int line) {
+  meet(
+      ~0u, what, file, line,
+      [](void** args, unsigned) {
+        float v[32];
+        for (int i = 0; i < 32; i++) v[i] = *static_cast<float*>(args[i]);
+        for (int n = 16; n > 0; n /= 2)
+          for (int i = 0; i < n; i++) v[i] = F()(v[i], v[i + n]);
+        for (int i = 0; i < 32; i++) *static_cast<float*>(args[i]) = v[0];
+      },
+      &x);
   return x;
 }
 }  // namespace simt
 inline float warp_sum(float x, SIMT_HERE) {
-  struct Sum { float operator()(float a, float b) { return a + b; } };
+  struct Sum {
+    float operator()(float a, float b) { return a + b; }
+  };
   return simt::warp_reduce<Sum>(x, "warp_sum", file, line);
 }
 inline float warp_max(float x, SIMT_HERE) {
-  struct Max { float operator()(float a, float b) { return a >= b || b != b ? a : b; } };   // fmaxf
+  struct Max {
+    float operator()(float a, float b) { return a >= b || b != b ? a : b; }
+  };  // fmaxf
   return simt::warp_reduce<Max>(x, "warp_max", file, line);
 }
 
@@ -154,7 +225,8 @@ inline unsigned atomicAdd(unsigned* p, unsigned v) { return __atomic_fetch_add(p
 inline float atomicAdd(float* p, float v) {
   float old, sum;
   __atomic_load(p, &old, __ATOMIC_RELAXED);
-  do sum = old + v; while (!__atomic_compare_exchange(p, &old, &sum, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+  do sum = old + v;
+  while (!__atomic_compare_exchange(p, &old, &sum, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
   return old;
 }
 
@@ -167,17 +239,39 @@ inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned(uint64_t(a) *
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int min(int a, int b) { return a < b ? a : b; }
 inline int max(int a, int b) { return a > b ? a : b; }
-inline unsigned __float_as_uint(float f) { unsigned u; memcpy(&u, &f, 4); return u; }
-inline float __uint_as_float(unsigned u) { float f; memcpy(&f, &u, 4); return f; }
-template <class T> T __ldg(const T* p) { return *p; }
+inline unsigned __float_as_uint(float f) {
+  unsigned u;
+  memcpy(&u, &f, 4);
+  return u;
+}
+inline float __uint_as_float(unsigned u) {
+  float f;
+  memcpy(&f, &u, 4);
+  return f;
+}
+template <class T>
+T __ldg(const T* p) {
+  return *p;
+}
 
-// ---- Warp-level matrix operations ----------------------------------------------------------------------------------
+// ---- Warp-level matrix operations (simt_mma.cpp), asynchronous copies (simt_shared.cpp)
+// --------------------------------
 namespace simt {
-struct Mma { float* d; const uint32_t *a, *b; const float* c; };
-void mma_bf16(void** args, unsigned mask);
-struct LdMatrix { uint32_t row[4], *r; };
-void ldmatrix(void** args, unsigned mask);
-void ldmatrix_trans(void** args, unsigned mask);
+// Each takes the lane's operands to the warp's; after the meeting the lane's part of the result is where it points to.
+const float* stage_mma(const uint32_t* a, const uint32_t* b, const float* c);
+const uint32_t* stage_row(const uint32_t* row);
+void mma_bf16(void**, unsigned);
+void ldmatrix(void**, unsigned);
+void ldmatrix_trans(void**, unsigned);
+
+inline void load_matrices(uint32_t (&r)[4], const void* row, const char* what, const char* file, int line, MeetOp op) {
+  uint32_t mine[4];  // each lane reads its own row, so that sanitizers see who reads
+  memcpy(mine, __builtin_assume_aligned(row, 16), 16);
+  const uint32_t* result = stage_row(mine);
+  meet(~0u, what, file, line, op);
+  for (int i = 0; i < 4; i++) r[i] = result[i];
+}
+
 void cp_async(void* to, const void* from);
 void cp_async_commit();
 bool cp_async_next(int pending, void*& to, const void*& from);
@@ -185,23 +279,21 @@ bool cp_async_next(int pending, void*& to, const void*& from);
 
 inline void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const float (&c)[4],
                               SIMT_HERE) {
-  simt::Mma m{d, a, b, c};
-  simt::meet(~0u, "mma_m16n8k16_bf16", file, line, simt::mma_bf16, &m);
+  const float* result = simt::stage_mma(a, b, c);
+  simt::meet(~0u, "mma_m16n8k16_bf16", file, line, simt::mma_bf16);
+  for (int i = 0; i < 4; i++) d[i] = result[i];
 }
 inline void ldmatrix_x4(uint32_t (&r)[4], const void* row, SIMT_HERE) {
-  simt::LdMatrix l{{}, r};
-  memcpy(l.row, __builtin_assume_aligned(row, 16), 16);    // each lane reads its own row, so sanitizers see who reads
-  simt::meet(~0u, "ldmatrix_x4", file, line, simt::ldmatrix, &l);
+  simt::load_matrices(r, row, "ldmatrix_x4", file, line, simt::ldmatrix);
 }
 inline void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row, SIMT_HERE) {
-  simt::LdMatrix l{{}, r};
-  memcpy(l.row, __builtin_assume_aligned(row, 16), 16);
-  simt::meet(~0u, "ldmatrix_x4_trans", file, line, simt::ldmatrix_trans, &l);
+  simt::load_matrices(r, row, "ldmatrix_x4_trans", file, line, simt::ldmatrix_trans);
 }
 // The copy really happens in cp_async_wait, so that a forgotten wait reads old data.
 inline void cp_async16(void* to, const void* from) { simt::cp_async(to, from); }
 inline void cp_async_commit() { simt::cp_async_commit(); }
-template <int Pending> void cp_async_wait() {
+template <int Pending>
+void cp_async_wait() {
   void* to;
   const void* from;
   while (simt::cp_async_next(Pending, to, from)) memcpy(to, from, 16);

@@ -3,18 +3,14 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <cstdio>
 #include <cstdlib>
 #include <thread>
 #include <vector>
 
+#include "simt_cpu.h"
+
 namespace simt {
 namespace {
-
-[[noreturn]] void complain(const char* message) {
-  std::fprintf(stderr, "simt: %s\n", message);
-  std::abort();
-}
 
 int wanted_workers = 0;  // by set_workers
 std::atomic<bool> pool_exists{false};
@@ -25,7 +21,8 @@ int count_workers() {
   if (const char* n = std::getenv("SIMT_WORKERS")) {
     char* end;
     const long value = std::strtol(n, &end, 10);
-    if (end == n || *end || value < 1 || value > 1024) complain("SIMT_WORKERS must be a number from 1 to 1024");
+    if (end == n || *end || value < 1 || value > 1024)
+      fail("SIMT_WORKERS is \"%s\"; it must be a number from 1 to 1024", n);
     return int(value);
   }
 #ifdef SIMT_TSAN
@@ -52,11 +49,11 @@ class Pool {
     for (auto& thread : threads_) thread.join();
   }
 
-  void run(void (*work)(void*), void* context) {
-    if (working) complain("a kernel or a parallel loop was started inside of another one");
+  void run(long tasks, void (*work)(void*), void* context) {
+    if (working) fail("a kernel or a parallel loop was started inside of another one");
     std::lock_guard one_at_a_time(running_);
     working = true;
-    if (count > 1) {
+    if (count > 1 && tasks > 1) {
       {
         std::lock_guard lock(mutex_);
         work_ = work, context_ = context, round_++;
@@ -107,11 +104,11 @@ Pool& pool() {
 }  // namespace
 
 void set_workers(int n) {
-  if (n < 1) complain("set_workers: at least one");
-  if (pool_exists && n != pool().count) complain("set_workers must come before the first kernel or parallel loop");
+  if (n < 1) fail("set_workers: at least one");
+  if (pool_exists && n != pool().count) fail("set_workers must come before the first kernel or parallel loop");
   wanted_workers = n;
 }
 int workers() { return pool().count; }
-void run_on_workers(void (*work)(void*), void* context) { pool().run(work, context); }
+void run_on_workers(long tasks, void (*work)(void*), void* context) { pool().run(tasks, work, context); }
 
 }  // namespace simt

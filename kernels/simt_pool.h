@@ -12,9 +12,9 @@ namespace simt {
 void set_workers(int n);
 int workers();
 
-// Calls work(context) on the calling thread and at the same time on other workers, on some or all of them; comes back
-// when all calls have returned.
-void run_on_workers(void (*work)(void* context), void* context);
+// Calls work(context) on the calling thread and, if there is more than one task, at the same time on other workers, on
+// some or all of them; comes back when all calls have returned.
+void run_on_workers(long tasks, void (*work)(void* context), void* context);
 
 // f(i) for every i in [0, n), each once, in no particular order, on the workers' own stacks of full size (so f may call
 // a BLAS). The first exception is thrown again here. Not to be nested, neither in itself nor in a kernel.
@@ -32,6 +32,7 @@ void parallel_for(int n, F f) {
     std::exception_ptr error;
   } loop{f, n, {}, {}, {}};
   run_on_workers(
+      n,
       [](void* context) {
         Loop& loop = *static_cast<Loop*>(context);
         try {
