@@ -74,17 +74,6 @@ __device__ __forceinline__ void cp_async16(void* to_shared, const void* from_glo
 __device__ __forceinline__ void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int Pending>
 __device__ __forceinline__ void cp_async_wait() { asm volatile("cp.async.wait_group %0;" :: "n"(Pending) : "memory"); }
-#endif
-
-// Two floats as two bf16 in one register, low in the lower half.
-__device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
-#ifdef __CUDA_ARCH__
-  const __nv_bfloat162 v = __floats2bfloat162_rn(low, high);
-  return *reinterpret_cast<const uint32_t*>(&v);
-#else
-  return warpbert::to_bf16(low).bits | uint32_t(warpbert::to_bf16(high).bits) << 16;
-#endif
-}
 
 // The sum and the maximum over the 32 lanes of a warp, in butterfly order: every lane gets the same bits.
 __device__ __forceinline__ float warp_sum(float x) {
@@ -96,4 +85,15 @@ __device__ __forceinline__ float warp_max(float x) {
 #pragma unroll
   for (int i = 16; i > 0; i /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffff, x, i));
   return x;
+}
+#endif
+
+// Two floats as two bf16 in one register, low in the lower half.
+__device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
+#ifdef __CUDA_ARCH__
+  const __nv_bfloat162 v = __floats2bfloat162_rn(low, high);
+  return *reinterpret_cast<const uint32_t*>(&v);
+#else
+  return warpbert::to_bf16(low).bits | uint32_t(warpbert::to_bf16(high).bits) << 16;
+#endif
 }
