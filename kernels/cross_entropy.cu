@@ -57,12 +57,11 @@ static __device__ __forceinline__ SoftmaxSum softmax_sum(const float* row, const
     for (int j = 0; j < 8; j++) eight.sum += __expf(z[j] - eight.max);
     s = merge(s, eight);
   }
-#pragma unroll
-  for (int i = 16; i > 0; i /= 2)
-    s = merge(s, {__shfl_xor_sync(0xffffffff, s.max, i), __shfl_xor_sync(0xffffffff, s.sum, i)});
+  const float max = warp_max(s.max);
+  s = {max, warp_sum(s.sum * __expf(s.max - max))};
   auto& warps = shared<SoftmaxSum[row_warps]>();
   if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = s;
-  __syncthreads();  // every warp's sum is there before all read them
+  __syncthreads();  // every warp's sum is there before all read them; and all logits were read once
   s = warps[0];
 #pragma unroll
   for (int w = 1; w < row_warps; w++) s = merge(s, warps[w]);
@@ -158,15 +157,11 @@ static __global__ void __launch_bounds__(row_threads)
     sum_losses_kernel(double* sums, int* ok, const float* __restrict__ loss, const Target* __restrict__ targets,
                       const int* count) {
   double mine[4] = {};  // Σ loss of group 0 and 1, their counts
-  bool finite = true;
   for (int m = threadIdx.x; m < *count; m += row_threads) {
-    const int second = targets[m].group == 1;
-    const double l = loss[m];
-    mine[0] += second ? 0 : l, mine[1] += second ? l : 0;
+    const bool second = targets[m].group == 1;
+    mine[0] += second ? 0 : loss[m], mine[1] += second ? loss[m] : 0;
     mine[2] += !second, mine[3] += second;
-    finite = finite && fabsf(loss[m]) < INFINITY;
   }
-  if (!finite) *ok = 0;
   auto& warps = shared<double[row_warps][4]>();
 #pragma unroll
   for (int k = 0; k < 4; k++) {
@@ -174,11 +169,15 @@ static __global__ void __launch_bounds__(row_threads)
     for (int i = 16; i > 0; i /= 2) mine[k] += __shfl_xor_sync(0xffffffff, mine[k], i);
     if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32][k] = mine[k];
   }
-  __syncthreads();  // every warp's sums are there before four threads add them
-  if (threadIdx.x < 4) {
-    double sum = 0;
-    for (int w = 0; w < row_warps; w++) sum += warps[w][threadIdx.x];
-    sums[threadIdx.x] += sum;
+  __syncthreads();  // every warp's sums are there before thread 0 adds them
+  if (threadIdx.x == 0) {
+#pragma unroll
+    for (int k = 0; k < 4; k++) {
+      double sum = 0;
+      for (int w = 0; w < row_warps; w++) sum += warps[w][k];
+      sums[k] += sum;
+      if (!(fabs(sum) < INFINITY)) *ok = 0;  // floats that are finite cannot overflow a double
+    }
   }
 }
 

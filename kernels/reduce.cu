@@ -3,18 +3,19 @@
 // Reads 4 bytes a value, once: at 4.3 TB/s the 91 M gradients of BERT-base take 0.085 ms. Squares are added in double,
 // so that the result does not depend on how the sum is cut to more than 2⁻⁵⁰ or so, and is exact enough for any n.
 //
-// Two stages, because blocks of one launch cannot wait for each other: a fixed number of blocks walk over x with the
-// stride of the whole grid (neighbouring threads read neighbouring 16 bytes) and leave one double each; then one block
-// adds these. Which value meets which in what order depends on n alone, never on the device or on timing.
+// Two stages, because blocks of one launch cannot wait for each other: up to 512 blocks walk over x with the stride of
+// the whole grid, eight neighbours a thread, and leave one double each; then one block adds these. Which value
+// meets which in what order depends on n alone, never on the device or on timing.
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
 #include "kernels.h"
-#include "simt.h"
+#include "vector.h"
 
 namespace warpbert::kernels {
 
-constexpr int square_sum_blocks = 512;  // 4 for each of 132 SMs; 131,072 threads with 16 bytes in flight saturate HBM
+constexpr int max_square_sum_blocks = 512;  // 4 on each of 132 SMs: 131,072 threads with 32 bytes each in flight fill HBM
 constexpr int square_sum_threads = 256;
 
 // The sum of x over the block, in thread 0; a tree, the same every time.
@@ -34,30 +35,35 @@ static __global__ void __launch_bounds__(square_sum_threads)
     square_sum_kernel(double* __restrict__ partials, const float* __restrict__ x, size_t n) {
   const size_t thread = size_t(blockIdx.x) * blockDim.x + threadIdx.x, threads = size_t(gridDim.x) * blockDim.x;
   double sum = 0;
-  for (size_t i = thread; i < n / 4; i += threads) {
-    const float4 v = reinterpret_cast<const float4*>(x)[i];
-    sum += double(v.x) * v.x + double(v.y) * v.y + (double(v.z) * v.z + double(v.w) * v.w);
+  for (size_t i = thread; i < n / 8; i += threads) {
+    const Float8 v = load8(x + i * 8);
+#pragma unroll
+    for (int j = 0; j < 8; j++) sum += double(v[j]) * v[j];
   }
-  if (thread < n % 4) sum += double(x[n / 4 * 4 + thread]) * x[n / 4 * 4 + thread];
+  if (thread < n % 8) {
+    const double tail = x[n / 8 * 8 + thread];
+    sum += tail * tail;
+  }
   sum = block_sum(sum);
   if (threadIdx.x == 0) partials[blockIdx.x] = sum;
 }
 
 static __global__ void __launch_bounds__(square_sum_threads)
-    square_sum_finish_kernel(double* __restrict__ out, const double* __restrict__ partials) {
+    square_sum_finish_kernel(double* __restrict__ out, const double* __restrict__ partials, int blocks) {
   double sum = 0;
-  for (int b = threadIdx.x; b < square_sum_blocks; b += square_sum_threads) sum += partials[b];
+  for (int b = threadIdx.x; b < blocks; b += square_sum_threads) sum += partials[b];
   sum = block_sum(sum);
   if (threadIdx.x == 0) *out = sum;
 }
 
-size_t square_sum_workspace() { return square_sum_blocks; }
+size_t square_sum_workspace() { return max_square_sum_blocks; }
 
 void square_sum(Stream stream, double* out, double* workspace, const float* x, size_t n) {
   if (!out || !workspace || (!x && n))
     throw std::invalid_argument("square_sum: no out, workspace or x, n = " + std::to_string(n));
-  launch<square_sum_kernel>(square_sum_blocks, square_sum_threads, 0, stream, workspace, x, n);
-  launch<square_sum_finish_kernel>(1, square_sum_threads, 0, stream, out, workspace);
+  const int blocks = int(std::min(n / (8 * square_sum_threads) + 1, square_sum_workspace()));
+  launch<square_sum_kernel>(blocks, square_sum_threads, 0, stream, workspace, x, n);
+  launch<square_sum_finish_kernel>(1, square_sum_threads, 0, stream, out, workspace, blocks);
 }
 
 }  // namespace warpbert::kernels

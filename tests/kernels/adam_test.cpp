@@ -1,0 +1,133 @@
+#include <doctest/doctest.h>
+
+#include <stdexcept>
+
+#include "kernels/kernels.h"
+#include "tests/support/buffer.h"
+
+using namespace warpbert;
+using namespace warpbert::test;
+using kernels::AdamStep;
+
+namespace {
+// The kernel's coefficients are floats; the reference takes their values, not the decimal ones.
+constexpr float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-6f;
+
+// Several steps over n parameters, in the kernel and in double. Nothing behind n may change.
+struct Run {
+  size_t n;
+  std::vector<double> p, m, v, m_size;  // m_size: m of |g|, what m's errors are relative to
+  Buffer<float> master, mean, square, grad;
+  Buffer<bf16> weight;
+  Buffer<AdamStep> step;
+  Buffer<int> ok;
+  static constexpr size_t guard = 16;
+
+  explicit Run(size_t n)
+      : n(n), m(n), v(n), m_size(n), master(normal<float>(n + guard, 0.02f)), mean(std::vector<float>(n + guard)),
+        square(std::vector<float>(n + guard)), grad(n), weight(std::vector<bf16>(n + guard, bf16{0x1234})), step(1),
+        ok(std::vector<int>{1}) {
+    for (size_t i = 0; i < n; i++) p.push_back(master[i]);
+    for (size_t i = n; i < n + guard; i++) master[i] = mean[i] = square[i] = 1234.5f;
+  }
+
+  void kernel(AdamStep s, bool with_weight, bool with_ok) {
+    step[0] = s;
+    kernels::adam(nullptr, master, with_weight ? weight.data() : nullptr, mean, square, grad, n, beta1, beta2, epsilon,
+                  step, with_ok ? ok.data() : nullptr);
+    synchronize();
+  }
+  void reference(AdamStep s) {
+    for (size_t i = 0; i < n; i++) {
+      const double g = double(grad[i]) * s.grad_scale;
+      m[i] = beta1 * m[i] + (1.0 - beta1) * g;
+      m_size[i] = beta1 * m_size[i] + (1.0 - beta1) * std::abs(g);
+      v[i] = beta2 * v[i] + (1.0 - beta2) * g * g;
+      p[i] -= s.decay * p[i] + s.rate * m[i] / (std::sqrt(v[i]) + epsilon);
+    }
+  }
+  void check_guard(bool with_weight) {
+    for (size_t i = n; i < n + guard; i++)
+      CHECK((master[i] == 1234.5f && mean[i] == 1234.5f && square[i] == 1234.5f && weight[i].bits == 0x1234));
+    size_t wrong = 0;
+    for (size_t i = 0; i < n; i++) wrong += weight[i].bits != (with_weight ? to_bf16(master[i]).bits : 0x1234);
+    CHECK(wrong == 0);
+  }
+};
+
+// The rate as the host makes it, with both corrections of bias.
+float rate(double lr, int t) { return float(lr * std::sqrt(1 - std::pow(beta2, t)) / (1 - std::pow(beta1, t))); }
+}  // namespace
+
+TEST_CASE("adam: several steps against the formula in double, at every length") {
+  for (size_t n : {1, 7, 8, 9, 31, 33, 2047, 2048, 2049, 10007}) {
+    for (bool with_weight : {true, false}) {
+      Run run(n);
+      Worst p, m, v;
+      for (int t = 1; t <= 5; t++) {
+        // Gradients from 1e-7 to 1, some zero: √v on both sides of ε.
+        const auto size = normal<float>(n, 2, -4, unsigned(t)), sign = normal<float>(n, 1, 0, unsigned(100 + t));
+        for (size_t i = 0; i < n; i++)
+          run.grad[i] = i % 13 == 5 ? 0 : std::copysign(std::pow(10.0f, std::min(size[i], 0.0f)), sign[i]);
+        const AdamStep s{rate(1e-2, t), 1e-3f, t % 2 ? 1.0f : 0.37f};
+        run.kernel(s, with_weight, t % 2);
+        run.reference(s);
+      }
+      // Five steps of some six roundings by 2⁻²⁴ at most: 2e-6 of m and v, and of the way p went (at most 0.03 a step).
+      for (size_t i = 0; i < n; i++) {
+        p.add(run.master[i], run.p[i], 0.03);
+        m.add((run.mean[i] - run.m[i]) / (run.m_size[i] + 1e-30), 0);
+        v.add((run.square[i] - run.v[i]) / (run.v[i] + 1e-30), 0);
+      }
+      CHECK(p.value < 2e-6);
+      CHECK(m.value < 2e-6);
+      CHECK(v.value < 2e-6);
+      run.check_guard(with_weight);
+    }
+  }
+}
+
+TEST_CASE("adam: the first step moves by lr·sign(g) where the gradient is large, by less where ε counts") {
+  Run run(16);
+  for (size_t i = 0; i < 16; i++) run.grad[i] = i % 2 ? 0.5f : -0.5f, run.master[i] = 1;
+  run.grad[3] = 1e-6f / std::sqrt(1.0f - beta2);  // then √v = ε: half the step
+  run.kernel({rate(1e-3, 1), 0, 1}, true, false);
+  for (size_t i = 0; i < 16; i++) {
+    const double expected = i == 3 ? 1 - 0.5e-3 : i % 2 ? 1 - 1e-3 : 1 + 1e-3;
+    CHECK(std::abs(run.master[i] - expected) < 1.2e-7);  // one rounding of 1, and ε/√v = 6e-5 of the step of 1e-3
+  }
+}
+
+TEST_CASE("adam: decay shrinks without gradient, and reads the parameter before its step") {
+  Run run(24);
+  for (size_t i = 0; i < 24; i++) run.grad[i] = 0, run.master[i] = float(i) - 12;
+  run.kernel({1e-2f, 0.25f, 1}, true, true);
+  for (size_t i = 0; i < 24; i++) CHECK(run.master[i] == 0.75f * (float(i) - 12));
+  CHECK(run.mean[5] == 0);
+}
+
+TEST_CASE("adam: skips everything when *ok is 0") {
+  Run run(2051);
+  for (size_t i = 0; i < run.n; i++) run.grad[i] = NAN;
+  const auto p = run.master.vector(), m = run.mean.vector(), v = run.square.vector();
+  run.ok[0] = 0;
+  run.kernel({1e-2f, 0.1f, 1}, true, true);
+  size_t changed = 0;
+  for (size_t i = 0; i < run.n; i++)
+    changed += run.master[i] != p[i] || run.mean[i] != m[i] || run.square[i] != v[i] || run.weight[i].bits != 0x1234;
+  CHECK(changed == 0);
+  CHECK(run.ok[0] == 0);
+}
+
+TEST_CASE("adam: refuses coefficients that make no sense") {
+  Run run(8);
+  CHECK_THROWS_AS(kernels::adam(nullptr, run.master, run.weight, run.mean, run.square, run.grad, 8, 1, beta2, epsilon,
+                                run.step, nullptr),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(kernels::adam(nullptr, run.master, run.weight, run.mean, run.square, run.grad, 8, beta1, -0.1f,
+                                epsilon, run.step, nullptr),
+                  std::invalid_argument);
+  CHECK_THROWS_WITH_AS(
+      kernels::adam(nullptr, run.master, run.weight, run.mean, run.square, run.grad, 8, beta1, beta2, 0, run.step, nullptr),
+      doctest::Contains("adam: beta1 = 0.9"), std::invalid_argument);
+}

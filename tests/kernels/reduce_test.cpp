@@ -1,0 +1,67 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "kernels/kernels.h"
+#include "tests/support/buffer.h"
+
+using namespace warpbert;
+using namespace warpbert::test;
+
+namespace {
+double square_sum(const std::vector<float>& values) {
+  Buffer<float> x(values);
+  Buffer<double> out(1), workspace(kernels::square_sum_workspace());
+  kernels::square_sum(nullptr, out, workspace, x, values.size());
+  synchronize();
+  return out[0];
+}
+}  // namespace
+
+TEST_CASE("square_sum: against a long double loop, at every length") {
+  // 512 blocks (the most there are) of 256 threads take 8 values each per turn: below, at and above one turn, with every tail.
+  const size_t turn = 512 * 256 * 8;
+  for (size_t n : {size_t(0), size_t(1), size_t(2), size_t(3), size_t(4), size_t(31), size_t(33), size_t(100003),
+                   turn - 1, turn + 7}) {
+    const auto x = normal<float>(n, 2, 1);
+    long double expected = 0;
+    for (float v : x) expected += (long double)v * v;
+    // Each term and each sum is rounded to 2⁻⁵³; n terms add up to less than log₂(blocks) + n / threads such errors.
+    CHECK(std::abs(square_sum(x) - double(expected)) <= 1e-14 * double(expected));
+  }
+}
+
+TEST_CASE("square_sum: counts every element once") {
+  // A single one among zeros, wherever it stands: the borders of threads, blocks, turns and tails.
+  for (size_t n : {1, 5, 1023, 1024, 1025, 2047, 2048, 1048583})
+    for (size_t at : {size_t(0), n / 2, n - 1}) {
+      std::vector<float> x(n, 0.0f);
+      x[std::min(at, n - 1)] = 3;
+      CHECK(square_sum(x) == 9);
+    }
+}
+
+TEST_CASE("square_sum: double accumulation keeps small values beside large ones, and squares beyond float's range") {
+  std::vector<float> x(1 << 16, 1.0f);
+  x[100] = 16384;  // 2²⁸: in float 2²⁸ + 1 = 2²⁸
+  CHECK(square_sum(x) == 268435456.0 + 65535);
+  CHECK(square_sum({1e30f, 1e-30f}) == doctest::Approx(1e60).epsilon(1e-6));
+  CHECK(square_sum({1e-30f}) == doctest::Approx(1e-60).epsilon(1e-6));
+}
+
+TEST_CASE("square_sum: a value that is not a number is not lost") {
+  for (size_t at : {0, 999, 1002}) {
+    std::vector<float> x(1003, 1.0f);
+    x[at] = NAN;
+    CHECK(std::isnan(square_sum(x)));
+    x[at] = INFINITY;
+    CHECK(square_sum(x) == INFINITY);
+  }
+}
+
+TEST_CASE("square_sum: refuses null pointers") {
+  Buffer<double> out(1);
+  CHECK_THROWS_WITH_AS(kernels::square_sum(nullptr, out, nullptr, nullptr, 8),
+                       "square_sum: no out, workspace or x, n = 8", std::invalid_argument);
+}
