@@ -7,6 +7,11 @@ add_library(test_support STATIC tests/support/main.cpp)
 target_link_libraries(test_support PUBLIC doctest::doctest kernels)
 target_include_directories(test_support PUBLIC ${CMAKE_SOURCE_DIR})
 
+set(THREAD_ORDERS forward reverse random)
+if(WARPBERT_SANITIZE STREQUAL "thread")
+  set(THREAD_ORDERS forward)  # ThreadSanitizer sees a race in any order
+endif()
+
 function(add_tests folder)
   file(GLOB files CONFIGURE_DEPENDS tests/${folder}/*_test.cpp tests/${folder}/*_test.cu)
   foreach(file ${files})
@@ -20,7 +25,7 @@ function(add_tests folder)
     target_link_libraries(${program} PRIVATE test_support warnings ${ARGN})
     target_compile_definitions(${program} PRIVATE WARPBERT_GOLDEN="${CMAKE_SOURCE_DIR}/tests/golden")
     if(folder STREQUAL "kernels" AND NOT WARPBERT_CUDA)
-      foreach(order forward reverse random)
+      foreach(order ${THREAD_ORDERS})
         doctest_discover_tests(${program} TEST_PREFIX "${folder}/${stem}/" TEST_SUFFIX "/${order}" TEST_LIST ${program}_${order}
           EXTRA_ARGS --simt-order=${order} PROPERTIES LABELS "${folder}" TIMEOUT 600)
       endforeach()

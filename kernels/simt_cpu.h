@@ -284,7 +284,7 @@ inline void load_matrices(uint32_t (&r)[4], const void* row, const char* what, c
   for (int i = 0; i < 4; i++) r[i] = result[i];
 }
 
-void cp_async(void* to, const void* from);
+void cp_async(void* to, const void* from, const char* file, int line);
 void cp_async_commit();
 bool cp_async_next(int pending, void*& to, const void*& from);
 }  // namespace simt
@@ -302,7 +302,7 @@ inline void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row, SIMT_HERE) {
   simt::load_matrices(r, row, "ldmatrix_x4_trans", file, line, simt::ldmatrix_trans);
 }
 // The copy really happens in cp_async_wait, so that a forgotten wait reads old data.
-inline void cp_async16(void* to, const void* from) { simt::cp_async(to, from); }
+inline void cp_async16(void* to, const void* from, SIMT_HERE) { simt::cp_async(to, from, file, line); }
 inline void cp_async_commit() { simt::cp_async_commit(); }
 template <int Pending>
 void cp_async_wait() {

@@ -47,14 +47,16 @@ std::string Block::report() const {
   for (unsigned i = 0, j; i < threads_; i = j) {
     const std::string d = describe(i);
     for (j = i + 1; j < threads_ && describe(j) == d; j++) {}
-    out += "  threads " + std::to_string(i) + " to " + std::to_string(j - 1) + ": " + d + "\n";
+    out += j == i + 1 ? "\n  thread " + std::to_string(i)
+                      : "\n  threads " + std::to_string(i) + " to " + std::to_string(j - 1);
+    out += ": " + d;
   }
   return out;
 }
 
 void Block::fail_with_report(const char* message) {
   settle();
-  fail("%s\n%s", message, report().c_str());
+  fail("%s%s", message, report().c_str());
 }
 
 std::string Block::site() const {

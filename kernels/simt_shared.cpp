@@ -71,8 +71,8 @@ void* dynamic_storage(const char* file, int line) {
 
 // ---- cp.async: noted down, and done when the thread waits for its group
 // ----------------------------------------------
-void cp_async(void* to, const void* from) {
-  if ((uintptr_t(to) | uintptr_t(from)) & 15) fail("cp_async16: an address is not a multiple of 16");
+void cp_async(void* to, const void* from, const char* file, int line) {
+  if ((uintptr_t(to) | uintptr_t(from)) & 15) fail("cp_async16 at %s:%d: an address is no multiple of 16", file, line);
   Untracked u;
   Copies& mine = block->copies[current];
   mine.pending.push_back({mine.open_group, to, from});
