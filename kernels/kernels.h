@@ -118,7 +118,7 @@ struct ColumnSum {
 constexpr int max_column_sums = 8;
 void finish_column_sums(Stream, const ColumnSum* sums, int n);  // host array of n <= max_column_sums, passed by value
 
-// ---- attention.cu: masked softmax attention on packed sequences (Vaswani et al. 2017, eq. 1) -----------------------
+// ---- attention_forward.cu, attention_backward.cu: masked softmax attention (Vaswani et al. 2017, eq. 1) -------------
 // Sequence b has the rows starts[b] … starts[b + 1]; the mask of the softmax is "same sequence". A launch has room for
 // `sequences`; unused ones are empty (starts repeats its end). q, k, v = (qkv + bias)[:, 0 | H | 2H …], head h at h·D.
 //   p = softmax(q·kᵀ·scale), out = dropout(p)·v, scale = 1/√D                             qkv: [N, 3H], out: [N, H] =
@@ -132,12 +132,10 @@ void attention_forward(Stream, T* out, float* lse, const T* qkv, const float* bi
 
 // dqkv: [N, 3H] =, the gradient of qkv (and, summed over rows, of bias). p is computed again from lse:
 //   dv = pdᵀ·dout, dp = dropout'(dout·vᵀ), ds = p·(dp − Δ), Δ = Σ_d dout·out, dq = scale·ds·k, dk = scale·dsᵀ·q
-// workspace: attention_workspace(...) floats.
 template <class T>
-void attention_backward(Stream, T* dqkv, float* workspace, const T* dout, const T* out, const float* lse, const T* qkv,
-                        const float* bias, const int* starts, int sequences, int max_length, int heads, int head_size,
-                        int max_positions, Dropout dropout, Rows rows);
-size_t attention_workspace(int capacity, int heads, int head_size, int max_length);
+void attention_backward(Stream, T* dqkv, const T* dout, const T* out, const float* lse, const T* qkv, const float* bias,
+                        const int* starts, int sequences, int max_length, int heads, int head_size, int max_positions,
+                        Dropout dropout, Rows rows);
 
 // ---- gather.cu: the rows that meet the MLM head -----------------------------------------------------------------------
 // y[m] = x[index[m]]                                                                              x: [N, H], y: [M, H] =
