@@ -1,0 +1,133 @@
+#include <doctest/doctest.h>
+
+#include "tests/kernels/attention_support.h"
+
+using namespace warpbert;
+using namespace warpbert::test;
+
+namespace {
+
+template <class T>
+void check_forward(const AttentionCase& c) {
+  CAPTURE(c.head_size);
+  CAPTURE(c.max_length);
+  CAPTURE(c.dropout);
+  AttentionRun<T> run(c);
+  run.forward();
+  const AttentionReference<T> right(c, run.qkv_values, run.bias_values);
+  Worst out, lse;
+  for (size_t i = 0; i < right.out.value.size(); i++)
+    out.add(to_float(run.out[i]), right.out.value[i], right.out.size[i]);
+  for (int h = 0; h < c.heads; h++)
+    for (int i = 0; i < c.tokens(); i++)
+      lse.add(run.lse[size_t(h) * run.capacity + i], right.lse[size_t(h) * c.tokens() + i]);
+  CHECK(out.value < attention_tolerance<T>);
+  CHECK(lse.value < 1e-5);  // lse is float, from float scores, whatever T is
+  int not_zero = 0;
+  for (int i = c.tokens(); i < run.capacity; i++) {
+    for (int d = 0; d < run.hidden; d++) not_zero += to_float(run.out[size_t(i) * run.hidden + d]) != 0;
+    for (int h = 0; h < c.heads; h++) not_zero += run.lse[size_t(h) * run.capacity + i] != 0;
+  }
+  CHECK(not_zero == 0);
+}
+
+template <class T>
+void check_all_head_sizes(AttentionCase c) {
+  for (int head_size : {16, 32, 64, 128}) {
+    c.head_size = head_size;
+    for (float dropout : {0.f, 0.3f}) {
+      c.dropout = dropout;
+      check_forward<T>(c);
+    }
+  }
+}
+
+// The bits of out and lse at the real tokens.
+template <class T>
+std::vector<float> forward_bits(const AttentionCase& c) {
+  AttentionRun<T> run(c);
+  run.forward();
+  std::vector<float> bits;
+  for (int i = 0; i < c.tokens(); i++) {
+    for (int d = 0; d < run.hidden; d++) bits.push_back(to_float(run.out[size_t(i) * run.hidden + d]));
+    for (int h = 0; h < c.heads; h++) bits.push_back(run.lse[size_t(h) * run.capacity + i]);
+  }
+  return bits;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("attention_forward: one warp, sequences to 16 tokens", T, float, bf16) {
+  check_all_head_sizes<T>({.lengths = {1, 16, 2, 15, 0, 9}, .heads = 3, .max_length = 16});
+}
+
+TEST_CASE_TEMPLATE("attention_forward: sequences to 64 tokens", T, float, bf16) {
+  check_all_head_sizes<T>({.lengths = {17, 1, 31, 64, 33, 15, 48, 63}, .max_length = 64});
+}
+
+TEST_CASE_TEMPLATE("attention_forward: two and three warps", T, float, bf16) {
+  check_forward<T>({.lengths = {32, 5, 17}, .max_length = 32, .dropout = 0.1f});
+  check_forward<T>({.lengths = {33, 5, 47}, .max_length = 47, .dropout = 0.1f});
+}
+
+TEST_CASE_TEMPLATE("attention_forward: several tiles", T, float, bf16) {
+  check_all_head_sizes<T>({.lengths = {65, 3, 100, 16, 129}, .heads = 1, .max_length = 129});
+}
+
+TEST_CASE_TEMPLATE("attention_forward: 512 tokens", T, float, bf16) {
+  check_forward<T>({.lengths = {512}, .heads = 1, .head_size = 32, .max_length = 512});
+}
+
+TEST_CASE("attention_forward: dropout where four neighbouring elements straddle rows") {
+  check_forward<float>(
+      {.lengths = {19, 7}, .heads = 3, .head_size = 16, .max_length = 19, .max_positions = 19, .dropout = 0.5f});
+}
+
+TEST_CASE_TEMPLATE("attention_forward: scores in the hundreds", T, float, bf16) {
+  AttentionCase c{.lengths = {70, 20}, .head_size = 64, .max_length = 70, .spread = 8};
+  AttentionRun<T> run(c);
+  run.forward();
+  const AttentionReference<T> right(c, run.qkv_values, run.bias_values);
+  Worst lse, out;
+  for (int h = 0; h < c.heads; h++)
+    for (int i = 0; i < c.tokens(); i++)
+      lse.add(run.lse[size_t(h) * run.capacity + i], right.lse[size_t(h) * c.tokens() + i]);
+  for (size_t i = 0; i < right.out.value.size(); i++)
+    out.add(to_float(run.out[i]), right.out.value[i], right.out.size[i]);
+  CHECK(lse.value < 1e-5);
+  // A score of 300 is known to 2⁻²⁴·300·(a few), and exp turns that into a relative error.
+  CHECK(out.value < attention_tolerance<T> + 2e-4);
+}
+
+TEST_CASE("attention_forward: a batch of filler rows alone") { check_forward<bf16>({.lengths = {}, .max_length = 0}); }
+
+TEST_CASE_TEMPLATE("attention_forward: the bits depend on the sequence alone", T, float, bf16) {
+  AttentionCase c{.lengths = {1, 16, 7, 12}, .heads = 2, .head_size = 128, .max_length = 16, .dropout = 0.1f};
+  const auto bits = forward_bits<T>(c);
+  CHECK(bits == forward_bits<T>(c));  // run to run
+  for (int max_length : {33, 64, 512}) {
+    c.max_length = max_length;
+    CHECK(bits == forward_bits<T>(c));
+  }
+  c.filler = 200;
+  CHECK(bits == forward_bits<T>(c));
+}
+
+TEST_CASE("attention_forward: refuses what it cannot do") {
+  AttentionRun<float> run({.lengths = {5}, .max_length = 16});
+  const auto call = [&](int sequences, int max_length, int heads, int head_size, int positions,
+                        kernels::Dropout dropout) {
+    kernels::attention_forward(nullptr, run.out.data(), run.lse.data(), run.qkv.data(), run.bias.data(),
+                               run.starts.data(), sequences, max_length, heads, head_size, positions, dropout,
+                               run.rows());
+  };
+  CHECK_THROWS_WITH_AS(call(1, 16, 2, 48, 512, {}), doctest::Contains("attention_forward: head_size must be"),
+                       std::invalid_argument);
+  CHECK_THROWS_AS(call(1, 513, 2, 64, 1024, {}), std::invalid_argument);
+  CHECK_THROWS_AS(call(1, -1, 2, 64, 512, {}), std::invalid_argument);
+  CHECK_THROWS_AS(call(1, 16, 2, 64, 15, {}), std::invalid_argument);
+  CHECK_THROWS_AS(call(65535, 16, 2, 64, 512, {}), std::invalid_argument);
+  CHECK_THROWS_AS(call(1, 16, 0, 64, 512, {}), std::invalid_argument);
+  CHECK_THROWS_AS(call(1, 16, 2, 64, 512, {.rate = 0.1f}), std::invalid_argument);
+  CHECK_THROWS_AS(call(1, 16, 2, 64, 512, {.rate = 1, .random = run.random.data()}), std::invalid_argument);
+}

@@ -1,0 +1,196 @@
+// The reference of the attention tests: double loops over queries and keys.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "kernels/kernels.h"
+#include "kernels/philox.h"
+#include "tests/support/buffer.h"
+
+namespace warpbert::test {
+
+struct AttentionCase {
+  std::vector<int> lengths;
+  int heads = 2, head_size = 64, max_length = 64, max_positions = 512;
+  float dropout = 0;
+  int filler = 3;
+  float spread = 1;  // standard deviation of q, k, v
+
+  int tokens() const { return std::accumulate(lengths.begin(), lengths.end(), 0); }
+  int hidden() const { return heads * head_size; }
+};
+
+constexpr uint64_t attention_seed = 0x123456789abcdefull;
+constexpr uint32_t attention_pass = 7, attention_site = 21;
+
+// Each term and the result are rounded to T once. float: some ten roundings of the score, amplified by exp.
+template <class T>
+constexpr double attention_tolerance = sizeof(T) == 2 ? 1.0 / 256 : 1e-5;
+
+// value: what is right; size: what the tolerance is relative to, the sum of |terms| of the last product. Where a factor
+// a is itself a difference, it is computed in float and known only to float's tolerance of what was subtracted, `fine`.
+template <class T>
+struct Reference {
+  std::vector<double> value, size;
+  explicit Reference(size_t n) : value(n), size(n, 1e-30) {}
+  void add(size_t i, double a, double b, double fine = 0) {
+    value[i] += a * b;
+    size[i] += std::abs(a * b) + attention_tolerance<float> / attention_tolerance<T> * fine * std::abs(b);
+  }
+};
+
+template <class T>
+class AttentionReference {
+ public:
+  AttentionReference(const AttentionCase& c, const std::vector<T>& qkv, const std::vector<float>& bias)
+      : out(size_t(c.tokens()) * c.hidden()),
+        lse(size_t(c.tokens()) * c.heads),
+        dqkv(out.value.size() * 3),
+        c_(c),
+        x_(size_t(c.tokens()) * 3 * c.hidden()) {
+    const int columns = 3 * c.hidden();
+    for (size_t i = 0; i < x_.size(); i++) x_[i] = to_float(from_float<T>(to_float(qkv[i]) + bias[i % columns]));
+    each([&](int first, int length, int head) { forward(first, length, head); });
+  }
+
+  // Δ is taken from `saved_out`, forward's output as it is stored.
+  void backward(const std::vector<T>& dout, const std::vector<T>& saved_out) {
+    each([&](int first, int length, int head) { backward(dout, saved_out, first, length, head); });
+  }
+
+  Reference<T> out;         // [N, H]
+  std::vector<double> lse;  // [heads, N]
+  Reference<T> dqkv;        // [N, 3H]
+
+ private:
+  template <class F>
+  void each(F f) {
+    int first = 0;
+    for (int length : c_.lengths) {
+      for (int head = 0; head < c_.heads; head++) f(first, length, head);
+      first += length;
+    }
+  }
+  size_t index(int row, int part, int head, int d) const {
+    return (size_t(row) * 3 + part) * c_.hidden() + head * c_.head_size + d;
+  }
+  double score(int query, int key, int head) const {
+    double s = 0;
+    for (int d = 0; d < c_.head_size; d++) s += x_[index(query, 0, head, d)] * x_[index(key, 1, head, d)];
+    return s / std::sqrt(double(c_.head_size));
+  }
+  double factor(int query, int key, int head) const {  // key: position in its sequence
+    if (c_.dropout == 0) return 1;
+    const uint64_t element = (uint64_t(query) * c_.heads + head) * c_.max_positions + key;
+    const Random4 r = random4(attention_seed, attention_pass, attention_site, element / 4);
+    return r.v[element % 4] >= dropout_threshold(c_.dropout) ? 1 / (1 - double(c_.dropout)) : 0;
+  }
+  std::vector<double> probabilities(int query, int first, int length, int head, double& lse) const {
+    std::vector<double> p(length);
+    for (int j = 0; j < length; j++) p[j] = score(query, first + j, head);
+    const double most = *std::max_element(p.begin(), p.end());
+    double sum = 0;
+    for (double s : p) sum += std::exp(s - most);
+    lse = most + std::log(sum);
+    for (double& s : p) s = std::exp(s - lse);
+    return p;
+  }
+  void forward(int first, int length, int head) {
+    for (int row = first; row < first + length; row++) {
+      const auto p = probabilities(row, first, length, head, lse[size_t(head) * c_.tokens() + row]);
+      for (int j = 0; j < length; j++)
+        for (int d = 0; d < c_.head_size; d++)
+          out.add(size_t(row) * c_.hidden() + head * c_.head_size + d, p[j] * factor(row, j, head),
+                  x_[index(first + j, 2, head, d)]);
+    }
+  }
+  void backward(const std::vector<T>& dout, const std::vector<T>& saved_out, int first, int length, int head) {
+    const double scale = 1 / std::sqrt(double(c_.head_size));
+    for (int row = first; row < first + length; row++) {
+      double unused, delta = 0, delta_size = 0;
+      const auto p = probabilities(row, first, length, head, unused);
+      const size_t at = size_t(row) * c_.hidden() + head * c_.head_size;
+      for (int d = 0; d < c_.head_size; d++) {
+        const double term = double(to_float(dout[at + d])) * to_float(saved_out[at + d]);
+        delta += term, delta_size += std::abs(term);
+      }
+      for (int j = 0; j < length; j++) {
+        const double f = factor(row, j, head);
+        double dp = 0, dp_size = 0;
+        for (int d = 0; d < c_.head_size; d++) {
+          const double term = f * to_float(dout[at + d]) * x_[index(first + j, 2, head, d)];
+          dp += term, dp_size += std::abs(term);
+        }
+        const double ds = p[j] * (dp - delta) * scale, fine = p[j] * (dp_size + delta_size) * scale;
+        for (int d = 0; d < c_.head_size; d++) {
+          dqkv.add(index(row, 0, head, d), ds, x_[index(first + j, 1, head, d)], fine);
+          dqkv.add(index(first + j, 1, head, d), ds, x_[index(row, 0, head, d)], fine);
+          dqkv.add(index(first + j, 2, head, d), p[j] * f, to_float(dout[at + d]));
+        }
+      }
+    }
+  }
+
+  AttentionCase c_;
+  std::vector<double> x_;  // q, k, v with bias, rounded to T as the kernels do
+};
+
+// Everything the kernels read, filler rows poisoned, and what they wrote.
+template <class T>
+class AttentionRun {
+ public:
+  explicit AttentionRun(const AttentionCase& c, int seed = 1)
+      : c(c),
+        capacity(c.tokens() + c.filler),
+        hidden(c.hidden()),
+        qkv_values(normal<T>(size_t(c.tokens()) * 3 * hidden, c.spread, 0, seed)),
+        bias_values(normal<float>(3 * hidden, 0.5f, 0, seed + 1)),
+        dout_values(normal<T>(size_t(c.tokens()) * hidden, 1, 0, seed + 2)),
+        qkv(size_t(capacity) * 3 * hidden),
+        bias(bias_values),
+        dout(size_t(capacity) * hidden),
+        out(size_t(capacity) * hidden),
+        dqkv(size_t(capacity) * 3 * hidden),
+        lse(size_t(capacity) * c.heads),
+        starts(c.lengths.size() + 3),
+        count(1),
+        random(1) {
+    std::copy(qkv_values.begin(), qkv_values.end(), qkv.data());
+    std::copy(dout_values.begin(), dout_values.end(), dout.data());
+    starts[0] = 0;
+    for (size_t i = 0; i < starts.size() - 1; i++)
+      starts[i + 1] = starts[i] + (i < c.lengths.size() ? c.lengths[i] : 0);
+    count[0] = c.tokens();
+    random[0] = {attention_seed, attention_pass};
+  }
+
+  int sequences() { return int(starts.size()) - 1; }  // the last two are empty
+  kernels::Rows rows() { return {capacity, count.data()}; }
+  kernels::Dropout dropout() { return {c.dropout, attention_site, c.dropout > 0 ? random.data() : nullptr}; }
+  void forward() {
+    kernels::attention_forward(nullptr, out.data(), lse.data(), qkv.data(), bias.data(), starts.data(), sequences(),
+                               c.max_length, c.heads, c.head_size, c.max_positions, dropout(), rows());
+    synchronize();
+  }
+  void backward() {
+    kernels::attention_backward(nullptr, dqkv.data(), dout.data(), out.data(), lse.data(), qkv.data(), bias.data(),
+                                starts.data(), sequences(), c.max_length, c.heads, c.head_size, c.max_positions,
+                                dropout(), rows());
+    synchronize();
+  }
+
+  AttentionCase c;
+  int capacity, hidden;
+  std::vector<T> qkv_values;
+  std::vector<float> bias_values;
+  std::vector<T> dout_values;
+  Buffer<T> qkv;
+  Buffer<float> bias;
+  Buffer<T> dout, out, dqkv;
+  Buffer<float> lse;
+  Buffer<int> starts, count;
+  Buffer<kernels::RandomState> random;
+};
+
+}  // namespace warpbert::test
