@@ -118,7 +118,7 @@ struct ColumnSum {
 constexpr int max_column_sums = 8;
 void finish_column_sums(Stream, const ColumnSum* sums, int n);  // host array of n <= max_column_sums, passed by value
 
-// ---- attention_forward.cu, attention_backward.cu: masked softmax attention on packed sequences (Vaswani et al. 2017) ---
+// ---- attention_forward.cu, attention_backward.cu: masked softmax attention (Vaswani et al. 2017, eq. 1) -------------
 // Sequence b has the rows starts[b] … starts[b + 1]; the mask of the softmax is "same sequence". A launch has room for
 // `sequences`; unused ones are empty (starts repeats its end). q, k, v = (qkv + bias)[:, 0 | H | 2H …], head h at h·D.
 //   p = softmax(q·kᵀ·scale), out = dropout(p)·v, scale = 1/√D                             qkv: [N, 3H], out: [N, H] =

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "attention_support.h"
+#include "tests/kernels/attention_support.h"
 
 using namespace warpbert;
 using namespace warpbert::test;
@@ -108,6 +108,10 @@ TEST_CASE_TEMPLATE("attention_backward: the rows after a sequence do not matter,
   for (size_t i = 0; i < right.dqkv.value.size(); i++)
     worst.add(to_float(run.dqkv[i]), right.dqkv.value[i], right.dqkv.size[i]);
   CHECK(worst.value < attention_tolerance<T> + 1e-3);  // a score of 400 is known to a few 2⁻²⁴·400
+}
+
+TEST_CASE("attention_backward: a batch of filler rows alone") {
+  check_backward<bf16>({.lengths = {}, .max_length = 0});
 }
 
 TEST_CASE_TEMPLATE("attention_backward: the bits depend on the sequence alone", T, float, bf16) {

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "attention_support.h"
+#include "tests/kernels/attention_support.h"
 
 using namespace warpbert;
 using namespace warpbert::test;
@@ -98,6 +98,8 @@ TEST_CASE_TEMPLATE("attention_forward: scores in the hundreds", T, float, bf16) 
   // A score of 300 is known to 2⁻²⁴·300·(a few), and exp turns that into a relative error.
   CHECK(out.value < attention_tolerance<T> + 2e-4);
 }
+
+TEST_CASE("attention_forward: a batch of filler rows alone") { check_forward<bf16>({.lengths = {}, .max_length = 0}); }
 
 TEST_CASE_TEMPLATE("attention_forward: the bits depend on the sequence alone", T, float, bf16) {
   AttentionCase c{.lengths = {1, 16, 7, 12}, .heads = 2, .head_size = 128, .max_length = 16, .dropout = 0.1f};
