@@ -17,7 +17,8 @@ GemmShape gemm_shape(const Matrix& c, const Matrix& a, bool transpose_a, const M
       return fmt::format("{} [{}, {}] (ld {}){}", x.dtype == DType::bf16 ? "bf16" : "fp32", x.rows, x.cols, x.ld,
                          transpose ? "ᵀ" : "");
     };
-    throw std::invalid_argument(fmt::format("gemm: {} = {} · {}", text(c, false), text(a, transpose_a), text(b, transpose_b)));
+    throw std::invalid_argument(
+        fmt::format("gemm: {} = {} · {}", text(c, false), text(a, transpose_a), text(b, transpose_b)));
   }
   return {m, n, k};
 }

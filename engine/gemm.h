@@ -1,7 +1,7 @@
 // Matrix products: the one thing that is not a kernel of ours. cuBLASLt on a GPU, a BLAS on the CPU.
 //
-// Accumulation is fp32 everywhere. Results are the same bits on every run, for any number of CPU threads: on the CPU the
-// result is cut into tiles by shape alone and each tile is one single-threaded call with the whole of K.
+// Accumulation is fp32 everywhere. Results are the same bits on every run, for any number of CPU threads: on the CPU
+// the result is cut into tiles by shape alone and each tile is one single-threaded call with the whole of K.
 #pragma once
 #include <cstddef>
 #include <memory>

@@ -126,7 +126,8 @@ struct Gemm::Library {
   static void round(const Matrix& x, const std::vector<float>& scratch) {
     simt::parallel_for(x.rows, [&](int row) {
       const float* from = scratch.data() + size_t(row) * x.cols;
-      std::transform(from, from + x.cols, static_cast<bf16*>(x.data) + size_t(row) * x.ld, [](float v) { return to_bf16(v); });
+      std::transform(from, from + x.cols, static_cast<bf16*>(x.data) + size_t(row) * x.ld,
+                     [](float v) { return to_bf16(v); });
     });
   }
 };

@@ -69,9 +69,12 @@ void Gemm::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpo
   Library& l = *library_;
   Operation operation;
   check(cublasLtMatmulDescCreate(&operation.value, l.compute, CUDA_R_32F), "descriptor", name);
-  const cublasOperation_t first = transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N, second = transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N;
-  check(cublasLtMatmulDescSetAttribute(operation.value, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first), "transpose", name);
-  check(cublasLtMatmulDescSetAttribute(operation.value, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second), "transpose", name);
+  const cublasOperation_t first = transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N,
+                          second = transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N;
+  check(cublasLtMatmulDescSetAttribute(operation.value, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first), "transpose",
+        name);
+  check(cublasLtMatmulDescSetAttribute(operation.value, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second),
+        "transpose", name);
   Layout left, right, result;
   const auto layout = [&](Layout& out, const Matrix& x) {
     check(cublasLtMatrixLayoutCreate(&out.value, cuda_type(x.dtype), x.cols, x.rows, x.ld), "layout", name);
@@ -84,12 +87,13 @@ void Gemm::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpo
     Preference preference;
     check(cublasLtMatmulPreferenceCreate(&preference.value), "preference", name);
     const size_t bytes = workspace_bytes;
-    check(cublasLtMatmulPreferenceSetAttribute(preference.value, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes, sizeof bytes),
+    check(cublasLtMatmulPreferenceSetAttribute(preference.value, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes,
+                                               sizeof bytes),
           "workspace", name);
     // Split sums are added in a fixed order and in fp32, or not split at all: repeatable, and no bf16 partial sums.
     const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
-    check(cublasLtMatmulPreferenceSetAttribute(preference.value, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions,
-                                               sizeof reductions),
+    check(cublasLtMatmulPreferenceSetAttribute(preference.value, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+                                               &reductions, sizeof reductions),
           "reduction", name);
     cublasLtMatmulHeuristicResult_t best;
     int count = 0;
@@ -100,8 +104,8 @@ void Gemm::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpo
     found = l.algorithms.emplace(key, best.algo).first;
   }
   const float alpha = 1, beta = accumulate ? 1.0f : 0.0f;
-  check(cublasLtMatmul(l.handle, operation.value, &alpha, b.data, left.value, a.data, right.value, &beta, c.data, result.value,
-                       c.data, result.value, &found->second, l.workspace, workspace_bytes, l.stream),
+  check(cublasLtMatmul(l.handle, operation.value, &alpha, b.data, left.value, a.data, right.value, &beta, c.data,
+                       result.value, c.data, result.value, &found->second, l.workspace, workspace_bytes, l.stream),
         "cublasLtMatmul", name);
 }
 

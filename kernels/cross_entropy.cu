@@ -7,9 +7,10 @@
 // first ld·sizeof(T) bytes of each row. Reads logits twice (the second time a row of 26 KB comes from L2, or L1) and
 // writes T: 6 bytes a logit from memory for bf16. 192 rows of 6,413 are 7.4 MB: 1.7 µs at 4.3 TB/s.
 //
-// A block takes a row, so that maximum and sum meet in shared memory and a row's bits know nothing of other rows. Its 256
-// threads walk over the row together, eight neighbouring columns each. One read gives both maximum and sum ("online"
-// softmax, Milakov & Gimelshein 2018): a sum of exp(z − m) is brought to a larger maximum m' by the factor exp(m − m').
+// A block takes a row, so that maximum and sum meet in shared memory and a row's bits know nothing of other rows. Its
+// 256 threads walk over the row together, eight neighbouring columns each. One read gives both maximum and sum
+// ("online" softmax, Milakov & Gimelshein 2018): a sum of exp(z − m) is brought to a larger maximum m' by the factor
+// exp(m − m').
 #include <stdexcept>
 #include <string>
 

@@ -34,17 +34,17 @@ struct RandomState {
   uint32_t pass;
 };
 
-// Inverted dropout: element i is kept, and divided by 1 − rate, iff word i of (seed, pass, site) >= rate·2³² (philox.h).
-// Element = row·columns + column unless a kernel says otherwise.
+// Inverted dropout: element i is kept, and divided by 1 − rate, iff word i of (seed, pass, site) >= rate·2³²
+// (philox.h). Element = row·columns + column unless a kernel says otherwise.
 struct Dropout {
   float rate = 0;  // 0: off, nothing is drawn and `random` may be null
   uint32_t site = 0;
   const RandomState* random = nullptr;  // device
 };
 
-// ---- embedding.cu: the sum of three tables (Devlin et al. 2019, §3, "Input/Output Representations") ------------------
-// y[i] = word[ids[i]] + position[positions[i]] + segment[0]                                              y: [N, H] =
-// The segment table has two rows; every token of this model has segment 0.
+// ---- embedding.cu: the sum of three tables (Devlin et al. 2019, §3, "Input/Output Representations")
+// ------------------ y[i] = word[ids[i]] + position[positions[i]] + segment[0] y: [N, H] = The segment table has two
+// rows; every token of this model has segment 0.
 template <class T>
 void embedding_forward(Stream, T* y, const int* ids, const int* positions, const T* word, const T* position,
                        const T* segment, Rows rows, int hidden);
@@ -63,7 +63,8 @@ void embedding_backward_position(Stream, float* dposition, const T* dy, const in
                                  int max_positions, int hidden, bool accumulate);
 
 // ---- layer_norm.cu (Ba et al. 2016; biased variance, ε inside the root) ---------------------------------------------
-// y = dropout(γ·(x − mean)·rstd + β), mean and rstd per row; mean, rstd: [N] =                     x: [N, H], y: [N, H] =
+// y = dropout(γ·(x − mean)·rstd + β), mean and rstd per row; mean, rstd: [N] =                     x: [N, H], y: [N, H]
+// =
 template <class T>
 void layer_norm_forward(Stream, T* y, float* mean, float* rstd, const T* x, const float* gamma, const float* beta,
                         float epsilon, Dropout dropout, Rows rows, int hidden);
@@ -76,7 +77,8 @@ void layer_norm_backward(Stream, T* dx, bool accumulate, float* partials, const 
                          const float* rstd, const float* gamma, Dropout dropout, Rows rows, int hidden);
 
 // The step around each sublayer of a post-norm encoder (Vaswani et al. 2017, §3.1 and §5.4), one pass:
-//   h = residual + dropout(x + bias);  y = γ·(h − mean)·rstd + β                     h: [N, H] = (may be x), y: [N, H] =
+//   h = residual + dropout(x + bias);  y = γ·(h − mean)·rstd + β                     h: [N, H] = (may be x), y: [N, H]
+//   =
 // The statistics are those of h as stored in T.
 template <class T>
 void add_dropout_norm_forward(Stream, T* y, T* h, float* mean, float* rstd, const T* x, const float* bias,
@@ -91,24 +93,27 @@ void add_dropout_norm_backward(Stream, T* dx, T* dresidual, bool accumulate_resi
                                Rows rows, int hidden);
 int norm_blocks(int capacity);
 
-// ---- gelu.cu: GELU with erf (Hendrycks & Gimpel 2016, eq. 1): gelu(x) = x·Φ(x) ---------------------------------------
-// y = gelu(x + bias)                                                                                       y: [N, C] =
+// ---- gelu.cu: GELU with erf (Hendrycks & Gimpel 2016, eq. 1): gelu(x) = x·Φ(x)
+// --------------------------------------- y = gelu(x + bias) y: [N, C] =
 template <class T>
 void bias_gelu_forward(Stream, T* y, const T* x, const float* bias, Rows rows, int columns);
 
 // dx = dy·gelu'(x + bias), gelu'(u) = Φ(u) + u·φ(u); dx may be dy.
-// partials: [blocks, C] = sums of dx (before rounding to T) over the rows of each block, blocks = column_blocks(capacity)
+// partials: [blocks, C] = sums of dx (before rounding to T) over the rows of each block, blocks =
+// column_blocks(capacity)
 template <class T>
 void bias_gelu_backward(Stream, T* dx, float* partials, const T* dy, const T* x, const float* bias, Rows rows,
                         int columns);
 
-// ---- column_sum.cu: two-stage deterministic sums over rows -----------------------------------------------------------
-// partials: [blocks, C] = sums over the rows of each block, blocks = column_blocks(capacity); x has leading dimension ld
+// ---- column_sum.cu: two-stage deterministic sums over rows
+// ----------------------------------------------------------- partials: [blocks, C] = sums over the rows of each block,
+// blocks = column_blocks(capacity); x has leading dimension ld
 template <class T>
 void column_sums(Stream, float* partials, const T* x, int ld, Rows rows, int columns);
 int column_blocks(int capacity);
 
-// out[c] = or += Σ_b partials[b·stride + c], in an order that more blocks of zeros do not change. Several sums a launch.
+// out[c] = or += Σ_b partials[b·stride + c], in an order that more blocks of zeros do not change. Several sums a
+// launch.
 struct ColumnSum {
   float* out;
   const float* partials;
@@ -137,17 +142,19 @@ void attention_backward(Stream, T* dqkv, const T* dout, const T* out, const floa
                         const int* starts, int sequences, int max_length, int heads, int head_size, int max_positions,
                         Dropout dropout, Rows rows);
 
-// ---- gather.cu: the rows that meet the MLM head -----------------------------------------------------------------------
-// y[m] = x[index[m]]                                                                              x: [N, H], y: [M, H] =
+// ---- gather.cu: the rows that meet the MLM head
+// ----------------------------------------------------------------------- y[m] = x[index[m]] x: [N, H], y: [M, H] =
 template <class T>
 void gather_rows(Stream, T* y, const T* x, const int* index, Rows targets, int hidden);
 
-// dx[index[m]] = or += dy[m]; without accumulate all other rows of dx are written as zeros. index: ascending, no row twice.
+// dx[index[m]] = or += dy[m]; without accumulate all other rows of dx are written as zeros. index: ascending, no row
+// twice.
 template <class T>
 void scatter_rows(Stream, T* dx, bool accumulate, const T* dy, const int* index, Rows targets, Rows rows, int hidden);
 
-// ---- cross_entropy.cu: fused log-softmax, loss and gradient, in place --------------------------------------------------
-// What row m is to predict: (1 − other_weight)·token + other_weight·other; group 0 = masked token, 1 = [CLS].
+// ---- cross_entropy.cu: fused log-softmax, loss and gradient, in place
+// -------------------------------------------------- What row m is to predict: (1 − other_weight)·token +
+// other_weight·other; group 0 = masked token, 1 = [CLS].
 struct Target {
   int token, other;
   float other_weight;
@@ -155,10 +162,10 @@ struct Target {
 };
 
 // z = logits[m] + bias over the V real columns (the columns V … ld are padding and take no part); bias: [ld]
-// loss[m] = log Σ exp z − (1 − w)·z[token] − w·z[other]                                                      loss: [M] =
-// dlogits[m][c] = scale·(softmax(z)[c] − (1 − w)·[c = token] − w·[c = other]), 0 in padded columns, written over the row:
-// row m of dlogits starts where row m of logits does, as T, so its leading dimension is ld·sizeof(float)/sizeof(T).
-// scale: device scalar, 1 / (targets of the whole batch).  Filler rows: loss 0, dlogits 0.
+// loss[m] = log Σ exp z − (1 − w)·z[token] − w·z[other]                                                      loss: [M]
+// = dlogits[m][c] = scale·(softmax(z)[c] − (1 − w)·[c = token] − w·[c = other]), 0 in padded columns, written over the
+// row: row m of dlogits starts where row m of logits does, as T, so its leading dimension is
+// ld·sizeof(float)/sizeof(T). scale: device scalar, 1 / (targets of the whole batch).  Filler rows: loss 0, dlogits 0.
 template <class T>
 void cross_entropy(Stream, float* loss, float* logits, const float* bias, const Target* targets, const float* scale,
                    Rows rows, int vocabulary, int ld);
@@ -171,8 +178,8 @@ void sum_losses(Stream, double* sums, int* ok, const float* loss, const Target* 
 void log_probabilities(Stream, float* out, const float* logits, const float* bias, int token_a, int token_b, Rows rows,
                        int vocabulary, int ld);
 
-// ---- adam.cu: Adam (Kingma & Ba 2015), Keras's form ("ε-hat", their §2 end), fused over flat buffers -------------------
-// What changes from step to step; lives in device memory. Made in double on the host.
+// ---- adam.cu: Adam (Kingma & Ba 2015), Keras's form ("ε-hat", their §2 end), fused over flat buffers
+// ------------------- What changes from step to step; lives in device memory. Made in double on the host.
 struct AdamStep {
   float rate;        // lr·√(1 − β2ᵗ)/(1 − β1ᵗ)
   float decay;       // lr·weight_decay, decoupled (Loshchilov & Hutter 2019): p −= decay·p; 0: off

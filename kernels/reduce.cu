@@ -15,7 +15,8 @@
 
 namespace warpbert::kernels {
 
-constexpr int max_square_sum_blocks = 512;  // 4 on each of 132 SMs: 131,072 threads with 32 bytes each in flight fill HBM
+constexpr int max_square_sum_blocks =
+    512;  // 4 on each of 132 SMs: 131,072 threads with 32 bytes each in flight fill HBM
 constexpr int square_sum_threads = 256;
 
 // The sum of x over the block, in thread 0; a tree, the same every time.

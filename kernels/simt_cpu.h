@@ -1,7 +1,7 @@
 // The CUDA language for g++ and clang++: keywords, built-in variables, intrinsics. simt_block.cpp tells how it runs.
 #pragma once
-#include <boost/context/detail/fcontext.hpp>
 #include <bit>
+#include <boost/context/detail/fcontext.hpp>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -232,15 +232,16 @@ inline float atomicAdd(float* p, float v) {
 }
 
 // ---- Arithmetic --------------------------------------------------------------------------------------------------
-// eˣ = 2ⁿ·eʳ, |r| <= ln 2/2 (Cephes's expf): no call and no branch, so that compilers vectorise loops over it. Exact to 2
-// units in the last place, which is no worse than on a GPU; 0 below 2⁻¹²⁵.
+// eˣ = 2ⁿ·eʳ, |r| <= ln 2/2 (Cephes's expf): no call and no branch, so that compilers vectorise loops over it. Exact to
+// 2 units in the last place, which is no worse than on a GPU; 0 below 2⁻¹²⁵.
 inline float __expf(float x) {
   float n = x < 89.0f ? x * 1.44269504f : 128.0f;
   n = n > -125.0f ? n : -125.0f;
-  n = (n + 12582912.0f) - 12582912.0f;  // 1.5·2²³: rounds to an integer
+  n = (n + 12582912.0f) - 12582912.0f;                        // 1.5·2²³: rounds to an integer
   const float r = x - n * 0.693359375f + n * 2.12194440e-4f;  // ln 2 in two parts: n times the first one is exact
-  const float series = 0.5f + r * (0.166666655f + r * (0.0416657959f + r * (0.00833345191f + r * (0.0013981999f +
-                       r * 0.000198756915f))));
+  const float series =
+      0.5f +
+      r * (0.166666655f + r * (0.0416657959f + r * (0.00833345191f + r * (0.0013981999f + r * 0.000198756915f))));
   const float result = 2 * (1 + (r + r * r * series)) * std::bit_cast<float>((int(n) + 126) << 23);
   return x < -86.643397f ? 0.0f : result;
 }

@@ -13,13 +13,15 @@ void BertConfig::check() const {
   const auto refuse = [](const std::string& why) { throw std::invalid_argument(why); };
   if (vocabulary < 8) refuse(fmt::format("a vocabulary of {} has nothing but special tokens", vocabulary));
   if (layers < 1) refuse(fmt::format("model.layers = {}: at least 1", layers));
-  if (heads < 1 || hidden % heads) refuse(fmt::format("model.hidden = {} does not divide by model.heads = {}", hidden, heads));
+  if (heads < 1 || hidden % heads)
+    refuse(fmt::format("model.hidden = {} does not divide by model.heads = {}", hidden, heads));
   const int size = hidden / heads;
   if (size != 16 && size != 32 && size != 64 && size != 128)
     refuse(fmt::format("model.hidden / model.heads = {} / {} = {}: heads of 16, 32, 64 or 128 are supported", hidden,
                        heads, size));
   if (hidden > 1024) refuse(fmt::format("model.hidden = {}: at most 1024", hidden));
-  if (intermediate < 8 || intermediate % 8) refuse(fmt::format("model.intermediate = {}: a multiple of 8", intermediate));
+  if (intermediate < 8 || intermediate % 8)
+    refuse(fmt::format("model.intermediate = {}: a multiple of 8", intermediate));
   if (max_positions < 1) refuse(fmt::format("model.max_positions = {}: at least 1", max_positions));
 }
 
@@ -72,18 +74,18 @@ Bert::Bert(const BertConfig& c) : config(c) {
 // One post-norm encoder layer (Vaswani §3.1).                    x: [N, H] -> [N, H], N = real tokens of the batch
 static Tensor encoder_layer(Tape& t, const BertConfig& c, const EncoderLayer& w, Tensor x, const Packing& batch,
                             uint32_t site) {
-  Tensor qkv = linear(t, x, *w.qkv.weight, "qkv");                                                       // [N, 3H]
-  Tensor context = attention(t, qkv, *w.qkv.bias, batch, c.heads, t.dropout(c.attention_dropout, site)); // [N, H]
-  Tensor mixed = linear(t, context, *w.output.weight, "attention output");                               // [N, H]
-  x = add_dropout_norm(t, x, mixed, *w.output.bias, w.attention_norm, t.dropout(c.dropout, site + 1));   // [N, H]
-  Tensor wide = gelu(t, linear(t, x, *w.widen.weight, "widen"), *w.widen.bias);                          // [N, I]
-  Tensor narrow = linear(t, wide, *w.narrow.weight, "narrow");                                           // [N, H]
-  return add_dropout_norm(t, x, narrow, *w.narrow.bias, w.output_norm, t.dropout(c.dropout, site + 2));  // [N, H]
+  Tensor qkv = linear(t, x, *w.qkv.weight, "qkv");                                                        // [N, 3H]
+  Tensor context = attention(t, qkv, *w.qkv.bias, batch, c.heads, t.dropout(c.attention_dropout, site));  // [N, H]
+  Tensor mixed = linear(t, context, *w.output.weight, "attention output");                                // [N, H]
+  x = add_dropout_norm(t, x, mixed, *w.output.bias, w.attention_norm, t.dropout(c.dropout, site + 1));    // [N, H]
+  Tensor wide = gelu(t, linear(t, x, *w.widen.weight, "widen"), *w.widen.bias);                           // [N, I]
+  Tensor narrow = linear(t, wide, *w.narrow.weight, "narrow");                                            // [N, H]
+  return add_dropout_norm(t, x, narrow, *w.narrow.bias, w.output_norm, t.dropout(c.dropout, site + 2));   // [N, H]
 }
 
 Tensor encode(Tape& t, const Bert& bert, const Packing& batch) {
   const BertConfig& c = bert.config;
-  Tensor x = embedding(t, batch, *bert.word, *bert.position, *bert.segment);      // [N, H]
+  Tensor x = embedding(t, batch, *bert.word, *bert.position, *bert.segment);  // [N, H]
   x = layer_norm(t, x, bert.embedding_norm, t.dropout(c.dropout, embedding_site));
   uint32_t site = first_layer_site;
   for (const EncoderLayer& layer : bert.layers) {
@@ -96,7 +98,7 @@ Tensor encode(Tape& t, const Bert& bert, const Packing& batch) {
 Tensor masked_language_model(Tape& t, const Bert& bert, Tensor x) {
   x = gelu(t, linear(t, x, *bert.transform.weight, "transform"), *bert.transform.bias);  // [M, H]
   x = layer_norm(t, x, bert.transform_norm);
-  return linear_f32(t, x, *bert.word, "logits");                                         // [M, V padded]
+  return linear_f32(t, x, *bert.word, "logits");  // [M, V padded]
 }
 
 }  // namespace warpbert

@@ -1,5 +1,5 @@
-// BERT (Devlin et al. 2019): a stack of post-norm Transformer encoder layers (Vaswani et al. 2017) over the sum of word,
-// position and segment embeddings, and the masked-language-model head, whose output matrix is the word embedding.
+// BERT (Devlin et al. 2019): a stack of post-norm Transformer encoder layers (Vaswani et al. 2017) over the sum of
+// word, position and segment embeddings, and the masked-language-model head, whose output matrix is the word embedding.
 #pragma once
 #include <deque>
 #include <string>
@@ -11,8 +11,8 @@ namespace warpbert {
 struct BertConfig {
   int vocabulary = 0;
   int layers = 12, hidden = 768, heads = 12, intermediate = 3072, max_positions = 512;
-  float dropout = 0.1f;            // after the embedding and after each sublayer
-  float attention_dropout = 0;     // of attention probabilities
+  float dropout = 0.1f;         // after the embedding and after each sublayer
+  float attention_dropout = 0;  // of attention probabilities
   float layer_norm_epsilon = 1e-12f;
 
   int padded_vocabulary() const { return (vocabulary + 63) / 64 * 64; }  // rows of 256 bytes for the matrix units
@@ -53,8 +53,8 @@ Tensor encode(Tape&, const Bert&, const Packing&);
 // Logits over the padded vocabulary at the rows of x, without their bias.    x: [M, H] -> fp32 [M, V padded]
 Tensor masked_language_model(Tape&, const Bert&, Tensor x);
 
-// Truncated normal of the given σ, cut at 2σ, for matrices and embeddings; biases 0, gains 1 (Devlin, A.2). A function of
-// (seed, name, element), the same on every machine.
+// Truncated normal of the given σ, cut at 2σ, for matrices and embeddings; biases 0, gains 1 (Devlin, A.2). A function
+// of (seed, name, element), the same on every machine.
 void initialise(Bert&, uint64_t seed, float sigma = 0.02f);
 
 }  // namespace warpbert

@@ -2,8 +2,8 @@
 #include <cmath>
 #include <numbers>
 
-#include "kernels/philox.h"
 #include "bert.h"
+#include "kernels/philox.h"
 
 namespace warpbert {
 

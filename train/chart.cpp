@@ -37,16 +37,19 @@ std::string number(double v, double step) {
 }
 
 std::string axes(const Frame& f, const std::string& title, const std::string& x_label) {
-  std::string s = fmt::format("<svg viewBox='0 0 {} {}' role='img' aria-label='{}'><text class='title' x='{}' y='18'>{}</text>",
-                              width, height, escape_html(title), left, escape_html(title));
+  std::string s =
+      fmt::format("<svg viewBox='0 0 {} {}' role='img' aria-label='{}'><text class='title' x='{}' y='18'>{}</text>",
+                  width, height, escape_html(title), left, escape_html(title));
   for (double v = f.y.low; v <= f.y.high + f.y.step / 2; v += f.y.step)
-    s += fmt::format("<line class='grid' x1='{}' x2='{}' y1='{:.1f}' y2='{:.1f}'/><text class='tick' x='{}' y='{:.1f}' text-anchor='end'>{}</text>",
-                     left, width - right, f.py(v), f.py(v), left - 8, f.py(v) + 4, number(v, f.y.step));
+    s += fmt::format(
+        "<line class='grid' x1='{}' x2='{}' y1='{:.1f}' y2='{:.1f}'/><text class='tick' x='{}' y='{:.1f}' "
+        "text-anchor='end'>{}</text>",
+        left, width - right, f.py(v), f.py(v), left - 8, f.py(v) + 4, number(v, f.y.step));
   for (double v = f.x.low; v <= f.x.high + f.x.step / 2; v += f.x.step)
-    s += fmt::format("<text class='tick' x='{:.1f}' y='{}' text-anchor='middle'>{}</text>", f.px(v), height - bottom + 18,
-                     number(v, f.x.step));
-  return s + fmt::format("<text class='tick' x='{:.1f}' y='{}' text-anchor='middle'>{}</text>", (left + width - right) / 2,
-                         height - 6, escape_html(x_label));
+    s += fmt::format("<text class='tick' x='{:.1f}' y='{}' text-anchor='middle'>{}</text>", f.px(v),
+                     height - bottom + 18, number(v, f.x.step));
+  return s + fmt::format("<text class='tick' x='{:.1f}' y='{}' text-anchor='middle'>{}</text>",
+                         (left + width - right) / 2, height - 6, escape_html(x_label));
 }
 
 Series thinned(const Series& s) {
@@ -84,12 +87,23 @@ std::string end_labels(const Frame& f, const std::vector<Series>& series) {
 std::string escape_html(const std::string& text) {
   std::string out;
   for (char c : text) switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
     }
   return out;
 }
@@ -106,11 +120,12 @@ std::string line_chart(const Chart& chart) {
   const Frame f{nice_axis(x0, x1), nice_axis(y0, y1)};
   std::string s = axes(f, chart.title, chart.x_label);
   if (chart.diagonal)
-    s += fmt::format("<line class='reference' x1='{:.1f}' y1='{:.1f}' x2='{:.1f}' y2='{:.1f}'/>", f.px(f.x.low), f.py(f.y.low),
-                     f.px(f.x.high), f.py(f.y.high));
+    s += fmt::format("<line class='reference' x1='{:.1f}' y1='{:.1f}' x2='{:.1f}' y2='{:.1f}'/>", f.px(f.x.low),
+                     f.py(f.y.low), f.px(f.x.high), f.py(f.y.high));
   for (const Series& line : series) {
     if (line.x.size() == 1)
-      s += fmt::format("<circle class='{}' cx='{:.1f}' cy='{:.1f}' r='3'/>", line.css_class, f.px(line.x[0]), f.py(line.y[0]));
+      s += fmt::format("<circle class='{}' cx='{:.1f}' cy='{:.1f}' r='3'/>", line.css_class, f.px(line.x[0]),
+                       f.py(line.y[0]));
     s += fmt::format("<polyline class='line {}' points='", line.css_class);
     for (size_t i = 0; i < line.x.size(); i++) s += fmt::format("{:.1f},{:.1f} ", f.px(line.x[i]), f.py(line.y[i]));
     s += "'/>";
@@ -118,9 +133,11 @@ std::string line_chart(const Chart& chart) {
   if (chart.marked >= 0 && size_t(chart.marked) < chart.series[0].x.size()) {
     const double x = chart.series[0].x[chart.marked], y = chart.series[0].y[chart.marked];
     if (std::isfinite(y))
-      s += fmt::format("<circle class='{}' cx='{:.1f}' cy='{:.1f}' r='4.5'/><text class='label {}' x='{:.1f}' y='{:.1f}' text-anchor='end'>{}</text>",
-                       chart.series[0].css_class, f.px(x), f.py(y), chart.series[0].css_class, f.px(x) - 4, f.py(y) - 10,
-                       escape_html(chart.mark_text));
+      s += fmt::format(
+          "<circle class='{}' cx='{:.1f}' cy='{:.1f}' r='4.5'/><text class='label {}' x='{:.1f}' y='{:.1f}' "
+          "text-anchor='end'>{}</text>",
+          chart.series[0].css_class, f.px(x), f.py(y), chart.series[0].css_class, f.px(x) - 4, f.py(y) - 10,
+          escape_html(chart.mark_text));
   }
   return s + end_labels(f, series) + "</svg>\n";
 }

@@ -15,9 +15,9 @@ struct Series {
 struct Chart {
   std::string title, x_label;
   std::vector<Series> series;
-  int marked = -1;              // index of a point of series 0 to mark
+  int marked = -1;  // index of a point of series 0 to mark
   std::string mark_text;
-  bool diagonal = false;        // a reference line from corner to corner
+  bool diagonal = false;  // a reference line from corner to corner
 };
 
 // At most some 600 points a series are drawn: of every stretch its mean.

@@ -24,7 +24,8 @@ void Progress::step(int epoch, int step) {
   if (!terminal_ || now - drawn_ < std::chrono::milliseconds(100)) return;
   drawn_ = now;
   const double spent = std::chrono::duration<double>(now - epoch_begin_).count();
-  const double remaining = step > 1 ? spent / (step - 1) * (double(steps_) * (epochs_ - epoch) + steps_ - step) : undefined;
+  const double remaining =
+      step > 1 ? spent / (step - 1) * (double(steps_) * (epochs_ - epoch) + steps_ - step) : undefined;
   constexpr int width = 24;
   const int filled = width * step / steps_;
   std::string bar;
@@ -42,8 +43,8 @@ void Progress::clear() {
 void Progress::show(const StepRecord& r, int step) {
   loss_ = r.loss, pairs_per_s_ = r.pairs_per_s;
   if (terminal_) return;
-  fmt::print("epoch {:>3}  step {:>5}/{}  loss {:.4f}  masked tokens {:.4f}  [CLS] {:.4f}  {:.0f} pairs/s\n", r.epoch, step,
-             steps_, r.loss, r.loss_mlm, r.loss_cls, r.pairs_per_s);
+  fmt::print("epoch {:>3}  step {:>5}/{}  loss {:.4f}  masked tokens {:.4f}  [CLS] {:.4f}  {:.0f} pairs/s\n", r.epoch,
+             step, steps_, r.loss, r.loss_mlm, r.loss_cls, r.pairs_per_s);
   std::fflush(stdout);
 }
 

@@ -14,7 +14,7 @@ class Progress {
   Progress(int epochs, int steps_per_epoch);
   // After every step; draws at most ten times a second, and only on a terminal. step: from 1, in the epoch.
   void step(int epoch, int step);
-  void show(const StepRecord& record, int step);                    // a plain line, or what the redrawn line shows
+  void show(const StepRecord& record, int step);                         // a plain line, or what the redrawn line shows
   void epoch(const EpochRecord& record, bool best, double eta_seconds);  // always a line of its own
 
  private:

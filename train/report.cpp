@@ -61,20 +61,28 @@ std::string charts(const RunRecord& run) {
   const auto epochs = [&](const char* name, const char* css, double EpochRecord::*field) {
     return series(name, css, run.epochs, [&](const EpochRecord& e) { return std::pair(double(e.epoch), e.*field); });
   };
-  Chart auc{"AUC of the validation rows", "epoch", {epochs("", "a", &EpochRecord::auc)}, run.best_epoch - 1,
-            std::isnan(run.best_auc) ? "" : fmt::format("{:.4f}", run.best_auc), false};
+  Chart auc{"AUC of the validation rows",
+            "epoch",
+            {epochs("", "a", &EpochRecord::auc)},
+            run.best_epoch - 1,
+            std::isnan(run.best_auc) ? "" : fmt::format("{:.4f}", run.best_auc),
+            false};
   s += line_chart(auc);
   const auto steps = [&](const char* name, const char* css, double StepRecord::*field) {
     return series(name, css, run.steps, [&](const StepRecord& r) { return std::pair(double(r.step), r.*field); });
   };
-  s += line_chart({"Training loss", "step",
+  s += line_chart({"Training loss",
+                   "step",
                    {steps("all targets", "a", &StepRecord::loss), steps("masked tokens", "b", &StepRecord::loss_mlm),
                     steps("[CLS]", "c", &StepRecord::loss_cls)},
-                   -1, "", false});
+                   -1,
+                   "",
+                   false});
   if (!run.scores.empty() && run.scores.size() == run.labels.size() && !std::isnan(run.best_auc)) {
     Series yes{"match", "a", {}, {}}, no{"no match", "b", {}, {}};
     for (size_t i = 0; i < run.scores.size(); i++) (run.labels[i] >= 0.5f ? yes : no).x.push_back(run.scores[i]);
-    s += line_chart({"ROC: true by false positive rate", "false positive rate", {roc(run.scores, run.labels)}, -1, "", true});
+    s += line_chart(
+        {"ROC: true by false positive rate", "false positive rate", {roc(run.scores, run.labels)}, -1, "", true});
     s += histogram("Scores by label: share of each class", "score", {yes, no});
   }
   return s;
@@ -87,7 +95,8 @@ std::string confusion(const RunRecord& run) {
   long n[2][2] = {};
   for (size_t i = 0; i < run.scores.size(); i++) n[run.labels[i] >= 0.5f][run.scores[i] >= best.threshold]++;
   return fmt::format(
-      "<h2>Validation rows at the threshold of the highest F1</h2><table><tr><th></th><th class='n'>called no match</th>"
+      "<h2>Validation rows at the threshold of the highest F1</h2><table><tr><th></th><th class='n'>called no "
+      "match</th>"
       "<th class='n'>called match</th></tr><tr><th>no match</th><td class='n'>{}</td><td class='n'>{}</td></tr>"
       "<tr><th>match</th><td class='n'>{}</td><td class='n'>{}</td></tr></table>"
       "<p class='sub'>threshold {:.4f} · F1 {:.4f} · accuracy {:.4f} · log loss {:.4f}</p>\n",
@@ -101,7 +110,8 @@ std::string epoch_table(const RunRecord& run) {
       "<h2>Epochs</h2><table><tr><th class='n'>epoch</th><th class='n'>loss</th><th class='n'>masked tokens</th>"
       "<th class='n'>[CLS]</th><th class='n'>AUC</th><th class='n'>pairs/s</th></tr>\n";
   const auto cell = [](double v, int digits) {
-    return std::isfinite(v) ? fmt::format("<td class='n'>{:.{}f}</td>", v, digits) : std::string("<td class='n'>–</td>");
+    return std::isfinite(v) ? fmt::format("<td class='n'>{:.{}f}</td>", v, digits)
+                            : std::string("<td class='n'>–</td>");
   };
   for (const EpochRecord& e : run.epochs)
     s += fmt::format("<tr><td class='n'>{}</td>{}{}{}{}{}</tr>\n", e.epoch, cell(e.loss, 4), cell(e.loss_mlm, 4),
@@ -122,9 +132,11 @@ std::string report_html(const RunRecord& run) {
   for (const auto& [name, value] : run.facts)
     facts += fmt::format("<tr><th>{}</th><td>{}</td></tr>\n", escape_html(name), escape_html(value));
   return fmt::format(
-      "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'/><meta name='viewport' content='width=device-width'/>"
+      "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'/><meta name='viewport' "
+      "content='width=device-width'/>"
       "<title>warpbert run</title><style>{}</style></head><body>\n<h1>Training run</h1><p class='sub'>{}</p>\n"
-      "<div class='charts'>\n{}</div>\n{}<h2>What was trained</h2><table>\n{}</table>\n{}<h2>Configuration</h2><pre>{}</pre>\n"
+      "<div class='charts'>\n{}</div>\n{}<h2>What was "
+      "trained</h2><table>\n{}</table>\n{}<h2>Configuration</h2><pre>{}</pre>\n"
       "</body></html>\n",
       style, escape_html(result), charts(run), confusion(run), facts, epoch_table(run), escape_html(run.config));
 }

@@ -11,9 +11,9 @@ namespace warpbert {
 struct RunRecord {
   std::vector<StepRecord> steps;
   std::vector<EpochRecord> epochs;
-  int best_epoch = 0;              // 0: none
+  int best_epoch = 0;  // 0: none
   double best_auc = undefined;
-  double seconds = 0;              // of training and validation
+  double seconds = 0;                 // of training and validation
   std::vector<float> scores, labels;  // of the validation rows, by the best model
   std::vector<std::pair<std::string, std::string>> facts;
   std::string config;

@@ -25,8 +25,8 @@ RunDirectory::RunDirectory(const std::string& path) : path_(path) {
   lock_ = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (lock_ < 0) throw io::Error(fmt::format("{}: {}", file, std::strerror(errno)));
   if (flock(lock_, LOCK_EX | LOCK_NB) != 0)
-    throw io::Error(fmt::format("{}: another process is working in this run directory; wait for it, or set run.directory",
-                                path));
+    throw io::Error(
+        fmt::format("{}: another process is working in this run directory; wait for it, or set run.directory", path));
 }
 
 RunDirectory::~RunDirectory() {
@@ -39,13 +39,16 @@ bool RunDirectory::holds_run_of(const Options& options) const {
   for (const auto& [key, saved, wanted] : differences(read_options(config()), options))
     all += fmt::format("{}{} = {} (there: {})", all.empty() ? "" : ", ", key, wanted, saved);
   if (!all.empty())
-    throw UsageError(fmt::format("{} holds a run with another configuration: {}; set run.directory to another folder, or "
-                                 "remove this one",
-                                 path_, all));
+    throw UsageError(
+        fmt::format("{} holds a run with another configuration: {}; set run.directory to another folder, or "
+                    "remove this one",
+                    path_, all));
   return true;
 }
 
-void RunDirectory::save_config(const Options& options) const { io::write_file_atomically(config(), config_text(options)); }
+void RunDirectory::save_config(const Options& options) const {
+  io::write_file_atomically(config(), config_text(options));
+}
 
 int RunDirectory::finished_epochs() const {
   std::ifstream in(metrics());

@@ -1,4 +1,5 @@
-// The folder of a run: config.ini, metrics.jsonl, best.npz, scores.csv, report.html, and a lock while a process works in it.
+// The folder of a run: config.ini, metrics.jsonl, best.npz, scores.csv, report.html, and a lock while a process works
+// in it.
 #pragma once
 #include <string>
 

@@ -9,7 +9,8 @@ std::unique_ptr<Device> open_device(const RunOptions& options) {
     throw std::runtime_error(
         "run.device = cuda, but this program was built for the simulator; build preset cuda and run build/cuda/bin");
   if (options.device == DeviceKind::cpu && Device::is_gpu())
-    throw std::runtime_error("run.device = cpu, but this program was built for GPUs; build preset cpu and run build/cpu/bin");
+    throw std::runtime_error(
+        "run.device = cpu, but this program was built for GPUs; build preset cpu and run build/cpu/bin");
   return std::make_unique<Device>(options.threads);
 }
 

@@ -3,9 +3,9 @@
 #include <memory>
 #include <vector>
 
+#include "batch.h"
 #include "engine/adam.h"
 #include "model/pair_matching.h"
-#include "batch.h"
 
 namespace warpbert {
 

@@ -52,9 +52,11 @@ struct Data {
   }
 
   void print() const {
-    fmt::print("data      {} pairs: {} labelled to train on, {} to validate on, {} of the test file; mean {:.1f} tokens, longest {}\n",
-               facts.rows, facts.labelled - int(set.validation.size()), set.validation.size(), set.test.size(),
-               facts.mean_length, facts.longest);
+    fmt::print(
+        "data      {} pairs: {} labelled to train on, {} to validate on, {} of the test file; mean {:.1f} tokens, "
+        "longest {}\n",
+        facts.rows, facts.labelled - int(set.validation.size()), set.validation.size(), set.test.size(),
+        facts.mean_length, facts.longest);
     fmt::print("          vocabulary {} of {} ids, {:.2f} % of tokens [UNK]; {} pairs shortened\n", vocabulary.size(),
                facts.distinct, 100 * facts.unknown_share, set.truncated);
   }
@@ -119,8 +121,10 @@ std::vector<std::pair<std::string, std::string>> Trainer::facts() const {
   const DataFacts& f = data_.facts;
   const BertConfig& c = bert_.config;
   return {{"Training file", options_.data.train},
-          {"Pairs", fmt::format("{}, {} of them labelled, {} for validation", f.rows, f.labelled, data_.set.validation.size())},
-          {"Length", fmt::format("mean {:.1f} tokens, half ≤ {}, 99 % ≤ {}, longest {}", f.mean_length, f.p50, f.p99, f.longest)},
+          {"Pairs",
+           fmt::format("{}, {} of them labelled, {} for validation", f.rows, f.labelled, data_.set.validation.size())},
+          {"Length",
+           fmt::format("mean {:.1f} tokens, half ≤ {}, 99 % ≤ {}, longest {}", f.mean_length, f.p50, f.p99, f.longest)},
           {"Vocabulary", fmt::format("{} of {} ids, {:.2f} % of tokens unknown", data_.vocabulary.size(), f.distinct,
                                      100 * f.unknown_share)},
           {"Model", fmt::format("{} layers, hidden {}, {} heads, {:.1f} M parameters", c.layers, c.hidden, c.heads,
@@ -130,24 +134,26 @@ std::vector<std::pair<std::string, std::string>> Trainer::facts() const {
           {"Memory on the device", fmt::format("{:.0f} MiB", double(device_->bytes_high_water()) / 1048576)}};
 }
 
-
-// ---- One run -----------------------------------------------------------------------------------------------------------
+// ---- One run
+// -----------------------------------------------------------------------------------------------------------
 
 void Trainer::dry_run() {
   Loader loader(data_.tokens, data_.set.training, masking(), options_.train.batch);
   stepper_->train(loader.next(), options_.train.lr);
   const LossSums sums = stepper_->take_losses();
-  fmt::print("step      loss {:.4f} (masked tokens {:.4f}, [CLS] {:.4f}); {} steps an epoch\n", sums.loss(), sums.loss_mlm(),
-             sums.loss_cls(), loader.batches_per_epoch());
+  fmt::print("step      loss {:.4f} (masked tokens {:.4f}, [CLS] {:.4f}); {} steps an epoch\n", sums.loss(),
+             sums.loss_mlm(), sums.loss_cls(), loader.batches_per_epoch());
   stepper_->arena().reset();
-  fmt::print("memory    {:.1f} MiB on the device at most; of this a step's\n{}", double(device_->bytes_high_water()) / 1048576,
-             stepper_->arena().report());
+  fmt::print("memory    {:.1f} MiB on the device at most; of this a step's\n{}",
+             double(device_->bytes_high_water()) / 1048576, stepper_->arena().report());
 }
 
 // Trains an epoch; what it returns lacks the AUC.
 EpochRecord Trainer::train_epoch(Loader& loader, int epoch) {
   using Clock = std::chrono::steady_clock;
-  const auto seconds_since = [](Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); };
+  const auto seconds_since = [](Clock::time_point t) {
+    return std::chrono::duration<double>(Clock::now() - t).count();
+  };
   const int steps = loader.batches_per_epoch();
   const auto begin = Clock::now();
   auto line_begin = begin;
@@ -166,8 +172,14 @@ EpochRecord Trainer::train_epoch(Loader& loader, int epoch) {
                       "train.lr or train.precision = fp32 may help",
                       steps_, epoch, step));
     const double seconds = seconds_since(line_begin);
-    const StepRecord record{epoch,           steps_, line.loss(), line.loss_mlm(), line.loss_cls(), options_.train.lr,
-                            line_pairs / seconds, line_tokens / seconds};
+    const StepRecord record{epoch,
+                            steps_,
+                            line.loss(),
+                            line.loss_mlm(),
+                            line.loss_cls(),
+                            options_.train.lr,
+                            line_pairs / seconds,
+                            line_tokens / seconds};
     log_->write(record);
     report_.steps.push_back(record);
     progress_->show(record, step);
@@ -238,8 +250,9 @@ void Trainer::finish() {
 
 int train(const Options& options, bool dry_run) {
   if (options.model.max_positions < options.data.max_tokens + 3)
-    throw UsageError(fmt::format("model.max_positions = {}: pairs of data.max_tokens = {} tokens and three special ones need {}",
-                                 options.model.max_positions, options.data.max_tokens, options.data.max_tokens + 3));
+    throw UsageError(
+        fmt::format("model.max_positions = {}: pairs of data.max_tokens = {} tokens and three special ones need {}",
+                    options.model.max_positions, options.data.max_tokens, options.data.max_tokens + 3));
   if (dry_run) {
     Trainer(options, nullptr).dry_run();
     return 0;
@@ -247,8 +260,8 @@ int train(const Options& options, bool dry_run) {
   RunDirectory directory(options.run.directory);
   if (directory.holds_run_of(options)) {
     if (directory.finished_epochs() >= options.train.epochs && std::filesystem::exists(directory.best())) {
-      fmt::print("{}: this run is finished ({} epochs); more train.epochs would need a new run.directory\n", directory.path(),
-                 options.train.epochs);
+      fmt::print("{}: this run is finished ({} epochs); more train.epochs would need a new run.directory\n",
+                 directory.path(), options.train.epochs);
       return 0;
     }
     fmt::print("{}: no complete checkpoint; starting over\n", directory.path());

@@ -11,7 +11,8 @@ namespace {
 struct Shape {
   int m, n, k;
 };
-const std::vector<Shape> shapes = {{1, 1, 1}, {1, 31, 33}, {31, 8, 1}, {33, 100, 17}, {64, 64, 64}, {300, 1030, 40}, {100, 24, 513}};
+const std::vector<Shape> shapes = {{1, 1, 1},    {1, 31, 33},     {31, 8, 1},    {33, 100, 17},
+                                   {64, 64, 64}, {300, 1030, 40}, {100, 24, 513}};
 
 template <class T>
 struct Operand {
@@ -51,7 +52,8 @@ void check_products(Precision precision) {
           // Rounding of fp32 sums is some 2⁻²⁴ of the sum of absolute products per addition, of a bf16 result 2⁻⁸ of it
           // (2⁻⁷ with accumulate: an intermediate result may be rounded as well).
           const double error = std::abs(to_float(c.buffer[size_t(i) * c.matrix.ld + j]) - sum);
-          const double allowed = size * 2e-6 + (sizeof(Out) == 2 ? std::abs(sum) * (accumulate ? 1.0 / 128 : 1.0 / 256) : 0);
+          const double allowed =
+              size * 2e-6 + (sizeof(Out) == 2 ? std::abs(sum) * (accumulate ? 1.0 / 128 : 1.0 / 256) : 0);
           worst = std::max(worst, std::isnan(error) ? INFINITY : error / (allowed + 1e-30));
         }
         for (int j = s.n; j < c.matrix.ld; j++) touched += !std::isnan(to_float(c.buffer[size_t(i) * c.matrix.ld + j]));

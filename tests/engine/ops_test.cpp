@@ -30,7 +30,8 @@ TEST_CASE("gelu: gradients of input and bias") {
   Parameters p;
   Parameter& b = p.vector(40, "bias");
   p.allocate(lab.device, Precision::fp32);
-  check_gradients(lab, p, {{lab.rows(40, 31), 31, 40}}, [&](Tape& t, auto& x) { return std::vector{gelu(t, x[0], b)}; });
+  check_gradients(lab, p, {{lab.rows(40, 31), 31, 40}},
+                  [&](Tape& t, auto& x) { return std::vector{gelu(t, x[0], b)}; });
 }
 
 TEST_CASE("layer_norm: gradients of input, gain and bias, with and without dropout") {

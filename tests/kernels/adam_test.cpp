@@ -24,8 +24,16 @@ struct Run {
   static constexpr size_t guard = 16;
 
   explicit Run(size_t n)
-      : n(n), m(n), v(n), m_size(n), master(normal<float>(n + guard, 0.02f)), mean(std::vector<float>(n + guard)),
-        square(std::vector<float>(n + guard)), grad(n), weight(std::vector<bf16>(n + guard, bf16{0x1234})), step(1),
+      : n(n),
+        m(n),
+        v(n),
+        m_size(n),
+        master(normal<float>(n + guard, 0.02f)),
+        mean(std::vector<float>(n + guard)),
+        square(std::vector<float>(n + guard)),
+        grad(n),
+        weight(std::vector<bf16>(n + guard, bf16{0x1234})),
+        step(1),
         ok(std::vector<int>{1}) {
     for (size_t i = 0; i < n; i++) p.push_back(master[i]);
     for (size_t i = n; i < n + guard; i++) master[i] = mean[i] = square[i] = 1234.5f;
@@ -127,7 +135,7 @@ TEST_CASE("adam: refuses coefficients that make no sense") {
   CHECK_THROWS_AS(kernels::adam(nullptr, run.master, run.weight, run.mean, run.square, run.grad, 8, beta1, -0.1f,
                                 epsilon, run.step, nullptr),
                   std::invalid_argument);
-  CHECK_THROWS_WITH_AS(
-      kernels::adam(nullptr, run.master, run.weight, run.mean, run.square, run.grad, 8, beta1, beta2, 0, run.step, nullptr),
-      doctest::Contains("adam: beta1 = 0.9"), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(kernels::adam(nullptr, run.master, run.weight, run.mean, run.square, run.grad, 8, beta1, beta2,
+                                     0, run.step, nullptr),
+                       doctest::Contains("adam: beta1 = 0.9"), std::invalid_argument);
 }

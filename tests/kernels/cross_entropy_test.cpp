@@ -20,11 +20,16 @@ struct Batch {
   float scale = 0.01f;
 
   Batch(int count, int capacity, int vocabulary, int ld, float spread = 3)
-      : count(count), capacity(capacity), vocabulary(vocabulary), ld(ld),
-        z(normal<float>(size_t(count) * vocabulary, spread)), bias_values(normal<float>(size_t(vocabulary), 1, 0, 2)) {
+      : count(count),
+        capacity(capacity),
+        vocabulary(vocabulary),
+        ld(ld),
+        z(normal<float>(size_t(count) * vocabulary, spread)),
+        bias_values(normal<float>(size_t(vocabulary), 1, 0, 2)) {
     for (int m = 0; m < count; m++) {
       const bool soft = m % 3 == 1;
-      targets.push_back({(m * 37 + 5) % vocabulary, soft ? (m * 11 + 2) % vocabulary : 1 << 29, soft ? 0.3f : 0.0f, m % 2});
+      targets.push_back(
+          {(m * 37 + 5) % vocabulary, soft ? (m * 11 + 2) % vocabulary : 1 << 29, soft ? 0.3f : 0.0f, m % 2});
     }
   }
   double value(int m, int c) const { return double(z[size_t(m) * vocabulary + c]) + bias_values[c]; }
@@ -97,7 +102,8 @@ void check(const Batch& b) {
     for (int c = b.vocabulary; c < b.ld; c++) not_zero += to_float(g[c]) != 0;
   }
   CHECK(not_zero == 0);
-  // exp has the error of its argument: |z| up to 20, rounded to 2⁻²⁴, is 1e-6 of p; bf16 rounds once more, by 2⁻⁸ = 3.91e-3.
+  // exp has the error of its argument: |z| up to 20, rounded to 2⁻²⁴, is 1e-6 of p; bf16 rounds once more, by 2⁻⁸
+  // = 3.91e-3.
   CHECK(loss.value < 2e-6);
   CHECK(gradient.value < (sizeof(T) == 2 ? 3.92e-3 : 5e-6));
 }
@@ -137,8 +143,8 @@ TEST_CASE_TEMPLATE("cross_entropy: a row's bits do not depend on other rows or o
 TEST_CASE_TEMPLATE("cross_entropy: soft labels", T, float, bf16) {
   Batch b(4, 4, 3000, 3008);
   b.targets[0] = {17, 2999, 0.5f, 1};
-  b.targets[1] = {2998, 3, 1, 1};       // all of it on the other
-  b.targets[2] = {5, 5, 0.25f, 1};      // both the same
+  b.targets[1] = {2998, 3, 1, 1};        // all of it on the other
+  b.targets[2] = {5, 5, 0.25f, 1};       // both the same
   b.targets[3] = {0, 1 << 29, 0.0f, 0};  // hard: `other` is not looked at
   check<T>(b);
 }
@@ -188,12 +194,14 @@ TEST_CASE("cross_entropy: refuses shapes that do not fit") {
     CHECK_THROWS_AS(kernels::cross_entropy<float>(nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
                                                   {capacity, count}, vocabulary, ld),
                     std::invalid_argument);
-    CHECK_THROWS_AS(kernels::log_probabilities(nullptr, nullptr, nullptr, nullptr, 0, 0, {capacity, count}, vocabulary, ld),
-                    std::invalid_argument);
+    CHECK_THROWS_AS(
+        kernels::log_probabilities(nullptr, nullptr, nullptr, nullptr, 0, 0, {capacity, count}, vocabulary, ld),
+        std::invalid_argument);
   };
   refused(-1, 8, 8), refused(1, 0, 8), refused(1, 9, 8), refused(1, 8, 12);
-  CHECK_THROWS_WITH_AS(kernels::cross_entropy<bf16>(nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, {3, count}, 9, 8),
-                       "cross_entropy: logits [3, 9], ld = 8", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(
+      kernels::cross_entropy<bf16>(nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, {3, count}, 9, 8),
+      "cross_entropy: logits [3, 9], ld = 8", std::invalid_argument);
   CHECK_THROWS_WITH_AS(kernels::log_probabilities(nullptr, nullptr, nullptr, nullptr, 5, 8, {3, count}, 8, 8),
                        "log_probabilities: logits [3, 8], ld = 8, tokens 5 and 8", std::invalid_argument);
   CHECK_THROWS_AS(kernels::log_probabilities(nullptr, nullptr, nullptr, nullptr, -1, 1, {3, count}, 8, 8),

@@ -101,7 +101,8 @@ TEST_CASE("random_words: refuses null pointers, and does nothing for no words") 
 
 #ifdef WARPBERT_CUDA
 // What cuRAND's device generator draws; one thread a start, four words from there.
-static __global__ void curand_words_kernel(uint32_t* words, const uint64_t* offsets, int n, uint64_t seed, uint64_t subsequence) {
+static __global__ void curand_words_kernel(uint32_t* words, const uint64_t* offsets, int n, uint64_t seed,
+                                           uint64_t subsequence) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= n) return;
   curandStatePhilox4_32_10_t state;

@@ -1,5 +1,5 @@
-// The numbers of the reference program (TensorFlow 1.15, Keras 2.3.1, bert4keras 0.10.0), reproduced: hidden states, logits,
-// loss, the gradient of every parameter, and four Adam steps. tests/golden/README.md says what the arrays are.
+// The numbers of the reference program (TensorFlow 1.15, Keras 2.3.1, bert4keras 0.10.0), reproduced: hidden states,
+// logits, loss, the gradient of every parameter, and four Adam steps. tests/golden/README.md says what the arrays are.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -16,13 +16,15 @@ namespace {
 const std::string folder = WARPBERT_GOLDEN "/tiny/";
 
 struct Golden {
-  std::unique_ptr<io::Archive> golden = io::open_npz(folder + "golden.npz"), weights = io::open_npz(folder + "weights.hf.npz");
+  std::unique_ptr<io::Archive> golden = io::open_npz(folder + "golden.npz"),
+                               weights = io::open_npz(folder + "weights.hf.npz");
   Device device;
   Bert bert;
 
   static BertConfig config() {
     BertConfig c;
-    c.vocabulary = 137, c.layers = 2, c.hidden = 64, c.heads = 4, c.intermediate = 256, c.max_positions = 64, c.dropout = 0;
+    c.vocabulary = 137, c.layers = 2, c.hidden = 64, c.heads = 4, c.intermediate = 256, c.max_positions = 64,
+    c.dropout = 0;
     return c;
   }
 
@@ -71,7 +73,9 @@ bool key_bias(const std::string& name) { return name.ends_with("key.bias"); }
 struct Tolerance {
   double hidden, logits, ce, gradient;
 };
-Tolerance tolerance(Precision p) { return p == Precision::bf16 ? Tolerance{0.06, 0.06, 0.01, 0.03} : Tolerance{5e-5, 5e-5, 5e-6, 1e-5}; }
+Tolerance tolerance(Precision p) {
+  return p == Precision::bf16 ? Tolerance{0.06, 0.06, 0.01, 0.03} : Tolerance{5e-5, 5e-5, 5e-6, 1e-5};
+}
 
 }  // namespace
 
@@ -149,7 +153,8 @@ TEST_CASE("golden: the gradient of every parameter") {
       worst = std::max(worst, d), compared++;
     }
     CHECK(compared == 40);
-    MESSAGE("in ", precision == Precision::bf16 ? "bf16" : "fp32", ": gradients differ by at most ", worst, " of each array's largest");
+    MESSAGE("in ", precision == Precision::bf16 ? "bf16" : "fp32", ": gradients differ by at most ", worst,
+            " of each array's largest");
   }
 }
 

@@ -13,7 +13,8 @@ using namespace warpbert;
 
 static int predict(int argc, char** argv) {
   std::string run, input, output;
-  CommandLine line("predict", "Scores pairs with the best model of a run: one score a line, in the order of the input.");
+  CommandLine line("predict",
+                   "Scores pairs with the best model of a run: one score a line, in the order of the input.");
   line.required("--run", "DIR", "the folder of the run", run);
   line.required("--input", "FILE", "pairs, ids<TAB>ids[<TAB>label] a line; - for standard input", input);
   line.required("--output", "FILE", "where the scores go", output);
