@@ -58,10 +58,11 @@ struct Grid {             // one launch
   size_t dynamic_bytes;
   void (*run)(void*);
   void* body;
-  long blocks;
   Order order;
   unsigned seed;
-  std::atomic<long> next = 0;  // the block to be handed out next
+  long blocks = 0;
+  uint64_t factor = 1, offset = 0;  // the i-th block to be run is number (factor i + offset) mod blocks
+  std::atomic<long> next = 0;       // the i to be handed out next
 };
 
 // The __shared__ variables of a block, found by what stands for their type.
@@ -129,7 +130,6 @@ class Block {
 
 extern __thread Block* block SIMT_TLS;  // of this OS thread
 
-long block_in_order(const Grid& grid, long i);  // the number of the block to be run as the i-th
-std::string here();                             // "kernel add, block (1,0,0), thread (2,0,0)"
+std::string here();  // "kernel add, block (1,0,0), thread (2,0,0)"
 
 }  // namespace simt

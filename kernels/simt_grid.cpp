@@ -54,28 +54,28 @@ void work(void* grid) {
   mine->run(*static_cast<Grid*>(grid));
 }
 
+// Forward, backward, or, for random order, by a factor without a common divisor with n: each reaches every block once.
+void set_block_order(Grid& grid) {
+  const uint64_t n = uint64_t(grid.blocks);
+  grid.factor = 1, grid.offset = 0;
+  if (grid.order == Order::reverse) grid.factor = grid.offset = n - 1;
+  if (grid.order == Order::random) {
+    const uint64_t hash = (grid.seed + 1) * 0x9e3779b97f4a7c15u;
+    grid.factor = (hash >> 20) % n;
+    while (std::gcd(grid.factor, n) != 1) grid.factor = (grid.factor + 1) % n;
+    grid.offset = (hash >> 40) % n;
+  }
+}
+
 }  // namespace
 
 void set_order(Order order, unsigned seed) { schedule().order = order, schedule().seed = seed; }
 
-// Random order: i -> (factor i + offset) mod n, which reaches every block once as factor and n have no common divisor.
-long block_in_order(const Grid& grid, long i) {
-  const uint64_t n = uint64_t(grid.blocks);
-  if (grid.order == Order::forward || n == 1) return i;
-  if (grid.order == Order::reverse) return grid.blocks - 1 - i;
-  const uint64_t hash = (grid.seed + 1) * 0x9e3779b97f4a7c15u;
-  uint64_t factor = (hash >> 20) % n;
-  while (factor < 2 || std::gcd(factor, n) != 1) {
-    if (n <= 4) return long((n - 1) * (uint64_t(i) + hash) % n);  // hardly another: backwards, from somewhere
-    factor = factor + 1 < n - 1 ? factor + 1 : 2;                 // neither 1 (forward) nor n − 1 (backward)
-  }
-  return long((__uint128_t(factor) * uint64_t(i) + (hash >> 40)) % n);
-}
-
 void run_grid(const char* signature, dim3 grid, dim3 block, size_t dynamic_bytes, void (*run)(void*), void* body) {
-  Grid g{signature, grid, block, dynamic_bytes, run, body, 0, schedule().order, schedule().seed};
+  Grid g{signature, grid, block, dynamic_bytes, run, body, schedule().order, schedule().seed};
   check(g);
   g.blocks = long(grid.x) * grid.y * grid.z;
+  set_block_order(g);
   run_on_workers(g.blocks, work, &g);
 }
 

@@ -44,6 +44,27 @@ TEST_CASE("warp_sum and warp_max: the bits of five butterfly shuffles") {
   CHECK(maxima[130] == -INFINITY);
 }
 
+static __global__ void note_order(int* order, int* count) {
+  if (threadIdx.x == 0) order[atomicAdd(count, 1)] = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
+}
+
+TEST_CASE("launch: every block once, whatever their number") {
+  auto check = [](dim3 grid) {
+    const int n = grid.x * grid.y * grid.z;
+    Buffer<int> order(n), count(std::vector<int>{0});
+    launch<note_order>(grid, 1, 0, nullptr, order.data(), count.data());
+    synchronize();
+    auto sorted = order.vector();
+    std::sort(sorted.begin(), sorted.end());
+    bool complete = true;
+    for (int i = 0; i < n; i++) complete &= sorted[i] == i;
+    return complete && count[0] == n;
+  };
+  for (int n = 1; n <= 210; n++) CHECK(check(n));
+  for (int n : {7918, 7919, 2 * 7919, 10007}) CHECK(check(n));
+  CHECK(check(dim3(5, 7, 3)));
+}
+
 #ifndef WARPBERT_CUDA
 TEST_CASE("parallel_for: every iteration once, on a stack of full size") {
   for (int n : {0, 1, 2, 1000}) {
