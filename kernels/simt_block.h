@@ -61,8 +61,8 @@ struct Grid {             // one launch
   Order order;
   unsigned seed;
   long blocks = 0;
-  uint64_t factor = 1, offset = 0;  // the i-th block to be run is number (factor i + offset) mod blocks
-  std::atomic<long> next = 0;       // the i to be handed out next
+  std::vector<long> numbers = {};  // of the blocks in the order in which they run; empty: forward
+  std::atomic<long> next = 0;      // how many were handed out
 };
 
 // The __shared__ variables of a block, found by what stands for their type.

@@ -1,8 +1,10 @@
 // A launch: what a GPU would refuse, the order of the blocks, and handing them out to the workers.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <numeric>
+#include <random>
 #include <stdexcept>
 
 #include "simt_block.h"
@@ -54,17 +56,13 @@ void work(void* grid) {
   mine->run(*static_cast<Grid*>(grid));
 }
 
-// Forward, backward, or, for random order, by a factor without a common divisor with n: each reaches every block once.
-void set_block_order(Grid& grid) {
-  const uint64_t n = uint64_t(grid.blocks);
-  grid.factor = 1, grid.offset = 0;
-  if (grid.order == Order::reverse) grid.factor = grid.offset = n - 1;
-  if (grid.order == Order::random) {
-    const uint64_t hash = (grid.seed + 1) * 0x9e3779b97f4a7c15u;
-    grid.factor = (hash >> 20) % n;
-    while (std::gcd(grid.factor, n) != 1) grid.factor = (grid.factor + 1) % n;
-    grid.offset = (hash >> 40) % n;
-  }
+std::vector<long> block_numbers(long blocks, Order order, unsigned seed) {
+  if (order == Order::forward) return {};
+  std::vector<long> numbers(blocks);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  if (order == Order::reverse) std::reverse(numbers.begin(), numbers.end());
+  if (order == Order::random) std::shuffle(numbers.begin(), numbers.end(), std::mt19937(seed));
+  return numbers;
 }
 
 }  // namespace
@@ -75,7 +73,7 @@ void run_grid(const char* signature, dim3 grid, dim3 block, size_t dynamic_bytes
   Grid g{signature, grid, block, dynamic_bytes, run, body, schedule().order, schedule().seed};
   check(g);
   g.blocks = long(grid.x) * grid.y * grid.z;
-  set_block_order(g);
+  g.numbers = block_numbers(g.blocks, g.order, g.seed);
   run_on_workers(g.blocks, work, &g);
 }
 

@@ -106,6 +106,7 @@ static __global__ void large_variable(float* y) {
 }
 
 static __global__ void nothing() {}
+static __global__ void print_number() { std::printf("%u ", blockIdx.x); }
 
 struct Case {
   const char* name;
@@ -145,6 +146,7 @@ const Case cases[] = {
     {"large_grid", [](float*, const float*) { launch<nothing>(dim3(1, 65536), 32, 0, nullptr); }},
     {"large_dynamic", [](float*, const float*) { launch<nothing>(1, 32, (99 << 10) + 1, nullptr); }},
     {"no_blocks", [](float*, const float*) { launch<nothing>(0, 32, 0, nullptr); }},
+    {"block_order", [](float*, const float*) { launch<print_number>(5, 1, 0, nullptr); }},
     {"nested", [](float*, const float*) { simt::parallel_for(3, [](int) { launch<nothing>(1, 1, 0, nullptr); }); }},
 };
 
