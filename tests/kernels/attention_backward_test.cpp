@@ -1,0 +1,138 @@
+#include <doctest/doctest.h>
+
+#include "tests/kernels/attention_support.h"
+
+using namespace warpbert;
+using namespace warpbert::test;
+
+namespace {
+
+// Runs backward on the reference's own out and lse, so that forward's errors stay out of it.
+template <class T>
+AttentionReference<T> run_backward(AttentionRun<T>& run) {
+  const AttentionCase& c = run.c;
+  AttentionReference<T> right(c, run.qkv_values, run.bias_values);
+  std::vector<T> out(right.out.value.size());
+  for (size_t i = 0; i < out.size(); i++) out[i] = from_float<T>(float(right.out.value[i]));
+  std::copy(out.begin(), out.end(), run.out.data());
+  for (int h = 0; h < c.heads; h++)
+    for (int i = 0; i < c.tokens(); i++)
+      run.lse[size_t(h) * run.capacity + i] = float(right.lse[size_t(h) * c.tokens() + i]);
+  run.backward();
+  right.backward(run.dout_values, out);
+  return right;
+}
+
+template <class T>
+void check_backward(const AttentionCase& c) {
+  CAPTURE(c.head_size);
+  CAPTURE(c.max_length);
+  CAPTURE(c.dropout);
+  AttentionRun<T> run(c);
+  const AttentionReference<T> right = run_backward(run);
+  Worst worst[3];
+  for (size_t i = 0; i < right.dqkv.value.size(); i++)
+    worst[i / run.hidden % 3].add(to_float(run.dqkv[i]), right.dqkv.value[i], right.dqkv.size[i]);
+  CHECK(worst[0].value < attention_tolerance<T>);  // dq
+  CHECK(worst[1].value < attention_tolerance<T>);  // dk
+  CHECK(worst[2].value < attention_tolerance<T>);  // dv
+  int not_zero = 0;
+  for (size_t i = right.dqkv.value.size(); i < run.dqkv.size(); i++) not_zero += to_float(run.dqkv[i]) != 0;
+  CHECK(not_zero == 0);
+}
+
+template <class T>
+void check_all_head_sizes(AttentionCase c) {
+  for (int head_size : {16, 32, 64, 128}) {
+    c.head_size = head_size;
+    for (float dropout : {0.f, 0.3f}) {
+      c.dropout = dropout;
+      check_backward<T>(c);
+    }
+  }
+}
+
+// The bits of dqkv at the real tokens.
+template <class T>
+std::vector<float> backward_bits(const AttentionCase& c) {
+  AttentionRun<T> run(c);
+  run.forward();
+  run.backward();
+  std::vector<float> bits;
+  for (size_t i = 0; i < size_t(c.tokens()) * 3 * run.hidden; i++) bits.push_back(to_float(run.dqkv[i]));
+  return bits;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("attention_backward: one warp, sequences to 16 tokens", T, float, bf16) {
+  check_all_head_sizes<T>({.lengths = {1, 16, 2, 15, 0, 9}, .heads = 3, .max_length = 16});
+}
+
+TEST_CASE_TEMPLATE("attention_backward: sequences to 64 tokens", T, float, bf16) {
+  check_all_head_sizes<T>({.lengths = {17, 1, 31, 64, 33, 15, 48, 63}, .max_length = 64});
+}
+
+TEST_CASE_TEMPLATE("attention_backward: two and three warps", T, float, bf16) {
+  check_backward<T>({.lengths = {32, 5, 17}, .max_length = 32, .dropout = 0.1f});
+  check_backward<T>({.lengths = {33, 5, 47}, .max_length = 47, .dropout = 0.1f});
+}
+
+TEST_CASE_TEMPLATE("attention_backward: several tiles", T, float, bf16) {
+  check_all_head_sizes<T>({.lengths = {65, 3, 100, 16, 129}, .heads = 1, .max_length = 129});
+}
+
+TEST_CASE_TEMPLATE("attention_backward: 512 tokens", T, float, bf16) {
+  check_backward<T>({.lengths = {512}, .heads = 1, .head_size = 32, .max_length = 512});
+}
+
+TEST_CASE("attention_backward: dropout where four neighbouring elements straddle rows") {
+  check_backward<float>(
+      {.lengths = {19, 7}, .heads = 3, .head_size = 16, .max_length = 19, .max_positions = 19, .dropout = 0.5f});
+  check_backward<float>(
+      {.lengths = {70}, .heads = 3, .head_size = 16, .max_length = 70, .max_positions = 71, .dropout = 0.5f});
+}
+
+TEST_CASE_TEMPLATE("attention_backward: the rows after a sequence do not matter, however low its scores", T, float,
+                   bf16) {
+  // Every score is far below zero, so that exp(0 − lse) of a key that is not there would be infinite.
+  AttentionCase c{.lengths = {5, 70}, .heads = 1, .head_size = 16, .max_length = 70};
+  AttentionRun<T> run(c);
+  for (size_t i = 0; i < run.qkv_values.size(); i++) {
+    const int part = int(i / run.hidden % 3);
+    if (part < 2) run.qkv[i] = run.qkv_values[i] = from_float<T>(part ? 10.f : -10.f);
+  }
+  const AttentionReference<T> right = run_backward(run);
+  CHECK(run.lse[0] < -100);
+  Worst worst;
+  for (size_t i = 0; i < right.dqkv.value.size(); i++)
+    worst.add(to_float(run.dqkv[i]), right.dqkv.value[i], right.dqkv.size[i]);
+  CHECK(worst.value < attention_tolerance<T> + 1e-3);  // a score of 400 is known to a few 2⁻²⁴·400
+}
+
+TEST_CASE("attention_backward: a batch of filler rows alone") {
+  check_backward<bf16>({.lengths = {}, .max_length = 0});
+}
+
+TEST_CASE_TEMPLATE("attention_backward: the bits depend on the sequence alone", T, float, bf16) {
+  AttentionCase c{.lengths = {1, 16, 7, 12}, .heads = 2, .head_size = 128, .max_length = 16, .dropout = 0.1f};
+  const auto bits = backward_bits<T>(c);
+  CHECK(bits == backward_bits<T>(c));  // run to run
+  for (int max_length : {33, 64, 512}) {
+    c.max_length = max_length;
+    CHECK(bits == backward_bits<T>(c));
+  }
+  c.filler = 200;
+  CHECK(bits == backward_bits<T>(c));
+}
+
+TEST_CASE("attention_backward: refuses what it cannot do") {
+  AttentionRun<float> run({.lengths = {5}, .max_length = 16});
+  const auto call = [&](int max_length, int head_size) {
+    kernels::attention_backward(nullptr, run.dqkv.data(), run.dout.data(), run.out.data(), run.lse.data(),
+                                run.qkv.data(), run.bias.data(), run.starts.data(), 1, max_length, 2, head_size, 1024,
+                                {}, run.rows());
+  };
+  CHECK_THROWS_WITH_AS(call(16, 24), doctest::Contains("attention_backward: head_size must be"), std::invalid_argument);
+  CHECK_THROWS_AS(call(513, 64), std::invalid_argument);
+}
