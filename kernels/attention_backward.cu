@@ -21,7 +21,8 @@ struct RowStatistics {
   float delta[64], lse[64];
 };
 
-// Loads lse and computes Δ; D / 8 lanes share a row. The rows up to the next multiple of 16 get p = exp(s − ∞) = 0.
+// Loads lse and computes Δ; D / 8 lanes share a row. The rows up to the next multiple of 16 get zeros: their dout is
+// zero as well, so whatever p is, pd·dout and ds = p·(0 − 0) are zero.
 template <class T, int D>
 __device__ __forceinline__ void load_statistics(RowStatistics& rows, const T* dout, const T* out, int hidden,
                                                 const float* lse, int count) {
@@ -36,7 +37,7 @@ __device__ __forceinline__ void load_statistics(RowStatistics& rows, const T* do
     }
 #pragma unroll
     for (int i = 1; i < lanes; i *= 2) delta += __shfl_xor_sync(0xffffffff, delta, i);
-    if (c == 0) rows.delta[r] = delta, rows.lse[r] = r < count ? lse[r] : INFINITY;
+    if (c == 0) rows.delta[r] = delta, rows.lse[r] = r < count ? lse[r] : 0;
   }
 }
 
