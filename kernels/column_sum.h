@@ -15,12 +15,13 @@ __device__ __forceinline__ int strip_column() { return int(blockIdx.x) * strip_c
 __device__ __forceinline__ int strip_begin() { return int(blockIdx.y) * strip_rows; }
 __device__ __forceinline__ int strip_row(int k) { return strip_begin() + k * strip_warps + strip_warp(); }
 
-// This lane's part of the warp's rows, all loads in flight together. Rows beyond the last real one repeat it, because a
-// branch around a load would make the next load wait for this one; the caller leaves them out.
+// This lane's part of the warp's rows, zeros beyond the last real one. It reads nothing another lane owns: kernels may
+// write over what they read.
 template <class T>
 __device__ __forceinline__ void load_strip(Float8 (&to)[rows_per_warp], const T* x, int ld, int count) {
 #pragma unroll
-  for (int k = 0; k < rows_per_warp; k++) to[k] = load8(x + size_t(min(strip_row(k), count - 1)) * ld + strip_column());
+  for (int k = 0; k < rows_per_warp; k++)
+    to[k] = strip_row(k) < count ? load8(x + size_t(strip_row(k)) * ld + strip_column()) : Float8{};
 }
 
 inline dim3 strip_grid(int columns, int row_blocks) {

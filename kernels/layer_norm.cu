@@ -45,15 +45,16 @@ __device__ __forceinline__ Float8 drop(const Mask& mask, uint64_t element, Float
   return x;
 }
 
-// The columns of a lane: vector j begins here. Where the row is already over, loads take the row's last vector instead
-// and nothing else is done with it: a branch around a load would make the next load wait for this one.
+// The columns of a lane: vector j begins here. Where the row is already over, gains and biases are loaded from its last
+// vector, and nothing is done with them: a branch around a load would make the next load wait for this one. Of the row
+// itself a lane reads only what it owns, as in-place use writes it.
 __device__ __forceinline__ int lane_column(int j) { return j * 256 + int(threadIdx.x) % 32 * 8; }
 __device__ __forceinline__ int load_column(int j, int hidden) { return min(lane_column(j), hidden - 8); }
 
 template <class T, int V>
 __device__ __forceinline__ void load_row(Float8 (&to)[V], const T* row, int hidden) {
 #pragma unroll
-  for (int j = 0; j < V; j++) to[j] = load8(row + load_column(j, hidden));
+  for (int j = 0; j < V; j++) to[j] = lane_column(j) < hidden ? load8(row + lane_column(j)) : Float8{};
 }
 
 template <class T, int V>
