@@ -24,7 +24,7 @@ TEST_CASE("square_sum: against a long double loop, at every length") {
   // every tail.
   const size_t turn = 512 * 256 * 8;
   for (size_t n : {size_t(0), size_t(1), size_t(2), size_t(3), size_t(4), size_t(31), size_t(33), size_t(100003),
-                   turn - 1, turn + 7}) {
+                   turn - 1, turn + 31}) {
     const auto x = normal<float>(n, 2, 1);
     long double expected = 0;
     for (float v : x) expected += (long double)v * v;
@@ -35,7 +35,7 @@ TEST_CASE("square_sum: against a long double loop, at every length") {
 
 TEST_CASE("square_sum: counts every element once") {
   // A single one among zeros, wherever it stands: the borders of threads, blocks, turns and tails.
-  for (size_t n : {1, 5, 1023, 1024, 1025, 2047, 2048, 1048583})
+  for (size_t n : {1, 5, 1023, 1024, 1025, 2047, 2048, 1048607})
     for (size_t at : {size_t(0), n / 2, n - 1}) {
       std::vector<float> x(n, 0.0f);
       x[std::min(at, n - 1)] = 3;
