@@ -34,8 +34,7 @@ static void expect(bool ok, const char* op, const std::string& shapes) {
 static Matrix matrix(const Parameter& p) { return {p.value, p.dtype, p.rows, p.cols, p.cols}; }
 static Matrix grad_matrix(const Parameter& p) { return {p.grad, DType::f32, p.rows, p.cols, p.cols}; }
 
-// ---- linear
-// -----------------------------------------------------------------------------------------------------------
+// ---- linear ---------------------------------------------------------------------------------------------------------
 static Tensor multiply(Tape& tape, Tensor x, Parameter& weight, DType dtype, const char* name) {
   expect(x.cols() == weight.cols, "linear",
          fmt::format("{} [{}, {}] by {} [{}, {}]", x.name(), x.capacity(), x.cols(), weight.pieces[0].name, weight.rows,
@@ -56,8 +55,7 @@ Tensor linear_f32(Tape& tape, Tensor x, Parameter& weight, const char* name) {
   return multiply(tape, x, weight, DType::f32, name);
 }
 
-// ---- gelu
-// -------------------------------------------------------------------------------------------------------------
+// ---- gelu -----------------------------------------------------------------------------------------------------------
 Tensor gelu(Tape& tape, Tensor x, Parameter& bias) {
   expect(bias.rows == x.cols(), "gelu", fmt::format("{} columns, {} biases", x.cols(), bias.rows));
   Tensor y = tape.like("gelu", x);
@@ -77,8 +75,7 @@ Tensor gelu(Tape& tape, Tensor x, Parameter& bias) {
   return y;
 }
 
-// ---- layer norm
-// -------------------------------------------------------------------------------------------------------
+// ---- layer norm -----------------------------------------------------------------------------------------------------
 Tensor layer_norm(Tape& tape, Tensor x, const Norm& norm, kernels::Dropout dropout) {
   expect(norm.gamma->rows == x.cols(), "layer_norm", fmt::format("{} columns, {} gains", x.cols(), norm.gamma->rows));
   Tensor y = tape.like("layer_norm", x);
@@ -129,8 +126,7 @@ Tensor add_dropout_norm(Tape& tape, Tensor residual, Tensor x, Parameter& bias, 
   return y;
 }
 
-// ---- embedding
-// --------------------------------------------------------------------------------------------------------
+// ---- embedding ------------------------------------------------------------------------------------------------------
 Tensor embedding(Tape& tape, const Packing& batch, Parameter& word, Parameter& position, Parameter& segment) {
   const int hidden = word.cols;
   expect(position.cols == hidden && segment.cols == hidden && batch.max_length <= position.rows, "embedding",
@@ -162,8 +158,7 @@ Tensor embedding(Tape& tape, const Packing& batch, Parameter& word, Parameter& p
   return y;
 }
 
-// ---- attention
-// --------------------------------------------------------------------------------------------------------
+// ---- attention ------------------------------------------------------------------------------------------------------
 Tensor attention(Tape& tape, Tensor qkv, Parameter& bias, const Packing& batch, int heads, kernels::Dropout dropout) {
   const int hidden = qkv.cols() / 3;
   expect(qkv.cols() % 3 == 0 && heads > 0 && hidden % heads == 0 && bias.rows == qkv.cols(), "attention",
@@ -191,8 +186,7 @@ Tensor attention(Tape& tape, Tensor qkv, Parameter& bias, const Packing& batch, 
   return out;
 }
 
-// ---- gather
-// -----------------------------------------------------------------------------------------------------------
+// ---- gather ---------------------------------------------------------------------------------------------------------
 Tensor gather(Tape& tape, Tensor x, const int* index, kernels::Rows targets) {
   Tensor y = tape.tensor("gather", targets, x.cols());
   visit(x.dtype(), [&]<class T>(T) {
@@ -207,8 +201,7 @@ Tensor gather(Tape& tape, Tensor x, const int* index, kernels::Rows targets) {
   return y;
 }
 
-// ---- cross-entropy
-// ----------------------------------------------------------------------------------------------------
+// ---- cross-entropy --------------------------------------------------------------------------------------------------
 float* cross_entropy(Tape& tape, Tensor logits, Parameter& bias, const kernels::Target* targets, const float* scale,
                      int classes) {
   expect(logits.dtype() == DType::f32 && classes <= logits.cols() && bias.rows == logits.cols(), "cross_entropy",

@@ -267,8 +267,7 @@ T __ldg(const T* p) {
   return *p;
 }
 
-// ---- Warp-level matrix operations (simt_mma.cpp), asynchronous copies (simt_shared.cpp)
-// --------------------------------
+// ---- Warp-level matrix operations (simt_mma.cpp), asynchronous copies (simt_shared.cpp) -----------------------------
 namespace simt {
 // Each takes the lane's operands to the warp's; after the meeting the lane's part of the result is where it points to.
 const float* stage_mma(const uint32_t* a, const uint32_t* b, const float* c);

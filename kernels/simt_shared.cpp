@@ -69,8 +69,7 @@ void* dynamic_storage(const char* file, int line) {
   return block->shared.find(&block->shared, block->grid->dynamic_bytes, true, file, line);
 }
 
-// ---- cp.async: noted down, and done when the thread waits for its group
-// ----------------------------------------------
+// ---- cp.async: noted down, and done when the thread waits for its group ---------------------------------------------
 void cp_async(void* to, const void* from, const char* file, int line) {
   if ((uintptr_t(to) | uintptr_t(from)) & 15) fail("cp_async16 at %s:%d: an address is no multiple of 16", file, line);
   Untracked u;

@@ -56,8 +56,7 @@ T parse_number(const std::string& text, const Range<T>& range, const std::string
   return value;
 }
 
-// ---- Kinds of options: each makes a row from "section.key", the place in Options, and what is allowed there
-// -------------
+// ---- Kinds of options: each makes a row from "section.key", the place in Options, and what is allowed there ---------
 
 template <class Section, class T>
 Option row(std::string_view name, std::string type, T Section::*field, Section Options::*section, std::string meaning,

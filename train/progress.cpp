@@ -1,60 +1,106 @@
 #include "progress.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 namespace warpbert {
 
+using namespace std::chrono_literals;
+
 std::string duration_text(double seconds) {
   const long s = std::lround(std::max(seconds, 0.0));
-  if (s < 60) return fmt::format("{} s", s);
-  if (s < 3600) return fmt::format("{} m {:02} s", s / 60, s % 60);
-  return fmt::format("{} h {:02} m", s / 3600, s % 3600 / 60);
+  if (s < 60) return fmt::format("{}s", s);
+  if (s < 3600) return fmt::format("{}m {:02}s", s / 60, s % 60);
+  if (s < 86400) return fmt::format("{}h {:02}m", s / 3600, s % 3600 / 60);
+  return fmt::format("{}d {:02}h", s / 86400, s % 86400 / 3600);
 }
 
-Progress::Progress(int epochs, int steps_per_epoch)
-    : terminal_(isatty(STDOUT_FILENO)), epochs_(epochs), steps_(steps_per_epoch) {}
+std::string progress_line(const ProgressState& state, int width) {
+  constexpr int narrowest = 8, widest = 28;  // columns of the bar
+  const std::string epoch = fmt::format("epoch {}/{}", state.epoch, state.epochs);
+  std::vector<std::string> parts{fmt::format("{}/{}", state.step, state.steps)};
+  if (std::isfinite(state.loss)) parts.push_back(fmt::format("loss {:.4f}", state.loss));
+  if (std::isfinite(state.remaining)) parts.push_back(duration_text(state.remaining) + " left");
+  if (std::isfinite(state.pairs_per_s)) parts.push_back(fmt::format("{:.0f} pairs/s", state.pairs_per_s));
+
+  // All of this is ASCII but the bar, so that bytes are columns.
+  const auto columns = [&] {
+    size_t n = epoch.size();
+    for (const std::string& part : parts) n += 2 + part.size();
+    return int(n);
+  };
+  while (!parts.empty() && columns() > width) parts.pop_back();
+  const int room = std::min(width - columns() - 2, widest);
+
+  std::string line = epoch.substr(0, size_t(std::max(width, 0)));
+  if (room >= narrowest && state.steps > 0) {
+    const int done = int(int64_t(room) * std::clamp(state.step, 0, state.steps) / state.steps);
+    line += "  ";
+    for (int i = 0; i < room; i++) line += i < done ? "━" : "╌";
+  }
+  for (const std::string& part : parts) line += "  " + part;
+  return line;
+}
+
+ProgressOutput standard_progress_output() { return {stdout, isatty(STDOUT_FILENO) != 0, 0}; }
+
+static int terminal_width(const ProgressOutput& output) {
+  winsize size{};
+  if (output.width) return output.width;
+  return ioctl(fileno(output.file), TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
+Progress::Progress(int epochs, int steps_per_epoch, ProgressOutput output) : output_(output) {
+  state_.epochs = epochs, state_.steps = steps_per_epoch;
+}
 
 void Progress::step(int epoch, int step) {
   const auto now = Clock::now();
-  if (epoch != epoch_) epoch_ = epoch, epoch_begin_ = now;
-  if (!terminal_ || now - drawn_ < std::chrono::milliseconds(100)) return;
+  const long done = long(epoch - 1) * state_.steps + step;
+  if (begin_step_ < 0) begin_step_ = done, begin_ = now;  // a resumed run begins anywhere
+  state_.epoch = epoch, state_.step = step;
+  if (!output_.terminal || now - drawn_ < 100ms) return;
   drawn_ = now;
-  const double spent = std::chrono::duration<double>(now - epoch_begin_).count();
-  const double remaining =
-      step > 1 ? spent / (step - 1) * (double(steps_) * (epochs_ - epoch) + steps_ - step) : undefined;
-  constexpr int width = 24;
-  const int filled = width * step / steps_;
-  std::string bar;
-  for (int i = 0; i < width; i++) bar += i < filled ? "━" : "╌";
-  fmt::print("\r\033[K{:>3}/{} {} {}/{}", epoch, epochs_, bar, step, steps_);
-  if (!std::isnan(loss_)) fmt::print("  loss {:.4f}  {:.0f} pairs/s", loss_, pairs_per_s_);
-  if (!std::isnan(remaining)) fmt::print("  {} left", duration_text(remaining));
-  std::fflush(stdout);
+  if (done > begin_step_)
+    state_.remaining = std::chrono::duration<double>(now - begin_).count() / double(done - begin_step_) *
+                       double(long(state_.epochs) * state_.steps - done);
+  // The last column stays free: some terminals wrap as soon as it is written.
+  fmt::print(output_.file, "\r\033[K{}", progress_line(state_, terminal_width(output_) - 1));
+  std::fflush(output_.file);
+  visible_ = true;
 }
 
 void Progress::clear() {
-  if (terminal_) fmt::print("\r\033[K");
+  if (visible_) fmt::print(output_.file, "\r\033[K"), std::fflush(output_.file);
+  visible_ = false;
 }
 
-void Progress::show(const StepRecord& r, int step) {
-  loss_ = r.loss, pairs_per_s_ = r.pairs_per_s;
-  if (terminal_) return;
-  fmt::print("epoch {:>3}  step {:>5}/{}  loss {:.4f}  masked tokens {:.4f}  [CLS] {:.4f}  {:.0f} pairs/s\n", r.epoch,
-             step, steps_, r.loss, r.loss_mlm, r.loss_cls, r.pairs_per_s);
-  std::fflush(stdout);
+void Progress::show(const StepRecord& record, int step) {
+  state_.loss = record.loss, state_.pairs_per_s = record.pairs_per_s;
+  const auto now = Clock::now();
+  if (output_.terminal || now - printed_ < 10s) return;
+  printed_ = now;
+  fmt::print(output_.file,
+             "epoch {:>3}  step {:>5}/{}  loss {:.4f}  masked tokens {:.4f}  [CLS] {:.4f}  {:.0f} pairs/s\n",
+             record.epoch, step, state_.steps, record.loss, record.loss_mlm, record.loss_cls, record.pairs_per_s);
+  std::fflush(output_.file);
 }
 
-void Progress::epoch(const EpochRecord& r, bool best, double eta_seconds) {
+void Progress::epoch(const EpochRecord& record, bool best, double remaining_seconds) {
   clear();
-  const std::string auc = std::isnan(r.auc) ? "undefined" : fmt::format("{:.4f}", r.auc);
-  fmt::print("epoch {:>3}/{}  loss {:.4f}  masked tokens {:.4f}  [CLS] {:.4f}  AUC {}{}  {:.0f} pairs/s  {}\n", r.epoch,
-             epochs_, r.loss, r.loss_mlm, r.loss_cls, auc, best ? " best" : "     ", r.pairs_per_s,
-             r.epoch == epochs_ ? "done" : duration_text(eta_seconds) + " left");
-  std::fflush(stdout);
+  const std::string auc =
+      std::isfinite(record.auc) ? fmt::format("{:.4f}{}", record.auc, best ? " best" : "     ") : "—";
+  const bool last = record.epoch >= state_.epochs;
+  fmt::print(output_.file,
+             "epoch {:>3}/{}  loss {:.4f}  masked tokens {:.4f}  [CLS] {:.4f}  AUC {}  {:.0f} pairs/s  {}\n",
+             record.epoch, state_.epochs, record.loss, record.loss_mlm, record.loss_cls, auc, record.pairs_per_s,
+             last ? "done" : duration_text(remaining_seconds) + " left");
+  std::fflush(output_.file);
 }
 
 }  // namespace warpbert

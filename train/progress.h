@@ -1,30 +1,56 @@
 // How far a run is: one line that redraws itself on a terminal, plain lines elsewhere.
 #pragma once
 #include <chrono>
+#include <cstdio>
 #include <string>
 
 #include "metrics_log.h"
 
 namespace warpbert {
 
-std::string duration_text(double seconds);  // "42 s", "3 m 05 s", "1 h 02 m"
+std::string duration_text(double seconds);  // "42s", "3m 05s", "1h 02m", "2d 03h"
+
+// What a progress line says.
+struct ProgressState {
+  int epoch = 0, epochs = 0;  // epoch from 1
+  int step = 0, steps = 0;    // within the epoch
+  double loss = undefined, pairs_per_s = undefined;
+  double remaining = undefined;  // seconds
+};
+
+// At most `width` columns: the bar gives way first, then what follows it, from the end.
+std::string progress_line(const ProgressState& state, int width);
+
+// Where progress goes.
+struct ProgressOutput {
+  std::FILE* file = stdout;
+  bool terminal = false;
+  int width = 0;  // columns; 0: asked of the terminal at each draw
+};
+ProgressOutput standard_progress_output();
 
 class Progress {
  public:
-  Progress(int epochs, int steps_per_epoch);
-  // After every step; draws at most ten times a second, and only on a terminal. step: from 1, in the epoch.
+  Progress(int epochs, int steps_per_epoch, ProgressOutput output = standard_progress_output());
+  Progress(const Progress&) = delete;
+  ~Progress() { clear(); }
+
+  // After every step; redraws the line at most ten times a second, and only on a terminal. step: from 1, in the epoch.
   void step(int epoch, int step);
-  void show(const StepRecord& record, int step);                         // a plain line, or what the redrawn line shows
-  void epoch(const EpochRecord& record, bool best, double eta_seconds);  // always a line of its own
+  // New numbers: for the redrawn line, or as a plain line, then at most one every ten seconds.
+  void show(const StepRecord& record, int step);
+  // Always a line of its own.
+  void epoch(const EpochRecord& record, bool best, double remaining_seconds);
+  // Takes the redrawn line away, for other output.
+  void clear();
 
  private:
   using Clock = std::chrono::steady_clock;
-  void clear();
-  bool terminal_;
-  int epochs_, steps_;
-  double loss_ = undefined, pairs_per_s_ = 0;
-  Clock::time_point epoch_begin_, drawn_;
-  int epoch_ = 0;
+  ProgressOutput output_;
+  ProgressState state_;
+  Clock::time_point drawn_, printed_, begin_;
+  long begin_step_ = -1;  // over all epochs: where begin_ was
+  bool visible_ = false;
 };
 
 }  // namespace warpbert

@@ -7,138 +7,300 @@
 #include <numeric>
 
 #include "chart.h"
+#include "io/atomic_file.h"
 #include "metrics.h"
 #include "progress.h"
+#include "report_style.h"
 
 namespace warpbert {
 namespace {
 
-// Colours of Okabe & Ito (2008), told apart by colour-blind readers; lightened in the dark.
-constexpr const char* style = R"(
-:root { --ink: #1b1b1b; --soft: #6b6b6b; --grid: #e4e4e4; --page: #ffffff; --card: #fafafa; --a: #0072b2; --b: #d55e00; --c: #009e73; }
-@media (prefers-color-scheme: dark) { :root { --ink: #ececec; --soft: #a0a0a0; --grid: #383838; --page: #161616; --card: #1f1f1f; --a: #56b4e9; --b: #e69f00; --c: #2fc79a; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); max-width: 1180px; margin: 2.5em auto; padding: 0 1.5em; }
-h1 { font-size: 1.5em; margin: 0; } h2 { font-size: 1.05em; margin: 2em 0 .6em; } .sub { color: var(--soft); margin: .2em 0 1.6em; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 18px; }
-svg { background: var(--card); border-radius: 8px; width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; }
-.title { font-weight: 600; fill: var(--ink); } .tick { fill: var(--soft); } .grid { stroke: var(--grid); } .reference { stroke: var(--soft); stroke-dasharray: 4 4; }
-.line { fill: none; stroke-width: 2; stroke-linejoin: round; } .line.a { stroke: var(--a); } .line.b { stroke: var(--b); } .line.c { stroke: var(--c); }
-circle.a, rect.a, .label.a { fill: var(--a); } circle.b, rect.b, .label.b { fill: var(--b); } circle.c, .label.c { fill: var(--c); } .label { font-weight: 600; }
-table { border-collapse: collapse; } td, th { padding: 3px 18px 3px 0; text-align: left; vertical-align: top; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } th { color: var(--soft); font-weight: 500; }
-pre { background: var(--card); padding: 1em; border-radius: 8px; overflow: auto; font-size: 12.5px; }
-@media print { body { max-width: none; margin: 0; } svg { break-inside: avoid; } }
-)";
+// ---- Pieces of the page: each is empty where there is nothing to show -----------------------------------------------
 
-template <class Records, class Field>
-Series series(const std::string& name, const char* css, const Records& records, Field field) {
-  Series s{name, css, {}, {}};
-  for (const auto& r : records) {
-    const auto [x, y] = field(r);
-    s.x.push_back(x), s.y.push_back(y);
-  }
-  return s;
+std::string figure(const std::string& title, const std::string& note, const std::string& drawing) {
+  if (drawing.empty()) return "";
+  return fmt::format("<figure>\n<figcaption><b>{}</b> {}</figcaption>\n{}</figure>\n", escape_html(title),
+                     escape_html(note), drawing);
 }
 
-// True and false positive rates as the threshold falls, a point for each distinct score.
-Series roc(const std::vector<float>& scores, const std::vector<float>& labels) {
+std::string section(const std::string& title, const std::string& body) {
+  return body.empty() ? "" : fmt::format("<section>\n<h2>{}</h2>\n{}</section>\n", escape_html(title), body);
+}
+
+std::string charts(const std::string& figures) {
+  return figures.empty() ? "" : "<div class='charts'>\n" + figures + "</div>\n";
+}
+
+std::string table(const std::vector<Fact>& facts) {
+  if (facts.empty()) return "";
+  std::string s = "<table>\n";
+  for (const auto& [what, value] : facts)
+    s += fmt::format("<tr><th>{}</th><td>{}</td></tr>\n", escape_html(what), escape_html(value));
+  return s + "</table>\n";
+}
+
+std::string tile(const std::string& value, const std::string& what) {
+  return fmt::format("<div class='tile'><b>{}</b><span>{}</span></div>\n", escape_html(value), escape_html(what));
+}
+
+std::string number_or_dash(double value, const char* format) {
+  return std::isfinite(value) ? fmt::format(fmt::runtime(format), value) : "–";
+}
+
+// ---- The result -----------------------------------------------------------------------------------------------------
+
+std::string result(const RunRecord& run) {
+  std::string tiles;
+  if (std::isfinite(run.best_auc)) tiles += tile(fmt::format("{:.4f}", run.best_auc), "best validation AUC");
+  if (run.best_epoch > 0)
+    tiles += tile(fmt::format("{}", run.best_epoch), fmt::format("best epoch, of {}", run.epochs.size()));
+  if (run.seconds > 0) tiles += tile(duration_text(run.seconds), "wall-clock time");
+  if (!run.epochs.empty() && std::isfinite(run.epochs.back().pairs_per_s))
+    tiles += tile(short_number(std::round(run.epochs.back().pairs_per_s)), "pairs a second");
+  return fmt::format(
+      "<header>\n<h1>{}</h1>\n{}</header>\n", escape_html(run.name.empty() ? "Training run" : run.name),
+      tiles.empty() ? "<p>Nothing has been measured yet.</p>\n" : "<div class='tiles'>\n" + tiles + "</div>\n");
+}
+
+// ---- Training -------------------------------------------------------------------------------------------------------
+
+// The mean of the finite values within half a window on either side.
+std::vector<double> smoothed(const std::vector<double>& values, size_t window) {
+  std::vector<double> sums{0}, counts{0}, out;
+  for (const double v : values) {
+    sums.push_back(sums.back() + (std::isfinite(v) ? v : 0));
+    counts.push_back(counts.back() + (std::isfinite(v) ? 1 : 0));
+  }
+  for (size_t i = 0; i < values.size(); i++) {
+    const size_t reach =
+        std::min({window / 2, i, values.size() - 1 - i});  // symmetric, so that the ends keep their place
+    const size_t first = i - reach, last = i + reach + 1;
+    out.push_back((sums[last] - sums[first]) / (counts[last] - counts[first]));  // 0/0: undefined
+  }
+  return out;
+}
+
+std::string loss_chart(const RunRecord& run, double StepRecord::*field, const std::string& title,
+                       const std::string& note, int color) {
+  std::vector<double> x, y;
+  for (const StepRecord& r : run.steps) x.push_back(double(r.step)), y.push_back(r.*field);
+  std::vector<double> finite;
+  for (const double v : y)
+    if (std::isfinite(v)) finite.push_back(v);
+  if (finite.empty()) return "";
+  const auto [least, most] = std::minmax_element(finite.begin(), finite.end());
+  LineChart chart;
+  chart.description = title + " by step";
+  chart.x = {"step", 0, undefined, true};
+  chart.y.label = "nats a target";
+  chart.y.log = *least > 0 && *most > 10 * *least;
+  const std::vector<double> trend = smoothed(y, std::max<size_t>(y.size() / 25, 5));
+  if (y.size() > 10) {
+    chart.series = {{"", color, x, y, true}, {"", color, x, trend}};
+  } else {
+    chart.series = {{"", color, x, y}};
+  }
+  const auto last = std::find_if(trend.rbegin(), trend.rend(), [](double v) { return std::isfinite(v); });
+  return figure(title, note + fmt::format(" Ends at {:.3f}.", *last), line_chart(chart));
+}
+
+std::string auc_chart(const RunRecord& run) {
+  LineChart chart;
+  chart.description = "AUC of the validation rows by epoch";
+  chart.x = {"epoch", undefined, undefined, true};
+  Series auc{"", 1, {}, {}, false, true};
+  for (const EpochRecord& e : run.epochs) auc.x.push_back(e.epoch), auc.y.push_back(e.auc);
+  chart.series = {auc};
+  if (run.best_epoch > 0 && std::isfinite(run.best_auc))
+    chart.marks = {
+        {double(run.best_epoch), run.best_auc, fmt::format("{:.4f} in epoch {}", run.best_auc, run.best_epoch), 1}};
+  return figure("Validation AUC", "A random match scores higher than a random miss this often.", line_chart(chart));
+}
+
+std::string speed_chart(const RunRecord& run) {
+  LineChart chart;
+  chart.description = "Pairs a second by step";
+  chart.x = {"step", 0, undefined, true};
+  chart.y.low = 0;
+  Series speed{"", 3, {}, {}};
+  for (const StepRecord& r : run.steps) speed.x.push_back(double(r.step)), speed.y.push_back(r.pairs_per_s);
+  chart.series = {speed};
+  return figure("Speed", "Pairs a second, data loading included.", line_chart(chart));
+}
+
+std::string training(const RunRecord& run) {
+  return charts(
+      auc_chart(run) +
+      loss_chart(run, &StepRecord::loss_cls, "Loss of the labels", "Cross-entropy of YES or NO at [CLS].", 1) +
+      loss_chart(run, &StepRecord::loss_mlm, "Loss of the masked tokens", "Cross-entropy of the hidden tokens.", 2) +
+      speed_chart(run));
+}
+
+// ---- Validation -----------------------------------------------------------------------------------------------------
+
+bool positive(float label) { return label >= 0.5f; }
+
+// Rows by falling score.
+std::vector<size_t> by_score(const std::vector<float>& scores) {
   std::vector<size_t> order(scores.size());
   std::iota(order.begin(), order.end(), size_t(0));
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return scores[a] > scores[b]; });
-  const double positives = double(std::count_if(labels.begin(), labels.end(), [](float l) { return l >= 0.5f; }));
-  const double negatives = double(labels.size()) - positives;
-  Series s{"", "a", {0}, {0}};
-  double hit = 0, miss = 0;
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return scores[a] > scores[b]; });
+  return order;
+}
+
+struct Confusion {
+  double hits = 0, misses = 0, false_alarms = 0, rejections = 0;
+  double true_rate() const { return hits / (hits + misses); }
+  double false_rate() const { return false_alarms / (false_alarms + rejections); }
+};
+
+Confusion confusion(const RunRecord& run, float threshold) {
+  Confusion c;
+  for (size_t i = 0; i < run.scores.size(); i++) {
+    const bool found = run.scores[i] >= threshold;
+    (positive(run.labels[i]) ? (found ? c.hits : c.misses) : (found ? c.false_alarms : c.rejections))++;
+  }
+  return c;
+}
+
+// A point for each distinct score: rows of equal scores pass the threshold together.
+std::string roc_chart(const RunRecord& run, const Confusion& at_best, double area) {
+  const std::vector<size_t> order = by_score(run.scores);
+  const double matches = at_best.hits + at_best.misses, others = at_best.false_alarms + at_best.rejections;
+  Series roc{"", 1, {0}, {0}};
+  double hits = 0, false_alarms = 0;
   for (size_t i = 0; i < order.size(); i++) {
-    (labels[order[i]] >= 0.5f ? hit : miss) += 1;
-    if (i + 1 == order.size() || scores[order[i + 1]] != scores[order[i]])
-      s.x.push_back(miss / negatives), s.y.push_back(hit / positives);
+    (positive(run.labels[order[i]]) ? hits : false_alarms)++;
+    if (i + 1 < order.size() && run.scores[order[i + 1]] == run.scores[order[i]]) continue;
+    roc.x.push_back(false_alarms / others), roc.y.push_back(hits / matches);
   }
-  return s;
+  LineChart chart;
+  chart.description = "Receiver operating characteristic";
+  chart.x = {"share of the misses taken for matches", 0, 1};
+  chart.y = {"share of the matches found", 0, 1};
+  chart.series = {roc};
+  chart.marks = {{at_best.false_rate(), at_best.true_rate(), "", 1}};
+  chart.diagonal = true;
+  return figure("ROC curve", fmt::format("The area under it is {:.4f}; the ring is the best threshold.", area),
+                line_chart(chart));
 }
 
-std::string charts(const RunRecord& run) {
-  std::string s;
-  const auto epochs = [&](const char* name, const char* css, double EpochRecord::*field) {
-    return series(name, css, run.epochs, [&](const EpochRecord& e) { return std::pair(double(e.epoch), e.*field); });
-  };
-  Chart auc{"AUC of the validation rows",
-            "epoch",
-            {epochs("", "a", &EpochRecord::auc)},
-            run.best_epoch - 1,
-            std::isnan(run.best_auc) ? "" : fmt::format("{:.4f}", run.best_auc),
-            false};
-  s += line_chart(auc);
-  const auto steps = [&](const char* name, const char* css, double StepRecord::*field) {
-    return series(name, css, run.steps, [&](const StepRecord& r) { return std::pair(double(r.step), r.*field); });
-  };
-  s += line_chart({"Training loss",
-                   "step",
-                   {steps("all targets", "a", &StepRecord::loss), steps("masked tokens", "b", &StepRecord::loss_mlm),
-                    steps("[CLS]", "c", &StepRecord::loss_cls)},
-                   -1,
-                   "",
-                   false});
-  if (!run.scores.empty() && run.scores.size() == run.labels.size() && !std::isnan(run.best_auc)) {
-    Series yes{"match", "a", {}, {}}, no{"no match", "b", {}, {}};
-    for (size_t i = 0; i < run.scores.size(); i++) (run.labels[i] >= 0.5f ? yes : no).x.push_back(run.scores[i]);
-    s += line_chart(
-        {"ROC: true by false positive rate", "false positive rate", {roc(run.scores, run.labels)}, -1, "", true});
-    s += histogram("Scores by label: share of each class", "score", {yes, no});
-  }
-  return s;
+std::string score_chart(const RunRecord& run, float threshold) {
+  constexpr size_t bins = 40;
+  Bars miss{"no match", 2, std::vector<double>(bins)}, match{"match", 1, std::vector<double>(bins)};
+  for (size_t i = 0; i < run.scores.size(); i++)
+    (positive(run.labels[i]) ? match : miss)
+        .heights[std::min(size_t(std::clamp(run.scores[i], 0.0f, 1.0f) * bins), bins - 1)]++;
+  Histogram chart;
+  chart.description = "Scores by class";
+  chart.x.label = "score";
+  chart.y.label = "rows";
+  chart.groups = {miss, match};
+  chart.rule = threshold, chart.rule_text = fmt::format("threshold {:.3f}", threshold);
+  return figure("Scores by class", "Where the two overlap, the model is in doubt.", histogram(chart));
 }
 
-// Confusion at the threshold with the highest F1.
-std::string confusion(const RunRecord& run) {
-  if (run.scores.empty() || run.scores.size() != run.labels.size() || std::isnan(run.best_auc)) return "";
-  const auto best = best_threshold(run.scores, run.labels);
-  long n[2][2] = {};
-  for (size_t i = 0; i < run.scores.size(); i++) n[run.labels[i] >= 0.5f][run.scores[i] >= best.threshold]++;
-  return fmt::format(
-      "<h2>Validation rows at the threshold of the highest F1</h2><table><tr><th></th><th class='n'>called no "
-      "match</th>"
-      "<th class='n'>called match</th></tr><tr><th>no match</th><td class='n'>{}</td><td class='n'>{}</td></tr>"
-      "<tr><th>match</th><td class='n'>{}</td><td class='n'>{}</td></tr></table>"
-      "<p class='sub'>threshold {:.4f} · F1 {:.4f} · accuracy {:.4f} · log loss {:.4f}</p>\n",
-      n[0][0], n[0][1], n[1][0], n[1][1], best.threshold, best.f1, accuracy(run.scores, run.labels, best.threshold),
-      log_loss(run.scores, run.labels));
+std::string confusion_table(const Confusion& c, const RunRecord& run, const BestThreshold& best) {
+  const double all = double(run.scores.size());
+  const auto cell = [&](double count, bool right) {
+    const double share = count / all;
+    return fmt::format("<td class='{}' style='--share:{:.0f}%'><b>{:.0f}</b><br>{:.1f} %</td>",
+                       right ? "right" : "wrong", 100 * share, count, 100 * share);
+  };
+  std::string s = "<table class='confusion'>\n<tr><th></th><th>scored a match</th><th>scored no match</th></tr>\n";
+  s += "<tr><th>match</th>" + cell(c.hits, true) + cell(c.misses, false) + "</tr>\n";
+  s += "<tr><th>no match</th>" + cell(c.false_alarms, false) + cell(c.rejections, true) + "</tr>\n</table>\n";
+  s += table({{"Threshold", fmt::format("{:.4f}", best.threshold)},
+              {"F1", fmt::format("{:.4f}", best.f1)},
+              {"Precision", fmt::format("{:.4f}", c.hits / (c.hits + c.false_alarms))},
+              {"Recall", fmt::format("{:.4f}", c.true_rate())},
+              {"Accuracy", fmt::format("{:.4f}", (c.hits + c.rejections) / all)}});
+  return "<figure class='wide'>\n<figcaption><b>At the best threshold</b> The score of the highest F1 on these "
+         "rows.</figcaption>\n"
+         "<div class='beside'>\n" +
+         s + "</div>\n</figure>\n";
+}
+
+// Nothing without scores of both classes.
+std::string validation(const RunRecord& run) {
+  if (run.scores.empty() || run.scores.size() != run.labels.size()) return "";
+  if (std::any_of(run.scores.begin(), run.scores.end(), [](float s) { return !std::isfinite(s); })) return "";
+  const auto area = auc(run.scores, run.labels);
+  if (!area) return "";
+  const BestThreshold best = best_threshold(run.scores, run.labels);
+  const Confusion c = confusion(run, best.threshold);
+  return charts(roc_chart(run, c, *area) + score_chart(run, best.threshold) + confusion_table(c, run, best));
+}
+
+// ---- Data, time, settings -------------------------------------------------------------------------------------------
+
+std::string length_chart(const RunRecord& run) {
+  Histogram chart;
+  chart.description = "Pairs by length";
+  chart.x = {"tokens of a pair, special ones included", undefined, undefined, true};
+  chart.y.label = "pairs";
+  chart.low = -0.5, chart.high = double(run.lengths.size()) - 0.5;
+  Bars bars{"", 3, {}};
+  for (const long pairs : run.lengths) bars.heights.push_back(double(pairs));
+  chart.groups = {bars};
+  return figure("Lengths", "Batches are packed, so that short pairs cost little.", histogram(chart));
+}
+
+std::string time_bar(const RunRecord& run) {
+  double total = 0;
+  for (const auto& [what, seconds] : run.time_split) total += std::isfinite(seconds) ? seconds : 0;
+  if (!(total > 0)) return "";
+  std::string bar, legend;
+  int color = 0;
+  for (const auto& [what, seconds] : run.time_split) {
+    if (!(seconds > 0)) continue;
+    color = color % 4 + 1;
+    const double share = 100 * seconds / total;
+    bar += fmt::format("<span class='c{}' style='flex-grow:{:.4f}'></span>", color, share);
+    legend += fmt::format("<li><i class='c{}'></i>{}<b>{}</b><span>{:.1f} %</span></li>\n", color, escape_html(what),
+                          duration_text(seconds), share);
+  }
+  return "<figure>\n<figcaption><b>Time</b> What the run spent it on.</figcaption>\n<div class='timebar'>" + bar +
+         "</div>\n<ul class='legend'>\n" + legend + "</ul>\n</figure>\n";
 }
 
 std::string epoch_table(const RunRecord& run) {
   if (run.epochs.empty()) return "";
   std::string s =
-      "<h2>Epochs</h2><table><tr><th class='n'>epoch</th><th class='n'>loss</th><th class='n'>masked tokens</th>"
-      "<th class='n'>[CLS]</th><th class='n'>AUC</th><th class='n'>pairs/s</th></tr>\n";
-  const auto cell = [](double v, int digits) {
-    return std::isfinite(v) ? fmt::format("<td class='n'>{:.{}f}</td>", v, digits)
-                            : std::string("<td class='n'>–</td>");
-  };
+      "<details><summary>Every epoch</summary>\n<table class='numbers'>\n<tr><th>epoch</th><th>loss</th><th>masked "
+      "tokens</th>"
+      "<th>labels</th><th>AUC</th><th>pairs/s</th><th>time</th></tr>\n";
   for (const EpochRecord& e : run.epochs)
-    s += fmt::format("<tr><td class='n'>{}</td>{}{}{}{}{}</tr>\n", e.epoch, cell(e.loss, 4), cell(e.loss_mlm, 4),
-                     cell(e.loss_cls, 4), cell(e.auc, 4), cell(e.pairs_per_s, 0));
-  return s + "</table>\n";
+    s += fmt::format("<tr{}><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+                     e.epoch == run.best_epoch ? " class='best'" : "", e.epoch, number_or_dash(e.loss, "{:.4f}"),
+                     number_or_dash(e.loss_mlm, "{:.4f}"), number_or_dash(e.loss_cls, "{:.4f}"),
+                     number_or_dash(e.auc, "{:.4f}"), number_or_dash(e.pairs_per_s, "{:.0f}"),
+                     std::isfinite(e.seconds) ? duration_text(e.seconds) : "–");
+  return s + "</table></details>\n";
+}
+
+std::string configuration(const RunRecord& run) {
+  return run.config.empty()
+             ? ""
+             : "<details><summary>config.ini</summary>\n<pre>" + escape_html(run.config) + "</pre></details>\n";
 }
 
 }  // namespace
 
 std::string report_html(const RunRecord& run) {
-  std::string result = "No epoch was finished.";
-  if (run.best_epoch)
-    result = fmt::format("{} {} of {} epochs; {} of training.",
-                         std::isnan(run.best_auc) ? "AUC undefined; kept the model of epoch"
-                                                  : fmt::format("Best AUC {:.4f} in epoch", run.best_auc),
-                         run.best_epoch, run.epochs.size(), duration_text(run.seconds));
-  std::string facts;
-  for (const auto& [name, value] : run.facts)
-    facts += fmt::format("<tr><th>{}</th><td>{}</td></tr>\n", escape_html(name), escape_html(value));
+  const std::string title = escape_html(run.name.empty() ? "Training run" : run.name);
   return fmt::format(
-      "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'/><meta name='viewport' "
-      "content='width=device-width'/>"
-      "<title>warpbert run</title><style>{}</style></head><body>\n<h1>Training run</h1><p class='sub'>{}</p>\n"
-      "<div class='charts'>\n{}</div>\n{}<h2>What was "
-      "trained</h2><table>\n{}</table>\n{}<h2>Configuration</h2><pre>{}</pre>\n"
-      "</body></html>\n",
-      style, escape_html(result), charts(run), confusion(run), facts, epoch_table(run), escape_html(run.config));
+             "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
+             "<meta name='viewport' content='width=device-width, "
+             "initial-scale=1'>\n<title>{}</title>\n<style>{}</style>\n"
+             "</head>\n<body>\n",
+             title, report_style) +
+         result(run) + section("Training", training(run)) + section("Validation by the best model", validation(run)) +
+         section("Data and time", charts(length_chart(run) + time_bar(run)) + table(run.facts)) +
+         section("Machine", table(run.machine)) + section("Details", epoch_table(run) + configuration(run)) +
+         "</body>\n</html>\n";
 }
+
+void write_report(const std::string& path, const RunRecord& run) { io::write_file_atomically(path, report_html(run)); }
 
 }  // namespace warpbert

@@ -8,11 +8,10 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "io/atomic_file.h"
 #include "io/error.h"
+#include "metrics_log.h"
 
 namespace warpbert {
 namespace fs = std::filesystem;
@@ -51,13 +50,9 @@ void RunDirectory::save_config(const Options& options) const {
 }
 
 int RunDirectory::finished_epochs() const {
-  std::ifstream in(metrics());
-  int epoch = 0;
-  for (std::string line; std::getline(in, line);) {
-    const auto object = nlohmann::json::parse(line, nullptr, false);
-    if (object.is_object() && object.value("kind", "") == "epoch") epoch = object.value("epoch", 0);
-  }
-  return epoch;
+  if (!fs::exists(metrics())) return 0;
+  const Metrics metrics = read_metrics(this->metrics());
+  return metrics.epochs.empty() ? 0 : metrics.epochs.back().epoch;
 }
 
 void RunDirectory::start_over() const {

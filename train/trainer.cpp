@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <utility>
 
-#include "io/atomic_file.h"
 #include "io/error.h"
 #include "io/tsv.h"
 #include "loader.h"
@@ -19,12 +19,6 @@
 #include "run_directory.h"
 #include "scoring.h"
 #include "session.h"
-
-#if defined(__clang__)
-#define WARPBERT_COMPILER "clang " __clang_version__
-#else
-#define WARPBERT_COMPILER "GCC " __VERSION__
-#endif
 
 namespace warpbert {
 namespace {
@@ -102,7 +96,7 @@ class Trainer {
   std::optional<double> validate();
   bool keep_if_better(std::optional<double> score, int epoch);
   void finish();
-  std::vector<std::pair<std::string, std::string>> facts() const;
+  std::vector<Fact> facts() const;
 
   const Options& options_;
   const RunDirectory* directory_;
@@ -115,9 +109,19 @@ class Trainer {
   long steps_ = 0;
   std::vector<float> validation_scores_;
   RunRecord report_;
+
+  // What the run's time was spent on. book() adds the time since the last booking.
+  struct {
+    double training = 0, waiting = 0, scoring = 0, saving = 0;
+  } spent_;
+  std::chrono::steady_clock::time_point booked_;
+  void book(double& account) {
+    const auto now = std::chrono::steady_clock::now();
+    account += std::chrono::duration<double>(now - std::exchange(booked_, now)).count();
+  }
 };
 
-std::vector<std::pair<std::string, std::string>> Trainer::facts() const {
+std::vector<Fact> Trainer::facts() const {
   const DataFacts& f = data_.facts;
   const BertConfig& c = bert_.config;
   return {{"Training file", options_.data.train},
@@ -129,13 +133,10 @@ std::vector<std::pair<std::string, std::string>> Trainer::facts() const {
                                      100 * f.unknown_share)},
           {"Model", fmt::format("{} layers, hidden {}, {} heads, {:.1f} M parameters", c.layers, c.hidden, c.heads,
                                 double(bert_.store.real_size()) * 1e-6)},
-          {"Device", device_->name() + ", " + precision_name()},
-          {"Compiler", WARPBERT_COMPILER},
           {"Memory on the device", fmt::format("{:.0f} MiB", double(device_->bytes_high_water()) / 1048576)}};
 }
 
-// ---- One run
-// -----------------------------------------------------------------------------------------------------------
+// ---- One run --------------------------------------------------------------------------------------------------------
 
 void Trainer::dry_run() {
   Loader loader(data_.tokens, data_.set.training, masking(), options_.train.batch);
@@ -160,7 +161,9 @@ EpochRecord Trainer::train_epoch(Loader& loader, int epoch) {
   LossSums all, line;
   long pairs = 0, line_pairs = 0, line_tokens = 0;
   for (int step = 1; step <= steps; step++) {
+    book(spent_.training);
     const Batch batch = loader.next();
+    book(spent_.waiting);
     stepper_->train(batch, options_.train.lr);
     steps_++, pairs += batch.sequences, line_pairs += batch.sequences, line_tokens += batch.tokens;
     progress_->step(epoch, step);
@@ -214,15 +217,18 @@ void Trainer::run() {
   log_ = std::make_unique<MetricsLog>(directory_->metrics());
   progress_ = std::make_unique<Progress>(options_.train.epochs, loader.batches_per_epoch());
   if (!options_.train.epochs) save_model(directory_->best(), bert_, data_.vocabulary);
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = booked_ = std::chrono::steady_clock::now();
   for (int epoch = 1; epoch <= options_.train.epochs; epoch++) {
     EpochRecord record = train_epoch(loader, epoch);
     const bool last = epoch == options_.train.epochs;
     bool best = false;
     if (last || epoch % options_.run.evaluate_every == 0) {
+      book(spent_.training);
       const auto score = validate();
+      book(spent_.scoring);
       record.auc = score.value_or(undefined);
       best = keep_if_better(score, epoch);
+      book(spent_.saving);
     }
     report_.epochs.push_back(record);
     report_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -238,11 +244,19 @@ void Trainer::finish() {
   if (!data_.set.test.empty()) {
     if (report_.best_epoch && report_.best_epoch != options_.train.epochs) load_model(directory_->best(), bert_);
     write_scores(directory_->scores(), score(data_.set.test));
+    book(spent_.scoring);
   }
   for (const Example& row : data_.set.validation) report_.labels.push_back(row.label);
+  report_.name = std::filesystem::absolute(directory_->path()).filename();
+  report_.lengths = data_.facts.lengths;
   report_.facts = facts();
+  report_.machine = machine_facts(device_->name() + ", " + precision_name());
+  report_.time_split = {{"training", spent_.training},
+                        {"waiting for batches", spent_.waiting},
+                        {"scoring", spent_.scoring},
+                        {"saving the model", spent_.saving}};
   report_.config = config_text(options_);
-  io::write_file_atomically(directory_->report(), report_html(report_));
+  write_report(directory_->report(), report_);
   if (report_.best_epoch) fmt::print("best      AUC {:.4f} in epoch {}\n", report_.best_auc, report_.best_epoch);
   fmt::print("written   {}\n", directory_->path());
 }

@@ -74,6 +74,8 @@ DataFacts describe(const io::Pairs& pairs, const Vocabulary& vocabulary) {
   const auto percentile = [&](size_t percent) { return lengths[(percent * lengths.size() + 99) / 100 - 1]; };
   facts.mean_length = double(facts.words) / facts.rows + 3;
   facts.p50 = percentile(50), facts.p90 = percentile(90), facts.p99 = percentile(99), facts.longest = percentile(100);
+  facts.lengths.resize(facts.longest + 1);
+  for (int length : lengths) facts.lengths[length]++;
   return facts;
 }
 

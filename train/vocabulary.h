@@ -44,6 +44,7 @@ struct DataFacts {
   // Lengths of [CLS] a [SEP] b [SEP]. pP: the smallest length that at least P % of the rows do not exceed.
   double mean_length;
   int p50, p90, p99, longest;
+  std::vector<long> lengths;  // [n]: rows of length n
 };
 DataFacts describe(const io::Pairs& pairs, const Vocabulary& vocabulary);
 

@@ -26,8 +26,7 @@ struct Shape {
 constexpr Shape shapes[] = {{1, 1, 8},     {0, 3, 64},  {3, 9, 64},   {33, 40, 256}, {31, 32, 264},
                             {10, 10, 384}, {7, 8, 512}, {9, 24, 768}, {2, 16, 776},  {17, 19, 1024}};
 
-// ---- The formulas in double precision
-// ---------------------------------------------------------------------------------
+// ---- The formulas in double precision -------------------------------------------------------------------------------
 double dropout_factor(const Dropout& dropout, uint64_t element) {
   if (dropout.rate == 0) return 1;
   const Random4 words = random4(random_state.seed, random_state.pass, dropout.site, element / 4);
@@ -63,8 +62,7 @@ std::string describe(Shape s) {
          (sizeof(T) == 2 ? ", bf16" : ", float");
 }
 
-// ---- Checks
-// -----------------------------------------------------------------------------------------------------------
+// ---- Checks ---------------------------------------------------------------------------------------------------------
 template <class T>
 void check_forward(Shape shape, float rate) {
   const auto [n, capacity, hidden] = shape;

@@ -80,6 +80,9 @@ TEST_CASE("vocabulary: facts about the data") {
   CHECK(facts.p90 == 94);
   CHECK(facts.p99 == 103);
   CHECK(facts.longest == 104);
+  std::vector<long> one_each(105, 1);  // lengths 5 … 104
+  std::fill_n(one_each.begin(), 5, 0);
+  CHECK(facts.lengths == one_each);
   CHECK(describe({}, Vocabulary(Ids{1})).rows == 0);
 
   io::Pairs one;
