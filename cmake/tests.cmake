@@ -50,16 +50,24 @@ if(Python3_FOUND)
   add_test(NAME house/folders_include_downwards COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/scripts/check_folders ${CMAKE_SOURCE_DIR})
 endif()
 
-# The programs as a user meets them, a ctest for each test method.
-if(Python3_FOUND AND TARGET program_train)
-  set(script ${CMAKE_SOURCE_DIR}/tests/programs/programs_test.py)
+# add_python_tests(<label> <script> <its argument> <class>): a ctest for each test method of tests/<label>/<script>.
+function(add_python_tests label script argument class)
+  set(script ${CMAKE_SOURCE_DIR}/tests/${label}/${script})
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${script})
   file(STRINGS ${script} methods REGEX "^    def test_")
   foreach(method ${methods})
-    string(REGEX REPLACE "^    def (test_[a-z0-9_]+).*" "\\1" method ${method})
-    add_test(NAME programs/${method} COMMAND Python3::Interpreter ${script} ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} Programs.${method})
-    set_tests_properties(programs/${method} PROPERTIES LABELS programs TIMEOUT 120)
+    string(REGEX REPLACE "^    def (test_[a-zA-Z0-9_]+).*" "\\1" method ${method})
+    add_test(NAME ${label}/${method} COMMAND Python3::Interpreter ${script} ${argument} ${class}.${method})
+    set_tests_properties(${label}/${method} PROPERTIES LABELS ${label} TIMEOUT 600)
   endforeach()
+endfunction()
+
+if(Python3_FOUND)
+  if(TARGET program_train)  # the programs as a user meets them
+    add_python_tests(programs programs_test.py ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} Programs)
+  endif()
+  add_python_tests(scripts make_demo_data_test.py ${CMAKE_SOURCE_DIR}/scripts DemoData)
+  add_python_tests(scripts check_folders_test.py ${CMAKE_SOURCE_DIR}/scripts Folders)
 endif()
 
 # With NumPy at hand: it reads our .npz files, and we read its.
