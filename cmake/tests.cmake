@@ -70,6 +70,12 @@ if(Python3_FOUND)
   add_python_tests(scripts check_folders_test.py ${CMAKE_SOURCE_DIR}/scripts Folders)
 endif()
 
+# Beside PyTorch: with -DWARPBERT_TORCH_PYTHON=<interpreter that has torch and transformers>.
+if(WARPBERT_TORCH_PYTHON AND TARGET program_train)
+  add_test(NAME torch/torch_test COMMAND ${WARPBERT_TORCH_PYTHON} ${CMAKE_SOURCE_DIR}/tests/torch/torch_test.py ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+  set_tests_properties(torch/torch_test PROPERTIES LABELS torch TIMEOUT 600)
+endif()
+
 # With NumPy at hand: it reads our .npz files, and we read its.
 if(Python3_FOUND AND TARGET io)
   execute_process(COMMAND ${Python3_EXECUTABLE} -c "import numpy" RESULT_VARIABLE no_numpy OUTPUT_QUIET ERROR_QUIET)

@@ -54,7 +54,7 @@ Tensor encode(Tape&, const Bert&, const Packing&);
 Tensor masked_language_model(Tape&, const Bert&, Tensor x);
 
 // Truncated normal of the given σ, cut at 2σ, for matrices and embeddings; biases 0, gains 1 (Devlin, A.2). A function
-// of (seed, name, element), the same on every machine.
-void initialise(Bert&, uint64_t seed, float sigma = 0.02f);
+// of (seed, name, element), the same on every machine. Only the arrays whose names begin with `prefix`.
+void initialise(Bert&, uint64_t seed, float sigma = 0.02f, const std::string& prefix = "");
 
 }  // namespace warpbert

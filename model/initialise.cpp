@@ -27,9 +27,10 @@ static float truncated_normal(uint64_t seed, uint32_t site, size_t i) {
   return z > 0 ? 2.0f : -2.0f;
 }
 
-void initialise(Bert& bert, uint64_t seed, float sigma) {
+void initialise(Bert& bert, uint64_t seed, float sigma, const std::string& prefix) {
   ParameterStore& store = bert.store;
   for (const auto& array : store.named()) {
+    if (!array.name.starts_with(prefix)) continue;
     const bool gain = array.name.ends_with("LayerNorm.weight"), vector = array.shape.size() == 1;
     std::vector<float> values(array.size, gain ? 1.0f : 0.0f);
     if (!vector)

@@ -2,50 +2,78 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "io/atomic_file.h"
 #include "io/error.h"
 #include "io/npz.h"
+#include "io/safetensors.h"
 
 namespace warpbert {
 
-constexpr const char* cipher_ids_name = "vocab/cipher_ids";
+namespace {
 
-static std::vector<int64_t> shape_of(const ParameterStore::Named& array) {
-  return {array.shape.begin(), array.shape.end()};
-}
-
-void save_model(const std::string& path, Bert& bert, const Vocabulary& vocabulary) {
-  ParameterStore& store = bert.store;
+// The masters on the host, named; views of them are what the writers take.
+struct HostModel {
   std::vector<std::vector<float>> values;
   std::vector<io::ArrayView> arrays;
-  for (const auto& array : store.named()) {
-    values.push_back(store.download(store.masters(), array));
-    arrays.push_back(io::view(array.name, shape_of(array), values.back()));
+
+  explicit HostModel(ParameterStore& store) {
+    for (const auto& array : store.named()) {
+      values.push_back(store.download(store.masters(), array));
+      arrays.push_back(io::view(array.name, {array.shape.begin(), array.shape.end()}, values.back()));
+    }
   }
+};
+
+double decimal(float x) { return std::stod(fmt::format("{}", x)); }  // 0.1f is written 0.1
+
+std::string config_json(const BertConfig& c) {
+  const nlohmann::ordered_json json = {{"architectures", {"BertForMaskedLM"}},
+                                       {"model_type", "bert"},
+                                       {"vocab_size", c.vocabulary},
+                                       {"hidden_size", c.hidden},
+                                       {"num_hidden_layers", c.layers},
+                                       {"num_attention_heads", c.heads},
+                                       {"intermediate_size", c.intermediate},
+                                       {"hidden_act", "gelu"},
+                                       {"hidden_dropout_prob", decimal(c.dropout)},
+                                       {"attention_probs_dropout_prob", decimal(c.attention_dropout)},
+                                       {"max_position_embeddings", c.max_positions},
+                                       {"type_vocab_size", 2},
+                                       {"layer_norm_eps", decimal(c.layer_norm_epsilon)},
+                                       {"pad_token_id", token::pad},
+                                       {"tie_word_embeddings", true}};
+  return json.dump(2) + "\n";
+}
+
+std::string vocab_text(const Vocabulary& vocabulary) {
+  std::string text = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n[NO]\n[YES]\n";
+  for (const int64_t id : vocabulary.cipher_ids()) text += fmt::format("{}\n", id);
+  return text;
+}
+
+}  // namespace
+
+void save_model(const std::string& path, Bert& bert, const Vocabulary& vocabulary) {
+  HostModel model(bert.store);
   const auto& ids = vocabulary.cipher_ids();
-  arrays.push_back(io::view(cipher_ids_name, {int64_t(ids.size())}, ids));
-  io::write_npz(path, arrays);
+  model.arrays.push_back(io::view("vocab/cipher_ids", {int64_t(ids.size())}, ids));
+  io::write_npz(path, model.arrays);
 }
 
-Vocabulary load_vocabulary(const std::string& path) {
-  const auto archive = io::open_npz(path);
-  try {
-    return Vocabulary(archive->load<int64_t>(cipher_ids_name));
-  } catch (const std::invalid_argument& error) {
-    throw io::Error(fmt::format("{}: {}: {}", path, cipher_ids_name, error.what()));
-  }
-}
-
-void load_model(const std::string& path, Bert& bert) {
-  const auto archive = io::open_npz(path);
-  ParameterStore& store = bert.store;
-  for (const auto& array : store.named()) {
-    const auto& found = archive->at(array.name);
-    if (found.shape != shape_of(array))
-      throw io::Error(fmt::format("{}: {} has shape {}, {} was expected", path, array.name, io::shape_text(found.shape),
-                                  io::shape_text(shape_of(array))));
-    store.upload(store.masters(), array, archive->load<float>(array.name));
-  }
-  store.round_masters();
+void export_model(const std::string& folder, Bert& bert, const Vocabulary& vocabulary) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) io::fail("{}: cannot make the folder: {}", folder, error.message());
+  const HostModel model(bert.store);
+  io::write_safetensors(folder + "/model.safetensors", model.arrays);
+  io::write_file_atomically(folder + "/config.json", config_json(bert.config));
+  io::write_file_atomically(folder + "/vocab.txt", vocab_text(vocabulary));
+  const nlohmann::ordered_json tokenizer = {
+      {"tokenizer_class", "BertTokenizer"}, {"do_lower_case", false}, {"model_max_length", bert.config.max_positions}};
+  io::write_file_atomically(folder + "/tokenizer_config.json", tokenizer.dump(2) + "\n");
 }
 
 }  // namespace warpbert

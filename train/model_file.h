@@ -1,4 +1,5 @@
-// A trained model as a file: its arrays under their canonical names, and the vocabulary they belong to.
+// A trained model as a file: its arrays under their canonical names, and the vocabulary they belong to. Pretrained
+// (pretrained.h) reads it back.
 #pragma once
 #include <string>
 
@@ -10,10 +11,9 @@ namespace warpbert {
 // <canonical names> fp32, `vocab/cipher_ids` int64; nothing else, so that equal models are equal files. Atomic.
 void save_model(const std::string& path, Bert& bert, const Vocabulary& vocabulary);
 
-// The vocabulary of a file that save_model wrote.
-Vocabulary load_vocabulary(const std::string& path);
-
-// All arrays of the model, checked by name and shape; throws io::Error naming file, array, expected and found.
-void load_model(const std::string& path, Bert& bert);
+// A folder that transformers reads: model.safetensors, config.json, vocab.txt and tokenizer_config.json, so that
+// BertForMaskedLM gives our logits and BertTokenizer our tokens for ids separated by spaces. (All segment ids are 0 in
+// our models, for the second sentence too.) Created if need be; each file atomic.
+void export_model(const std::string& folder, Bert& bert, const Vocabulary& vocabulary);
 
 }  // namespace warpbert

@@ -181,6 +181,8 @@ std::vector<Option> make_table() {
            "dropout behind embeddings, attention and feed-forward"),
       real("model.attention_dropout", model, &ModelOptions::attention_dropout, below_one,
            "dropout of attention probabilities"),
+      real("model.layer_norm_epsilon", model, &ModelOptions::layer_norm_epsilon, fraction,
+           "added to the variance; 0: from the configuration where heads come from, else 1e-12"),
       real("model.initializer_range", model, &ModelOptions::initializer_range, {0, 10},
            "standard deviation of random weights, before they are cut at twice that"),
 

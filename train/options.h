@@ -39,6 +39,7 @@ struct ModelOptions {
   int max_positions = 512;
   double dropout = 0.1;
   double attention_dropout = 0;
+  double layer_norm_epsilon = 0;  // 0: from the configuration file, else 1e-12
   double initializer_range = 0.02;
 };
 

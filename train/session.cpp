@@ -1,6 +1,14 @@
 #include "session.h"
 
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <numeric>
 #include <stdexcept>
+
+#include "alignment.h"
+#include "io/error.h"
+#include "io/tsv.h"
 
 namespace warpbert {
 
@@ -19,17 +27,149 @@ BertConfig bert_config(const ModelOptions& options, int vocabulary) {
   c.vocabulary = vocabulary;
   c.layers = options.layers;
   c.hidden = options.hidden;
-  c.intermediate = options.intermediate ? options.intermediate : 4 * options.hidden;
-  c.heads = options.heads ? options.heads : options.hidden / 64;
+  c.intermediate = options.intermediate;
+  c.heads = options.heads;
   c.max_positions = options.max_positions;
   c.dropout = float(options.dropout);
   c.attention_dropout = float(options.attention_dropout);
+  c.layer_norm_epsilon = float(options.layer_norm_epsilon);
   try {
     c.check();
   } catch (const std::invalid_argument& error) {
     throw UsageError(error.what());
   }
   return c;
+}
+
+AdamOptions adam_options(const TrainOptions& t) {
+  return {float(t.beta1), float(t.beta2), float(t.epsilon), float(t.weight_decay), float(t.clip_norm)};
+}
+
+const char* precision_text(Precision precision) {
+  return precision == Precision::bf16 ? "bf16 with fp32 masters" : precision == Precision::fp32 ? "fp32" : "tf32";
+}
+
+static std::vector<int> every_row(int n) {
+  std::vector<int> rows(static_cast<size_t>(n));
+  std::iota(rows.begin(), rows.end(), 0);
+  return rows;
+}
+
+// ---- A finished run -------------------------------------------------------------------------------------------------
+
+static Options options_of_run(const std::string& run, const std::vector<Override>& overrides) {
+  for (const char* file : {"/config.ini", "/best.npz"})
+    if (!std::filesystem::exists(run + file))
+      io::fail("{}{}: not found; --run needs the folder of a run that train has finished", run, file);
+  Options options = read_options(run + "/config.ini");
+  for (const Override& override : overrides) set_option(options, override);
+  return options;
+}
+
+static std::unique_ptr<Pretrained> open_with_vocabulary(const std::string& path) {
+  auto file = std::make_unique<Pretrained>(path);
+  if (!file->vocabulary()) io::fail("{}: has no array 'vocab/cipher_ids'; no run wrote it", path);
+  return file;
+}
+
+TrainedModel::TrainedModel(const std::string& run, const std::vector<Override>& overrides)
+    : options(options_of_run(run, overrides)),
+      device(open_device(options.run)),
+      file(open_with_vocabulary(run + "/best.npz")),
+      bert((resolve(options.model, file.get()), bert_config(options.model, vocabulary().size()))) {
+  bert.store.allocate(*device, options.train.precision, false);
+  file->load(bert, every_row(vocabulary().size()), true);
+}
+
+// ---- A run at its start ---------------------------------------------------------------------------------------------
+
+Session::Session(Options options) : options_(std::move(options)) {
+  ModelOptions& model = options_.model;
+  if (!model.weights.empty()) {
+    pretrained_ = std::make_unique<Pretrained>(model.weights);
+    if (!pretrained_->has_head() && model.mlm_head == MlmHead::archive)
+      io::fail(
+          "{}: has no masked-language head (cls.predictions.*), and the recipe predicts with it; set model.mlm_head = "
+          "fresh to start with a new one",
+          model.weights);
+  }
+  resolve(model, pretrained_.get());
+  if (model.max_positions < options_.data.max_tokens + 3)
+    throw UsageError(
+        fmt::format("model.max_positions = {}: pairs of data.max_tokens = {} tokens and three special ones need {}",
+                    model.max_positions, options_.data.max_tokens, options_.data.max_tokens + 3));
+  const bool aligned = pretrained_ && !pretrained_->vocabulary();
+  for (const auto& [key, path] : {std::pair{"data.vocab", options_.data.vocab}, {"data.counts", options_.data.counts}})
+    if (aligned && path.empty())
+      throw UsageError(fmt::format(
+          "{}: missing; {} is a model of plain text, and its tokens are aligned to the ids of the data by frequency",
+          key, model.weights));
+}
+
+void Session::load() {
+  const std::vector<int> rows = (read_data(), first_rows());
+  device_ = open_device(options_.run);
+  bert_ = std::make_unique<Bert>(bert_config(options_.model, vocabulary_->size()));
+  Bert& bert = *bert_;
+  bert.store.allocate(*device_, options_.train.precision);
+  const auto seed = uint64_t(options_.train.seed);
+  const auto sigma = float(options_.model.initializer_range);
+  const bool head = options_.model.mlm_head == MlmHead::archive;
+  if (!pretrained_) initialise(bert, seed, sigma);
+  else if (!head) initialise(bert, seed, sigma, "cls.predictions.");
+  if (pretrained_) pretrained_->load(bert, rows, head);
+  const BertConfig& c = bert.config;
+  fmt::print("model     {} layers, hidden {}, {} heads, intermediate {}: {:.1f} M parameters, {}\n", c.layers, c.hidden,
+             c.heads, c.intermediate, double(bert.store.real_size()) * 1e-6,
+             pretrained_ ? "from " + options_.model.weights : "random");
+  if (pretrained_ && !head) fmt::print("          new masked-language head\n");
+  if (pretrained_ && head && pretrained_->head_looks_untrained())
+    fmt::print(
+        stderr,
+        "warning: {}: its masked-language head looks untrained (all gains are 1, all biases 0); models published "
+        "so learn this task slowly\n",
+        options_.model.weights);
+  fmt::print("device    {}, {}\n", device_->name(), precision_text(options_.train.precision));
+  pretrained_.reset();  // closes the file
+}
+
+void Session::read_data() {
+  const DataOptions& data = options_.data;
+  io::Pairs train = io::read_pairs(data.train);
+  if (train.count_labelled() == 0) io::fail("{}: no row has a label; training needs labelled pairs", data.train);
+  set_ = make_dataset(std::move(train), data.test.empty() ? io::Pairs{} : io::read_pairs(data.test), data.max_tokens,
+                      data.validation_every);
+  if (pretrained_ && pretrained_->vocabulary()) vocabulary_ = pretrained_->vocabulary();
+  else vocabulary_.emplace(set_.pairs, data.min_count);
+  tokens_ = vocabulary_->encode(set_.pairs);
+  facts_ = describe(set_.pairs, *vocabulary_);
+  fmt::print(
+      "data      {} pairs: {} labelled to train on, {} to validate on, {} of the test file; mean {:.1f} tokens, "
+      "longest {}\n",
+      facts_.rows, facts_.labelled - int(set_.validation.size()), set_.validation.size(), set_.test.size(),
+      facts_.mean_length, facts_.longest);
+  fmt::print("          {} of {} ids make the vocabulary, {:.2f} % of tokens are [UNK]; {} pairs shortened\n",
+             facts_.distinct - facts_.dropped, facts_.distinct, 100 * facts_.unknown_share, set_.truncated);
+}
+
+// Row of the pretrained embedding for each token; empty without one.
+std::vector<int> Session::first_rows() {
+  if (!pretrained_) return {};
+  const DataOptions& data = options_.data;
+  if (pretrained_->vocabulary()) {
+    fmt::print("vocabulary kept from {}\n", pretrained_->path());
+    return every_row(vocabulary_->size());
+  }
+  const auto vocab = read_vocab(data.vocab);
+  const int rows = pretrained_->shape().vocabulary;
+  if (int(vocab.size()) > rows)
+    io::fail("{}: {} tokens, but the word embedding of {} has {} rows", data.vocab, vocab.size(), pretrained_->path(),
+             rows);
+  const int words = vocabulary_->size() - token::first_word;
+  auto aligned = aligned_rows(vocab, read_counts(data.counts), words, data.vocab);
+  fmt::print("aligned   {} ids to the {} most frequent of {} tokens; {} ids below min_count {} are [UNK]\n", words,
+             words, vocab.size(), facts_.dropped, data.min_count);
+  return aligned;
 }
 
 }  // namespace warpbert

@@ -1,10 +1,14 @@
-// What training and prediction have in common: the options of a run turned into a device and a model.
+// What all programs begin with: the options of a run turned into data, a device, and a model with its first weights.
 #pragma once
 #include <memory>
 
+#include "dataset.h"
+#include "engine/adam.h"
 #include "engine/device.h"
 #include "model/bert.h"
 #include "options.h"
+#include "pretrained.h"
+#include "vocabulary.h"
 
 namespace warpbert {
 
@@ -13,5 +17,53 @@ std::unique_ptr<Device> open_device(const RunOptions& options);
 
 // The model's shape for a vocabulary of this size. Throws UsageError for settings that cannot be run.
 BertConfig bert_config(const ModelOptions& options, int vocabulary);
+
+AdamOptions adam_options(const TrainOptions& options);
+
+// "bf16 with fp32 masters", "fp32" or "tf32"
+const char* precision_text(Precision precision);
+
+// The model of a finished run, its best.npz, for scoring and export. `run` is its folder; throws io::Error when it has
+// none.
+struct TrainedModel {
+  TrainedModel(const std::string& run, const std::vector<Override>& overrides);
+  Options options;  // the run's, with the overrides
+  std::unique_ptr<Device> device;
+  std::unique_ptr<Pretrained> file;
+  const Vocabulary& vocabulary() const { return *file->vocabulary(); }
+  Bert bert;
+};
+
+// The data of a run, and the model at its start. Reads in an order that names the first thing wrong: weights, then what
+// they need, then data.
+class Session {
+ public:
+  // Opens the weights, if there are any, and fills in what the options leave open.
+  explicit Session(Options options);
+  // Reads the data, opens the device, builds the model, prints what there is.
+  void load();
+
+  const Options& options() const { return options_; }
+  const Dataset& set() const { return set_; }
+  const Vocabulary& vocabulary() const { return *vocabulary_; }
+  const TokenPairs& tokens() const { return tokens_; }
+  const DataFacts& facts() const { return facts_; }
+  Device& device() { return *device_; }
+  Bert& bert() { return *bert_; }
+
+ private:
+  void read_data();
+  void load_weights();
+  std::vector<int> first_rows();
+
+  Options options_;
+  std::unique_ptr<Pretrained> pretrained_;
+  Dataset set_;
+  std::optional<Vocabulary> vocabulary_;
+  TokenPairs tokens_;
+  DataFacts facts_;
+  std::unique_ptr<Device> device_;
+  std::unique_ptr<Bert> bert_;
+};
 
 }  // namespace warpbert

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -23,87 +24,42 @@
 namespace warpbert {
 namespace {
 
-// Everything a run reads before it begins.
-struct Data {
-  Dataset set;
-  Vocabulary vocabulary;
-  TokenPairs tokens;
-  DataFacts facts;
-
-  explicit Data(const Options& o)
-      : set(read(o)),
-        vocabulary(set.pairs, o.data.min_count),
-        tokens(vocabulary.encode(set.pairs)),
-        facts(describe(set.pairs, vocabulary)) {}
-
-  static Dataset read(const Options& o) {
-    if (o.data.train.empty()) throw UsageError("data.train is not set: the labelled pairs to train on (TSV)");
-    io::Pairs train = io::read_pairs(o.data.train);
-    if (train.count_labelled() == 0)
-      throw io::Error(fmt::format("{}: no row has a label; training needs labelled pairs", o.data.train));
-    return make_dataset(std::move(train), o.data.test.empty() ? io::Pairs{} : io::read_pairs(o.data.test),
-                        o.data.max_tokens, o.data.validation_every);
-  }
-
-  void print() const {
-    fmt::print(
-        "data      {} pairs: {} labelled to train on, {} to validate on, {} of the test file; mean {:.1f} tokens, "
-        "longest {}\n",
-        facts.rows, facts.labelled - int(set.validation.size()), set.validation.size(), set.test.size(),
-        facts.mean_length, facts.longest);
-    fmt::print("          vocabulary {} of {} ids, {:.2f} % of tokens [UNK]; {} pairs shortened\n", vocabulary.size(),
-               facts.distinct, 100 * facts.unknown_share, set.truncated);
-  }
-};
-
 class Trainer {
  public:
   // Without a directory nothing is written (dry run).
-  Trainer(const Options& options, const RunDirectory* directory)
-      : options_(options),
+  Trainer(Session& session, const RunDirectory* directory)
+      : options_(session.options()),
         directory_(directory),
-        data_(options),
-        device_(open_device(options.run)),
-        bert_(bert_config(options.model, data_.vocabulary.size())) {
-    data_.print();
-    bert_.store.allocate(*device_, options.train.precision);
-    initialise(bert_, uint64_t(options.train.seed), float(options.model.initializer_range));
-    stepper_ = std::make_unique<Stepper>(*device_, bert_, options.train.precision, uint64_t(options.train.seed),
-                                         adam_options(options.train), options.loss.scale == LossScale::keras_fill);
-    const BertConfig& c = bert_.config;
-    fmt::print("model     {} layers, hidden {}, {} heads, intermediate {}: {:.1f} M parameters\n", c.layers, c.hidden,
-               c.heads, c.intermediate, double(bert_.store.real_size()) * 1e-6);
-    fmt::print("device    {}, {}\n", device_->name(), precision_name());
-  }
+        session_(session),
+        device_(session.device()),
+        bert_(session.bert()),
+        stepper_(device_, bert_, options_.train.precision, uint64_t(options_.train.seed), adam_options(options_.train),
+                 options_.loss.scale == LossScale::keras_fill) {}
 
   void dry_run();
   void run();
 
  private:
-  static AdamOptions adam_options(const TrainOptions& t) {
-    return {float(t.beta1), float(t.beta2), float(t.epsilon), float(t.weight_decay), float(t.clip_norm)};
+  Masking masking() const {
+    return Masking(options_.mask, session_.vocabulary().size(), uint64_t(options_.train.seed));
   }
-  const char* precision_name() const {
-    const Precision p = options_.train.precision;
-    return p == Precision::bf16 ? "bf16 with fp32 masters" : p == Precision::fp32 ? "fp32" : "tf32";
-  }
-  Masking masking() const { return Masking(options_.mask, data_.vocabulary.size(), uint64_t(options_.train.seed)); }
   std::vector<float> score(const std::vector<Example>& examples) {
-    return score_pairs(*stepper_, data_.tokens, examples, options_.predict);
+    return score_pairs(stepper_, session_.tokens(), examples, options_.predict);
   }
 
   EpochRecord train_epoch(Loader& loader, int epoch);
   std::optional<double> validate();
   bool keep_if_better(std::optional<double> score, int epoch);
+  void restore_best();
   void finish();
   std::vector<Fact> facts() const;
 
   const Options& options_;
   const RunDirectory* directory_;
-  Data data_;
-  std::unique_ptr<Device> device_;
-  Bert bert_;
-  std::unique_ptr<Stepper> stepper_;
+  Session& session_;
+  Device& device_;
+  Bert& bert_;
+  Stepper stepper_;
   std::unique_ptr<MetricsLog> log_;
   std::unique_ptr<Progress> progress_;
   long steps_ = 0;
@@ -122,31 +78,31 @@ class Trainer {
 };
 
 std::vector<Fact> Trainer::facts() const {
-  const DataFacts& f = data_.facts;
+  const DataFacts& f = session_.facts();
   const BertConfig& c = bert_.config;
   return {{"Training file", options_.data.train},
-          {"Pairs",
-           fmt::format("{}, {} of them labelled, {} for validation", f.rows, f.labelled, data_.set.validation.size())},
+          {"Pairs", fmt::format("{}, {} of them labelled, {} for validation", f.rows, f.labelled,
+                                session_.set().validation.size())},
           {"Length",
            fmt::format("mean {:.1f} tokens, half ≤ {}, 99 % ≤ {}, longest {}", f.mean_length, f.p50, f.p99, f.longest)},
-          {"Vocabulary", fmt::format("{} of {} ids, {:.2f} % of tokens unknown", data_.vocabulary.size(), f.distinct,
-                                     100 * f.unknown_share)},
+          {"Vocabulary", fmt::format("{} of {} ids, {:.2f} % of tokens unknown", session_.vocabulary().size(),
+                                     f.distinct, 100 * f.unknown_share)},
           {"Model", fmt::format("{} layers, hidden {}, {} heads, {:.1f} M parameters", c.layers, c.hidden, c.heads,
                                 double(bert_.store.real_size()) * 1e-6)},
-          {"Memory on the device", fmt::format("{:.0f} MiB", double(device_->bytes_high_water()) / 1048576)}};
+          {"Memory on the device", fmt::format("{:.0f} MiB", double(device_.bytes_high_water()) / 1048576)}};
 }
 
 // ---- One run --------------------------------------------------------------------------------------------------------
 
 void Trainer::dry_run() {
-  Loader loader(data_.tokens, data_.set.training, masking(), options_.train.batch);
-  stepper_->train(loader.next(), options_.train.lr);
-  const LossSums sums = stepper_->take_losses();
+  Loader loader(session_.tokens(), session_.set().training, masking(), options_.train.batch);
+  stepper_.train(loader.next(), options_.train.lr);
+  const LossSums sums = stepper_.take_losses();
   fmt::print("step      loss {:.4f} (masked tokens {:.4f}, [CLS] {:.4f}); {} steps an epoch\n", sums.loss(),
              sums.loss_mlm(), sums.loss_cls(), loader.batches_per_epoch());
-  stepper_->arena().reset();
+  stepper_.arena().reset();
   fmt::print("memory    {:.1f} MiB on the device at most; of this a step's\n{}",
-             double(device_->bytes_high_water()) / 1048576, stepper_->arena().report());
+             double(device_.bytes_high_water()) / 1048576, stepper_.arena().report());
 }
 
 // Trains an epoch; what it returns lacks the AUC.
@@ -164,12 +120,12 @@ EpochRecord Trainer::train_epoch(Loader& loader, int epoch) {
     book(spent_.training);
     const Batch batch = loader.next();
     book(spent_.waiting);
-    stepper_->train(batch, options_.train.lr);
+    stepper_.train(batch, options_.train.lr);
     steps_++, pairs += batch.sequences, line_pairs += batch.sequences, line_tokens += batch.tokens;
     progress_->step(epoch, step);
     if (step % options_.run.log_every && step != steps) continue;
-    line = stepper_->take_losses();  // waits for the device
-    if (!stepper_->all_finite())
+    line = stepper_.take_losses();  // waits for the device
+    if (!stepper_.all_finite())
       throw std::runtime_error(
           fmt::format("the loss is not finite at or before step {} (epoch {}, step {}); what was saved stays; a lower "
                       "train.lr or train.precision = fp32 may help",
@@ -195,7 +151,7 @@ EpochRecord Trainer::train_epoch(Loader& loader, int epoch) {
 
 // The AUC over the validation rows, if there are any with both labels; keeps the scores for the report.
 std::optional<double> Trainer::validate() {
-  const auto& rows = data_.set.validation;
+  const auto& rows = session_.set().validation;
   if (rows.empty()) return std::nullopt;
   validation_scores_ = score(rows);
   std::vector<float> labels;
@@ -206,17 +162,17 @@ std::optional<double> Trainer::validate() {
 // Keeps the model if it is strictly better than the best so far, or if nothing can tell.
 bool Trainer::keep_if_better(std::optional<double> score, int epoch) {
   if (score && report_.best_epoch && *score <= report_.best_auc) return false;
-  save_model(directory_->best(), bert_, data_.vocabulary);
+  save_model(directory_->best(), bert_, session_.vocabulary());
   report_.best_epoch = epoch, report_.best_auc = score.value_or(undefined);
   report_.scores = validation_scores_;
   return true;
 }
 
 void Trainer::run() {
-  Loader loader(data_.tokens, data_.set.training, masking(), options_.train.batch);
+  Loader loader(session_.tokens(), session_.set().training, masking(), options_.train.batch);
   log_ = std::make_unique<MetricsLog>(directory_->metrics());
   progress_ = std::make_unique<Progress>(options_.train.epochs, loader.batches_per_epoch());
-  if (!options_.train.epochs) save_model(directory_->best(), bert_, data_.vocabulary);
+  if (!options_.train.epochs) save_model(directory_->best(), bert_, session_.vocabulary());
   const auto begin = booked_ = std::chrono::steady_clock::now();
   for (int epoch = 1; epoch <= options_.train.epochs; epoch++) {
     EpochRecord record = train_epoch(loader, epoch);
@@ -239,18 +195,24 @@ void Trainer::run() {
   if (!options_.train.epochs) finish();
 }
 
+void Trainer::restore_best() {
+  std::vector<int> rows(size_t(session_.vocabulary().size()));
+  std::iota(rows.begin(), rows.end(), 0);
+  Pretrained(directory_->best()).load(bert_, rows, true);
+}
+
 // Scores of the test file by the best model, and the report.
 void Trainer::finish() {
-  if (!data_.set.test.empty()) {
-    if (report_.best_epoch && report_.best_epoch != options_.train.epochs) load_model(directory_->best(), bert_);
-    write_scores(directory_->scores(), score(data_.set.test));
+  if (!session_.set().test.empty()) {
+    if (report_.best_epoch && report_.best_epoch != options_.train.epochs) restore_best();
+    write_scores(directory_->scores(), score(session_.set().test));
     book(spent_.scoring);
   }
-  for (const Example& row : data_.set.validation) report_.labels.push_back(row.label);
+  for (const Example& row : session_.set().validation) report_.labels.push_back(row.label);
   report_.name = std::filesystem::absolute(directory_->path()).filename();
-  report_.lengths = data_.facts.lengths;
+  report_.lengths = session_.facts().lengths;
   report_.facts = facts();
-  report_.machine = machine_facts(device_->name() + ", " + precision_name());
+  report_.machine = machine_facts(device_.name() + ", " + precision_text(options_.train.precision));
   report_.time_split = {{"training", spent_.training},
                         {"waiting for batches", spent_.waiting},
                         {"scoring", spent_.scoring},
@@ -262,13 +224,12 @@ void Trainer::finish() {
 }
 }  // namespace
 
-int train(const Options& options, bool dry_run) {
-  if (options.model.max_positions < options.data.max_tokens + 3)
-    throw UsageError(
-        fmt::format("model.max_positions = {}: pairs of data.max_tokens = {} tokens and three special ones need {}",
-                    options.model.max_positions, options.data.max_tokens, options.data.max_tokens + 3));
+int train(const Options& given, bool dry_run) {
+  Session session(given);
+  const Options& options = session.options();
   if (dry_run) {
-    Trainer(options, nullptr).dry_run();
+    session.load();
+    Trainer(session, nullptr).dry_run();
     return 0;
   }
   RunDirectory directory(options.run.directory);
@@ -280,7 +241,8 @@ int train(const Options& options, bool dry_run) {
     }
     fmt::print("{}: no complete checkpoint; starting over\n", directory.path());
   }
-  Trainer trainer(options, &directory);
+  session.load();
+  Trainer trainer(session, &directory);
   directory.start_over();
   directory.save_config(options);
   trainer.run();

@@ -12,6 +12,7 @@ import unittest
 import zipfile
 
 BIN = pathlib.Path(sys.argv.pop(1)).resolve()
+GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden/tiny"
 LABELLED, UNLABELLED = 120, 30
 
 
@@ -163,6 +164,105 @@ class Programs(unittest.TestCase):
     def test_predict_without_a_run(self):
         out = self.program("predict", "--run", self.dir, "--input", self.dir / "test.tsv", "--output", self.dir / "s", code=1)
         self.assertIn("config.ini", out.stderr)
+
+    def arrays(self, path):
+        """The values of an .npz or .safetensors file as bytes, by name; bare, so that no library stands between."""
+        if path.suffix == ".npz":
+            archive, found = zipfile.ZipFile(path), {}
+            for name in archive.namelist():
+                data = archive.read(name)
+                found[name.removesuffix(".npy")] = data[10 + int.from_bytes(data[8:10], "little") :]
+            return found
+        data = path.read_bytes()
+        end = 8 + int.from_bytes(data[:8], "little")
+        header = json.loads(data[8:end])
+        self.assertEqual(header.pop("__metadata__"), {"format": "pt"})
+        return {name: data[end:][slice(*info["data_offsets"])] for name, info in header.items()}
+
+    def test_weights_go_round_unchanged(self):
+        """best.npz -> train with no epochs -> export -> train with no epochs: the same bits."""
+        self.train()
+        first = self.run_dir / "best.npz"
+        second = self.dir / "second"
+        self.train(f"--model.weights={first}", "--model.heads=2", "--train.epochs=0", f"--run.directory={second}")
+        self.assertEqual((second / "best.npz").read_bytes(), first.read_bytes())
+        self.program("export", "--run", second, "--output", self.dir / "hf")
+        exported, ours = self.arrays(self.dir / "hf/model.safetensors"), self.arrays(first)
+        ids = ours.pop("vocab/cipher_ids")
+        self.assertEqual(exported, ours)
+        vocabulary = (self.dir / "hf/vocab.txt").read_text().split()
+        self.assertEqual(vocabulary[:7], ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[NO]", "[YES]"])
+        self.assertEqual([int(v) for v in vocabulary[7:]], [int.from_bytes(ids[i : i + 8], "little") for i in range(0, len(ids), 8)])
+
+    def test_a_model_of_ours_keeps_its_vocabulary(self):
+        self.train()
+        (self.dir / "train.tsv").write_text("100 777\t101\t1\n" * 30 + "100\t101\t0\n" * 30)
+        out = self.train("--run.directory=" + str(self.dir / "two"), f"--model.weights={self.run_dir}/best.npz", "--model.heads=2", "--train.epochs=1").stdout
+        self.assertIn("vocabulary kept", out)
+        one, two = self.arrays(self.run_dir / "best.npz"), self.arrays(self.dir / "two/best.npz")
+        self.assertEqual(one["vocab/cipher_ids"], two["vocab/cipher_ids"])
+
+    def golden(self, *args, code=0):
+        """The reference's files as a run: plain-text weights, to be aligned."""
+        ini = self.dir / "golden.ini"
+        ini.write_text(f"[data]\ntrain = {GOLDEN}/pairs.tsv\ntest = {GOLDEN}/test.tsv\n[train]\nepochs = 0\n[model]\nweights = {GOLDEN}/weights.tf.npz\n")
+        return self.program("train", "--config", ini, *args, code=code)
+
+    def test_pretrained_weights_say_what_they_need(self):
+        vocab, counts = f"--data.vocab={GOLDEN}/vocab.txt", f"--data.counts={GOLDEN}/counts.json"
+        out = self.golden(vocab, counts).stdout
+        self.assertIn("130 ids to the 130 most frequent of 300 tokens; 143 ids below min_count 5 are [UNK]", out)
+        self.assertIn("data.vocab: missing", self.golden(counts, code=2).stderr)
+        self.assertIn("data.counts: missing", self.golden(vocab, code=2).stderr)
+        # The weights are looked at first: a broken file is the message, whatever else is missing.
+        broken = self.dir / "broken.npz"
+        broken.write_bytes((GOLDEN / "weights.tf.npz").read_bytes()[:-5000])
+        self.assertIn("broken.npz", self.golden(f"--model.weights={broken}", code=1).stderr)
+        words = self.dir / "words.txt"
+        words.write_text((GOLDEN / "vocab.txt").read_text() + "more\n")
+        stderr = self.golden(f"--data.vocab={words}", counts, f"--run.directory={self.dir}/words", code=1).stderr
+        self.assertIn("301 tokens, but the word embedding", stderr)
+
+    def test_a_guessed_number_of_heads_is_a_warning(self):
+        folder = self.dir / "alone"
+        folder.mkdir()
+        (folder / "w.npz").write_bytes((GOLDEN / "weights.hf.npz").read_bytes())
+        ini = self.dir / "guess.ini"
+        ini.write_text(f"[data]\ntrain = {GOLDEN}/pairs.tsv\nvocab = {GOLDEN}/vocab.txt\ncounts = {GOLDEN}/counts.json\n[train]\nepochs = 0\n[model]\nweights = {folder}/w.npz\n")
+        done = subprocess.run([BIN / "train", "--config", ini], capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1)
+        self.assertIn("warning: " + str(folder / "w.npz") + ": no configuration names the number of heads", done.stderr)
+
+    def test_weights_without_a_head(self):
+        archive, folder = self.arrays(GOLDEN / "model.safetensors"), self.dir / "headless"
+        folder.mkdir()
+        source = (GOLDEN / "model.safetensors").read_bytes()
+        end = 8 + int.from_bytes(source[:8], "little")
+        header = json.loads(source[8:end])
+        kept, values = {}, b""
+        for name, info in header.items():
+            if name == "__metadata__" or name.startswith("cls."):
+                continue
+            kept[name] = {**info, "data_offsets": [len(values), len(values) + len(archive[name])]}
+            values += archive[name]
+        text = json.dumps(kept).encode()
+        path = folder / "w.safetensors"
+        path.write_bytes(len(text).to_bytes(8, "little") + text + values)
+        args = (f"--model.weights={path}", "--model.heads=4", f"--data.vocab={GOLDEN}/vocab.txt", f"--data.counts={GOLDEN}/counts.json")
+        self.assertIn("has no masked-language head", self.golden(*args, code=1).stderr)
+        self.assertIn("new masked-language head", self.golden(*args, "--model.mlm_head=fresh").stdout)
+        kept = self.arrays(self.dir / "runs/golden/best.npz")
+        self.assertEqual(kept["bert.encoder.layer.0.output.dense.weight"], archive["bert.encoder.layer.0.output.dense.weight"])
+
+    def test_inspect_says_what_is_wrong(self):
+        args = ("inspect", "--config", self.ini, "--batch", self.dir / "absent.npz", "--output", self.dir / "o.npz")
+        self.assertIn("absent.npz", self.program(*args, code=1).stderr)
+        self.assertIn("--steps: 'x' is no number", self.program(*args, "--steps", "x", code=2).stderr)
+        self.assertIn("--batch", self.program(*args[:3], code=2).stderr)
+
+    def test_export_without_a_run(self):
+        self.assertIn("config.ini: not found", self.program("export", "--run", self.dir, "--output", self.dir / "hf", code=1).stderr)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,74 @@
+#include "alignment.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <sstream>
+
+#include "io/error.h"
+#include "io/text.h"
+
+namespace warpbert {
+
+std::vector<std::string> read_vocab(const std::string& path) {
+  std::vector<std::string> vocab;
+  std::unordered_map<std::string, size_t> lines;
+  std::istringstream text(io::read_file(path));
+  for (std::string line; std::getline(text, line);) {
+    std::string token(io::strip(line));
+    token.resize(std::min(token.find_first_of(" \t"), token.size()));
+    if (token.empty()) io::fail("{}: line {}: no token", path, vocab.size() + 1);
+    const auto [first, is_new] = lines.insert({token, vocab.size() + 1});
+    if (!is_new)  // ids count lines, so one of the two would shift all that follow in some readers
+      io::fail("{}: line {}: {} is there already, in line {}", path, vocab.size() + 1, io::quote(token), first->second);
+    vocab.push_back(std::move(token));
+  }
+  if (vocab.empty()) io::fail("{}: no tokens", path);
+  return vocab;
+}
+
+TokenCounts read_counts(const std::string& path) {
+  nlohmann::json json;
+  try {
+    json = nlohmann::json::parse(io::read_file(path));
+  } catch (const nlohmann::json::parse_error& error) {
+    io::fail("{}: no JSON: {}", path, error.what());
+  }
+  if (!json.is_object()) io::fail("{}: an object {{\"token\": count, …}} was expected", path);
+  TokenCounts counts;
+  for (const auto& [token, count] : json.items()) {
+    if (!count.is_number_integer() || count.get<int64_t>() < 0)
+      io::fail("{}: the count of {} is no non-negative integer", path, io::quote(token));
+    counts.emplace(token, count.get<int64_t>());
+  }
+  return counts;
+}
+
+std::vector<int> ranked_ids(const std::vector<std::string>& vocab, const TokenCounts& counts) {
+  std::vector<int64_t> count;
+  for (const std::string& token : vocab) {
+    const auto found = counts.find(token);
+    count.push_back(found == counts.end() || token == "[CLS]" || token == "[SEP]" ? 0 : found->second);
+  }
+  std::vector<int> ids(vocab.size());
+  std::iota(ids.begin(), ids.end(), 0);
+  std::stable_sort(ids.begin(), ids.end(), [&](int a, int b) { return count[size_t(a)] > count[size_t(b)]; });
+  return ids;
+}
+
+std::vector<int> aligned_rows(const std::vector<std::string>& vocab, const TokenCounts& counts, int words,
+                              const std::string& vocab_path) {
+  std::vector<int> rows;
+  for (const char* special : {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[UNK]", "[UNK]"}) {
+    const auto found = std::find(vocab.begin(), vocab.end(), special);
+    if (found == vocab.end()) io::fail("{}: has no token {}", vocab_path, special);
+    rows.push_back(int(found - vocab.begin()));
+  }
+  if (size_t(words) > vocab.size())
+    io::fail("{}: {} tokens, but the data has {} ids to align; raise data.min_count", vocab_path, vocab.size(), words);
+  const std::vector<int> ranked = ranked_ids(vocab, counts);
+  rows.insert(rows.end(), ranked.begin(), ranked.begin() + words);
+  return rows;
+}
+
+}  // namespace warpbert

@@ -1,0 +1,168 @@
+#include "inspection.h"
+
+#include <fmt/format.h>
+
+#include <deque>
+
+#include "io/error.h"
+#include "io/npz.h"
+#include "session.h"
+#include "step.h"
+
+namespace warpbert {
+
+namespace {
+
+struct PaddedBatch {
+  int sequences, length;
+  std::vector<int32_t> tokens;  // [sequences, length]
+  Batch packed;
+};
+
+PaddedBatch read_batch(io::Archive& archive, int k, const BertConfig& config) {
+  const std::string tokens_name = fmt::format("tokens_{}", k), targets_name = fmt::format("targets_{}", k);
+  const auto shape = archive.at(tokens_name).shape;
+  if (shape.size() != 2 || shape[0] < 1 || shape[1] < 1 || archive.at(targets_name).shape != shape)
+    io::fail("{}: {} {} and {} {}: two arrays [B, T] were expected", archive.path(), tokens_name, io::shape_text(shape),
+             targets_name, io::shape_text(archive.at(targets_name).shape));
+  PaddedBatch batch{int(shape[0]), int(shape[1]), archive.load<int32_t>(tokens_name), {}};
+  const auto targets = archive.load<int32_t>(targets_name);
+  const auto check_ids = [&](const std::string& name, const std::vector<int32_t>& ids) {
+    for (const int32_t id : ids)
+      if (id < 0 || id >= config.vocabulary)
+        io::fail("{}: {} holds {}; the vocabulary has tokens 0 to {}", archive.path(), name, id, config.vocabulary - 1);
+  };
+  check_ids(tokens_name, batch.tokens);
+  check_ids(targets_name, targets);
+  try {
+    batch.packed = packed_batch(batch.tokens, targets, batch.sequences, batch.length);
+  } catch (const std::invalid_argument& error) {
+    io::fail("{}: {}: {}", archive.path(), tokens_name, error.what());
+  }
+  if (batch.packed.longest > config.max_positions)
+    io::fail("{}: {} has a row of {} tokens; the model has {} positions", archive.path(), tokens_name,
+             batch.packed.longest, config.max_positions);
+  if (!batch.packed.targets) io::fail("{}: {} has no target", archive.path(), targets_name);
+  return batch;
+}
+
+// rows x cols values of a tensor, as fp32.
+std::vector<float> download(Device& device, const Tensor& x, int rows) {
+  const size_t n = size_t(rows) * size_t(x.cols());
+  std::vector<float> values(n);
+  if (x.dtype() == DType::f32) {
+    device.download(values.data(), x.data<float>(), n * sizeof(float));
+    return values;
+  }
+  std::vector<bf16> rounded(n);
+  device.download(rounded.data(), x.data<bf16>(), n * sizeof(bf16));
+  for (size_t i = 0; i < n; i++) values[i] = to_float(rounded[i]);
+  return values;
+}
+
+class Inspection {
+ public:
+  explicit Inspection(Session& session)
+      : precision_(session.options().train.precision), device_(session.device()), bert_(session.bert()) {}
+
+  void look(const PaddedBatch& batch);
+  void take_steps(io::Archive& batches, int steps, const Options& options);
+  void write(const std::string& path) const { io::write_npz(path, arrays_); }
+
+ private:
+  void add(std::string name, std::vector<int64_t> shape, std::vector<float> values) {
+    values_.push_back(std::move(values));
+    arrays_.push_back(io::view(std::move(name), std::move(shape), values_.back()));
+  }
+  void add_parameters(const std::string& prefix, const float* buffer) {
+    for (const auto& array : bert_.store.named())
+      add(prefix + array.name, {array.shape.begin(), array.shape.end()}, bert_.store.download(buffer, array));
+  }
+  void add_hidden(const PaddedBatch& batch, const std::vector<float>& packed);
+  void add_logits(const Batch& batch, const std::vector<float>& padded, int padded_vocabulary);
+
+  Precision precision_;
+  Device& device_;
+  Bert& bert_;
+  std::deque<std::vector<float>> values_;
+  std::vector<io::ArrayView> arrays_;
+};
+
+// One forward and backward, op by op as in pair_matching_loss, so that what lies between can be taken out.
+void Inspection::look(const PaddedBatch& padded) {
+  const Batch& batch = padded.packed;
+  const BertConfig& c = bert_.config;
+  DeviceBatch on_device(device_);
+  on_device.upload(batch, c.max_positions, false);
+  const Targets& targets = on_device.targets();
+  Gemm gemm(device_.stream(), precision_);
+  Arena arena(device_, true);
+  arena.reset();
+  bert_.store.start_step();
+  Tape tape(device_, gemm, arena, precision_ == Precision::bf16 ? DType::bf16 : DType::f32);
+  Tensor hidden = encode(tape, bert_, on_device.packing());
+  Tensor logits = masked_language_model(tape, bert_, gather(tape, hidden, targets.index, targets.rows));
+  const auto hidden_values = download(device_, hidden, batch.tokens);
+  const auto logit_values = download(device_, logits, batch.targets);  // the loss overwrites them
+  const float* loss = cross_entropy(tape, logits, *bert_.output_bias, targets.targets, targets.scale, c.vocabulary);
+  std::vector<float> losses(size_t(batch.targets));
+  device_.download(losses.data(), loss, losses.size() * sizeof(float));
+  tape.backward();
+  bert_.store.finish_backward();
+
+  double sum = 0;
+  for (const float l : losses) sum += l;
+  add("loss", {1}, {float(sum / batch.targets)});
+  add_logits(batch, logit_values, logits.cols());
+  add_hidden(padded, hidden_values);
+  add_parameters("grad/", bert_.store.grads());
+  fmt::print("batch 0   {} sequences, {} tokens, {} targets; loss {:.6f}\n", batch.sequences, batch.tokens,
+             batch.targets, sum / batch.targets);
+}
+
+// The bias belongs to the kernel of the loss, so it is added here.
+void Inspection::add_logits(const Batch& batch, const std::vector<float>& padded, int padded_vocabulary) {
+  const int V = bert_.config.vocabulary;
+  std::vector<float> bias(static_cast<size_t>(V)), logits;
+  device_.download(bias.data(), bert_.output_bias->vector(), bias.size() * sizeof(float));
+  for (int m = 0; m < batch.targets; m++)
+    for (int t = 0; t < V; t++) logits.push_back(padded[size_t(m) * size_t(padded_vocabulary) + size_t(t)] + bias[size_t(t)]);
+  add("logits", {batch.targets, V}, std::move(logits));
+}
+
+void Inspection::add_hidden(const PaddedBatch& batch, const std::vector<float>& packed) {
+  const size_t H = size_t(bert_.config.hidden);
+  std::vector<float> hidden(batch.tokens.size() * H);
+  size_t row = 0;
+  for (size_t i = 0; i < batch.tokens.size(); i++)
+    if (batch.tokens[i]) std::copy_n(&packed[row++ * H], H, &hidden[i * H]);
+  add("hidden", {batch.sequences, batch.length, int64_t(H)}, std::move(hidden));
+}
+
+void Inspection::take_steps(io::Archive& batches, int steps, const Options& options) {
+  Stepper stepper(device_, bert_, precision_, 0, adam_options(options.train),
+                  options.loss.scale == LossScale::keras_fill);
+  std::vector<float> losses;
+  for (int k = 0; k < steps; k++) {
+    stepper.train(read_batch(batches, k, bert_.config).packed, options.train.lr);
+    losses.push_back(float(stepper.take_losses().loss()));
+  }
+  add("losses", {steps}, std::move(losses));
+  add_parameters("param/", bert_.store.masters());
+}
+
+}  // namespace
+
+void inspect(Options options, const std::string& batch_path, const std::string& output_path, int steps) {
+  options.model.dropout = options.model.attention_dropout = 0;
+  const auto batches = io::open_npz(batch_path);
+  Session session(std::move(options));
+  session.load();
+  Inspection inspection(session);
+  inspection.look(read_batch(*batches, 0, session.bert().config));
+  if (steps) inspection.take_steps(*batches, steps, session.options());
+  inspection.write(output_path);
+  fmt::print("written   {}\n", output_path);
+}
+
+}  // namespace warpbert

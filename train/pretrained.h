@@ -1,0 +1,72 @@
+// A BERT in a file: pretrained weights as others publish them (.npz or .safetensors), or a model of our own.
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "io/array.h"
+#include "model/bert.h"
+#include "options.h"
+#include "vocabulary.h"
+
+namespace warpbert {
+
+class Pretrained {
+ public:
+  // Opens the file, reads all of it once (so that damage is named before anything else is concluded), recognises its
+  // names and checks that a whole BERT is there, with or without the masked-language head. io::Error names the array,
+  // and shapes expected and found.
+  explicit Pretrained(const std::string& path);
+
+  const std::string& path() const { return archive_->path(); }
+  BertConfig shape() const { return shape_; }  // vocabulary, layers, hidden, intermediate, max_positions
+  bool has_head() const { return has_head_; }
+  // Whether the head is as it was initialised: gains 1 and biases 0, to the last one. Some published files are so.
+  bool head_looks_untrained();
+  // The cipher ids of a model that was trained on anonymised texts: its vocabulary is to be kept.
+  const std::optional<Vocabulary>& vocabulary() const { return vocabulary_; }
+  const std::vector<std::string>& ignored() const { return ignored_; }  // arrays that are no part of the model
+  // The JSON that our converter leaves in `__meta__`, or "".
+  const std::string& meta() const { return meta_; }
+
+  // Copies the weights: token t of `bert` starts as row rows[t] of the file's word embedding and output bias. Without
+  // `head` the masked-language head stays as it is.
+  void load(Bert& bert, std::span<const int> rows, bool head);
+
+ private:
+  struct Source {
+    std::string name;  // in the file
+    bool transposed;
+  };
+  void recognise();
+  void check_shapes();
+  void check_tied(const char* copy, const char* original);
+  std::vector<int64_t> canonical_shape(const std::string& name) const;
+  std::vector<float> values(const std::string& name);
+
+  std::unique_ptr<io::Archive> archive_;
+  std::map<std::string, Source> sources_;  // by canonical name
+  std::vector<std::string> ignored_;
+  BertConfig shape_;
+  bool has_head_ = false;
+  std::optional<Vocabulary> vocabulary_;
+  std::string meta_;
+};
+
+// What a configuration file says beside the shapes.
+struct ConfigFacts {
+  int heads = 0;                // 0: nothing
+  double layer_norm_epsilon = 0;  // 0: nothing
+};
+// Google's bert_config.json, Hugging Face's config.json; `what` names it in messages. Throws io::Error for text that is
+// no JSON object and for a model that is not run here (another activation than erf-GELU, relative positions).
+ConfigFacts read_config_facts(const std::string& text, const std::string& what);
+
+// Fills in what is left open: shapes from the weights, then heads and ε from model.config, the converter's notes, or a
+// (bert_)config.json beside the weights. `pretrained` may be null. A guess is a warning on stderr.
+void resolve(ModelOptions& options, const Pretrained* pretrained);
+
+}  // namespace warpbert

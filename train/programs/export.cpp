@@ -1,0 +1,24 @@
+// export --run DIR --output hf/: the best model of a run as a folder for transformers.
+#include "train/command_line.h"
+#include "train/main.h"
+#include "train/model_file.h"
+#include "train/session.h"
+
+using namespace warpbert;
+
+static int export_run(int argc, char** argv) {
+  std::string run, output;
+  CommandLine line("export",
+                   "Writes the best model of a run as a folder that transformers' BertForMaskedLM and BertTokenizer "
+                   "load: model.safetensors, config.json, vocab.txt.");
+  line.required("--run", "DIR", "the folder of the run", run);
+  line.required("--output", "DIR", "the folder to be written", output);
+  if (!line.parse(argc, argv)) return 0;
+  TrainedModel model(run, {});
+  export_model(output, model.bert, model.vocabulary());
+  fmt::print("{}: {:.1f} M parameters, {} tokens written to {}\n", run, double(model.bert.store.real_size()) * 1e-6,
+             model.vocabulary().size(), output);
+  return 0;
+}
+
+int main(int argc, char** argv) { return run_main(argc, argv, export_run); }

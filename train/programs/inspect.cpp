@@ -1,0 +1,31 @@
+// inspect --config F.ini --batch batch.npz --output out.npz [--steps K]: the model under the microscope.
+#include <charconv>
+
+#include "train/command_line.h"
+#include "train/inspection.h"
+#include "train/main.h"
+
+using namespace warpbert;
+
+static int inspect_batch(int argc, char** argv) {
+  std::string config, batch, output, steps = "0";
+  CommandLine line("inspect",
+                   "Runs the model of a configuration on given batches, dropout off, and writes its loss, logits, hidden "
+                   "states and all gradients, for comparison with other programs.");
+  line.required("--config", "FILE", "the configuration of a run", config);
+  line.required("--batch", "FILE", "an .npz of tokens_k and targets_k [B, T], int32, k from 0; 0 is padding, or no target",
+                batch);
+  line.required("--output", "FILE", "the .npz to be written", output);
+  line.optional("--steps", "K", "also takes K Adam steps, over batches 0 to K - 1, and writes losses and parameters",
+                steps);
+  line.options();
+  if (!line.parse(argc, argv)) return 0;
+  int k = -1;
+  const auto [end, error] = std::from_chars(steps.data(), steps.data() + steps.size(), k);
+  if (error != std::errc() || end != steps.data() + steps.size() || k < 0)
+    throw UsageError(fmt::format("--steps: '{}' is no number of steps", steps));
+  inspect(read_options(config, line.overrides()), batch, output, k);
+  return 0;
+}
+
+int main(int argc, char** argv) { return run_main(argc, argv, inspect_batch); }
