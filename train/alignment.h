@@ -1,9 +1,9 @@
 // Which row of a pretrained embedding each token of anonymised text starts from (kexue.fm 8213).
 //
-// The texts are only ids, but an id that is the r-th most frequent of them is likely to be a word that is about the r-th
-// most frequent of the language: token 7 + r starts as the pretrained token with the r-th highest count in a public
-// corpus. Equal counts: the smaller id first (the reference leaves it open). [PAD], [UNK], [CLS], [SEP] and [MASK] start
-// as themselves, [NO] and [YES] as [UNK].
+// The texts are only ids, but an id that is the r-th most frequent of them is likely to be a word that is about the
+// r-th most frequent of the language: token 7 + r starts as the pretrained token with the r-th highest count in a
+// public corpus. Equal counts: the smaller id first (the reference leaves it open). [PAD], [UNK], [CLS], [SEP] and
+// [MASK] start as themselves, [NO] and [YES] as [UNK].
 #pragma once
 #include <cstdint>
 #include <string>

@@ -126,7 +126,8 @@ void Inspection::add_logits(const Batch& batch, const std::vector<float>& padded
   std::vector<float> bias(static_cast<size_t>(V)), logits;
   device_.download(bias.data(), bert_.output_bias->vector(), bias.size() * sizeof(float));
   for (int m = 0; m < batch.targets; m++)
-    for (int t = 0; t < V; t++) logits.push_back(padded[size_t(m) * size_t(padded_vocabulary) + size_t(t)] + bias[size_t(t)]);
+    for (int t = 0; t < V; t++)
+      logits.push_back(padded[size_t(m) * size_t(padded_vocabulary) + size_t(t)] + bias[size_t(t)]);
   add("logits", {batch.targets, V}, std::move(logits));
 }
 

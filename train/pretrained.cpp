@@ -48,8 +48,7 @@ void Pretrained::recognise() {
       continue;
     }
     const auto [place, is_new] = sources_.insert({canonical.name, {array.name, canonical.transposed}});
-    if (!is_new)
-      io::fail("{}: '{}' and '{}' are two names of one array", path(), place->second.name, array.name);
+    if (!is_new) io::fail("{}: '{}' and '{}' are two names of one array", path(), place->second.name, array.name);
     if (canonical.transposed && array.shape.size() != 2)
       io::fail("{}: {} has shape {}; a matrix was expected", path(), array.name, io::shape_text(array.shape));
   }
@@ -159,7 +158,8 @@ void Pretrained::load(Bert& bert, std::span<const int> rows, bool head) {
   store.round_masters();
 }
 
-// ---- Beside the weights -----------------------------------------------------------------------------------------------
+// ---- Beside the weights
+// -----------------------------------------------------------------------------------------------
 
 ConfigFacts read_config_facts(const std::string& text, const std::string& what) {
   const auto json = nlohmann::json::parse(text, nullptr, false);

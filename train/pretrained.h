@@ -58,7 +58,7 @@ class Pretrained {
 
 // What a configuration file says beside the shapes.
 struct ConfigFacts {
-  int heads = 0;                // 0: nothing
+  int heads = 0;                  // 0: nothing
   double layer_norm_epsilon = 0;  // 0: nothing
 };
 // Google's bert_config.json, Hugging Face's config.json; `what` names it in messages. Throws io::Error for text that is

@@ -98,8 +98,15 @@ void Trainer::dry_run() {
   Loader loader(session_.tokens(), session_.set().training, masking(), options_.train.batch);
   stepper_.train(loader.next(), options_.train.lr);
   const LossSums sums = stepper_.take_losses();
-  fmt::print("step      loss {:.4f} (masked tokens {:.4f}, [CLS] {:.4f}); {} steps an epoch\n", sums.loss(),
-             sums.loss_mlm(), sums.loss_cls(), loader.batches_per_epoch());
+  const auto begin = std::chrono::steady_clock::now();  // the first step allocated memory and chose algorithms
+  stepper_.train(loader.next(), options_.train.lr);
+  stepper_.take_losses();
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const int steps = loader.batches_per_epoch();
+  fmt::print(
+      "step      loss {:.4f} (masked tokens {:.4f}, [CLS] {:.4f}); the second took {:.3g} s, so an epoch of {} "
+      "steps takes some {}\n",
+      sums.loss(), sums.loss_mlm(), sums.loss_cls(), seconds, steps, duration_text(seconds * steps));
   stepper_.arena().reset();
   fmt::print("memory    {:.1f} MiB on the device at most; of this a step's\n{}",
              double(device_.bytes_high_water()) / 1048576, stepper_.arena().report());

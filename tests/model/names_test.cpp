@@ -31,8 +31,7 @@ TEST_CASE("names: Google's, with kernels transposed") {
   check("bert/embeddings/LayerNorm/gamma", "bert.embeddings.LayerNorm.weight");
   check("bert/encoder/layer_11/attention/self/key/kernel", "bert.encoder.layer.11.attention.self.key.weight", true);
   check("bert/encoder/layer_11/attention/self/key/bias", "bert.encoder.layer.11.attention.self.key.bias");
-  check("bert/encoder/layer_0/attention/output/LayerNorm/beta",
-        "bert.encoder.layer.0.attention.output.LayerNorm.bias");
+  check("bert/encoder/layer_0/attention/output/LayerNorm/beta", "bert.encoder.layer.0.attention.output.LayerNorm.bias");
   check("cls/predictions/transform/dense/kernel", "cls.predictions.transform.dense.weight", true);
   check("cls/predictions/output_bias", "cls.predictions.bias");
 }

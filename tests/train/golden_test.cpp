@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "io/npz.h"
+#include "train/metrics.h"
+#include "train/scoring.h"
 #include "train/step.h"
 #include "train/vocabulary.h"
 
@@ -28,14 +30,21 @@ struct Golden {
     return c;
   }
 
-  explicit Golden(Precision precision) : bert(config()) {
+  // step0: the starting weights; variant: these with other rows for [NO] and [YES]; step4: after four steps.
+  explicit Golden(Precision precision, const std::string& when = "step0") : bert(config()) {
     ParameterStore& store = bert.store;
     store.allocate(device, precision);
     for (const auto& array : store.named()) {
+      const bool words = array.name.ends_with("word_embeddings.weight"), bias = array.name == "cls.predictions.bias";
       std::vector<float> values;
-      if (array.name.ends_with("word_embeddings.weight")) values = golden->load<float>("aligned/word_embeddings");
-      else if (array.name == "cls.predictions.bias") values = golden->load<float>("aligned/output_bias");
+      if (when == "step4") values = golden->load<float>("step4/" + array.name);
+      else if (words) values = golden->load<float>("aligned/word_embeddings");
+      else if (bias) values = golden->load<float>("aligned/output_bias");
       else values = weights->load<float>(array.name);
+      if (when == "variant" && (words || bias)) {
+        const auto rows = golden->load<float>(words ? "variant/no_yes_rows" : "variant/no_yes_bias");
+        std::copy(rows.begin(), rows.end(), values.begin() + token::no * (words ? 64 : 1));
+      }
       store.upload(store.masters(), array, values);
     }
     store.round_masters();
@@ -166,6 +175,26 @@ TEST_CASE("golden: keras_fill scales loss and gradient by the share of real toke
   g.device.download(&scale, on_device.targets().scale, sizeof scale);
   const double fill = g.golden->load<float>("batch0/fill")[0];
   CHECK(scale == doctest::Approx(fill / 29).epsilon(1e-6));
+}
+
+TEST_CASE("golden: scores and AUC, from the files to the figure") {
+  const Dataset set = make_dataset(io::read_pairs(folder + "pairs.tsv"), io::read_pairs(folder + "test.tsv"), 32, 10);
+  const Vocabulary vocabulary(set.pairs, 5);
+  const TokenPairs tokens = vocabulary.encode(set.pairs);
+  for (const std::string when : {"step0", "variant", "step4"}) {
+    INFO(when);
+    Golden g(Precision::fp32, when);
+    Stepper stepper(g.device, g.bert, Precision::fp32, 0, {}, false, false);
+    const auto scores = [&](const std::vector<Example>& rows) { return score_pairs(stepper, tokens, rows, {}); };
+    const auto valid = scores(set.validation);
+    CHECK(largest_difference(valid, g.golden->load<float>("valid/score_" + when)) <= 1e-5);
+    CHECK(largest_difference(scores(set.test), g.golden->load<float>("test/score_" + when)) <= 1e-5);
+    std::vector<float> labels;
+    for (const Example& row : set.validation) labels.push_back(row.label);
+    // At step 0 [NO] and [YES] are the same row: the order of equal scores is not the model's, ours or theirs.
+    if (when != "step0")
+      CHECK(auc(valid, labels).value() == doctest::Approx(g.golden->load<float>("valid/auc_" + when)[0]).epsilon(1e-6));
+  }
 }
 
 TEST_CASE("golden: four Adam steps") {

@@ -135,11 +135,11 @@ TEST_CASE("inspect: a batch that does not fit the model is refused") {
   TemporaryFolder folder;
   const auto refused = [&](std::vector<int64_t> shape, std::vector<int32_t> tokens, std::vector<int32_t> targets) {
     const std::string path = folder / "batch.npz";
-    io::write_npz(path, std::vector<io::ArrayView>{io::view("tokens_0", shape, tokens),
-                                                   io::view("targets_0", {int64_t(targets.size()) / shape[1], shape[1]},
-                                                            targets)});
-    const std::string message = message_of<io::Error>(
-        [&] { inspect(options(folder, "weights.hf.npz"), path, folder / "out.npz", 0); });
+    io::write_npz(path, std::vector<io::ArrayView>{
+                            io::view("tokens_0", shape, tokens),
+                            io::view("targets_0", {int64_t(targets.size()) / shape[1], shape[1]}, targets)});
+    const std::string message =
+        message_of<io::Error>([&] { inspect(options(folder, "weights.hf.npz"), path, folder / "out.npz", 0); });
     return message.substr(std::min(message.size(), path.size()));
   };
   CHECK(refused({1, 3}, {2, 137, 3}, {5, 0, 0}) == ": tokens_0 holds 137; the vocabulary has tokens 0 to 136");

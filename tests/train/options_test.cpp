@@ -43,6 +43,18 @@ TEST_CASE("options: the defaults are the recipe's") {
   CHECK(o.predict.score == Score::ratio);
 }
 
+TEST_CASE("options: the shipped configurations of the recipe change nothing but paths") {
+  const TemporaryFolder folder;
+  const Options defaults = read(folder, "");
+  for (const char* name : {"base.ini", "large.ini"}) {
+    std::string keys;
+    for (const auto& difference :
+         differences(defaults, read_options(std::string(WARPBERT_GOLDEN "/../../configs/") + name)))
+      keys += difference.key + " ";
+    CHECK(keys == "data.train data.test data.counts data.vocab model.weights ");
+  }
+}
+
 TEST_CASE("options: the command line wins over the INI, the INI over the defaults") {
   const TemporaryFolder folder;
   const Options o =

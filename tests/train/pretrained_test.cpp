@@ -231,22 +231,25 @@ TEST_CASE("pretrained: what is missing or of another shape is named") {
         "a BERT of 2 layers needs an array 'bert.encoder.layer.0.output.dense.bias'; there is none");
   CHECK(refused([](Arrays& a) { a.erase("cls.predictions.bias"); }) ==
         "a BERT of 2 layers needs an array 'cls.predictions.bias'; there is none");
-  CHECK(refused([](Arrays& a) { a["bert.encoder.layer.1.output.dense.weight"].shape = {48, 32}; }) ==
-        "bert.encoder.layer.1.output.dense.weight has shape [48, 32], [32, 48] was expected");
+  CHECK(refused([](Arrays& a) {
+          a["bert.encoder.layer.1.output.dense.weight"].shape = {48, 32};
+        }) == "bert.encoder.layer.1.output.dense.weight has shape [48, 32], [32, 48] was expected");
   CHECK(refused([](Arrays& a) {
           auto& array = a["bert.encoder.layer.1.output.dense.weight"];
           array.name = "bert/encoder/layer_1/output/dense/kernel";
-        }) ==
-        "bert/encoder/layer_1/output/dense/kernel has shape [48, 32] (transposed), [32, 48] was expected");
-  CHECK(refused([](Arrays& a) { a.erase("bert.embeddings.word"); })
-            .starts_with("no pretrained BERT: there is no 'bert.embeddings.word_embeddings.weight'; its first array is"));
-  CHECK(refused([](Arrays& a) { a[name::word_embeddings].shape = {11 * 32}; })
-            .starts_with("no pretrained BERT: no matrix is 'bert.embeddings.word_embeddings.weight'"));
+        }) == "bert/encoder/layer_1/output/dense/kernel has shape [48, 32] (transposed), [32, 48] was expected");
+  CHECK(refused([](Arrays& a) {
+          a.erase("bert.embeddings.word");
+        }).starts_with("no pretrained BERT: there is no 'bert.embeddings.word_embeddings.weight'; its first array is"));
+  CHECK(refused([](Arrays& a) {
+          a[name::word_embeddings].shape = {11 * 32};
+        }).starts_with("no pretrained BERT: no matrix is 'bert.embeddings.word_embeddings.weight'"));
   CHECK(refused([](Arrays& a) {
           a.arrays.push_back({"bert.embeddings.LayerNorm.gamma", {32}, std::vector<float>(32)});
         }) == "'bert.embeddings.LayerNorm.weight' and 'bert.embeddings.LayerNorm.gamma' are two names of one array");
-  CHECK(refused([](Arrays& a) { a["bert.embeddings.token_type_embeddings.weight"].shape = {1, 64}; }) ==
-        "bert.embeddings.token_type_embeddings.weight has shape [1, 64], [2, 32] was expected");
+  CHECK(refused([](Arrays& a) {
+          a["bert.embeddings.token_type_embeddings.weight"].shape = {1, 64};
+        }) == "bert.embeddings.token_type_embeddings.weight has shape [1, 64], [2, 32] was expected");
 }
 
 TEST_CASE("pretrained: a model of ours keeps its vocabulary, and equal models are equal files") {
@@ -264,8 +267,7 @@ TEST_CASE("pretrained: a model of ours keeps its vocabulary, and equal models ar
 
   save_model(folder / "wrong.npz", model.bert, Vocabulary(std::vector<int64_t>{1, 2}));
   CHECK(refusal(folder / "wrong.npz") ==
-        folder / "wrong.npz" +
-            ": vocab/cipher_ids has 2 ids, but the word embedding has 11 rows; 9 were expected");
+        folder / "wrong.npz" + ": vocab/cipher_ids has 2 ids, but the word embedding has 11 rows; 9 were expected");
 }
 
 // ---- What is beside the weights -------------------------------------------------------------------------------------

@@ -9,12 +9,13 @@ using namespace warpbert;
 
 static int inspect_batch(int argc, char** argv) {
   std::string config, batch, output, steps = "0";
-  CommandLine line("inspect",
-                   "Runs the model of a configuration on given batches, dropout off, and writes its loss, logits, hidden "
-                   "states and all gradients, for comparison with other programs.");
+  CommandLine line(
+      "inspect",
+      "Runs the model of a configuration on given batches, dropout off, and writes its loss, logits, hidden "
+      "states and all gradients, for comparison with other programs.");
   line.required("--config", "FILE", "the configuration of a run", config);
-  line.required("--batch", "FILE", "an .npz of tokens_k and targets_k [B, T], int32, k from 0; 0 is padding, or no target",
-                batch);
+  line.required("--batch", "FILE",
+                "an .npz of tokens_k and targets_k [B, T], int32, k from 0; 0 is padding, or no target", batch);
   line.required("--output", "FILE", "the .npz to be written", output);
   line.optional("--steps", "K", "also takes K Adam steps, over batches 0 to K - 1, and writes losses and parameters",
                 steps);
