@@ -201,6 +201,8 @@ std::vector<Option> make_table() {
       real("train.weight_decay", train, &TrainOptions::weight_decay, fraction, "decoupled from the gradient"),
       real("train.clip_norm", train, &TrainOptions::clip_norm, {0, largest},
            "largest norm of the whole gradient; 0: no limit"),
+      integer("train.patience", train, &TrainOptions::patience, {0, unlimited},
+              "stop after so many evaluations without a better AUC; 0: never"),
 
       real("mask.probability", mask, &MaskOptions::probability, fraction, "share of tokens to be predicted"),
       real("mask.mask", mask, &MaskOptions::mask, fraction, "share of those that become [MASK]"),
@@ -222,6 +224,17 @@ std::vector<Option> make_table() {
            Change::allowed),
       integer("run.log_every", run, &RunOptions::log_every, {1, unlimited}, "steps between two step lines"),
       integer("run.evaluate_every", run, &RunOptions::evaluate_every, {1, unlimited}, "epochs between two evaluations"),
+      with(real("run.checkpoint_minutes", run, &RunOptions::checkpoint_minutes, {0, 1e6},
+                "minutes between two checkpoints; 0: none by the clock"),
+           Change::allowed),
+      with(integer("run.checkpoint_steps", run, &RunOptions::checkpoint_steps, {0, unlimited},
+                   "steps between two checkpoints; 0: none by steps"),
+           Change::allowed),
+      with(integer("run.keep_checkpoints", run, &RunOptions::keep_checkpoints, {1, unlimited},
+                   "how many checkpoints stay"),
+           Change::allowed),
+      integer("run.keep_best", run, &RunOptions::keep_best, {1, unlimited},
+              "how many models stay: best.npz, and for more than 1 models/epoch-N.npz of the best epochs"),
   };
 }
 

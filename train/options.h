@@ -54,6 +54,7 @@ struct TrainOptions {
   double epsilon = 1e-7;
   double weight_decay = 0;
   double clip_norm = 0;  // 0: off
+  int patience = 0;      // 0: off
 };
 
 struct MaskOptions {
@@ -78,6 +79,10 @@ struct RunOptions {
   int threads = 0;  // 0: all processors
   int log_every = 50;
   int evaluate_every = 1;
+  double checkpoint_minutes = 10;  // 0: off
+  int checkpoint_steps = 0;        // 0: off
+  int keep_checkpoints = 1;
+  int keep_best = 1;
 };
 
 struct Options {

@@ -5,13 +5,13 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 
 #include "io/atomic_file.h"
 #include "io/error.h"
-#include "metrics_log.h"
 
 namespace warpbert {
 namespace fs = std::filesystem;
@@ -49,17 +49,43 @@ void RunDirectory::save_config(const Options& options) const {
   io::write_file_atomically(config(), config_text(options));
 }
 
-int RunDirectory::finished_epochs() const {
-  if (!fs::exists(metrics())) return 0;
-  const Metrics metrics = read_metrics(this->metrics());
-  return metrics.epochs.empty() ? 0 : metrics.epochs.back().epoch;
+void RunDirectory::start_over() const {
+  for (const std::string& file : {metrics(), best(), scores(), report(), path_ + "/checkpoints", path_ + "/models"}) {
+    std::error_code ignored;
+    fs::remove_all(file, ignored);
+  }
 }
 
-void RunDirectory::start_over() const {
-  for (const std::string& file : {metrics(), best(), scores(), report()}) {
-    std::error_code ignored;
-    fs::remove(file, ignored);
-  }
+std::vector<std::string> RunDirectory::checkpoints() const {
+  std::vector<std::string> found;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(path_ + "/checkpoints", none))
+    if (entry.path().extension() == ".npz") found.push_back(entry.path().string());
+  std::sort(found.rbegin(), found.rend());  // names are as long as each other
+  return found;
+}
+
+// Makes `<run>/<folder>` and returns its path.
+static std::string inside(const std::string& run, const char* folder) {
+  const std::string path = fmt::format("{}/{}", run, folder);
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) io::fail("{}: cannot be made: {}", path, error.message());
+  return path;
+}
+
+std::string RunDirectory::checkpoint(long step) const {
+  return fmt::format("{}/{:012}.npz", inside(path_, "checkpoints"), step);
+}
+
+void RunDirectory::keep_checkpoints(int n) const {
+  const auto all = checkpoints();
+  std::error_code ignored;
+  for (size_t i = size_t(n); i < all.size(); i++) fs::remove(all[i], ignored);
+}
+
+std::string RunDirectory::model(int epoch) const {
+  return fmt::format("{}/epoch-{:04}.npz", inside(path_, "models"), epoch);
 }
 
 }  // namespace warpbert

@@ -1,7 +1,8 @@
-// The folder of a run: config.ini, metrics.jsonl, best.npz, scores.csv, report.html, and a lock while a process works
-// in it.
+// The folder of a run: config.ini, metrics.jsonl, checkpoints/, best.npz, models/, scores.csv, report.html, and a lock
+// while a process works in it.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "options.h"
 
@@ -20,10 +21,16 @@ class RunDirectory {
   bool holds_run_of(const Options& options) const;
   void save_config(const Options& options) const;
 
-  // How many epochs the run here has finished (the last epoch line of metrics.jsonl); 0 if none.
-  int finished_epochs() const;
   // Removes what an earlier, unfinished run left.
   void start_over() const;
+
+  // checkpoints/<step>.npz, the newest first.
+  std::vector<std::string> checkpoints() const;
+  std::string checkpoint(long step) const;
+  void keep_checkpoints(int n) const;  // removes all but the newest n
+
+  // models/epoch-<n>.npz
+  std::string model(int epoch) const;
 
   const std::string& path() const { return path_; }
   std::string config() const { return path_ + "/config.ini"; }

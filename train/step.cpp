@@ -1,5 +1,6 @@
 #include "step.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "vocabulary.h"
@@ -95,6 +96,19 @@ LossSums Stepper::take_losses() {
   const auto sums = sums_.download();
   sums_.zero();
   return {sums[0], sums[1], sums[2], sums[3]};
+}
+
+StepperState Stepper::state() {
+  StepperState state{random_.pass, adam_->steps(), {}};
+  const auto sums = sums_.download();
+  std::copy(sums.begin(), sums.end(), state.sums.begin());
+  return state;
+}
+
+void Stepper::restore(const StepperState& state) {
+  random_.pass = state.pass;
+  adam_->set_steps(state.updates);
+  sums_.upload({state.sums.begin(), state.sums.end()});
 }
 
 bool Stepper::all_finite() { return ok_.download()[0] == 1; }

@@ -1,5 +1,6 @@
 // One training step, and the scores of a batch: where the host's batch meets the model on the device.
 #pragma once
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -19,6 +20,13 @@ struct LossSums {
   double loss() const { return (mlm + cls) / (mlm_targets + cls_targets); }
   double loss_mlm() const { return mlm / mlm_targets; }
   double loss_cls() const { return cls / cls_targets; }
+};
+
+// What a stepper counts; with the parameters and Adam's moments all that a checkpoint of it needs.
+struct StepperState {
+  uint32_t pass = 0;             // forward passes so far: dropout's random numbers
+  long updates = 0;              // of Adam
+  std::array<double, 4> sums{};  // the losses since the last take_losses()
 };
 
 // A batch in device memory: one staging buffer, one copy a batch.
@@ -56,8 +64,8 @@ class Stepper {
 
   Adam& adam() { return *adam_; }
   Arena& arena() { return arena_; }
-  uint32_t pass() const { return random_.pass; }
-  void set_pass(uint32_t pass) { random_.pass = pass; }
+  StepperState state();  // waits for the device
+  void restore(const StepperState& state);
 
  private:
   Device& device_;

@@ -3,14 +3,16 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <numeric>
 #include <optional>
 #include <utility>
 
+#include "checkpoint.h"
+#include "interruption.h"
 #include "io/error.h"
-#include "io/tsv.h"
 #include "loader.h"
 #include "metrics.h"
 #include "metrics_log.h"
@@ -23,6 +25,10 @@
 
 namespace warpbert {
 namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
 
 class Trainer {
  public:
@@ -37,7 +43,8 @@ class Trainer {
                  options_.loss.scale == LossScale::keras_fill) {}
 
   void dry_run();
-  void run();
+  bool resume();  // from the newest checkpoint that can be read; false if there is none
+  int run();      // the exit code
 
  private:
   Masking masking() const {
@@ -46,12 +53,17 @@ class Trainer {
   std::vector<float> score(const std::vector<Example>& examples) {
     return score_pairs(stepper_, session_.tokens(), examples, options_.predict);
   }
+  uint64_t data_hash() const;
 
-  EpochRecord train_epoch(Loader& loader, int epoch);
-  std::optional<double> validate();
-  bool keep_if_better(std::optional<double> score, int epoch);
-  void restore_best();
+  bool train_epoch(Loader& loader);
+  void log_steps(int step);
+  void finish_epoch();
+  void evaluate(EpochRecord& record);
+  void keep_if_among_best(std::optional<double> score);
+  bool checkpoint_is_due() const;
+  void save();
   void finish();
+  RunRecord run_record() const;
   std::vector<Fact> facts() const;
 
   const Options& options_;
@@ -60,48 +72,38 @@ class Trainer {
   Device& device_;
   Bert& bert_;
   Stepper stepper_;
+  Interruption interruption_;
   std::unique_ptr<MetricsLog> log_;
   std::unique_ptr<Progress> progress_;
-  long steps_ = 0;
-  std::vector<float> validation_scores_;
-  RunRecord report_;
+
+  RunState state_;
+  long saved_step_ = -1;  // of the last checkpoint
+  Clock::time_point saved_at_ = Clock::now(), line_begin_;
+  long line_pairs_ = 0, line_tokens_ = 0;
 
   // What the run's time was spent on. book() adds the time since the last booking.
   struct {
     double training = 0, waiting = 0, scoring = 0, saving = 0;
   } spent_;
-  std::chrono::steady_clock::time_point booked_;
-  void book(double& account) {
-    const auto now = std::chrono::steady_clock::now();
-    account += std::chrono::duration<double>(now - std::exchange(booked_, now)).count();
+  Clock::time_point booked_ = Clock::now();
+  double book(double& account) {
+    const double seconds = seconds_since(booked_);
+    booked_ = Clock::now();
+    account += seconds, state_.seconds += seconds;
+    return seconds;
   }
 };
 
-std::vector<Fact> Trainer::facts() const {
-  const DataFacts& f = session_.facts();
-  const BertConfig& c = bert_.config;
-  return {{"Training file", options_.data.train},
-          {"Pairs", fmt::format("{}, {} of them labelled, {} for validation", f.rows, f.labelled,
-                                session_.set().validation.size())},
-          {"Length",
-           fmt::format("mean {:.1f} tokens, half ≤ {}, 99 % ≤ {}, longest {}", f.mean_length, f.p50, f.p99, f.longest)},
-          {"Vocabulary", fmt::format("{} of {} ids, {:.2f} % of tokens unknown", session_.vocabulary().size(),
-                                     f.distinct, 100 * f.unknown_share)},
-          {"Model", fmt::format("{} layers, hidden {}, {} heads, {:.1f} M parameters", c.layers, c.hidden, c.heads,
-                                double(bert_.store.real_size()) * 1e-6)},
-          {"Memory on the device", fmt::format("{:.0f} MiB", double(device_.bytes_high_water()) / 1048576)}};
-}
-
-// ---- One run --------------------------------------------------------------------------------------------------------
+// ---- Steps ----------------------------------------------------------------------------------------------------------
 
 void Trainer::dry_run() {
   Loader loader(session_.tokens(), session_.set().training, masking(), options_.train.batch);
   stepper_.train(loader.next(), options_.train.lr);
   const LossSums sums = stepper_.take_losses();
-  const auto begin = std::chrono::steady_clock::now();  // the first step allocated memory and chose algorithms
+  const auto begin = Clock::now();  // the first step allocated memory and chose algorithms
   stepper_.train(loader.next(), options_.train.lr);
   stepper_.take_losses();
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const double seconds = seconds_since(begin);
   const int steps = loader.batches_per_epoch();
   fmt::print(
       "step      loss {:.4f} (masked tokens {:.4f}, [CLS] {:.4f}); the second took {:.3g} s, so an epoch of {} "
@@ -112,123 +114,241 @@ void Trainer::dry_run() {
              double(device_.bytes_high_water()) / 1048576, stepper_.arena().report());
 }
 
-// Trains an epoch; what it returns lacks the AUC.
-EpochRecord Trainer::train_epoch(Loader& loader, int epoch) {
-  using Clock = std::chrono::steady_clock;
-  const auto seconds_since = [](Clock::time_point t) {
-    return std::chrono::duration<double>(Clock::now() - t).count();
-  };
+// The rest of the epoch under way; false if the run was asked to stop.
+bool Trainer::train_epoch(Loader& loader) {
   const int steps = loader.batches_per_epoch();
-  const auto begin = Clock::now();
-  auto line_begin = begin;
-  LossSums all, line;
-  long pairs = 0, line_pairs = 0, line_tokens = 0;
-  for (int step = 1; step <= steps; step++) {
-    book(spent_.training);
+  line_begin_ = Clock::now(), line_pairs_ = line_tokens_ = 0;
+  while (state_.step_in_epoch < steps) {
     const Batch batch = loader.next();
     book(spent_.waiting);
     stepper_.train(batch, options_.train.lr);
-    steps_++, pairs += batch.sequences, line_pairs += batch.sequences, line_tokens += batch.tokens;
-    progress_->step(epoch, step);
-    if (step % options_.run.log_every && step != steps) continue;
-    line = stepper_.take_losses();  // waits for the device
-    if (!stepper_.all_finite())
-      throw std::runtime_error(
-          fmt::format("the loss is not finite at or before step {} (epoch {}, step {}); what was saved stays; a lower "
-                      "train.lr or train.precision = fp32 may help",
-                      steps_, epoch, step));
-    const double seconds = seconds_since(line_begin);
-    const StepRecord record{epoch,
-                            steps_,
-                            line.loss(),
-                            line.loss_mlm(),
-                            line.loss_cls(),
-                            options_.train.lr,
-                            line_pairs / seconds,
-                            line_tokens / seconds};
-    log_->write(record);
-    report_.steps.push_back(record);
-    progress_->show(record, step);
-    all += line;
-    line_begin = Clock::now(), line_pairs = line_tokens = 0;
+    const int step = ++state_.step_in_epoch;
+    state_.step++, state_.epoch_pairs += batch.sequences;
+    line_pairs_ += batch.sequences, line_tokens_ += batch.tokens;
+    progress_->step(state_.epoch, step);
+    if (step % options_.run.log_every == 0 || step == steps) log_steps(step);
+    state_.epoch_seconds += book(spent_.training);
+    if (interruption_.requested()) return false;
+    if (checkpoint_is_due() && step != steps) save();
   }
-  const double seconds = seconds_since(begin);
-  return {epoch, all.loss(), all.loss_mlm(), all.loss_cls(), undefined, pairs / seconds, seconds};
-}
-
-// The AUC over the validation rows, if there are any with both labels; keeps the scores for the report.
-std::optional<double> Trainer::validate() {
-  const auto& rows = session_.set().validation;
-  if (rows.empty()) return std::nullopt;
-  validation_scores_ = score(rows);
-  std::vector<float> labels;
-  for (const Example& row : rows) labels.push_back(row.label);
-  return auc(validation_scores_, labels);
-}
-
-// Keeps the model if it is strictly better than the best so far, or if nothing can tell.
-bool Trainer::keep_if_better(std::optional<double> score, int epoch) {
-  if (score && report_.best_epoch && *score <= report_.best_auc) return false;
-  save_model(directory_->best(), bert_, session_.vocabulary());
-  report_.best_epoch = epoch, report_.best_auc = score.value_or(undefined);
-  report_.scores = validation_scores_;
   return true;
 }
 
-void Trainer::run() {
-  Loader loader(session_.tokens(), session_.set().training, masking(), options_.train.batch);
-  log_ = std::make_unique<MetricsLog>(directory_->metrics());
-  progress_ = std::make_unique<Progress>(options_.train.epochs, loader.batches_per_epoch());
-  if (!options_.train.epochs) save_model(directory_->best(), bert_, session_.vocabulary());
-  const auto begin = booked_ = std::chrono::steady_clock::now();
-  for (int epoch = 1; epoch <= options_.train.epochs; epoch++) {
-    EpochRecord record = train_epoch(loader, epoch);
-    const bool last = epoch == options_.train.epochs;
-    bool best = false;
-    if (last || epoch % options_.run.evaluate_every == 0) {
-      book(spent_.training);
-      const auto score = validate();
-      book(spent_.scoring);
-      record.auc = score.value_or(undefined);
-      best = keep_if_better(score, epoch);
-      book(spent_.saving);
-    }
-    report_.epochs.push_back(record);
-    report_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    progress_->epoch(record, best, report_.seconds / epoch * (options_.train.epochs - epoch));
-    if (last) finish();
-    log_->write(record);  // last: a run whose final epoch is in the log is complete
+// The steps since the last line: waits for the device, looks for what is not finite, writes a line.
+void Trainer::log_steps(int step) {
+  const LossSums sums = stepper_.take_losses();
+  if (!stepper_.all_finite())
+    throw std::runtime_error(
+        fmt::format("the loss is not finite at or before step {} (epoch {}, step {}); what was saved stays; a lower "
+                    "train.lr or train.precision = fp32 may help",
+                    state_.step, state_.epoch, step));
+  const double seconds = seconds_since(line_begin_);
+  const StepRecord record{state_.epoch,    state_.step,       sums.loss(),           sums.loss_mlm(),
+                          sums.loss_cls(), options_.train.lr, line_pairs_ / seconds, line_tokens_ / seconds};
+  log_->write(record);
+  progress_->show(record, step);
+  state_.epoch_sums += sums;
+  line_begin_ = Clock::now(), line_pairs_ = line_tokens_ = 0;
+}
+
+// ---- Epochs ---------------------------------------------------------------------------------------------------------
+
+void Trainer::finish_epoch() {
+  const LossSums& sums = state_.epoch_sums;
+  EpochRecord record{state_.epoch,        sums.loss(), sums.loss_mlm(),
+                     sums.loss_cls(),     undefined,   double(state_.epoch_pairs) / state_.epoch_seconds,
+                     state_.epoch_seconds};
+  if (state_.epoch == options_.train.epochs || state_.epoch % options_.run.evaluate_every == 0) evaluate(record);
+  log_->write(record);
+  const bool best = !state_.best.empty() && state_.best.front().second == state_.epoch;
+  progress_->epoch(record, best, state_.seconds / state_.epoch * (options_.train.epochs - state_.epoch));
+  const int evaluations_since =
+      (state_.epoch - (state_.best.empty() ? 0 : state_.best.front().second)) / options_.run.evaluate_every;
+  state_.stopped_early = options_.train.patience && evaluations_since >= options_.train.patience;
+  state_.epoch++, state_.step_in_epoch = 0;
+  state_.epoch_sums = {}, state_.epoch_pairs = 0, state_.epoch_seconds = 0;
+}
+
+void Trainer::evaluate(EpochRecord& record) {
+  const auto& rows = session_.set().validation;
+  std::optional<double> area;
+  std::vector<float> scores;
+  if (!rows.empty()) {
+    std::vector<float> labels;
+    for (const Example& row : rows) labels.push_back(row.label);
+    scores = score(rows);
+    area = auc(scores, labels);
   }
-  if (!options_.train.epochs) finish();
+  book(spent_.scoring);
+  record.auc = area.value_or(undefined);
+  keep_if_among_best(area);
+  if (state_.best.front().second == state_.epoch) state_.best_scores = std::move(scores);
+  book(spent_.saving);
 }
 
-void Trainer::restore_best() {
-  std::vector<int> rows(size_t(session_.vocabulary().size()));
-  std::iota(rows.begin(), rows.end(), 0);
-  Pretrained(directory_->best()).load(bert_, rows, true);
+// best.npz changes for a strictly better model, or when nothing can tell; models/ holds the best run.keep_best.
+void Trainer::keep_if_among_best(std::optional<double> score) {
+  auto& best = state_.best;
+  if (!score) best.clear();
+  const auto worse = [&](const auto& kept) { return *score > kept.first; };
+  const auto place = score ? std::find_if(best.begin(), best.end(), worse) : best.begin();
+  const bool first = place == best.begin();
+  const auto keep = size_t(options_.run.keep_best);
+  if (size_t(place - best.begin()) >= keep) return;
+  best.insert(place, {score.value_or(undefined), state_.epoch});
+  if (first) save_model(directory_->best(), bert_, session_.vocabulary());
+  if (keep == 1 || !score) {
+    best.resize(1);
+    return;
+  }
+  save_model(directory_->model(state_.epoch), bert_, session_.vocabulary());
+  if (best.size() <= keep) return;
+  std::error_code ignored;
+  std::filesystem::remove(directory_->model(best.back().second), ignored);
+  best.pop_back();
 }
 
-// Scores of the test file by the best model, and the report.
+// ---- Checkpoints ----------------------------------------------------------------------------------------------------
+
+// FNV-1a over what is trained on: a checkpoint belongs to its data.
+uint64_t Trainer::data_hash() const {
+  uint64_t h = 14695981039346656037u;
+  const auto add = [&](uint64_t x) { h = (h ^ x) * 1099511628211u; };
+  for (const int32_t token : session_.tokens().tokens) add(uint64_t(token));
+  for (const size_t start : session_.tokens().starts) add(start);
+  for (const Example& e : session_.set().training) add(uint64_t(e.row)), add(uint64_t(std::llround(e.label * 1e6)));
+  return h;
+}
+
+bool Trainer::checkpoint_is_due() const {
+  const double minutes = options_.run.checkpoint_minutes;
+  const int steps = options_.run.checkpoint_steps;
+  return (minutes > 0 && seconds_since(saved_at_) >= 60 * minutes) || (steps && state_.step % steps == 0);
+}
+
+void Trainer::save() {
+  if (state_.step == saved_step_ && state_.step_in_epoch) return;
+  state_.stepper = stepper_.state();
+  state_.data_hash = data_hash();
+  save_checkpoint(directory_->checkpoint(state_.step), bert_.store, session_.vocabulary(), state_);
+  directory_->keep_checkpoints(options_.run.keep_checkpoints);
+  saved_step_ = state_.step, saved_at_ = Clock::now();
+  book(spent_.saving);
+}
+
+bool Trainer::resume() {
+  for (const std::string& file : directory_->checkpoints()) {
+    try {
+      state_ = load_checkpoint(file, bert_.store, session_.vocabulary());
+    } catch (const io::Error& error) {
+      if (std::string(error.what()).find("data changed") != std::string::npos) throw;
+      fmt::print(stderr, "warning: {}; trying the one before\n", error.what());
+      continue;
+    }
+    if (state_.data_hash != data_hash())
+      io::fail("{}: the data changed since this run was started; set run.directory to another folder", file);
+    stepper_.restore(state_.stepper);
+    cut_metrics(directory_->metrics(), state_.step, state_.epoch - 1);
+    saved_step_ = state_.step;
+    return true;
+  }
+  return false;
+}
+
+// ---- The run --------------------------------------------------------------------------------------------------------
+
+int Trainer::run() {
+  const int epochs = options_.train.epochs;
+  log_ = std::make_unique<MetricsLog>(directory_->metrics());
+  if (!epochs) save_model(directory_->best(), bert_, session_.vocabulary());
+  if (state_.epoch <= epochs && !state_.stopped_early) {
+    Loader loader(session_.tokens(), session_.set().training, masking(), options_.train.batch,
+                  uint32_t(state_.epoch - 1), uint32_t(state_.step_in_epoch));
+    progress_ = std::make_unique<Progress>(epochs, loader.batches_per_epoch());
+    booked_ = saved_at_ = Clock::now();
+    while (state_.epoch <= epochs && !state_.stopped_early) {
+      if (!train_epoch(loader)) {
+        save();
+        progress_->clear();
+        fmt::print("stopped   after step {} of epoch {}; the same command goes on from here\n", state_.step_in_epoch,
+                   state_.epoch);
+        return 130;
+      }
+      finish_epoch();
+      if (checkpoint_is_due()) save();
+    }
+    if (state_.stopped_early) fmt::print("stopped   early: no better AUC in {} evaluations\n", options_.train.patience);
+  }
+  save();
+  finish();
+  return 0;
+}
+
+// Scores of the test file by the best model, and the report, which is written last: a run is complete once it is there.
 void Trainer::finish() {
+  const int best_epoch = state_.best.empty() ? 0 : state_.best.front().second;
   if (!session_.set().test.empty()) {
-    if (report_.best_epoch && report_.best_epoch != options_.train.epochs) restore_best();
+    if (best_epoch && best_epoch != state_.epoch - 1) {
+      std::vector<int> rows(size_t(session_.vocabulary().size()));
+      std::iota(rows.begin(), rows.end(), 0);
+      Pretrained(directory_->best()).load(bert_, rows, true);
+    }
     write_scores(directory_->scores(), score(session_.set().test));
     book(spent_.scoring);
   }
-  for (const Example& row : session_.set().validation) report_.labels.push_back(row.label);
-  report_.name = std::filesystem::absolute(directory_->path()).filename();
-  report_.lengths = session_.facts().lengths;
-  report_.facts = facts();
-  report_.machine = machine_facts(device_.name() + ", " + precision_text(options_.train.precision));
-  report_.time_split = {{"training", spent_.training},
-                        {"waiting for batches", spent_.waiting},
-                        {"scoring", spent_.scoring},
-                        {"saving the model", spent_.saving}};
-  report_.config = config_text(options_);
-  write_report(directory_->report(), report_);
-  if (report_.best_epoch) fmt::print("best      AUC {:.4f} in epoch {}\n", report_.best_auc, report_.best_epoch);
+  const RunRecord record = run_record();
+  write_report(directory_->report(), record);
+  if (best_epoch) fmt::print("best      AUC {:.4f} in epoch {}\n", record.best_auc, best_epoch);
   fmt::print("written   {}\n", directory_->path());
 }
+
+RunRecord Trainer::run_record() const {
+  RunRecord record;
+  Metrics metrics = read_metrics(directory_->metrics());
+  record.name = std::filesystem::absolute(directory_->path()).filename();
+  record.steps = std::move(metrics.steps), record.epochs = std::move(metrics.epochs);
+  if (!state_.best.empty()) std::tie(record.best_auc, record.best_epoch) = state_.best.front();
+  record.seconds = state_.seconds;
+  record.scores = state_.best_scores;
+  for (const Example& row : session_.set().validation) record.labels.push_back(row.label);
+  record.lengths = session_.facts().lengths;
+  record.time_split = {{"training", spent_.training},
+                       {"waiting for batches", spent_.waiting},
+                       {"scoring", spent_.scoring},
+                       {"saving", spent_.saving}};
+  record.facts = facts();
+  record.machine = machine_facts(device_.name() + ", " + precision_text(options_.train.precision));
+  record.config = config_text(options_);
+  return record;
+}
+
+std::vector<Fact> Trainer::facts() const {
+  const DataFacts& f = session_.facts();
+  const BertConfig& c = bert_.config;
+  return {{"Training file", options_.data.train},
+          {"Pairs", fmt::format("{}, {} of them labelled, {} for validation", f.rows, f.labelled,
+                                session_.set().validation.size())},
+          {"Length",
+           fmt::format("mean {:.1f} tokens, half ≤ {}, 99 % ≤ {}, longest {}", f.mean_length, f.p50, f.p99, f.longest)},
+          {"Vocabulary", fmt::format("{} of {} ids, {:.2f} % of tokens unknown", f.distinct - f.dropped, f.distinct,
+                                     100 * f.unknown_share)},
+          {"Model", fmt::format("{} layers, hidden {}, {} heads, {:.1f} M parameters", c.layers, c.hidden, c.heads,
+                                double(bert_.store.real_size()) * 1e-6)},
+          {"Memory on the device", fmt::format("{:.0f} MiB", double(device_.bytes_high_water()) / 1048576)}};
+}
+
+// Whether the newest checkpoint says that all is done.
+bool is_complete(const RunDirectory& directory, int epochs) {
+  const auto checkpoints = directory.checkpoints();
+  if (checkpoints.empty() || !std::filesystem::exists(directory.report())) return false;
+  try {
+    const RunState state = read_checkpoint_state(checkpoints[0]);
+    return state.epoch > epochs || state.stopped_early;
+  } catch (const io::Error&) {
+    return false;  // resume() says what is wrong with it
+  }
+}
+
 }  // namespace
 
 int train(const Options& given, bool dry_run) {
@@ -240,20 +360,21 @@ int train(const Options& given, bool dry_run) {
     return 0;
   }
   RunDirectory directory(options.run.directory);
-  if (directory.holds_run_of(options)) {
-    if (directory.finished_epochs() >= options.train.epochs && std::filesystem::exists(directory.best())) {
-      fmt::print("{}: this run is finished ({} epochs); more train.epochs would need a new run.directory\n",
-                 directory.path(), options.train.epochs);
-      return 0;
-    }
-    fmt::print("{}: no complete checkpoint; starting over\n", directory.path());
+  const bool again = directory.holds_run_of(options);
+  if (again && is_complete(directory, options.train.epochs)) {
+    fmt::print("{}: this run is finished\n", directory.path());
+    return 0;
   }
   session.load();
   Trainer trainer(session, &directory);
-  directory.start_over();
+  if (again && trainer.resume()) {
+    fmt::print("{}: going on from its last checkpoint\n", directory.path());
+  } else {
+    if (again) fmt::print("{}: no complete checkpoint; starting over\n", directory.path());
+    directory.start_over();
+  }
   directory.save_config(options);
-  trainer.run();
-  return 0;
+  return trainer.run();
 }
 
 }  // namespace warpbert

@@ -5,9 +5,11 @@ programs_test.py BIN_DIR [unittest arguments]
 import json
 import pathlib
 import random
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import zipfile
 
@@ -105,6 +107,98 @@ class Programs(unittest.TestCase):
     def test_bf16_trains(self):
         self.train("--train.precision=bf16")
         self.assertEqual(len((self.run_dir / "scores.csv").read_text().splitlines()), UNLABELLED)
+
+    def metrics(self, run):
+        """metrics.jsonl without what depends on the clock."""
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        return [{k: v for k, v in line.items() if k not in ("pairs_per_s", "tokens_per_s", "seconds")} for line in lines]
+
+    def start(self, run, *args):
+        command = [BIN / "train", "--config", self.ini, f"--run.directory={run}", *args]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def wait_for_steps(self, run, process, steps):
+        """Until the run has logged a step."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and process.poll() is None:
+            path = run / "metrics.jsonl"
+            if path.exists() and sum('"step"' in line for line in path.read_text().splitlines()) >= steps:
+                return
+            time.sleep(0.005)
+        self.fail("the run did not get there: " + str(process.communicate()))
+
+    def assert_same_results(self, one, two):
+        self.assertEqual(self.metrics(one), self.metrics(two))
+        for name in ("best.npz", "scores.csv"):
+            self.assertEqual((one / name).read_bytes(), (two / name).read_bytes(), name)
+
+    def test_a_run_stopped_by_ctrl_c_goes_on_to_the_same_bits(self):
+        for precision in ("fp32", "bf16"):
+            options = ("--run.log_every=3", f"--train.precision={precision}", "--train.epochs=5", "--model.attention_dropout=0.1")
+            straight, stopped = self.dir / f"straight-{precision}", self.dir / f"stopped-{precision}"
+            self.train(*options, f"--run.directory={straight}")
+            for at, signal_ in ((2, signal.SIGINT), (8, signal.SIGTERM)):
+                process = self.start(stopped, *options)
+                self.wait_for_steps(stopped, process, at)
+                process.send_signal(signal_)
+                out, err = process.communicate(timeout=60)
+                self.assertEqual((process.returncode, err), (130, ""), out)
+                self.assertIn("goes on from here", out)
+            self.assertIn("going on from its last checkpoint", self.train(*options, f"--run.directory={stopped}").stdout)
+            self.assert_same_results(straight, stopped)
+
+    def test_a_killed_run_goes_on_to_the_same_bits(self):
+        options = ("--run.log_every=4", "--run.checkpoint_steps=3", "--run.keep_checkpoints=2", "--train.epochs=5")
+        straight, killed = self.dir / "straight", self.dir / "killed"
+        self.train(*options, f"--run.directory={straight}")
+        self.assertEqual(len(list((straight / "checkpoints").iterdir())), 2)
+        process = self.start(killed, *options)
+        self.wait_for_steps(killed, process, 4)
+        process.kill()
+        process.communicate()
+        newest = sorted((killed / "checkpoints").glob("*.npz"))[-1]
+        newest.write_bytes(newest.read_bytes()[:-1000])  # damaged: the one before serves
+        done = subprocess.run([BIN / "train", "--config", self.ini, f"--run.directory={killed}", *options], capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1)
+        self.assertIn("warning: " + str(newest), done.stderr)
+        self.assert_same_results(straight, killed)
+
+    def test_more_epochs_on_a_finished_run(self):
+        straight = self.dir / "straight"
+        self.train("--train.epochs=4", f"--run.directory={straight}")
+        self.train("--train.epochs=2")
+        self.train("--train.epochs=4")
+        self.assert_same_results(straight, self.run_dir)
+        self.refuses("train.epochs", "--train.epochs=3", code=2)
+
+    def test_a_checkpoint_belongs_to_its_data(self):
+        self.train("--train.epochs=1")
+        path = self.dir / "train.tsv"
+        rows = path.read_text().splitlines(True)
+        path.write_text("".join(rows[:-1] + [rows[-1][:-2] + ("1\n" if rows[-1][-2] == "0" else "0\n")]))
+        self.refuses("the data changed", "--train.epochs=2")
+        path.write_text("".join(rows) + "5 5 5\t5 6\t1\n")
+        self.refuses("the data changed", "--train.epochs=2")
+
+    def test_a_checkpoint_can_be_the_start_of_another_run(self):
+        self.train("--train.epochs=1")
+        (checkpoint,) = (self.run_dir / "checkpoints").iterdir()
+        self.train("--train.epochs=0", f"--model.weights={checkpoint}", "--model.heads=2", f"--run.directory={self.dir}/next")
+        self.assertEqual((self.dir / "next/best.npz").read_bytes(), (self.run_dir / "best.npz").read_bytes())
+
+    def test_patience_and_the_best_models(self):
+        out = self.train("--train.epochs=40", "--train.patience=2", "--run.keep_best=2", "--train.lr=5e-3").stdout
+        epochs = [line for line in self.metrics(self.run_dir) if line["kind"] == "epoch"]
+        self.assertIn("stopped   early", out)
+        aucs = [e["auc"] for e in epochs]
+        best = aucs.index(max(aucs))  # the first of equals
+        self.assertEqual(len(epochs), best + 1 + 2)
+        kept = sorted(int(p.stem.removeprefix("epoch-")) for p in (self.run_dir / "models").iterdir())
+        order = sorted(range(len(aucs)), key=lambda i: -aucs[i])  # stable
+        self.assertEqual(kept, sorted(i + 1 for i in order[:2]))
+        self.assertEqual((self.run_dir / "best.npz").read_bytes(), (self.run_dir / f"models/epoch-{best + 1:04}.npz").read_bytes())
+        self.assertIn("finished", self.train("--train.epochs=40", "--train.patience=2", "--run.keep_best=2", "--train.lr=5e-3").stdout)
 
     def test_a_finished_run_says_so(self):
         self.train()
