@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""Counts the WordPiece tokens of plain-text corpora, for the order in which a pretrained embedding is aligned.
+
+CORPUS is UTF-8 text, .gz or not; `-` is standard input. The words are cut as BERT cuts them, by the `tokenizers`
+library. Special tokens and [UNK] are not counted: they are no words of the corpus. See docs/weights.md.
+"""
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import multiprocessing
+import os
+import sys
+import threading
+from typing import BinaryIO, Iterator
+
+import numpy as np
+
+try:
+    from tokenizers import BertWordPieceTokenizer
+except ImportError:
+    sys.exit("count_tokens.py: error: the library `tokenizers` is missing (pip install tokenizers)")
+
+CHUNK = 1 << 20  # bytes of text that a worker takes at a time
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+class CountError(Exception):
+    """The input is at fault; the message names the file and the line."""
+
+
+def read_vocab(path: str) -> dict[str, int]:
+    """The first word of each line, as bert4keras reads it; an id is a line's number from 0."""
+    vocab: dict[str, int] = {}
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file):
+            token = (line.split() or [""])[0]
+            if vocab.setdefault(token, number) != number:
+                raise CountError(f"{path}: line {number + 1}: {token!r} stands in line {vocab[token] + 1} already")
+    missing = [token for token in SPECIAL if token not in vocab]
+    if missing:
+        raise CountError(f"{path} lacks {', '.join(missing)}: it is no BERT vocabulary")
+    return vocab
+
+
+def open_corpus(path: str) -> BinaryIO:
+    if path == "-":
+        return sys.stdin.buffer
+    return gzip.open(path) if path.endswith(".gz") else open(path, "rb")
+
+
+def chunks(paths: list[str], room: threading.Semaphore) -> Iterator[tuple[str, int, bytes]]:
+    """(file, number of the first line, whole lines). Waits for `room`: a pool would read all its input at once."""
+    for path in paths:
+        with open_corpus(path) as file:
+            line = 1
+            while text := file.read(CHUNK) + file.readline():
+                room.acquire()
+                yield path, line, text
+                line += text.count(b"\n")
+
+
+tokenizer: BertWordPieceTokenizer  # of a worker process
+
+
+def start_worker(vocab: dict[str, int], lowercase: bool) -> None:
+    global tokenizer
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
+    tokenizer = BertWordPieceTokenizer(vocab=vocab, lowercase=lowercase)
+
+
+def count_chunk(chunk: tuple[str, int, bytes]) -> np.ndarray | str:
+    """Counts by token id, or what is wrong with the text."""
+    path, line, text = chunk
+    try:
+        lines = text.decode("utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        return f"{path}: line {line + text.count(bytes([10]), 0, error.start)} is not UTF-8"
+    ids = [np.array(encoding.ids, dtype=np.int64) for encoding in tokenizer.encode_batch(lines, add_special_tokens=False)]
+    return np.bincount(np.concatenate(ids), minlength=tokenizer.get_vocab_size())
+
+
+def count(paths: list[str], vocab: dict[str, int], lowercase: bool, processes: int) -> np.ndarray:
+    room = threading.Semaphore(4 * processes)
+    total = np.zeros(len(vocab), dtype=np.int64)
+    with multiprocessing.Pool(processes, start_worker, (vocab, lowercase)) as pool:
+        for counts in pool.imap_unordered(count_chunk, chunks(paths, room)):
+            if isinstance(counts, str):
+                raise CountError(counts)
+            total += counts
+            room.release()
+    return total
+
+
+def write_counts(path: str, vocab: dict[str, int], total: np.ndarray) -> None:
+    """{token: count} of the tokens that occur, the most frequent first; equal counts by id."""
+    words = [(token, int(total[number])) for token, number in vocab.items() if total[number] and token not in SPECIAL]
+    words.sort(key=lambda word: -word[1])
+    with open(f"{path}.part", "w", encoding="utf-8") as file:
+        json.dump(dict(words), file, ensure_ascii=False)
+    os.replace(f"{path}.part", path)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="count_tokens.py", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", metavar="CORPUS", nargs="+")
+    parser.add_argument("--vocab", required=True, metavar="vocab.txt", help="of the pretrained BERT")
+    parser.add_argument("--output", required=True, metavar="counts.json")
+    parser.add_argument("--cased", action="store_true", help="keep capitals and accents, for a cased BERT")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), metavar="N", help="default: one per core")
+    arguments = parser.parse_args()
+    if arguments.processes < 1:
+        parser.error("--processes must be at least 1")
+    try:
+        vocab = read_vocab(arguments.vocab)
+        total = count(arguments.corpus, vocab, not arguments.cased, arguments.processes)
+        if not total.sum():
+            raise CountError(f"no token in {', '.join(arguments.corpus)}")
+        write_counts(arguments.output, vocab, total)
+    except CountError as error:
+        print(f"count_tokens.py: error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"count_tokens.py: error: {error.filename}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    special = total[[vocab[token] for token in SPECIAL]].sum()
+    print(f"{arguments.output}: {np.count_nonzero(total):,} distinct of {len(vocab):,} tokens, {total.sum():,} in all, of them "
+          f"{special:,} unknown or special, which are left out")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
