@@ -78,7 +78,8 @@ def _table(index: bytes, path: str) -> dict[str, bytes]:
     _, at = _varint(footer, 0)  # the handle of the metaindex, which is empty
     _, at = _varint(footer, at)
     blocks = _block(index, footer[at:], path)
-    return {key.decode(): value for _, handle in blocks for key, value in _block(index, handle, path)}
+    entries = {key: value for _, handle in blocks for key, value in _block(index, handle, path)}
+    return {key.decode(): value for key, value in entries.items() if not key.startswith(b"\0")}  # \0: parts of slices
 
 
 def _array(name: str, entry: bytes, shards: list[str]) -> Array:
