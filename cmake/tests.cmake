@@ -50,22 +50,30 @@ if(Python3_FOUND)
   add_test(NAME house/folders_include_downwards COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/scripts/check_folders ${CMAKE_SOURCE_DIR})
 endif()
 
-# The programs as a user meets them, a ctest for each test method.
-if(Python3_FOUND AND TARGET program_train)
-  set(script ${CMAKE_SOURCE_DIR}/tests/programs/programs_test.py)
+# add_python_tests(<folder> <script> <class> <argument>...): every test method of the script's class a ctest. One that
+# lacks a library it needs says so, and counts as skipped.
+function(add_python_tests folder script class)
+  set(script ${CMAKE_SOURCE_DIR}/tests/${folder}/${script})
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${script})
   file(STRINGS ${script} methods REGEX "^    def test_")
   foreach(method ${methods})
     string(REGEX REPLACE "^    def (test_[a-z0-9_]+).*" "\\1" method ${method})
-    add_test(NAME programs/${method} COMMAND Python3::Interpreter ${script} ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} Programs.${method})
-    set_tests_properties(programs/${method} PROPERTIES LABELS programs TIMEOUT 120)
+    add_test(NAME ${folder}/${method} COMMAND Python3::Interpreter ${script} ${ARGN} ${class}.${method} --verbose)
+    set_tests_properties(${folder}/${method} PROPERTIES LABELS ${folder} TIMEOUT 120 SKIP_REGULAR_EXPRESSION "OK \\(skipped=")
   endforeach()
+endfunction()
+
+if(Python3_FOUND AND TARGET program_train)  # the programs as a user meets them
+  add_python_tests(programs programs_test.py Programs ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
 endif()
 
-# With NumPy at hand: it reads our .npz files, and we read its.
+# With NumPy at hand: the converters; and it reads our .npz files, and we read its.
 if(Python3_FOUND AND TARGET io)
   execute_process(COMMAND ${Python3_EXECUTABLE} -c "import numpy" RESULT_VARIABLE no_numpy OUTPUT_QUIET ERROR_QUIET)
   if(NOT no_numpy)
+    add_python_tests(convert checksum_test.py Checksum)
+    add_python_tests(convert convert_test.py Convert)
+    add_python_tests(convert count_tokens_test.py CountTokens)
     add_executable(npz_tool tests/io/npz_tool.cpp)
     set_target_properties(npz_tool PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
     target_link_libraries(npz_tool PRIVATE io warnings)

@@ -13,7 +13,7 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VOCAB = [*SPECIAL, "深", "度", "学", "习", "deep", "##er", "learn", "##ing", "cafe", "café", "Deep", ",", "。", "1", "##2"]
 
 # Ideographs are cut one by one; capitals and the accent fall (uncased); 学 習 3 and 12345 are unknown, [MASK] is special.
-TEXT = "深度学习,Deeper learning。\n\n学習 Café 12 [MASK] 12345\n学 deep"
+TEXT = "深度学习,Deeper learning。\n\n学習 café 12 [MASK] 12345\n学 deep"
 COUNTS = {"学": 3, "deep": 2, "深": 1, "度": 1, "习": 1, "##er": 1, "learn": 1, "##ing": 1, "cafe": 1, ",": 1, "。": 1,
           "1": 1, "##2": 1}
 CASED = {"学": 3, "深": 1, "度": 1, "习": 1, "deep": 1, "##er": 1, "learn": 1, "##ing": 1, "café": 1, "Deep": 1, ",": 1,
@@ -69,9 +69,9 @@ class CountTokens(unittest.TestCase):
 
     def test_larger_than_what_is_read_at_once(self):
         """More chunks than the processes may hold at a time."""
-        self.write("corpus.txt", ("深" * 5000 + "\n学习\n") * 800)  # 12 MB
+        self.write("corpus.txt", ("deep " * 1000 + "\n学习\n") * 140)  # 0.7 MB
         for processes in (1, 2):
-            self.assertEqual(self.count(self.corpus, "--processes", processes), {"深": 4000000, "学": 800, "习": 800})
+            self.assertEqual(self.count(self.corpus, "--processes", processes), {"deep": 140000, "学": 140, "习": 140})
 
     @unittest.skipUnless(importlib.util.find_spec("transformers"), "transformers is not installed")
     def test_against_transformers(self):
@@ -96,13 +96,21 @@ class CountTokens(unittest.TestCase):
             self.assertEqual(self.count(self.corpus, *(["--cased"] if cased else [])), expected)
 
     def test_text_that_is_not_utf8(self):
-        self.corpus.write_bytes("学\n习\n".encode() + "学习\n".encode("gbk"))
+        self.corpus.write_bytes("学\n习\n".encode() + "中文\n".encode("gbk") + TEXT.encode())
         self.refuses(self.corpus, "--vocab", self.vocab, message="corpus.txt: line 3 is not UTF-8")
+        self.corpus.write_bytes((b"deep " * 99 + b"\n" * 2) * 800 + b"\xff\n" + b"deep\n" * 40000)
+        self.refuses(self.corpus, "--vocab", self.vocab, message="corpus.txt: line 1601 is not UTF-8")
 
     def test_a_vocabulary_that_is_none(self):
         self.refuses(self.corpus, "--vocab", self.corpus, message="corpus.txt lacks [PAD]")
         self.write("vocab.txt", "\n".join([*VOCAB, "学"]))
         self.refuses(self.corpus, "--vocab", self.vocab, message="line 21: '学' stands in line 8 already")
+
+    def test_damaged_gzip(self):
+        packed = self.dir / "corpus.gz"
+        for damaged in (gzip.compress(TEXT.encode())[:-9], TEXT.encode()):
+            packed.write_bytes(damaged)
+            self.refuses(packed, "--vocab", self.vocab, message="corpus.gz is no gzip file, or is damaged")
 
     def test_missing_and_empty_files(self):
         self.refuses(self.dir / "absent.txt", "--vocab", self.vocab, message="absent.txt")
