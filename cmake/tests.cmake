@@ -59,7 +59,8 @@ function(add_python_tests folder script class)
   foreach(method ${methods})
     string(REGEX REPLACE "^    def (test_[a-z0-9_]+).*" "\\1" method ${method})
     add_test(NAME ${folder}/${method} COMMAND Python3::Interpreter ${script} ${ARGN} ${class}.${method} --verbose)
-    set_tests_properties(${folder}/${method} PROPERTIES LABELS ${folder} TIMEOUT 120 SKIP_REGULAR_EXPRESSION "OK \\(skipped=")
+    set_tests_properties(${folder}/${method} PROPERTIES LABELS ${folder} TIMEOUT 120
+      SKIP_REGULAR_EXPRESSION "OK \\(skipped=")
   endforeach()
 endfunction()
 

@@ -1,7 +1,7 @@
 """CRC-32C (Castagnoli), as TensorFlow guards its checkpoints with; fast enough for gigabytes with NumPy alone.
 
-The register is linear over GF(2): after A‖B it is advance(register of A, by |B| bytes) ^ register of B from zero. So the
-data is cut into LANES pieces of equal length, all pieces go through the table-driven update side by side (one NumPy
+The register is linear over GF(2): after A‖B it is advance(register of A, by |B| bytes) ^ register of B from zero. So
+the data is cut into LANES pieces of equal length, all pieces go through the table-driven update side by side (one NumPy
 operation serves every lane), and the LANES registers are then folded two by two.
 """
 from __future__ import annotations

@@ -49,7 +49,8 @@ def read_config(path: str) -> dict:
 
 def check_activation(act: object, path: str) -> None:
     if act in GELU_TANH:
-        warn(f"{path}: hidden_act is {act}, the tanh form of GELU; training computes the erf form (off by 5e-4 at most)")
+        warn(f"{path}: hidden_act is {act}, the tanh form of GELU; training computes the erf form (off by 5e-4 at "
+             "most)")
     elif act not in GELU_ERF:
         raise ConvertError(f"{path}: hidden_act is {act}; only BERTs with GELU can be trained, since other weights "
                            "belong to another function")
@@ -59,7 +60,7 @@ def check_sizes(config: dict, sizes: dict[str, int], path: str) -> None:
     """A file that lost its last layers looks whole; only its configuration tells. So does one of another model."""
     for key, value in sizes.items():
         if config.get(key, value) != value:
-            raise ConvertError(f"{path} says {KEYS[key][0]} {config[key]}, the arrays say {value}: one of the two belongs "
-                               "to another model (--config names the right one)")
+            raise ConvertError(f"{path} says {KEYS[key][0]} {config[key]}, the arrays say {value}: one of the two "
+                               "belongs to another model (--config names the right one)")
     if sizes["H"] % config.get("heads", 1):
         raise ConvertError(f"{path}: {config['heads']} heads do not divide hidden size {sizes['H']}")

@@ -97,8 +97,8 @@ def choose(source: Source, layout: Layout, own: dict[str, str], ignore: list[str
     unknown = sorted(own[name] for name in own if name not in known and not re.fullmatch(layout.ignored, name)
                      and not any(fnmatch.fnmatchcase(own[name], pattern) for pattern in ignore))
     if unknown:
-        raise ConvertError(f"{source.files[0]} holds arrays that are no part of BERT: {listed(unknown)}; if the model is "
-                           f"a BERT without them, pass --ignore '{unknown[0]}' (patterns may hold *)")
+        raise ConvertError(f"{source.files[0]} holds arrays that are no part of BERT: {listed(unknown)}; if the model "
+                           f"is a BERT without them, pass --ignore '{unknown[0]}' (patterns may hold *)")
     return names
 
 
@@ -107,7 +107,8 @@ def measure(names: list[Name], arrays: dict[str, Array], column: str) -> dict[st
     shapes = {name.canonical: arrays[getattr(name, column)].shape for name in names}
     words, positions = shapes[WORDS], shapes["bert.embeddings.position_embeddings.weight"]
     if len(words) != 2 or len(positions) != 2:
-        raise ConvertError(f"word and position embeddings must be matrices, they are {list(words)} and {list(positions)}")
+        raise ConvertError("word and position embeddings must be matrices, they are "
+                           f"{list(words)} and {list(positions)}")
     wide = shapes.get("bert.encoder.layer.0.intermediate.dense.bias", (0,))
     return {"V": words[0], "H": words[1], "P": positions[0], "S": 2, "I": wide[0] if wide else 0}
 
@@ -230,7 +231,7 @@ def main() -> int:
         print(f"convert.py: error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"convert.py: error: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"convert.py: error: {error.filename or arguments.output}: {error.strerror}", file=sys.stderr)
         return 1
     return 0
 

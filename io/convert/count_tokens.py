@@ -79,8 +79,9 @@ def count_chunk(path: str, line: int, text: bytes) -> np.ndarray:
     except UnicodeDecodeError as error:
         line += text.count(b"\n", 0, error.start)
         raise CountError(f"{path}: line {line} is not UTF-8") from None
-    ids = [np.array(encoding.ids, dtype=np.int64) for encoding in tokenizer.encode_batch(lines, add_special_tokens=False)]
-    return np.bincount(np.concatenate(ids), minlength=tokenizer.get_vocab_size())
+    encodings = tokenizer.encode_batch(lines, add_special_tokens=False)
+    ids = np.concatenate([np.array(encoding.ids, dtype=np.int64) for encoding in encodings])
+    return np.bincount(ids, minlength=tokenizer.get_vocab_size())
 
 
 def count(paths: list[str], vocab: dict[str, int], lowercase: bool, processes: int) -> np.ndarray:
@@ -102,9 +103,14 @@ def write_counts(path: str, vocab: dict[str, int], total: np.ndarray) -> None:
     """{token: count} of the tokens that occur, the most frequent first; equal counts by id."""
     words = [(token, int(total[number])) for token, number in vocab.items() if total[number] and token not in SPECIAL]
     words.sort(key=lambda word: -word[1])
-    with open(f"{path}.part", "w", encoding="utf-8") as file:
-        json.dump(dict(words), file, ensure_ascii=False)
-    os.replace(f"{path}.part", path)
+    part = f"{path}.part"
+    try:
+        with open(part, "w", encoding="utf-8") as file:
+            json.dump(dict(words), file, ensure_ascii=False)
+        os.replace(part, path)
+    finally:
+        if os.path.exists(part):
+            os.remove(part)
 
 
 def main() -> int:
@@ -128,11 +134,11 @@ def main() -> int:
         print(f"count_tokens.py: error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"count_tokens.py: error: {error.filename}: {error.strerror or error}", file=sys.stderr)
+        print(f"count_tokens.py: error: {error.filename or arguments.output}: {error.strerror}", file=sys.stderr)
         return 1
     special = total[[vocab[token] for token in SPECIAL]].sum()
-    print(f"{arguments.output}: {np.count_nonzero(total):,} distinct of {len(vocab):,} tokens, {total.sum():,} in all, of them "
-          f"{special:,} unknown or special, which are left out")
+    print(f"{arguments.output}: {np.count_nonzero(total):,} distinct of {len(vocab):,} tokens, {total.sum():,} in all, "
+          f"of them {special:,} unknown or special, which are left out")
     return 0
 
 

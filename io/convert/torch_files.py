@@ -1,4 +1,4 @@
-"""The files of the PyTorch world: .safetensors, .bin (a pickled state dict), and the .index.json of either in shards."""
+"""PyTorch's files: .safetensors, .bin (a pickled state dict), and the .index.json of either in shards."""
 from __future__ import annotations
 
 import json

@@ -6,6 +6,7 @@ weights.hf.npz that conversion must give, bit for bit. UER's files are made here
 import importlib.util
 import json
 import pathlib
+import resource
 import shutil
 import struct
 import subprocess
@@ -41,7 +42,8 @@ def bfloat16(values):
 
 def save_safetensors(path, arrays):
     """uint16 arrays are bfloat16."""
-    names, header, values = {"float32": "F32", "float16": "F16", "uint16": "BF16", "float64": "F64", "int64": "I64"}, {}, b""
+    names = {"float32": "F32", "float16": "F16", "uint16": "BF16", "float64": "F64"}
+    header, values = {}, b""
     for name, array in arrays.items():
         raw = array.tobytes()
         header[name] = {"dtype": names[array.dtype.name], "shape": array.shape,
@@ -83,10 +85,13 @@ def uer(weights):
 def old_uer(weights):
     old = {}
     for name, values in uer(weights).items():
-        name = name.replace("target.mlm.linear", "target.mlm_linear").replace("target.mlm.layer_norm", "target.layer_norm")
-        name = name.replace("target.sp.linear", "target.nsp_linear")
-        for new, previous in ("word", "word"), ("pos", "position"), ("seg", "segment"):
-            name = name.replace(f"embedding.{new}.embedding", f"embedding.{previous}_embedding")
+        for new, previous in (
+            ("target.mlm.linear", "target.mlm_linear"), ("target.mlm.layer_norm", "target.layer_norm"),
+            ("target.sp.linear", "target.nsp_linear"), ("embedding.word.embedding", "embedding.word_embedding"),
+            ("embedding.pos.embedding", "embedding.position_embedding"),
+            ("embedding.seg.embedding", "embedding.segment_embedding"),
+        ):
+            name = name.replace(new, previous)
         old[name] = values
     return old
 
@@ -100,9 +105,9 @@ class Convert(unittest.TestCase):
     def tearDown(self):
         self.folder.cleanup()
 
-    def run_convert(self, *args, code=0):
+    def run_convert(self, *args, code=0, **options):
         command = [sys.executable, CONVERT / "convert.py", *map(str, args)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100, **options)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return done
 
@@ -230,7 +235,7 @@ class Convert(unittest.TestCase):
     # What a source may lack, and what it may hold too much.
 
     def test_without_head_and_prefix(self):
-        bare = {name.removeprefix("bert."): values for name, values in {**WEIGHTS, **POOLER}.items() if name not in HEAD}
+        bare = {name.removeprefix("bert."): v for name, v in {**WEIGHTS, **POOLER}.items() if name not in HEAD}
         arrays, _ = self.convert(self.safetensors(bare), warns="mlm_head = fresh")
         self.assert_same(arrays, {name: values for name, values in WEIGHTS.items() if name not in HEAD})
 
@@ -246,21 +251,24 @@ class Convert(unittest.TestCase):
 
     def test_wrong_shapes(self):
         name = "bert.encoder.layer.1.intermediate.dense.weight"
-        self.refuses(self.safetensors({**WEIGHTS, name: WEIGHTS[name].T.copy()}), name, "[64, 256]", "[256, 64] was expected")
+        turned = {**WEIGHTS, name: WEIGHTS[name].T.copy()}
+        self.refuses(self.safetensors(turned), name, "[64, 256]", "[256, 64] was expected")
         flat = {**WEIGHTS, WORDS: WEIGHTS[WORDS].ravel()}
         self.refuses(self.safetensors(flat), "must be matrices")
         two_rows = {**uer(WEIGHTS), "embedding.seg.embedding.weight": np.zeros((2, 64), "<f4")}
         self.refuses(self.safetensors(two_rows), "embedding.seg.embedding.weight", "[3, 64] was expected")
 
     def test_unknown_arrays(self):
-        source = self.safetensors({**WEIGHTS, "classifier.weight": np.zeros((2, 64), "<f4"), "classifier.bias": np.zeros(2, "<f4")})
+        classifier = {"classifier.weight": np.zeros((2, 64), "<f4"), "classifier.bias": np.zeros(2, "<f4")}
+        source = self.safetensors({**WEIGHTS, **classifier})
         self.refuses(source, "classifier.bias, classifier.weight", "--ignore")
         self.refuses(source, "classifier.weight", args=["--ignore", "classifier.bias"])
         self.assert_same(self.convert(source, "--ignore", "classifier.*")[0])
 
     def test_one_array_under_two_names(self):
         gamma = "bert.embeddings.LayerNorm.gamma"
-        self.refuses(self.safetensors({**WEIGHTS, gamma: np.ones(64, "<f4")}), gamma, "bert.embeddings.LayerNorm.weight")
+        twice = self.safetensors({**WEIGHTS, gamma: np.ones(64, "<f4")})
+        self.refuses(twice, gamma, "bert.embeddings.LayerNorm.weight")
 
     def test_types_that_would_lose_bits(self):
         self.refuses(self.safetensors({**WEIGHTS, WORDS: WEIGHTS[WORDS].astype("<f8")}), WORDS, "F64")
@@ -433,7 +441,10 @@ class Convert(unittest.TestCase):
 
     def test_a_failure_leaves_the_old_output(self):
         self.output.write_bytes(b"old")
-        self.run_convert(self.dir / "absent", self.output, code=1)
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))  # in place of a full disk
+        stderr = self.run_convert(GOLDEN / "bert_model.ckpt", self.output, code=1, preexec_fn=limit).stderr
+        self.assertEqual(stderr, f"convert.py: error: {self.output}: File too large\n")
+        self.assertEqual([path.name for path in self.dir.iterdir()], ["out.npz"])
         self.assertEqual(self.output.read_bytes(), b"old")
 
 
