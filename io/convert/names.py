@@ -1,0 +1,109 @@
+"""One table of BERT's arrays: canonical name (Hugging Face's BertForMaskedLM), Google's, UER's, and the shape.
+
+Square matrices look the same transposed: what a file is, is read from its names, never from its shapes.
+"""
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+WORDS = "bert.embeddings.word_embeddings.weight"
+SEGMENTS = "bert.embeddings.token_type_embeddings.weight"
+OUTPUT_BIAS = "cls.predictions.bias"
+
+
+@dataclass(frozen=True)
+class Name:
+    canonical: str
+    tf: str
+    uer: str
+    shape: str  # of the canonical array: V vocabulary, P positions, S segments, H hidden, I intermediate
+
+    def dims(self, sizes: dict[str, int]) -> tuple[int, ...]:
+        return tuple(sizes[letter] for letter in self.shape)
+
+
+def _slashes(module: str) -> str:
+    return re.sub(r"layer\.(\d+)", r"layer_\1", module).replace(".", "/")
+
+
+def _dense(module: str, uer: str, shape: str) -> list[Name]:
+    return [Name(f"{module}.weight", f"{_slashes(module)}/kernel", f"{uer}.weight", shape),
+            Name(f"{module}.bias", f"{_slashes(module)}/bias", f"{uer}.bias", shape[0])]
+
+
+def _norm(module: str, uer: str) -> list[Name]:
+    return [Name(f"{module}.weight", f"{_slashes(module)}/gamma", f"{uer}.gamma", "H"),
+            Name(f"{module}.bias", f"{_slashes(module)}/beta", f"{uer}.beta", "H")]
+
+
+def _embedding(table: str, uer: str, shape: str) -> list[Name]:
+    module = f"bert.embeddings.{table}_embeddings"
+    return [Name(f"{module}.weight", _slashes(module), f"embedding.{uer}.embedding.weight", shape)]
+
+
+def _layer(i: int) -> list[Name]:
+    bert, uer = f"bert.encoder.layer.{i}.", f"encoder.transformer.{i}."
+    return [*_dense(bert + "attention.self.query", uer + "self_attn.linear_layers.0", "HH"),
+            *_dense(bert + "attention.self.key", uer + "self_attn.linear_layers.1", "HH"),
+            *_dense(bert + "attention.self.value", uer + "self_attn.linear_layers.2", "HH"),
+            *_dense(bert + "attention.output.dense", uer + "self_attn.final_linear", "HH"),
+            *_norm(bert + "attention.output.LayerNorm", uer + "layer_norm_1"),
+            *_dense(bert + "intermediate.dense", uer + "feed_forward.linear_1", "IH"),
+            *_dense(bert + "output.dense", uer + "feed_forward.linear_2", "HI"),
+            *_norm(bert + "output.LayerNorm", uer + "layer_norm_2")]
+
+
+def encoder(layers: int) -> list[Name]:
+    """All of BERT but the head, in canonical order."""
+    names = [*_embedding("word", "word", "VH"), *_embedding("position", "pos", "PH"),
+             *_embedding("token_type", "seg", "SH"), *_norm("bert.embeddings.LayerNorm", "embedding.layer_norm")]
+    for i in range(layers):
+        names += _layer(i)
+    return names
+
+
+# What predicts masked words. Its output matrix is the word embedding itself ("tied").
+HEAD = [*_dense("cls.predictions.transform.dense", "target.mlm.linear_1", "HH"),
+        *_norm("cls.predictions.transform.LayerNorm", "target.mlm.layer_norm"),
+        Name(OUTPUT_BIAS, "cls/predictions/output_bias", "target.mlm.linear_2.bias", "V")]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one family of files names its arrays. `column` is the attribute of Name that holds its names."""
+    column: str
+    words: str                # the name by which the family is recognised
+    layer: str                # pattern with the layer's number
+    ignored: str              # pattern of what is no part of this model: pooler, next sentence, optimizer
+    tied: dict[str, str]      # arrays that must repeat a canonical one
+    aliases: list[tuple[str, str]]  # older spellings, as substitutions
+
+
+TF = Layout(
+    column="tf", words="bert/embeddings/word_embeddings", layer=r"bert/encoder/layer_(\d+)/",
+    ignored=r".*/adam_[mv]|global_step|bert/pooler/.*|cls/seq_relationship/.*", tied={}, aliases=[])
+
+HF = Layout(
+    column="canonical", words=WORDS, layer=r"bert\.encoder\.layer\.(\d+)\.",
+    ignored=r"bert\.pooler\..*|cls\.seq_relationship\..*|bert\.embeddings\.position_ids",
+    tied={"cls.predictions.decoder.weight": WORDS, "cls.predictions.decoder.bias": OUTPUT_BIAS},
+    aliases=[(r"LayerNorm\.gamma$", "LayerNorm.weight"), (r"LayerNorm\.beta$", "LayerNorm.bias"),
+             (r"^(embeddings|encoder|pooler)\.", r"bert.\1.")])
+
+UER = Layout(
+    column="uer", words="embedding.word.embedding.weight", layer=r"encoder\.transformer\.(\d+)\.",
+    ignored=r"target\.(nsp|sp)[._].*", tied={"target.mlm.linear_2.weight": WORDS},
+    aliases=[(r"^target\.mlm_linear", "target.mlm.linear"), (r"^target\.layer_norm", "target.mlm.layer_norm"),
+             (r"^embedding\.word_embedding\.", "embedding.word.embedding."),
+             (r"^embedding\.position_embedding\.", "embedding.pos.embedding."),
+             (r"^embedding\.segment_embedding\.", "embedding.seg.embedding.")])
+
+LAYOUTS = {"tf": TF, "hf": HF, "uer": UER}
+
+
+def modern(name: str, layout: Layout) -> str:
+    """The name in the layout's present spelling."""
+    for old, new in layout.aliases:
+        name = re.sub(old, new, name)
+    return name
