@@ -11,6 +11,7 @@
 #include <cuda_runtime.h>
 #else
 #include "kernels/simt_pool.h"
+#include "kernels/simt_stream.h"
 #endif
 
 namespace warpbert {
@@ -33,10 +34,27 @@ Device::Device(int) {
     throw std::runtime_error(fmt::format("{} is sm_{}{}; these kernels need sm_80 (Ampere) or later; {}",
                                          properties.name, properties.major, properties.minor, hint));
   name_ = fmt::format("{}, sm_{}{}", properties.name, properties.major, properties.minor);
-  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
+  int lowest = 0, highest = 0;
+  check(cudaDeviceGetStreamPriorityRange(&lowest, &highest), "cudaDeviceGetStreamPriorityRange");
+  check(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, highest), "cudaStreamCreate");
+  check(cudaStreamCreateWithPriority(&side_, cudaStreamNonBlocking, lowest), "cudaStreamCreate");
+  cudaEvent_t event;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
+  event_ = event;
 }
 
-Device::~Device() { cudaStreamDestroy(stream_); }
+Device::~Device() {
+  cudaEventDestroy(static_cast<cudaEvent_t>(event_));
+  cudaStreamDestroy(side_);
+  cudaStreamDestroy(stream_);
+}
+
+static void follow(cudaStream_t later, cudaStream_t earlier, void* event) {
+  check(cudaEventRecord(static_cast<cudaEvent_t>(event), earlier), "cudaEventRecord");
+  check(cudaStreamWaitEvent(later, static_cast<cudaEvent_t>(event)), "cudaStreamWaitEvent");
+}
+void Device::fork() { follow(side_, stream_, event_); }
+void Device::join() { follow(stream_, side_, event_); }
 void Device::synchronize() { check(cudaStreamSynchronize(stream_), "waiting for the GPU"); }
 
 static void* raw_allocate(size_t bytes) {
@@ -62,23 +80,34 @@ void Device::fill(void* device, int byte, size_t bytes) {
 
 Device::Device(int threads) {
   if (threads > 0) simt::set_workers(threads);
+  stream_ = new CUstream_st, side_ = new CUstream_st;
   name_ = fmt::format("SIMT simulator, {} worker{}", simt::workers(), simt::workers() == 1 ? "" : "s");
 }
 
-Device::~Device() = default;
+Device::~Device() {
+  delete stream_;
+  delete side_;
+}
+void Device::fork() { simt::wait(*side_, *stream_); }
+void Device::join() { simt::wait(*stream_, *side_); }
 void Device::synchronize() {}
 
 static void* raw_allocate(size_t bytes) { return ::operator new(bytes, std::align_val_t(256), std::nothrow); }
 static void raw_free(void* p) { ::operator delete(p, std::align_val_t(256)); }
 
+static void expect_no_graph(kernels::Stream stream) {
+  if (stream->graph) throw std::logic_error("host memory is copied while a graph is recorded");
+}
 void Device::upload(void* device, const void* host, size_t bytes) {
+  expect_no_graph(stream_);
   if (bytes) std::memcpy(device, host, bytes);
 }
 void Device::download(void* host, const void* device, size_t bytes) {
+  expect_no_graph(stream_);
   if (bytes) std::memcpy(host, device, bytes);
 }
 void Device::fill(void* device, int byte, size_t bytes) {
-  if (bytes) std::memset(device, byte, bytes);
+  if (bytes) simt::enqueue(stream_, [=] { std::memset(device, byte, bytes); });
 }
 
 #endif

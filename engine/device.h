@@ -29,6 +29,11 @@ class Device {
   }
 
   kernels::Stream stream() const { return stream_; }
+  // A second stream beside it, of lower priority. fork(): what is sent to it from now on comes after all that was sent
+  // to stream() so far; join(): the other way round.
+  kernels::Stream side_stream() const { return side_; }
+  void fork();
+  void join();
   const std::string& name() const { return name_; }  // "NVIDIA H200, sm_90", "SIMT simulator, 2 workers"
   void synchronize();
 
@@ -36,7 +41,8 @@ class Device {
   void* allocate(size_t bytes);
   void free(void* p);
 
-  // All in the stream's order. upload may return before the copy ends but `host` can be reused at once.
+  // All in the stream's order. upload may return before the copy ends but `host` can be reused at once; neither it nor
+  // download can be part of a graph.
   void upload(void* device, const void* host, size_t bytes);
   void download(void* host, const void* device, size_t bytes);  // waits
   void zero(void* device, size_t bytes);
@@ -46,7 +52,8 @@ class Device {
   size_t bytes_high_water() const { return high_water_; }
 
  private:
-  kernels::Stream stream_ = nullptr;
+  kernels::Stream stream_ = nullptr, side_ = nullptr;
+  void* event_ = nullptr;  // the GPU's, for fork and join
   std::string name_;
   std::vector<std::pair<void*, size_t>> blocks_;
   size_t bytes_ = 0, high_water_ = 0;

@@ -15,6 +15,7 @@
 
 #include "gemm.h"
 #include "kernels/simt_pool.h"
+#include "kernels/simt_stream.h"
 
 namespace warpbert {
 namespace {
@@ -110,8 +111,11 @@ Tiling tiling(const GemmShape& s) {
 }  // namespace
 
 struct Gemm::Library {
+  kernels::Stream stream = nullptr;
   bool dnnl_bf16 = false;
   std::vector<float> a, b, c;  // operands widened to fp32, where bf16 has no library
+
+  void multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpose_b, bool accumulate);
 
   // The same matrix in fp32; values only where `load`.
   static Matrix widen(const Matrix& x, std::vector<float>& scratch, bool load) {
@@ -132,20 +136,27 @@ struct Gemm::Library {
   }
 };
 
-Gemm::Gemm(kernels::Stream, Precision precision) : library_(std::make_unique<Library>()) {
+Gemm::Gemm(kernels::Stream stream, Precision precision) : library_(std::make_unique<Library>()) {
   openblas_set_num_threads(1);
+  library_->stream = stream;
   library_->dnnl_bf16 = precision == Precision::bf16 && Dnnl::has_bf16();
 }
 
 Gemm::~Gemm() = default;
 
 void Gemm::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpose_b, bool accumulate) {
+  gemm_shape(c, a, transpose_a, b, transpose_b);  // shapes that do not fit are refused at once
+  simt::enqueue(library_->stream,
+                [=, library = library_.get()] { library->multiply(c, a, transpose_a, b, transpose_b, accumulate); });
+}
+
+void Gemm::Library::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpose_b, bool accumulate) {
   const GemmShape shape = gemm_shape(c, a, transpose_a, b, transpose_b);
   const Matrix target = c;
-  const bool bf16_operands = a.dtype == DType::bf16, widened = bf16_operands && !library_->dnnl_bf16;
+  const bool bf16_operands = a.dtype == DType::bf16, widened = bf16_operands && !dnnl_bf16;
   if (widened) {
-    a = Library::widen(a, library_->a, true), b = Library::widen(b, library_->b, true);
-    if (c.dtype == DType::bf16) c = Library::widen(c, library_->c, accumulate);
+    a = widen(a, this->a, true), b = widen(b, this->b, true);
+    if (c.dtype == DType::bf16) c = widen(c, this->c, accumulate);
   }
   const Tiling size = tiling(shape);
   const int across = (shape.n + size.n - 1) / size.n, down = (shape.m + size.m - 1) / size.m;
@@ -173,7 +184,7 @@ void Gemm::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpo
       multiply_fp32(tile);
     }
   });
-  if (widened && target.dtype == DType::bf16) Library::round(target, library_->c);
+  if (widened && target.dtype == DType::bf16) round(target, this->c);
 }
 
 }  // namespace warpbert

@@ -42,8 +42,10 @@ static Tensor multiply(Tape& tape, Tensor x, Parameter& weight, DType dtype, con
   Tensor y = tape.tensor(name, x.rows(), weight.rows, dtype);
   tape.gemm().multiply(y.matrix(), x.matrix(), false, matrix(weight), true, false);
   tape.on_backward(name, y, [=, &tape, &weight] {
+    tape.fork();
+    tape.branch_gemm().multiply(grad_matrix(weight), y.grad_matrix(), true, x.matrix(), false, weight.accumulate());
     tape.gemm().multiply(x.grad_matrix(), y.grad_matrix(), false, matrix(weight), false, x.accumulate());
-    tape.gemm().multiply(grad_matrix(weight), y.grad_matrix(), true, x.matrix(), false, weight.accumulate());
+    tape.weight_gradient_done(weight);
   });
   return y;
 }
@@ -142,6 +144,7 @@ Tensor embedding(Tape& tape, const Packing& batch, Parameter& word, Parameter& p
     float* workspace = tape.floats("embedding workspace", kernels::embedding_workspace(capacity, hidden));
     float* partials = tape.floats("column sums", size_t(blocks) * hidden);
     // A look-up only ever adds: rows it does not meet must be zero, unless the tied head has written them already.
+    tape.join();
     if (!word.accumulate()) tape.device().zero(word.grad, word.size * sizeof(float));
     const bool positions_written = position.accumulate();
     if (!segment.accumulate()) tape.device().zero(segment.grad, segment.size * sizeof(float));

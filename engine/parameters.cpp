@@ -12,6 +12,7 @@ Parameter& ParameterStore::add(ParameterKind kind, int rows, int cols, std::vect
   Parameter& p = parameters_.emplace_back();
   p.pieces = std::move(pieces), p.kind = kind, p.rows = rows, p.cols = cols;
   p.size = size_t(rows) * cols;
+  p.index = parameters_.size() - 1;
   return p;
 }
 
@@ -21,7 +22,7 @@ void ParameterStore::allocate(Device& device, Precision precision, bool trainabl
   for (ParameterKind kind : {ParameterKind::matrix, ParameterKind::vector, ParameterKind::embedding}) {
     if (kind == ParameterKind::vector) vectors_begin_ = size_;
     for (Parameter& p : parameters_)
-      if (p.kind == kind) p.offset = size_, size_ += (p.size + 63) / 64 * 64;  // 256-byte aligned
+      if (p.kind == kind) p.offset = size_, size_ += p.padded_size();
     if (kind == ParameterKind::vector) vectors_end_ = size_;
   }
   masters_ = DeviceArray<float>(device, size_);

@@ -24,8 +24,12 @@ struct Piece {
 struct Parameter {
   std::vector<Piece> pieces;
   ParameterKind kind;
-  int rows, cols;  // as stored; a vector has one column
+  int rows, cols;    // as stored; a vector has one column
+  size_t index = 0;  // in the order of declaration
   size_t offset = 0, size = 0;
+
+  // With what fills it up to the next parameter's 256-byte boundary; that is zero, and stays so.
+  size_t padded_size() const { return (size + 63) / 64 * 64; }
 
   float* master = nullptr;  // [rows, cols]
   void* value = nullptr;    // [rows, cols] in `dtype`: what forward and backward read; the master itself if fp32

@@ -39,6 +39,29 @@ void Tape::backward() {
   for (auto step = steps_.rbegin(); step != steps_.rend(); ++step)
     if (step->output.has_grad()) step->run();
   steps_.clear();
+  fork();  // the last updates
+  join();
+}
+
+void Tape::use_branch(Gemm& gemm, std::function<void(Parameter&)> update) {
+  branch_ = &gemm, update_ = std::move(update);
+}
+
+// The weights whose gradients were done before are also done being read: their data-gradient products stand before this
+// fork in the stream.
+void Tape::fork() {
+  if (!branch_) return;
+  device_.fork();
+  for (Parameter* weight : complete_) update_(*weight);
+  complete_.clear();
+}
+
+void Tape::weight_gradient_done(Parameter& weight) {
+  if (branch_ && update_) complete_.push_back(&weight);
+}
+
+void Tape::join() {
+  if (branch_) device_.join();
 }
 
 kernels::Dropout Tape::dropout(float rate, uint32_t site) const {

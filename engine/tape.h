@@ -12,6 +12,8 @@
 
 namespace warpbert {
 
+struct Parameter;
+
 class Tape {
  public:
   // `random`: device memory with the key of this pass's dropout; null where none is used.
@@ -31,6 +33,17 @@ class Tape {
   void on_backward(const char* name, Tensor output, std::function<void()> step);
   void backward();
 
+  // A branch beside the stream, with a Gemm of its own, for gradients of weights: nothing waits for them until backward
+  // ends. `update`, if there is one, is called for each weight on that branch once its gradient is complete and nobody
+  // reads the weight any more.
+  void use_branch(Gemm& gemm, std::function<void(Parameter&)> update = {});
+  // Called by an op: fork() before work on the branch, weight_gradient_done() after its last use of the weight, join()
+  // before work that adds to a gradient the branch may have written.
+  void fork();
+  Gemm& branch_gemm() { return branch_ ? *branch_ : gemm_; }
+  void weight_gradient_done(Parameter& weight);
+  void join();
+
   // Dropout of the given rate at a site of the model; off when not recording.
   kernels::Dropout dropout(float rate, uint32_t site) const;
 
@@ -49,6 +62,9 @@ class Tape {
   };
   Device& device_;
   Gemm& gemm_;
+  Gemm* branch_ = nullptr;
+  std::function<void(Parameter&)> update_;
+  std::vector<Parameter*> complete_;  // gradients that are done since the last fork
   Arena& arena_;
   DType dtype_;
   bool recording_;

@@ -60,4 +60,16 @@ void adam(Stream stream, float* master, bf16* weight, float* m, float* v, const 
                       Moments{beta1, beta2, epsilon}, step, ok);
 }
 
+static __global__ void clip_kernel(AdamStep* __restrict__ steps, int n, const double* __restrict__ square_sum,
+                                   float clip_norm) {
+  const double norm = sqrt(*square_sum);
+  if (int(threadIdx.x) < n) steps[threadIdx.x].grad_scale = norm > clip_norm ? float(clip_norm / norm) : 1.0f;
+}
+
+void clip(Stream stream, AdamStep* steps, int n, const double* square_sum, float clip_norm) {
+  if (n < 1 || n > 32 || !(clip_norm > 0))
+    throw std::invalid_argument("clip: n = " + std::to_string(n) + ", clip_norm = " + std::to_string(clip_norm));
+  launch<clip_kernel>(1, 32, 0, stream, steps, n, square_sum, clip_norm);
+}
+
 }  // namespace warpbert::kernels

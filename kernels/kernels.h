@@ -191,6 +191,10 @@ struct AdamStep {
 void adam(Stream, float* master, bf16* weight, float* m, float* v, const float* grad, size_t n, float beta1,
           float beta2, float epsilon, const AdamStep* step, const int* ok);
 
+// steps[i].grad_scale = min(1, clip_norm/√*square_sum) for i < n: gradients of a larger norm are scaled down to it
+// (Pascanu et al. 2013).
+void clip(Stream, AdamStep* steps, int n, const double* square_sum, float clip_norm);
+
 // ---- reduce.cu ------------------------------------------------------------------------------------------------------
 // *out = Σ x[i]², two stages in fixed order, double accumulation. workspace: square_sum_workspace() doubles.
 void square_sum(Stream, double* out, double* workspace, const float* x, size_t n);

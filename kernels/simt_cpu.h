@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "simt_stream.h"
+
 // ---- Keywords --------------------------------------------------------------------------------------------------
 #define __global__ __attribute__((unused))
 #define __device__
@@ -39,7 +41,7 @@ struct dim3 {
   unsigned x, y, z;
   constexpr dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
 };
-using cudaStream_t = struct CUstream_st*;
+using cudaStream_t = CUstream_st*;
 
 // ---- Scheduler (simt_block.cpp)
 // -------------------------------------------------------------------------------------- initial-exec keeps "threadIdx"
@@ -99,19 +101,29 @@ void* dynamic_storage(const char* file, int line);
 // In which order blocks start, and threads that can run. SIMT_ORDER = forward, reverse or random, SIMT_SEED = a number.
 enum class Order { forward, reverse, random };
 void set_order(Order order, unsigned seed = 1);
+struct OrderAndSeed {
+  Order order;
+  unsigned seed;
+};
+OrderAndSeed current_order();
 
 template <class T, int Tag>
 inline char key;
 }  // namespace simt
 
 template <auto Kernel, class... Args>
-void launch(dim3 grid, dim3 block, size_t dynamic_bytes, cudaStream_t, const Args&... args) {
-  auto body = [&] { Kernel(args...); };
-  auto run = [](void* b) {
-    do (*static_cast<decltype(body)*>(b))();
-    while (simt::next_thread());
+void launch(dim3 grid, dim3 block, size_t dynamic_bytes, cudaStream_t stream, const Args&... args) {
+  const char* signature = __PRETTY_FUNCTION__;
+  const auto run = [=] {
+    auto body = [&] { Kernel(args...); };
+    const auto threads = [](void* b) {
+      do (*static_cast<decltype(body)*>(b))();
+      while (simt::next_thread());
+    };
+    simt::run_grid(signature, grid, block, dynamic_bytes, threads, &body);
   };
-  simt::run_grid(__PRETTY_FUNCTION__, grid, block, dynamic_bytes, run, &body);
+  if (!stream || !stream->graph) run();
+  else simt::enqueue(stream, run);
 }
 
 template <class T, int Tag = 0>

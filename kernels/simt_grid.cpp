@@ -67,6 +67,7 @@ std::vector<long> block_numbers(long blocks, Order order, unsigned seed) {
 
 }  // namespace
 
+OrderAndSeed current_order() { return {schedule().order, schedule().seed}; }
 void set_order(Order order, unsigned seed) { schedule().order = order, schedule().seed = seed; }
 
 void run_grid(const char* signature, dim3 grid, dim3 block, size_t dynamic_bytes, void (*run)(void*), void* body) {

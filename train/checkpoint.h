@@ -23,8 +23,8 @@ struct RunState {
   StepperState stepper;
   LossSums epoch_sums;  // of the epoch under way, up to the last step line
   long epoch_pairs = 0;
-  double epoch_seconds = 0, seconds = 0;           // of training this epoch; of the run
-  std::vector<std::pair<double, int>> best;        // (AUC, epoch) of the models kept, the best first
+  double epoch_seconds = 0, seconds = 0;     // of training this epoch; of the run
+  std::vector<std::pair<double, int>> best;  // (AUC, epoch) of the models kept, the best first
   std::vector<float> best_scores;
   bool stopped_early = false;
   uint64_t data_hash = 0;  // of the tokens and labels trained on

@@ -7,14 +7,20 @@
 
 namespace warpbert {
 
-void DeviceBatch::upload(const Batch& batch, int max_positions, bool keras_fill) {
+// The longest sequence decides how large a tile attention takes: in steps of 16 tokens, as the tiles are.
+static int length_capacity(int longest, int max_positions) { return std::min((longest + 15) / 16 * 16, max_positions); }
+
+void DeviceBatch::upload(const Batch& batch, int max_positions, bool keras_fill, kernels::RandomState random,
+                         AdamSteps adam) {
   // Scalars first: the real counts, which kernels read from device memory, and the scale of the loss.
   struct Scalars {
     int tokens, targets;
     float scale;
+    kernels::RandomState random;
+    AdamSteps adam;
   };
   const double share = keras_fill ? batch.fill() : 1.0;
-  const Scalars scalars{batch.tokens, batch.targets, batch.targets ? float(share / batch.targets) : 0.0f};
+  const Scalars scalars{batch.tokens, batch.targets, batch.targets ? float(share / batch.targets) : 0.0f, random, adam};
   staging_.clear();
   const auto place = [&](const auto* values, size_t n) {
     const size_t offset = staging_.size(), bytes = n * sizeof *values;
@@ -33,14 +39,15 @@ void DeviceBatch::upload(const Batch& batch, int max_positions, bool keras_fill)
 
   const auto at = [&]<class T>(size_t offset, T*) { return reinterpret_cast<const T*>(memory_.data() + offset); };
   int* const integer = nullptr;
-  const auto* s = at(at_scalars, static_cast<Scalars*>(nullptr));
+  Scalars* s = reinterpret_cast<Scalars*>(memory_.data() + at_scalars);
+  random_ = &s->random, adam_ = s->adam.data();
   packing_ = {{int(batch.ids.size()), &s->tokens},
               at(ids, integer),
               at(positions, integer),
               at(order, integer),
               at(starts, integer),
               int(batch.starts.size()) - 1,
-              batch.longest,
+              length_capacity(batch.longest, max_positions),
               max_positions};
   targets_ = {{int(batch.target_index.size()), &s->targets},
               at(index, integer),
@@ -55,11 +62,11 @@ Stepper::Stepper(Device& device, Bert& bert, Precision precision, uint64_t seed,
       dtype_(precision == Precision::bf16 ? DType::bf16 : DType::f32),
       keras_fill_(keras_fill),
       gemm_(device.stream(), precision),
+      branch_gemm_(device.side_stream(), precision),
       arena_(device),
       batch_(device),
       adam_(trainable ? std::make_unique<Adam>(bert.store, adam) : nullptr),
       random_{seed, 0},
-      device_random_(device, 1),
       sums_(device, 4),
       ok_(device, std::vector<int>{1}) {
   sums_.zero();
@@ -67,18 +74,41 @@ Stepper::Stepper(Device& device, Bert& bert, Precision precision, uint64_t seed,
 
 void Stepper::train(const Batch& batch, double lr) {
   if (!batch.targets) return;  // nothing to learn from: the reference divides 0 by 0 here
+  const int positions = bert_.config.max_positions;
+  const Capacities capacities{int(batch.ids.size()), int(batch.target_index.size()), int(batch.starts.size()),
+                              length_capacity(batch.longest, positions)};
+  Slot& slot = slots_.try_emplace(capacities, device_).first->second;
   random_.pass++;
-  device_random_.upload({random_});
-  batch_.upload(batch, bert_.config.max_positions, keras_fill_);
+  slot.batch.upload(batch, positions, keras_fill_, random_, adam_->count(lr));
+  // The first batch runs as it is: what allocates memory or chooses algorithms does so now, not in a recording.
+  if (!graphs_ || slot.uses++ == 0) return step(slot);
+  if (!slot.graph) slot.graph = std::make_unique<Graph>(device_, [&] { step(slot); });
+  slot.graph->replay();
+}
+
+// Sends one step to the device. All that differs from step to step lies in device memory.
+void Stepper::step(Slot& slot) {
+  const kernels::AdamStep* steps = slot.batch.adam();
+  const Targets& targets = slot.batch.targets();
   arena_.reset();
   bert_.store.start_step();
-  Tape tape(device_, gemm_, arena_, dtype_, true, device_random_.data());
-  float* loss = pair_matching_loss(tape, bert_, batch_.packing(), batch_.targets());
-  const Targets& targets = batch_.targets();
+  adam_->begin();
+  Tape tape(device_, gemm_, arena_, dtype_, true, slot.batch.random());
+  if (adam_->can_update_early())
+    tape.use_branch(branch_gemm_, [&](Parameter& weight) {
+      if (weight.kind == ParameterKind::matrix) adam_->update(weight, steps, ok_.data(), device_.side_stream());
+    });
+  else tape.use_branch(branch_gemm_);
+  float* loss = pair_matching_loss(tape, bert_, slot.batch.packing(), targets);
   kernels::sum_losses(device_.stream(), sums_.data(), ok_.data(), loss, targets.targets, targets.rows);
   tape.backward();
   bert_.store.finish_backward();
-  adam_->step(lr, ok_.data());
+  adam_->finish(slot.batch.adam(), ok_.data());
+}
+
+size_t Stepper::graphs() const {
+  return size_t(
+      std::count_if(slots_.begin(), slots_.end(), [](const auto& slot) { return slot.second.graph != nullptr; }));
 }
 
 std::vector<float> Stepper::log_probabilities(const Batch& batch) {

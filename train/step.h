@@ -1,11 +1,13 @@
 // One training step, and the scores of a batch: where the host's batch meets the model on the device.
 #pragma once
 #include <array>
+#include <map>
 #include <memory>
 #include <vector>
 
 #include "batch.h"
 #include "engine/adam.h"
+#include "engine/graph.h"
 #include "model/pair_matching.h"
 
 namespace warpbert {
@@ -29,23 +31,29 @@ struct StepperState {
   std::array<double, 4> sums{};  // the losses since the last take_losses()
 };
 
-// A batch in device memory: one staging buffer, one copy a batch.
+// A batch in device memory, and what else changes from step to step: one staging buffer, one copy. Batches of equal
+// capacities lie at equal places, so that a graph recorded for one serves the others.
 class DeviceBatch {
  public:
   explicit DeviceBatch(Device& device) : device_(device) {}
   // keras_fill multiplies the loss by the share of real tokens in the padded batch (recipe.md of the reference: Keras
   // does so silently).
-  void upload(const Batch& batch, int max_positions, bool keras_fill);
+  void upload(const Batch& batch, int max_positions, bool keras_fill, kernels::RandomState random = {},
+              AdamSteps adam = {});
 
   const Packing& packing() const { return packing_; }
   const Targets& targets() const { return targets_; }
+  const kernels::RandomState* random() const { return random_; }
+  kernels::AdamStep* adam() const { return adam_; }
 
  private:
   Device& device_;
   DeviceArray<char> memory_;
   std::vector<char> staging_;
-  Packing packing_;
-  Targets targets_;
+  Packing packing_{};
+  Targets targets_{};
+  const kernels::RandomState* random_ = nullptr;
+  kernels::AdamStep* adam_ = nullptr;
 };
 
 class Stepper {
@@ -53,8 +61,11 @@ class Stepper {
   Stepper(Device& device, Bert& bert, Precision precision, uint64_t seed, AdamOptions adam, bool keras_fill,
           bool trainable = true);
 
-  // Forward, backward, Adam.
+  // Forward, backward, Adam. The second batch of some capacities records the step as a graph, which it and all later
+  // ones replay: the same kernels in the same order, hence the same bits.
   void train(const Batch& batch, double lr);
+  void use_graphs(bool on) { graphs_ = on; }
+  size_t graphs() const;  // recorded so far
   // {log p[NO], log p[YES]} of every pair of an evaluation batch, dropout off.
   std::vector<float> log_probabilities(const Batch& batch);
 
@@ -68,16 +79,26 @@ class Stepper {
   void restore(const StepperState& state);
 
  private:
+  // Training batches of the same capacities, and their graph. tokens, targets, starts, longest.
+  using Capacities = std::array<int, 4>;
+  struct Slot {
+    explicit Slot(Device& device) : batch(device) {}
+    DeviceBatch batch;
+    int uses = 0;
+    std::unique_ptr<Graph> graph;
+  };
+  void step(Slot& slot);
+
   Device& device_;
   Bert& bert_;
   DType dtype_;
-  bool keras_fill_;
-  Gemm gemm_;
+  bool keras_fill_, graphs_ = true;
+  Gemm gemm_, branch_gemm_;
   Arena arena_;
-  DeviceBatch batch_;
+  DeviceBatch batch_;  // of evaluation
+  std::map<Capacities, Slot> slots_;
   std::unique_ptr<Adam> adam_;
   kernels::RandomState random_;
-  DeviceArray<kernels::RandomState> device_random_;
   DeviceArray<double> sums_;
   DeviceArray<int> ok_;
 };

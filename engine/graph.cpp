@@ -1,0 +1,79 @@
+#include "graph.h"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+#ifdef WARPBERT_CUDA
+#include <cuda_runtime.h>
+#else
+#include "kernels/simt_stream.h"
+#endif
+
+namespace warpbert {
+
+#ifdef WARPBERT_CUDA
+
+static void check(cudaError_t e, const char* what) {
+  if (e != cudaSuccess) throw std::runtime_error(fmt::format("{}: {}", what, cudaGetErrorString(e)));
+}
+
+struct Graph::Recorded {
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t executable = nullptr;
+  ~Recorded() {
+    if (executable) cudaGraphExecDestroy(executable);
+    if (graph) cudaGraphDestroy(graph);
+  }
+};
+
+Graph::Graph(Device& device, const std::function<void()>& work)
+    : device_(device), recorded_(std::make_unique<Recorded>()) {
+  check(cudaStreamBeginCapture(device.stream(), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+  try {
+    work();
+    device.join();  // every branch must end in the stream that was begun with
+  } catch (...) {
+    cudaStreamEndCapture(device.stream(), &recorded_->graph);
+    throw;
+  }
+  check(cudaStreamEndCapture(device.stream(), &recorded_->graph), "cudaStreamEndCapture");
+  check(cudaGraphInstantiate(&recorded_->executable, recorded_->graph, cudaGraphInstantiateFlagUseNodePriority),
+        "cudaGraphInstantiate");
+}
+
+void Graph::replay() { check(cudaGraphLaunch(recorded_->executable, device_.stream()), "cudaGraphLaunch"); }
+
+size_t Graph::nodes() const {
+  size_t n = 0;
+  check(cudaGraphGetNodes(recorded_->graph, nullptr, &n), "cudaGraphGetNodes");
+  return n;
+}
+
+#else
+
+struct Graph::Recorded : simt::Graph {};
+
+Graph::Graph(Device& device, const std::function<void()>& work)
+    : device_(device), recorded_(std::make_unique<Recorded>()) {
+  struct Recording {
+    CUstream_st &main, &side;
+    Recording(Device& d, simt::Graph* graph) : main(*d.stream()), side(*d.side_stream()) {
+      main.graph = side.graph = graph;
+    }
+    ~Recording() {
+      main.graph = side.graph = nullptr;
+      main.after.clear(), side.after.clear();
+    }
+  } recording(device, recorded_.get());
+  work();
+}
+
+void Graph::replay() { recorded_->replay(); }
+size_t Graph::nodes() const { return recorded_->nodes.size(); }
+
+#endif
+
+Graph::~Graph() = default;
+
+}  // namespace warpbert

@@ -1,0 +1,38 @@
+// Streams and graphs of the simulator. A stream runs what is sent to it at once, until its work is recorded as a graph:
+// then each launch becomes a node, which follows the node before it in its stream and those that the stream waits for.
+//
+// A replay runs the nodes one after another in an order that the edges allow: as recorded, as late as possible, or at
+// random (SIMT_ORDER). Work that lacks an edge it needs will meet an order that shows it.
+#pragma once
+#include <functional>
+#include <vector>
+
+struct CUstream_st;
+
+namespace simt {
+
+struct Graph {
+  struct Node {
+    std::function<void()> run;
+    std::vector<int> after;  // nodes that come before it
+  };
+  std::vector<Node> nodes;
+  unsigned replays = 0;
+
+  void replay();
+  // The order of the next replay: node numbers.
+  std::vector<int> order() const;
+};
+
+// Sends work to a stream; null is a stream that is never recorded.
+void enqueue(CUstream_st* stream, std::function<void()> work);
+
+// What is sent to `stream` from now on follows all that was sent to `other` so far.
+void wait(CUstream_st& stream, const CUstream_st& other);
+
+}  // namespace simt
+
+struct CUstream_st {
+  simt::Graph* graph = nullptr;  // being recorded; null: work runs at once
+  std::vector<int> after;        // what the next node follows
+};

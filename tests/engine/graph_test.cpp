@@ -1,0 +1,109 @@
+#include "engine/graph.h"
+
+#include <doctest/doctest.h>
+
+#include <numeric>
+#include <set>
+
+#include "engine/gemm.h"
+
+#ifndef WARPBERT_CUDA
+#include "kernels/simt_cpu.h"
+#endif
+
+using namespace warpbert;
+
+TEST_CASE("graph: what is recorded does not run, and each replay runs all of it") {
+  Device device;
+  DeviceArray<float> x(device, std::vector<float>{1, 2, 3, 4, 5, 6, 7, 8});
+  DeviceArray<bf16> y(device, 8);
+  y.zero();
+  Graph graph(device, [&] { kernels::cast(device.stream(), y.data(), x.data(), 8); });
+  CHECK(graph.nodes() == 1);
+  CHECK(to_float(y.download()[3]) == 0);
+  graph.replay();
+  CHECK(to_float(y.download()[3]) == 4);
+  x.upload({8, 7, 6, 5, 4, 3, 2, 1});  // the graph reads what is there when it is replayed
+  graph.replay();
+  CHECK(to_float(y.download()[3]) == 5);
+}
+
+TEST_CASE("graph: memory is filled and matrices are multiplied in it") {
+  Device device;
+  DeviceArray<float> a(device, std::vector<float>(64, 2.f)), b(device, std::vector<float>(64, 3.f)), c(device, 64);
+  Gemm gemm(device.stream(), Precision::fp32);
+  const auto matrix = [](DeviceArray<float>& x) { return Matrix{x.data(), DType::f32, 8, 8, 8}; };
+  Graph graph(device, [&] {
+    device.zero(c.data(), 64 * sizeof(float));
+    gemm.multiply(matrix(c), matrix(a), false, matrix(b), false, true);
+    gemm.multiply(matrix(c), matrix(a), false, matrix(b), false, true);
+  });
+  c.upload(std::vector<float>(64, 1e9f));
+  for (int i = 0; i < 2; i++) {
+    graph.replay();
+    CHECK(c.download() == std::vector<float>(64, 96.f));
+  }
+  CHECK_THROWS_AS(Graph(device, [&] { gemm.multiply(matrix(c), matrix(a), false, {b.data(), DType::f32, 7, 8, 8}, false,
+                                                    false); }),
+                  std::invalid_argument);
+  graph.replay();  // the device works on after a recording that failed
+  CHECK(c.download() == std::vector<float>(64, 96.f));
+}
+
+#ifndef WARPBERT_CUDA
+namespace {
+
+struct OrderOfReplay {
+  OrderOfReplay(simt::Order order, unsigned seed = 1) : before(simt::current_order()) { simt::set_order(order, seed); }
+  ~OrderOfReplay() { simt::set_order(before.order, before.seed); }
+  simt::OrderAndSeed before;
+};
+
+// Two chains beside each other, 0 1 2 in the stream and 3 4 5 in the branch, forked after 0 and joined before 6.
+std::vector<int> replayed(Device& device, simt::Order order, unsigned seed, bool fork = true, bool join = true) {
+  std::vector<int> ran;
+  const auto node = [&](kernels::Stream stream, int i) { simt::enqueue(stream, [&ran, i] { ran.push_back(i); }); };
+  Graph graph(device, [&] {
+    node(device.stream(), 0);
+    if (fork) device.fork();
+    for (int i = 1; i <= 2; i++) node(device.stream(), i);
+    for (int i = 3; i <= 5; i++) node(device.side_stream(), i);
+    if (join) device.join();
+    node(device.stream(), 6);
+  });
+  CHECK(ran.empty());
+  const OrderOfReplay set(order, seed);
+  graph.replay();
+  return ran;
+}
+
+}  // namespace
+
+TEST_CASE("graph: the simulator replays in orders that the edges allow, and in others where an edge is missing") {
+  Device device;
+  CHECK(replayed(device, simt::Order::forward, 1) == std::vector<int>{0, 1, 2, 3, 4, 5, 6});
+  CHECK(replayed(device, simt::Order::reverse, 1) == std::vector<int>{0, 3, 4, 5, 1, 2, 6});
+  std::set<std::vector<int>> orders, without_fork, without_join;
+  for (unsigned seed = 0; seed < 200; seed++) {
+    const auto ran = replayed(device, simt::Order::random, seed);
+    const auto place = [&](int i) { return std::find(ran.begin(), ran.end(), i) - ran.begin(); };
+    REQUIRE(ran.size() == 7);
+    for (const auto& [first, second] : {std::pair{0, 1}, {1, 2}, {0, 3}, {3, 4}, {4, 5}, {2, 6}, {5, 6}})
+      REQUIRE(place(first) < place(second));
+    orders.insert(ran);
+    without_fork.insert(replayed(device, simt::Order::random, seed, false));
+    without_join.insert(replayed(device, simt::Order::random, seed, true, false));
+  }
+  CHECK(orders.size() == 10);  // all ways to merge 1 2 and 3 4 5
+  const auto some = [](const auto& all, auto what) { return std::any_of(all.begin(), all.end(), what); };
+  CHECK(some(without_fork, [](const auto& ran) { return ran[0] == 3; }));
+  CHECK(some(without_join, [](const auto& ran) { return ran.back() == 5; }));
+}
+
+TEST_CASE("graph: copies from and to the host are refused in a recording") {
+  Device device;
+  DeviceArray<float> x(device, 1);
+  CHECK_THROWS_AS(Graph(device, [&] { x.upload({1}); }), std::logic_error);
+  CHECK_THROWS_AS(Graph(device, [&] { x.download(); }), std::logic_error);
+}
+#endif
