@@ -16,7 +16,8 @@ using namespace warpbert;
 
 namespace {
 
-// Batch of random sentences; most of them of few tokens, so that batches of equal and of other capacities occur.
+// A batch of random sentences. Every third has long ones, every sixth many targets: batches of equal and of other
+// capacities occur, of each kind more than once.
 Batch batch(int number, int vocabulary) {
   std::mt19937 random(static_cast<unsigned>(number));
   const int sequences = 6, length = number % 3 == 2 ? 40 : 14;
@@ -26,7 +27,7 @@ Batch batch(int number, int vocabulary) {
     for (int i = 0; i < n; i++) {
       int32_t& token = tokens[size_t(row) * length + i];
       token = i ? token::first_word + int(random() % unsigned(vocabulary - token::first_word)) : token::cls;
-      if (i && random() % 5 == 0) targets[size_t(row) * length + i] = token, token = token::mask;
+      if (i && random() % 5 < (number % 6 == 5 ? 4 : 1)) targets[size_t(row) * length + i] = token, token = token::mask;
     }
     if (row % 2) targets[size_t(row) * length] = token::no + int(random() % 2);
   }
@@ -52,7 +53,7 @@ Result train(Precision precision, bool graphs, AdamOptions adam = {}) {
   initialise(bert, 1, 0.1f);
   Stepper stepper(device, bert, precision, 5, adam, false);
   stepper.use_graphs(graphs);
-  for (int step = 0; step < 12; step++) stepper.train(batch(step, c.vocabulary), 1e-3 * (1 + step % 4));
+  for (int step = 0; step < 24; step++) stepper.train(batch(step, c.vocabulary), 1e-3 * (1 + step % 4));
   Result result{{}, {}, {}, stepper.take_losses(), stepper.graphs()};
   CHECK(stepper.all_finite());
   for (const auto& array : bert.store.named()) {
