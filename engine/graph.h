@@ -1,5 +1,5 @@
-// A graph: work for the device, recorded once and replayed as a whole. A launch costs the host some microseconds and the
-// device a gap; a replayed step of hundreds of kernels costs one launch, and its branches run beside each other.
+// A graph: work for the device, recorded once and replayed as a whole. A launch costs the host some microseconds and
+// the device a gap; a replayed step of hundreds of kernels costs one launch, and its branches run beside each other.
 //
 // On a GPU it is a CUDA graph. The simulator replays it in any order its edges allow (kernels/simt_stream.h).
 #pragma once

@@ -43,8 +43,10 @@ TEST_CASE("graph: memory is filled and matrices are multiplied in it") {
     graph.replay();
     CHECK(c.download() == std::vector<float>(64, 96.f));
   }
-  CHECK_THROWS_AS(Graph(device, [&] { gemm.multiply(matrix(c), matrix(a), false, {b.data(), DType::f32, 7, 8, 8}, false,
-                                                    false); }),
+  CHECK_THROWS_AS(Graph(device,
+                        [&] {
+                          gemm.multiply(matrix(c), matrix(a), false, {b.data(), DType::f32, 7, 8, 8}, false, false);
+                        }),
                   std::invalid_argument);
   graph.replay();  // the device works on after a recording that failed
   CHECK(c.download() == std::vector<float>(64, 96.f));

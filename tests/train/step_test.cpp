@@ -81,8 +81,10 @@ TEST_CASE("step: a graph gives the bits of the kernels sent one by one, in every
       CHECK(graph == plain);
 #ifndef WARPBERT_CUDA
       const auto before = simt::current_order();
-      for (const auto& [order, seed] : {simt::OrderAndSeed{simt::Order::reverse, 1}, {simt::Order::random, 1},
-                                        {simt::Order::random, 2}, {simt::Order::random, 3}}) {
+      for (const auto& [order, seed] : {simt::OrderAndSeed{simt::Order::reverse, 1},
+                                        {simt::Order::random, 1},
+                                        {simt::Order::random, 2},
+                                        {simt::Order::random, 3}}) {
         simt::set_order(order, seed);
         CHECK(train(precision, true, adam) == plain);
       }

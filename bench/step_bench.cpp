@@ -1,0 +1,181 @@
+// A whole training step: time, pairs and tokens a second, memory, and the floor below the time.
+//
+// step_bench [--size=base] [--precision=bf16] [--batch=64] [--mean_length=15.5] [--vocabulary=6413] [--steps=200]
+//            [--batches=FILE.npz] [--graphs=1] [--tflops=790] [--gbps=4300] [--json]
+//
+// Batches are drawn from the statistics of the real workload, or read from a file (tokens_k, targets_k; bench/peers
+// writes the same for the peers). --tflops and --gbps: what large products and copies reach on the device; the floor is
+// FLOPs of all matrix products over the one plus bytes that must move over the other, as if nothing overlapped.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "io/npz.h"
+#include "train/batch_file.h"
+#include "train/command_line.h"
+#include "train/main.h"
+#include "train/step.h"
+#include "train/vocabulary.h"
+
+using namespace warpbert;
+
+namespace {
+
+struct Settings {
+  std::string size = "base", precision = "bf16", batch = "64", mean_length = "15.5", vocabulary = "6413", steps = "200",
+              warmup = "20", batches, graphs = "1", tflops = "790", gbps = "4300";
+  bool json = false;
+};
+
+double number(const std::string& text, const char* name) {
+  try {
+    size_t end = 0;
+    const double value = std::stod(text, &end);
+    if (end == text.size() && value >= 0) return value;
+  } catch (const std::exception&) {
+  }
+  throw UsageError(fmt::format("--{}: '{}' is no number", name, text));
+}
+
+BertConfig shape(const std::string& size, int vocabulary) {
+  struct Shape {
+    int layers, hidden, heads;
+  };
+  const std::map<std::string, Shape> sizes = {{"tiny", {2, 128, 2}},   {"mini", {4, 256, 4}},    {"small", {4, 512, 8}},
+                                              {"medium", {8, 512, 8}}, {"base", {12, 768, 12}}, {"large", {24, 1024, 16}}};
+  const auto found = sizes.find(size);
+  if (found == sizes.end()) throw UsageError(fmt::format("--size: '{}'; tiny, mini, small, medium, base or large", size));
+  BertConfig c;
+  c.vocabulary = vocabulary, c.layers = found->second.layers, c.hidden = found->second.hidden;
+  c.heads = found->second.heads, c.intermediate = 4 * c.hidden;
+  return c;
+}
+
+// Lengths around the mean with the spread of short-text pairs (a quarter of it), 15 % of words masked, three of four
+// pairs labelled: about 2.6 targets a pair of 15.5 tokens.
+Batch random_batch(unsigned seed, int sequences, double mean, const BertConfig& c) {
+  std::mt19937 random(seed);
+  const int longest = std::min(int(mean * 2.2) + 3, c.max_positions);
+  std::normal_distribution<double> lengths(mean, mean / 4);
+  std::vector<int32_t> tokens(size_t(sequences) * size_t(longest)), targets(tokens.size());
+  for (int row = 0; row < sequences; row++) {
+    const int n = std::clamp(int(std::lround(lengths(random))), 5, longest);
+    for (int i = 0; i < n; i++) {
+      const size_t at = size_t(row) * size_t(longest) + size_t(i);
+      tokens[at] = i == 0 ? token::cls : i == n - 1 || i == n / 2 ? token::sep : token::first_word + int(random() % unsigned(c.vocabulary - token::first_word));
+      if (tokens[at] >= token::first_word && random() % 100 < 15) targets[at] = tokens[at], tokens[at] = token::mask;
+    }
+    if (row % 4) targets[size_t(row) * size_t(longest)] = token::no + int(random() % 2);
+  }
+  return packed_batch(tokens, targets, sequences, longest);
+}
+
+// Of one step's matrix products: a product of m, n and k takes 2·m·n·k, forward once and backward twice.
+double gemm_flops(const Batch& batch, const BertConfig& c) {
+  const double N = batch.tokens, M = batch.targets, H = c.hidden, I = c.intermediate;
+  double attention = 0;  // scores and mixing, forward 2 products a head, backward 5
+  for (int i = 0; i < batch.sequences; i++) attention += std::pow(batch.starts[size_t(i) + 1] - batch.starts[size_t(i)], 2);
+  return 6 * (N * c.layers * (4 * H * H + 2 * H * I) + M * (H * H + H * c.vocabulary)) + 14 * attention * H * c.layers;
+}
+
+// Adam reads and writes every parameter's state (28 bytes, 30 with a bf16 copy); each weight is read by three products,
+// its gradient written once; activations of a layer cross memory about 34·H times a token, forward and backward.
+double bytes(const Batch& batch, const BertConfig& c, double parameters, bool bf16) {
+  const double element = bf16 ? 2 : 4;
+  return parameters * (bf16 ? 30 : 28) + parameters * (2 * element + 4) +
+         double(batch.tokens) * c.layers * 34 * c.hidden * element;
+}
+
+int bench(int argc, char** argv) {
+  Settings s;
+  CommandLine line("step_bench", "Times whole training steps and prints the floor beside them.");
+  line.optional("--size", "NAME", "tiny, mini, small, medium, base, large", s.size);
+  line.optional("--precision", "NAME", "bf16, fp32, tf32", s.precision);
+  line.optional("--batch", "N", "pairs a step", s.batch);
+  line.optional("--mean_length", "N", "tokens of a pair, special ones included", s.mean_length);
+  line.optional("--vocabulary", "N", "tokens", s.vocabulary);
+  line.optional("--steps", "N", "steps that are timed", s.steps);
+  line.optional("--warmup", "N", "steps before", s.warmup);
+  line.optional("--batches", "FILE", "an .npz of batches, in place of random ones", s.batches);
+  line.optional("--graphs", "0|1", "whether steps are graphs", s.graphs);
+  line.optional("--tflops", "N", "what large matrix products reach", s.tflops);
+  line.optional("--gbps", "N", "what large copies reach", s.gbps);
+  line.toggle("--json", "one JSON line instead of text", s.json);
+  if (!line.parse(argc, argv)) return 0;
+
+  const Precision precision = s.precision == "fp32" ? Precision::fp32 : s.precision == "tf32" ? Precision::tf32 : Precision::bf16;
+  const BertConfig config = shape(s.size, int(number(s.vocabulary, "vocabulary")));
+  const int steps = std::max(1, int(number(s.steps, "steps"))), warmup = int(number(s.warmup, "warmup"));
+  std::vector<Batch> batches;
+  if (s.batches.empty()) {
+    for (unsigned seed = 0; seed < 16; seed++)
+      batches.push_back(random_batch(seed, std::max(1, int(number(s.batch, "batch"))), number(s.mean_length, "mean_length"), config));
+  } else {
+    const auto file = io::open_npz(s.batches);
+    for (int k = 0; file->find(fmt::format("tokens_{}", k)); k++) batches.push_back(read_batch(*file, k, config).packed);
+  }
+
+  Device device;
+  Bert bert(config);
+  bert.store.allocate(device, precision);
+  initialise(bert, 0);
+  Stepper stepper(device, bert, precision, 0, {}, false);
+  stepper.use_graphs(s.graphs != "0");
+  const auto step = [&](int i) { stepper.train(batches[size_t(i) % batches.size()], 1e-5); };
+  for (int round = 0; round < (warmup ? 2 : 0); round++)  // every bucket twice: run, then recorded
+    for (int i = 0; i < std::max(warmup, int(batches.size())); i++) step(i);
+  device.synchronize();
+
+  using clock = std::chrono::steady_clock;
+  std::vector<double> times;
+  double pairs = 0, tokens = 0, flops = 0, moved = 0;
+  const auto begin = clock::now();
+  for (int i = 0; i < steps; i++) {
+    const auto start = clock::now();
+    step(i);
+    device.synchronize();
+    times.push_back(std::chrono::duration<double>(clock::now() - start).count());
+    const Batch& batch = batches[size_t(i) % batches.size()];
+    pairs += batch.sequences, tokens += batch.tokens;
+    flops += gemm_flops(batch, config);
+    moved += bytes(batch, config, double(bert.store.real_size()), precision == Precision::bf16);
+  }
+  const double waited = std::chrono::duration<double>(clock::now() - begin).count();
+  const auto begin_stream = clock::now();  // without waiting for each step, as training does
+  for (int i = 0; i < steps; i++) step(i);
+  device.synchronize();
+  const double streamed = Device::is_gpu() ? std::chrono::duration<double>(clock::now() - begin_stream).count() : waited;
+
+  std::sort(times.begin(), times.end());
+  const auto percentile = [&](double p) { return times[std::min(times.size() - 1, size_t(p * double(times.size())))] * 1e3; };
+  const double floor = (flops / (number(s.tflops, "tflops") * 1e12) + moved / (number(s.gbps, "gbps") * 1e9)) / steps * 1e3;
+  const double ms = streamed / steps * 1e3, memory = double(device.bytes_high_water()) / 1048576;
+  const LossSums sums = stepper.take_losses();
+  if (s.json) {
+    const nlohmann::ordered_json json = {{"device", device.name()}, {"size", s.size}, {"precision", s.precision},
+                                         {"batch", batches[0].sequences}, {"tokens", tokens / steps}, {"ms", ms},
+                                         {"median_ms", percentile(0.5)}, {"p10_ms", percentile(0.1)}, {"p90_ms", percentile(0.9)},
+                                         {"pairs_per_s", pairs / streamed}, {"memory_mib", memory}, {"floor_ms", floor},
+                                         {"gflop", flops / steps * 1e-9}, {"mb", moved / steps * 1e-6}, {"loss", sums.loss()}};
+    fmt::print("{}\n", json.dump());
+    return 0;
+  }
+  fmt::print("{}; BERT-{}, {}, {} pairs, {:.0f} tokens, {:.1f} M parameters{}\n", device.name(), s.size, s.precision,
+             batches[0].sequences, tokens / steps, double(bert.store.real_size()) * 1e-6,
+             Device::is_gpu() ? "" : "; times are the simulator's");
+  fmt::print("a step    {:.3f} ms ({:.3f} median with a wait after each, {:.3f} to {:.3f})\n", ms, percentile(0.5), percentile(0.1), percentile(0.9));
+  fmt::print("speed     {:.0f} pairs/s, {:.0f} tokens/s\n", pairs / streamed, tokens / streamed);
+  fmt::print("memory    {:.0f} MiB\n", memory);
+  fmt::print("floor     {:.3f} ms: {:.1f} GFLOP at {} TFLOP/s and {:.0f} MB at {} GB/s; a step takes {:.2f} times that\n", floor,
+             flops / steps * 1e-9, s.tflops, moved / steps * 1e-6, s.gbps, ms / floor);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return run_main(argc, argv, bench); }
