@@ -82,7 +82,7 @@ Fiber* Block::idle_fiber() {
   Fiber* f = *it;
   idle_.erase(it);
 #if SIMT_TSAN
-  __tsan_set_fiber_name(f->tsan, here().c_str());
+  __tsan_set_fiber_name(f->tsan, name_for_tsan().c_str());
 #endif
   return f;
 }

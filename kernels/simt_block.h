@@ -130,6 +130,7 @@ class Block {
 
 extern __thread Block* block SIMT_TLS;  // of this OS thread
 
-std::string here();  // "kernel add, block (1,0,0), thread (2,0,0)"
+std::string here();           // "kernel add, block (1,0,0), thread (2,0,0)"
+std::string name_for_tsan();  // "block (1,0,0), thread (2,0,0), add": of a name, it shows the first 63 characters
 
 }  // namespace simt

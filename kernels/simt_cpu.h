@@ -43,9 +43,8 @@ struct dim3 {
 };
 using cudaStream_t = CUstream_st*;
 
-// ---- Scheduler (simt_block.cpp)
-// -------------------------------------------------------------------------------------- initial-exec keeps "threadIdx"
-// one load even in a shared library (a Python extension).
+// ---- Scheduler (simt_block.cpp) -------------------------------------------------------------------------------------
+// initial-exec keeps "threadIdx" one load even in a shared library (a Python extension).
 #define SIMT_TLS __attribute__((tls_model("initial-exec")))
 #define SIMT_HERE const char *file = __builtin_FILE(), int line = __builtin_LINE()
 extern __thread uint3 threadIdx SIMT_TLS, blockIdx SIMT_TLS;
@@ -53,9 +52,8 @@ extern __thread dim3 blockDim SIMT_TLS, gridDim SIMT_TLS;
 constexpr int warpSize = 32;
 
 namespace simt {
-extern __thread int current SIMT_TLS;  // number of the running CUDA thread in its block
-extern __thread int straight
-    SIMT_TLS;  // so many threads come next that differ from the running one in threadIdx.x only
+extern __thread int current SIMT_TLS;   // number of the running CUDA thread in its block
+extern __thread int straight SIMT_TLS;  // so many threads come next that differ from it in threadIdx.x only
 inline int lane() { return current % 32; }
 
 // Runs body once per CUDA thread: run(body) runs the current thread, then others as long as next_thread() says so.

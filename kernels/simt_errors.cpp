@@ -9,13 +9,16 @@
 
 namespace simt {
 
-std::string here() {
-  if (!block || !block->grid) return "";
-  char where[150];
-  std::snprintf(where, sizeof where, ", block (%u,%u,%u), thread (%u,%u,%u)", blockIdx.x, blockIdx.y, blockIdx.z,
-                threadIdx.x, threadIdx.y, threadIdx.z);
-  return "kernel " + block->kernel + where;
+static std::string block_and_thread() {
+  char s[150];
+  std::snprintf(s, sizeof s, "block (%u,%u,%u), thread (%u,%u,%u)", blockIdx.x, blockIdx.y, blockIdx.z, threadIdx.x,
+                threadIdx.y, threadIdx.z);
+  return s;
 }
+std::string here() {
+  return block && block->grid ? "kernel " + block->kernel + ", " + block_and_thread() : "no kernel";
+}
+std::string name_for_tsan() { return block_and_thread() + ", " + block->kernel; }
 
 void fail(const char* format, ...) {
   char text[8000];
