@@ -37,8 +37,7 @@ double number(const std::string& text, const char* name) {
     size_t end = 0;
     const double value = std::stod(text, &end);
     if (end == text.size() && value >= 0) return value;
-  } catch (const std::exception&) {
-  }
+  } catch (const std::exception&) {}
   throw UsageError(fmt::format("--{}: '{}' is no number", name, text));
 }
 
@@ -46,10 +45,12 @@ BertConfig shape(const std::string& size, int vocabulary) {
   struct Shape {
     int layers, hidden, heads;
   };
-  const std::map<std::string, Shape> sizes = {{"tiny", {2, 128, 2}},   {"mini", {4, 256, 4}},    {"small", {4, 512, 8}},
-                                              {"medium", {8, 512, 8}}, {"base", {12, 768, 12}}, {"large", {24, 1024, 16}}};
+  const std::map<std::string, Shape> sizes = {{"tiny", {2, 128, 2}},   {"mini", {4, 256, 4}},
+                                              {"small", {4, 512, 8}},  {"medium", {8, 512, 8}},
+                                              {"base", {12, 768, 12}}, {"large", {24, 1024, 16}}};
   const auto found = sizes.find(size);
-  if (found == sizes.end()) throw UsageError(fmt::format("--size: '{}'; tiny, mini, small, medium, base or large", size));
+  if (found == sizes.end())
+    throw UsageError(fmt::format("--size: '{}'; tiny, mini, small, medium, base or large", size));
   BertConfig c;
   c.vocabulary = vocabulary, c.layers = found->second.layers, c.hidden = found->second.hidden;
   c.heads = found->second.heads, c.intermediate = 4 * c.hidden;
@@ -67,7 +68,10 @@ Batch random_batch(unsigned seed, int sequences, double mean, const BertConfig& 
     const int n = std::clamp(int(std::lround(lengths(random))), 5, longest);
     for (int i = 0; i < n; i++) {
       const size_t at = size_t(row) * size_t(longest) + size_t(i);
-      tokens[at] = i == 0 ? token::cls : i == n - 1 || i == n / 2 ? token::sep : token::first_word + int(random() % unsigned(c.vocabulary - token::first_word));
+      tokens[at] = i == 0 ? token::cls
+                   : i == n - 1 || i == n / 2
+                       ? token::sep
+                       : token::first_word + int(random() % unsigned(c.vocabulary - token::first_word));
       if (tokens[at] >= token::first_word && random() % 100 < 15) targets[at] = tokens[at], tokens[at] = token::mask;
     }
     if (row % 4) targets[size_t(row) * size_t(longest)] = token::no + int(random() % 2);
@@ -79,7 +83,8 @@ Batch random_batch(unsigned seed, int sequences, double mean, const BertConfig& 
 double gemm_flops(const Batch& batch, const BertConfig& c) {
   const double N = batch.tokens, M = batch.targets, H = c.hidden, I = c.intermediate;
   double attention = 0;  // scores and mixing, forward 2 products a head, backward 5
-  for (int i = 0; i < batch.sequences; i++) attention += std::pow(batch.starts[size_t(i) + 1] - batch.starts[size_t(i)], 2);
+  for (int i = 0; i < batch.sequences; i++)
+    attention += std::pow(batch.starts[size_t(i) + 1] - batch.starts[size_t(i)], 2);
   return 6 * (N * c.layers * (4 * H * H + 2 * H * I) + M * (H * H + H * c.vocabulary)) + 14 * attention * H * c.layers;
 }
 
@@ -108,16 +113,20 @@ int bench(int argc, char** argv) {
   line.toggle("--json", "one JSON line instead of text", s.json);
   if (!line.parse(argc, argv)) return 0;
 
-  const Precision precision = s.precision == "fp32" ? Precision::fp32 : s.precision == "tf32" ? Precision::tf32 : Precision::bf16;
+  const Precision precision = s.precision == "fp32"   ? Precision::fp32
+                              : s.precision == "tf32" ? Precision::tf32
+                                                      : Precision::bf16;
   const BertConfig config = shape(s.size, int(number(s.vocabulary, "vocabulary")));
   const int steps = std::max(1, int(number(s.steps, "steps"))), warmup = int(number(s.warmup, "warmup"));
   std::vector<Batch> batches;
   if (s.batches.empty()) {
     for (unsigned seed = 0; seed < 16; seed++)
-      batches.push_back(random_batch(seed, std::max(1, int(number(s.batch, "batch"))), number(s.mean_length, "mean_length"), config));
+      batches.push_back(
+          random_batch(seed, std::max(1, int(number(s.batch, "batch"))), number(s.mean_length, "mean_length"), config));
   } else {
     const auto file = io::open_npz(s.batches);
-    for (int k = 0; file->find(fmt::format("tokens_{}", k)); k++) batches.push_back(read_batch(*file, k, config).packed);
+    for (int k = 0; file->find(fmt::format("tokens_{}", k)); k++)
+      batches.push_back(read_batch(*file, k, config).packed);
   }
 
   Device device;
@@ -149,30 +158,46 @@ int bench(int argc, char** argv) {
   const auto begin_stream = clock::now();  // without waiting for each step, as training does
   for (int i = 0; i < steps; i++) step(i);
   device.synchronize();
-  const double streamed = Device::is_gpu() ? std::chrono::duration<double>(clock::now() - begin_stream).count() : waited;
+  const double streamed =
+      Device::is_gpu() ? std::chrono::duration<double>(clock::now() - begin_stream).count() : waited;
 
   std::sort(times.begin(), times.end());
-  const auto percentile = [&](double p) { return times[std::min(times.size() - 1, size_t(p * double(times.size())))] * 1e3; };
-  const double floor = (flops / (number(s.tflops, "tflops") * 1e12) + moved / (number(s.gbps, "gbps") * 1e9)) / steps * 1e3;
+  const auto percentile = [&](double p) {
+    return times[std::min(times.size() - 1, size_t(p * double(times.size())))] * 1e3;
+  };
+  const double floor =
+      (flops / (number(s.tflops, "tflops") * 1e12) + moved / (number(s.gbps, "gbps") * 1e9)) / steps * 1e3;
   const double ms = streamed / steps * 1e3, memory = double(device.bytes_high_water()) / 1048576;
   const LossSums sums = stepper.take_losses();
   if (s.json) {
-    const nlohmann::ordered_json json = {{"device", device.name()}, {"size", s.size}, {"precision", s.precision},
-                                         {"batch", batches[0].sequences}, {"tokens", tokens / steps}, {"ms", ms},
-                                         {"median_ms", percentile(0.5)}, {"p10_ms", percentile(0.1)}, {"p90_ms", percentile(0.9)},
-                                         {"pairs_per_s", pairs / streamed}, {"memory_mib", memory}, {"floor_ms", floor},
-                                         {"gflop", flops / steps * 1e-9}, {"mb", moved / steps * 1e-6}, {"loss", sums.loss()}};
+    const nlohmann::ordered_json json = {{"device", device.name()},
+                                         {"size", s.size},
+                                         {"precision", s.precision},
+                                         {"batch", batches[0].sequences},
+                                         {"tokens", tokens / steps},
+                                         {"ms", ms},
+                                         {"median_ms", percentile(0.5)},
+                                         {"p10_ms", percentile(0.1)},
+                                         {"p90_ms", percentile(0.9)},
+                                         {"pairs_per_s", pairs / streamed},
+                                         {"memory_mib", memory},
+                                         {"floor_ms", floor},
+                                         {"gflop", flops / steps * 1e-9},
+                                         {"mb", moved / steps * 1e-6},
+                                         {"loss", sums.loss()}};
     fmt::print("{}\n", json.dump());
     return 0;
   }
   fmt::print("{}; BERT-{}, {}, {} pairs, {:.0f} tokens, {:.1f} M parameters{}\n", device.name(), s.size, s.precision,
              batches[0].sequences, tokens / steps, double(bert.store.real_size()) * 1e-6,
              Device::is_gpu() ? "" : "; times are the simulator's");
-  fmt::print("a step    {:.3f} ms ({:.3f} median with a wait after each, {:.3f} to {:.3f})\n", ms, percentile(0.5), percentile(0.1), percentile(0.9));
+  fmt::print("a step    {:.3f} ms ({:.3f} median with a wait after each, {:.3f} to {:.3f})\n", ms, percentile(0.5),
+             percentile(0.1), percentile(0.9));
   fmt::print("speed     {:.0f} pairs/s, {:.0f} tokens/s\n", pairs / streamed, tokens / streamed);
   fmt::print("memory    {:.0f} MiB\n", memory);
-  fmt::print("floor     {:.3f} ms: {:.1f} GFLOP at {} TFLOP/s and {:.0f} MB at {} GB/s; a step takes {:.2f} times that\n", floor,
-             flops / steps * 1e-9, s.tflops, moved / steps * 1e-6, s.gbps, ms / floor);
+  fmt::print(
+      "floor     {:.3f} ms: {:.1f} GFLOP at {} TFLOP/s and {:.0f} MB at {} GB/s; a step takes {:.2f} times that\n",
+      floor, flops / steps * 1e-9, s.tflops, moved / steps * 1e-6, s.gbps, ms / floor);
   return 0;
 }
 

@@ -6,6 +6,8 @@
 #include <initializer_list>
 #include <stdexcept>
 
+#include "ranges.h"
+
 namespace warpbert {
 
 using kernels::ColumnSum;
@@ -36,6 +38,7 @@ static Matrix grad_matrix(const Parameter& p) { return {p.grad, DType::f32, p.ro
 
 // ---- linear ---------------------------------------------------------------------------------------------------------
 static Tensor multiply(Tape& tape, Tensor x, Parameter& weight, DType dtype, const char* name) {
+  const Range range(name, Category::forward);
   expect(x.cols() == weight.cols, "linear",
          fmt::format("{} [{}, {}] by {} [{}, {}]", x.name(), x.capacity(), x.cols(), weight.pieces[0].name, weight.rows,
                      weight.cols));
@@ -59,6 +62,7 @@ Tensor linear_f32(Tape& tape, Tensor x, Parameter& weight, const char* name) {
 
 // ---- gelu -----------------------------------------------------------------------------------------------------------
 Tensor gelu(Tape& tape, Tensor x, Parameter& bias) {
+  const Range range("gelu", Category::forward);
   expect(bias.rows == x.cols(), "gelu", fmt::format("{} columns, {} biases", x.cols(), bias.rows));
   Tensor y = tape.like("gelu", x);
   visit(x.dtype(), [&]<class T>(T) {
@@ -79,6 +83,7 @@ Tensor gelu(Tape& tape, Tensor x, Parameter& bias) {
 
 // ---- layer norm -----------------------------------------------------------------------------------------------------
 Tensor layer_norm(Tape& tape, Tensor x, const Norm& norm, kernels::Dropout dropout) {
+  const Range range("layer_norm", Category::forward);
   expect(norm.gamma->rows == x.cols(), "layer_norm", fmt::format("{} columns, {} gains", x.cols(), norm.gamma->rows));
   Tensor y = tape.like("layer_norm", x);
   float *mean = tape.floats("row statistics", x.capacity()), *rstd = tape.floats("row statistics", x.capacity());
@@ -101,6 +106,7 @@ Tensor layer_norm(Tape& tape, Tensor x, const Norm& norm, kernels::Dropout dropo
 
 Tensor add_dropout_norm(Tape& tape, Tensor residual, Tensor x, Parameter& bias, const Norm& norm,
                         kernels::Dropout dropout) {
+  const Range range("add_dropout_norm", Category::forward);
   expect(norm.gamma->rows == x.cols() && bias.rows == x.cols() && residual.cols() == x.cols(), "add_dropout_norm",
          fmt::format("residual [{}, {}], x [{}, {}], {} biases, {} gains", residual.capacity(), residual.cols(),
                      x.capacity(), x.cols(), bias.rows, norm.gamma->rows));
@@ -130,6 +136,7 @@ Tensor add_dropout_norm(Tape& tape, Tensor residual, Tensor x, Parameter& bias, 
 
 // ---- embedding ------------------------------------------------------------------------------------------------------
 Tensor embedding(Tape& tape, const Packing& batch, Parameter& word, Parameter& position, Parameter& segment) {
+  const Range range("embedding", Category::forward);
   const int hidden = word.cols;
   expect(position.cols == hidden && segment.cols == hidden && batch.max_length <= position.rows, "embedding",
          fmt::format("tables of {}, {} and {} columns, sequences to {} tokens, {} positions", hidden, position.cols,
@@ -163,6 +170,7 @@ Tensor embedding(Tape& tape, const Packing& batch, Parameter& word, Parameter& p
 
 // ---- attention ------------------------------------------------------------------------------------------------------
 Tensor attention(Tape& tape, Tensor qkv, Parameter& bias, const Packing& batch, int heads, kernels::Dropout dropout) {
+  const Range range("attention", Category::forward);
   const int hidden = qkv.cols() / 3;
   expect(qkv.cols() % 3 == 0 && heads > 0 && hidden % heads == 0 && bias.rows == qkv.cols(), "attention",
          fmt::format("qkv [{}, {}], {} heads, {} biases", qkv.capacity(), qkv.cols(), heads, bias.rows));
@@ -191,6 +199,7 @@ Tensor attention(Tape& tape, Tensor qkv, Parameter& bias, const Packing& batch, 
 
 // ---- gather ---------------------------------------------------------------------------------------------------------
 Tensor gather(Tape& tape, Tensor x, const int* index, kernels::Rows targets) {
+  const Range range("gather", Category::forward);
   Tensor y = tape.tensor("gather", targets, x.cols());
   visit(x.dtype(), [&]<class T>(T) {
     kernels::gather_rows<T>(tape.stream(), y.data<T>(), x.data<T>(), index, targets, x.cols());
@@ -207,6 +216,7 @@ Tensor gather(Tape& tape, Tensor x, const int* index, kernels::Rows targets) {
 // ---- cross-entropy --------------------------------------------------------------------------------------------------
 float* cross_entropy(Tape& tape, Tensor logits, Parameter& bias, const kernels::Target* targets, const float* scale,
                      int classes) {
+  const Range range("cross_entropy", Category::forward);
   expect(logits.dtype() == DType::f32 && classes <= logits.cols() && bias.rows == logits.cols(), "cross_entropy",
          fmt::format("logits [{}, {}], {} classes, {} biases", logits.capacity(), logits.cols(), classes, bias.rows));
   float* loss = tape.floats("loss", logits.capacity());

@@ -4,6 +4,8 @@
 
 #include <stdexcept>
 
+#include "ranges.h"
+
 namespace warpbert {
 
 void* Tensor::grad_memory() const {
@@ -37,7 +39,10 @@ void Tape::on_backward(const char* name, Tensor output, std::function<void()> st
 void Tape::backward() {
   if (!recording_) throw std::logic_error("backward: this tape did not record");
   for (auto step = steps_.rbegin(); step != steps_.rend(); ++step)
-    if (step->output.has_grad()) step->run();
+    if (step->output.has_grad()) {
+      const Range range(step->name, Category::backward);
+      step->run();
+    }
   steps_.clear();
   fork();  // the last updates
   join();

@@ -4,6 +4,8 @@
 
 #include <stdexcept>
 
+#include "engine/ranges.h"
+
 namespace warpbert {
 
 // Which random numbers a dropout draws: one site each, so that no two share a mask.
@@ -89,6 +91,7 @@ Tensor encode(Tape& t, const Bert& bert, const Packing& batch) {
   x = layer_norm(t, x, bert.embedding_norm, t.dropout(c.dropout, embedding_site));
   uint32_t site = first_layer_site;
   for (const EncoderLayer& layer : bert.layers) {
+    const Range range("layer", Category::forward, (site - first_layer_site) / sites_per_layer);
     x = encoder_layer(t, c, layer, x, batch, site);
     site += sites_per_layer;
   }

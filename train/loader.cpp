@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "engine/ranges.h"
 #include "kernels/philox.h"
 
 namespace warpbert {
@@ -29,13 +30,17 @@ Loader::Loader(const TokenPairs& pairs, std::vector<Example> examples, Masking m
 Loader::~Loader() = default;  // jthread asks its thread to stop and waits
 
 void Loader::produce(std::stop_token stop, uint32_t epoch, uint32_t step) {
+  name_thread("loader");
   try {
     for (;; epoch++, step = 0) {
       const std::vector<Example> order = shuffled(examples_, masking_.seed(), epoch);
       const size_t size = size_t(batch_size_);
       for (size_t first = step * size; first < order.size(); first += size, step++) {
         const auto examples = std::span(order).subspan(first, std::min(size, order.size() - first));
-        Batch batch = training_batch(pairs_, examples, masking_, epoch, batch_size_);
+        Batch batch = [&] {
+          const Range range("batch", Category::data, step);
+          return training_batch(pairs_, examples, masking_, epoch, batch_size_);
+        }();
         batch.epoch = epoch, batch.step = step;
         if (!push(std::move(batch), stop)) return;
       }

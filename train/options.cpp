@@ -235,6 +235,15 @@ std::vector<Option> make_table() {
            Change::allowed),
       integer("run.keep_best", run, &RunOptions::keep_best, {1, unlimited},
               "how many models stay: best.npz, and for more than 1 models/epoch-N.npz of the best epochs"),
+      with(choice("run.graphs", run, &RunOptions::graphs, {"false", "true"},
+                  "replay steps as graphs; false shows every launch and range to a profiler, and gives the same bits"),
+           Change::allowed),
+
+      with(integer("profile.start_step", &Options::profile, &ProfileOptions::start_step, {0, unlimited},
+                   "first step, from 1, of the window that nsys records (scripts/profile); 0: none"),
+           Change::allowed),
+      with(integer("profile.steps", &Options::profile, &ProfileOptions::steps, {1, unlimited}, "steps in the window"),
+           Change::allowed),
   };
 }
 

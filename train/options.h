@@ -73,6 +73,11 @@ struct PredictOptions {
   int batch = 256;
 };
 
+struct ProfileOptions {
+  int start_step = 0;  // 0: no window
+  int steps = 10;
+};
+
 struct RunOptions {
   std::string directory;  // never empty once parsed
   DeviceKind device = DeviceKind::automatic;
@@ -83,6 +88,7 @@ struct RunOptions {
   int checkpoint_steps = 0;        // 0: off
   int keep_checkpoints = 1;
   int keep_best = 1;
+  bool graphs = true;
 };
 
 struct Options {
@@ -93,6 +99,7 @@ struct Options {
   LossOptions loss;
   PredictOptions predict;
   RunOptions run;
+  ProfileOptions profile;
 };
 
 // A value from the command line; key is "section.key".

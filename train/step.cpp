@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/ranges.h"
 #include "vocabulary.h"
 
 namespace warpbert {
@@ -79,6 +80,7 @@ void Stepper::train(const Batch& batch, double lr) {
                               length_capacity(batch.longest, positions)};
   Slot& slot = slots_.try_emplace(capacities, device_).first->second;
   random_.pass++;
+  const Range range("step", Category::forward, random_.pass);
   slot.batch.upload(batch, positions, keras_fill_, random_, adam_->count(lr));
   // The first batch runs as it is: what allocates memory or chooses algorithms does so now, not in a recording.
   if (!graphs_ || slot.uses++ == 0) return step(slot);
@@ -103,6 +105,7 @@ void Stepper::step(Slot& slot) {
   kernels::sum_losses(device_.stream(), sums_.data(), ok_.data(), loss, targets.targets, targets.rows);
   tape.backward();
   bert_.store.finish_backward();
+  const Range range("optimizer", Category::optimizer);
   adam_->finish(slot.batch.adam(), ok_.data());
 }
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "checkpoint.h"
+#include "engine/ranges.h"
 #include "interruption.h"
 #include "io/error.h"
 #include "loader.h"
@@ -30,6 +31,27 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
 
+// The steps that a profiler records: start and stop belong together on every way out.
+class ProfileWindow {
+ public:
+  explicit ProfileWindow(const ProfileOptions& options) : options_(options) {}
+  ProfileWindow(const ProfileWindow&) = delete;
+  ~ProfileWindow() { stop(); }
+  void before(long step) {
+    if (options_.start_step && step == options_.start_step) profiler_start(), open_ = true;
+  }
+  void after(long step) {
+    if (step == long(options_.start_step) + options_.steps - 1) stop();
+  }
+
+ private:
+  void stop() {
+    if (std::exchange(open_, false)) profiler_stop();
+  }
+  const ProfileOptions& options_;
+  bool open_ = false;
+};
+
 class Trainer {
  public:
   // Without a directory nothing is written (dry run).
@@ -40,7 +62,10 @@ class Trainer {
         device_(session.device()),
         bert_(session.bert()),
         stepper_(device_, bert_, options_.train.precision, uint64_t(options_.train.seed), adam_options(options_.train),
-                 options_.loss.scale == LossScale::keras_fill) {}
+                 options_.loss.scale == LossScale::keras_fill),
+        profile_(options_.profile) {
+    stepper_.use_graphs(options_.run.graphs);
+  }
 
   void dry_run();
   bool resume();  // from the newest checkpoint that can be read; false if there is none
@@ -72,6 +97,7 @@ class Trainer {
   Device& device_;
   Bert& bert_;
   Stepper stepper_;
+  ProfileWindow profile_;
   Interruption interruption_;
   std::unique_ptr<MetricsLog> log_;
   std::unique_ptr<Progress> progress_;
@@ -121,7 +147,9 @@ bool Trainer::train_epoch(Loader& loader) {
   while (state_.step_in_epoch < steps) {
     const Batch batch = loader.next();
     book(spent_.waiting);
+    profile_.before(state_.step + 1);
     stepper_.train(batch, options_.train.lr);
+    profile_.after(state_.step + 1);
     const int step = ++state_.step_in_epoch;
     state_.step++, state_.epoch_pairs += batch.sequences;
     line_pairs_ += batch.sequences, line_tokens_ += batch.tokens;
@@ -136,6 +164,7 @@ bool Trainer::train_epoch(Loader& loader) {
 
 // The steps since the last line: waits for the device, looks for what is not finite, writes a line.
 void Trainer::log_steps(int step) {
+  const Range range("fetch losses", Category::io, state_.step);
   const LossSums sums = stepper_.take_losses();
   if (!stepper_.all_finite())
     throw std::runtime_error(
@@ -170,6 +199,7 @@ void Trainer::finish_epoch() {
 }
 
 void Trainer::evaluate(EpochRecord& record) {
+  const Range range("evaluate", Category::evaluation, state_.epoch);
   const auto& rows = session_.set().validation;
   std::optional<double> area;
   std::vector<float> scores;
@@ -228,6 +258,7 @@ bool Trainer::checkpoint_is_due() const {
 
 void Trainer::save() {
   if (state_.step == saved_step_ && state_.step_in_epoch) return;
+  const Range range("checkpoint", Category::io, state_.step);
   state_.stepper = stepper_.state();
   state_.data_hash = data_hash();
   save_checkpoint(directory_->checkpoint(state_.step), bert_.store, session_.vocabulary(), state_);
