@@ -21,6 +21,10 @@ int run_main(int argc, char** argv, Body body) {
     fmt::print(stderr, "{}: error: {}\n", program, message);
     return code;
   };
+#if defined(__x86_64__)
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
+    return report("this build needs a processor with AVX2 and FMA (x86-64-v3); see CMakeLists.txt, -march", 1);
+#endif
   try {
     return body(argc, argv);
   } catch (const UsageError& error) {
