@@ -41,7 +41,7 @@ static void append(io::Pairs& pairs, const io::Pairs& more) {
   pairs.labels.insert(pairs.labels.end(), more.labels.begin(), more.labels.end());
 }
 
-Dataset make_dataset(io::Pairs train, const io::Pairs& test, int max_tokens, int validation_every) {
+Dataset make_dataset(io::Pairs train, const io::Pairs& test, int max_tokens, int validation_every, int fold) {
   if (validation_every < 0) throw std::invalid_argument("validation_every is negative");
   Dataset data;
   data.pairs = std::move(train);
@@ -54,7 +54,7 @@ Dataset make_dataset(io::Pairs train, const io::Pairs& test, int max_tokens, int
     if (example.row >= data.train_rows) {
       data.test.push_back(example);
       hidden.push_back({example.row, io::no_label});
-    } else if (validation_every && example.row % validation_every == 0) {
+    } else if (validation_every && example.row % validation_every == fold) {
       if (example.label != io::no_label) data.validation.push_back(example);
       hidden.push_back({example.row, io::no_label});
     } else {

@@ -37,7 +37,7 @@ struct TokenPairs {
 
 // What a run trains on and is measured on.
 //
-// Row i of the training file is a validation row iff i % validation_every = 0 (0: there is none). Masked-token
+// Row i of the training file is a validation row iff i % validation_every = fold (0: there is none). Masked-token
 // prediction needs no labels, so validation and test rows train as well, with their labels hidden.
 struct Dataset {
   io::Pairs pairs;  // the training file's rows, then the test file's; truncated
@@ -53,6 +53,6 @@ struct Dataset {
 };
 
 // Without a test file, test is empty. Throws std::invalid_argument for max_tokens < 2 and validation_every < 0.
-Dataset make_dataset(io::Pairs train, const io::Pairs& test, int max_tokens, int validation_every);
+Dataset make_dataset(io::Pairs train, const io::Pairs& test, int max_tokens, int validation_every, int fold = 0);
 
 }  // namespace warpbert

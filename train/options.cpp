@@ -161,7 +161,9 @@ std::vector<Option> make_table() {
               "tokens of both sentences together, without [CLS] and [SEP]; the longer sentence is cut"),
       integer("data.min_count", data, &DataOptions::min_count, {1, unlimited}, "rarer ids become [UNK]"),
       integer("data.validation_every", data, &DataOptions::validation_every, {2, unlimited},
-              "every n-th row, from the first, is for validation"),
+              "every n-th row is for validation"),
+      integer("data.fold", data, &DataOptions::fold, {0, unlimited},
+              "the first of them, below validation_every: another fold of a cross-validation"),
 
       path("model.weights", model, &ModelOptions::weights,
            "pretrained BERT, .npz or .safetensors; empty: random weights"),
@@ -191,6 +193,14 @@ std::vector<Option> make_table() {
            Change::may_grow),
       integer("train.batch", train, &TrainOptions::batch, {1, 65536}, "pairs a step"),
       real("train.lr", train, &TrainOptions::lr, {0, 10}, "learning rate of Adam"),
+      real("train.warmup", train, &TrainOptions::warmup, below_one,
+           "share of all steps in which the rate rises to lr; linear from 0"),
+      choice("train.schedule", train, &TrainOptions::schedule, {"constant", "linear", "cosine"},
+             "how the rate falls after that"),
+      real("train.final_lr", train, &TrainOptions::final_lr, fraction,
+           "share of lr at the last step; not for constant"),
+      real("train.label_smoothing", train, &TrainOptions::label_smoothing, {0, 0.5},
+           "e: a label y of a pair becomes y*(1 - e) + e/2"),
       integer("train.seed", train, &TrainOptions::seed, {0, std::numeric_limits<int64_t>::max()},
               "of every random number: weights, order, masks, dropout"),
       choice("train.precision", train, &TrainOptions::precision, {"bf16", "fp32", "tf32"},
@@ -292,6 +302,9 @@ void read_ini_into(Options& options, const std::string& path) {
 void check_together(const Options& options) {
   if (options.mask.mask + options.mask.keep > 1)
     throw UsageError(fmt::format("mask.mask + mask.keep = {} is more than 1", options.mask.mask + options.mask.keep));
+  if (options.data.fold >= options.data.validation_every)
+    throw UsageError(fmt::format("data.fold = {}: folds are numbered from 0 to data.validation_every - 1 = {}",
+                                 options.data.fold, options.data.validation_every - 1));
   if (options.data.train.empty()) throw UsageError("data.train: missing; name the file of pairs to train on");
 }
 
@@ -336,12 +349,15 @@ std::string config_text(const Options& options) {
   return text;
 }
 
+// Whether the rates so far would have been others, had there been more epochs.
+static bool depends_on_total(const TrainOptions& o) { return o.warmup > 0 || o.schedule != Schedule::constant; }
+
 std::vector<Difference> differences(const Options& saved, const Options& wanted) {
   std::vector<Difference> found;
   for (const Option& option : table()) {
     const Difference difference{option.name(), option.get(saved), option.get(wanted)};
-    const bool grown =
-        option.change == Change::may_grow && std::stoll(difference.wanted) > std::stoll(difference.saved);
+    const bool grown = option.change == Change::may_grow &&
+                       std::stoll(difference.wanted) > std::stoll(difference.saved) && !depends_on_total(saved.train);
     if (difference.saved != difference.wanted && !grown && option.change != Change::allowed)
       found.push_back(difference);
   }

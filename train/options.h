@@ -18,6 +18,7 @@ struct UsageError : std::runtime_error {
 
 enum class MlmHead { archive, fresh };
 enum class DeviceKind { automatic, cuda, cpu };
+enum class Schedule { constant, linear, cosine };
 enum class LossScale { mean, keras_fill };
 enum class Score { ratio, sigmoid };
 
@@ -27,6 +28,7 @@ struct DataOptions {
   int max_tokens = 32;
   int min_count = 5;
   int validation_every = 10;
+  int fold = 0;
 };
 
 struct ModelOptions {
@@ -47,6 +49,10 @@ struct TrainOptions {
   int epochs = 100;
   int batch = 64;
   double lr = 1e-5;
+  double warmup = 0;  // share of all steps
+  Schedule schedule = Schedule::constant;
+  double final_lr = 0;  // share of lr
+  double label_smoothing = 0;
   int64_t seed = 0;
   Precision precision = Precision::bf16;
   double beta1 = 0.9;

@@ -138,7 +138,7 @@ void Session::read_data() {
   io::Pairs train = io::read_pairs(data.train);
   if (train.count_labelled() == 0) io::fail("{}: no row has a label; training needs labelled pairs", data.train);
   set_ = make_dataset(std::move(train), data.test.empty() ? io::Pairs{} : io::read_pairs(data.test), data.max_tokens,
-                      data.validation_every);
+                      data.validation_every, data.fold);
   if (pretrained_ && pretrained_->vocabulary()) vocabulary_ = pretrained_->vocabulary();
   else vocabulary_.emplace(set_.pairs, data.min_count);
   tokens_ = vocabulary_->encode(set_.pairs);

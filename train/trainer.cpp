@@ -21,6 +21,7 @@
 #include "progress.h"
 #include "report.h"
 #include "run_directory.h"
+#include "schedule.h"
 #include "scoring.h"
 #include "session.h"
 
@@ -78,6 +79,7 @@ class Trainer {
   std::vector<float> score(const std::vector<Example>& examples) {
     return score_pairs(stepper_, session_.tokens(), examples, options_.predict);
   }
+  std::vector<Example> training_examples() const;
   uint64_t data_hash() const;
 
   bool train_epoch(Loader& loader);
@@ -103,6 +105,7 @@ class Trainer {
   std::unique_ptr<Progress> progress_;
 
   RunState state_;
+  double rate_ = 0;       // of the last step
   long saved_step_ = -1;  // of the last checkpoint
   Clock::time_point saved_at_ = Clock::now(), line_begin_;
   long line_pairs_ = 0, line_tokens_ = 0;
@@ -120,10 +123,19 @@ class Trainer {
   }
 };
 
+// The rows to train on, labels smoothed (Szegedy et al. 2016, §7, of two classes).
+std::vector<Example> Trainer::training_examples() const {
+  std::vector<Example> examples = session_.set().training;
+  const auto e = float(options_.train.label_smoothing);
+  for (Example& example : examples)
+    if (example.label != io::no_label) example.label = example.label * (1 - e) + e / 2;
+  return examples;
+}
+
 // ---- Steps ----------------------------------------------------------------------------------------------------------
 
 void Trainer::dry_run() {
-  Loader loader(session_.tokens(), session_.set().training, masking(), options_.train.batch);
+  Loader loader(session_.tokens(), training_examples(), masking(), options_.train.batch);
   stepper_.train(loader.next(), options_.train.lr);
   const LossSums sums = stepper_.take_losses();
   const auto begin = Clock::now();  // the first step allocated memory and chose algorithms
@@ -148,7 +160,8 @@ bool Trainer::train_epoch(Loader& loader) {
     const Batch batch = loader.next();
     book(spent_.waiting);
     profile_.before(state_.step + 1);
-    stepper_.train(batch, options_.train.lr);
+    rate_ = learning_rate(options_.train, state_.step + 1, long(steps) * options_.train.epochs);
+    stepper_.train(batch, rate_);
     profile_.after(state_.step + 1);
     const int step = ++state_.step_in_epoch;
     state_.step++, state_.epoch_pairs += batch.sequences;
@@ -172,8 +185,8 @@ void Trainer::log_steps(int step) {
                     "train.lr or train.precision = fp32 may help",
                     state_.step, state_.epoch, step));
   const double seconds = seconds_since(line_begin_);
-  const StepRecord record{state_.epoch,    state_.step,       sums.loss(),           sums.loss_mlm(),
-                          sums.loss_cls(), options_.train.lr, line_pairs_ / seconds, line_tokens_ / seconds};
+  const StepRecord record{state_.epoch,    state_.step, sums.loss(),           sums.loss_mlm(),
+                          sums.loss_cls(), rate_,       line_pairs_ / seconds, line_tokens_ / seconds};
   log_->write(record);
   progress_->show(record, step);
   state_.epoch_sums += sums;
@@ -293,8 +306,8 @@ int Trainer::run() {
   log_ = std::make_unique<MetricsLog>(directory_->metrics());
   if (!epochs) save_model(directory_->best(), bert_, session_.vocabulary());
   if (state_.epoch <= epochs && !state_.stopped_early) {
-    Loader loader(session_.tokens(), session_.set().training, masking(), options_.train.batch,
-                  uint32_t(state_.epoch - 1), uint32_t(state_.step_in_epoch));
+    Loader loader(session_.tokens(), training_examples(), masking(), options_.train.batch, uint32_t(state_.epoch - 1),
+                  uint32_t(state_.step_in_epoch));
     progress_ = std::make_unique<Progress>(epochs, loader.batches_per_epoch());
     booked_ = saved_at_ = Clock::now();
     while (state_.epoch <= epochs && !state_.stopped_early) {

@@ -200,6 +200,28 @@ class Programs(unittest.TestCase):
         self.assertEqual((self.run_dir / "best.npz").read_bytes(), (self.run_dir / f"models/epoch-{best + 1:04}.npz").read_bytes())
         self.assertIn("finished", self.train("--train.epochs=40", "--train.patience=2", "--run.keep_best=2", "--train.lr=5e-3").stdout)
 
+    def test_label_smoothing_is_soft_labels(self):
+        self.train("--train.label_smoothing=0.25", f"--run.directory={self.dir}/smoothed")
+        path = self.dir / "train.tsv"
+        rows = [line.split("\t") for line in path.read_text().splitlines()]
+        path.write_text("".join(f"{a}\t{b}\t{0.875 if label == '1' else 0.125}\n" for a, b, label in rows))
+        self.train(f"--run.directory={self.dir}/soft")
+        self.assert_same_results(self.dir / "smoothed", self.dir / "soft")
+
+    def test_schedule_and_warmup_in_the_step_lines(self):
+        self.train("--run.log_every=1", "--train.warmup=0.25", "--train.schedule=linear", "--train.lr=1e-3")
+        rates = [line["lr"] for line in self.metrics(self.run_dir) if line["kind"] == "step"]
+        warm = -(-len(rates) // 4)
+        for step, rate in enumerate(rates, 1):
+            expected = step / warm if step <= warm else 1 - (step - warm) / (len(rates) - warm)
+            self.assertAlmostEqual(rate, 1e-3 * expected, places=9)
+        self.refuses("train.epochs", "--run.log_every=1", "--train.warmup=0.25", "--train.schedule=linear", "--train.lr=1e-3", "--train.epochs=3", code=2)
+
+    def test_folds(self):
+        self.refuses("data.fold = 10", "--data.fold=10", code=2)
+        out = self.train("--data.fold=3", "--train.epochs=1").stdout
+        self.assertIn("12 to validate on", out)
+
     def test_a_finished_run_says_so(self):
         self.train()
         before = (self.run_dir / "best.npz").stat().st_mtime_ns

@@ -131,6 +131,7 @@ TEST_CASE("dataset: without validation or test rows") {
   CHECK(data.test.empty());
   CHECK(rows(make_dataset(train, {}, 32, 1).validation) == std::vector{0, 1, 2});
   CHECK_THROWS_AS(make_dataset(train, {}, 32, -1), std::invalid_argument);
+  CHECK(rows(make_dataset(train, {}, 32, 2, 1).validation) == std::vector{1});  // another fold
   CHECK(rows(all_examples(train)) == std::vector{0, 1, 2});
   CHECK(labels(all_examples(train)) == train.labels);
 }

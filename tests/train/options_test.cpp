@@ -150,7 +150,8 @@ TEST_CASE("options: the saved configuration gives back the same options, whateve
   for (const OptionInfo& info : option_list()) {  // a value other than the default for every key
     if (info.type == "PATH")
       overrides.push_back({info.name(), "/some; where/é #" + info.key + "=" + std::string(100, 'x')});
-    else if (info.type == "INTEGER") overrides.push_back({info.name(), "16"});
+    else if (info.type == "INTEGER")
+      overrides.push_back({info.name(), info.name() == "data.validation_every" ? "17" : "16"});
     else if (info.type == "NUMBER") overrides.push_back({info.name(), "0.30000000000000004"});
     else overrides.push_back({info.name(), info.type.substr(info.type.rfind('|') + 1)});
   }
@@ -193,6 +194,10 @@ TEST_CASE("options: what a resumed run may change") {
   CHECK(changed("train.lr", "3e-5") == "train.lr 1e-05 -> 3e-05;");
   CHECK(changed("train.epochs", "101").empty());
   CHECK(changed("train.epochs", "99") == "train.epochs 100 -> 99;");
+  Options falling, longer;
+  falling.train.schedule = longer.train.schedule = Schedule::linear;
+  longer.train.epochs = 101;
+  CHECK(differences(falling, longer).size() == 1);  // other rates from the first step on
   CHECK(changed("run.threads", "3").empty());
   CHECK(changed("run.directory", "/elsewhere").empty());
   CHECK(changed("data.train", "/other.tsv") == "data.train " + folder / "pairs.tsv" + " -> /other.tsv;");
