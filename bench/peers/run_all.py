@@ -23,7 +23,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 LOSSES = ["--dropout", "0", "--losses", "3", "--steps", "0"]
 PARITY = [("packed eager", LOSSES, 40), ("padded eager", LOSSES, 40), ("transformers eager", LOSSES, 40)]
 RUNS = [
-    ("packed compile+graph", [], 120),
+    ("packed compile+graph", [], 150),
     ("packed graph", [], 40),
     ("packed compile+graph", ["--attention", "grid"], 120),
     ("transformers eager", [], 40),
