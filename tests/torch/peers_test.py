@@ -21,7 +21,7 @@ import peer as peers  # noqa: E402
 import weights as files  # noqa: E402
 
 SHAPE = dict(layers=3, hidden=96, heads=3, intermediate=200, positions=40)
-VOCABULARY, STEPS, LR = 300, 3, 1e-3  # at this rate parameters move by up to 2e-3, a hundred tolerances
+VOCABULARY, STEPS, LR = 300, 3, 1e-3  # at this rate parameters move by fifty tolerances
 CPU = torch.device("cpu")
 
 
@@ -100,7 +100,7 @@ class Peers(unittest.TestCase):
     def test_our_parameters_moved_far(self):
         ours, start = self.ours(), files.load(self.dir / "model.safetensors")
         moved = max(np.abs(ours["param/" + n] - start[n]).max() for n in start)
-        self.assertGreater(moved, 100 * 2e-5 / 2)
+        self.assertGreater(moved, 50 * 2e-5)
 
     def test_filler_changes_nothing(self):
         close, far = (self.train("packed", "--token-bucket", bucket) for bucket in ("8", "512"))
