@@ -1,0 +1,110 @@
+"""Batches in static shapes: what a compiled step and a captured graph need, and one copy brings to the device.
+
+A shape is chosen for each batch from a few buckets. Filler never meets real tokens: in the packed layout it forms
+sequences of its own behind the real ones, in the padded layout it is masked; filler targets are labelled -100.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+IGNORED = -100  # cross_entropy's ignore_index
+
+
+@dataclass(frozen=True)
+class Shape:
+    rows: int  # of the activations: packed tokens, or sequences * length
+    sequences: int
+    length: int  # of the longest sequence
+    targets: int
+
+
+def round_up(n, multiple):
+    return -(-n // multiple) * multiple
+
+
+def capacities(sizes, multiple, rare=0.05):
+    """Each size rounded up; buckets that hold less than `rare` of the batches give them to the next larger one, as
+    each bucket costs a compilation and a graph."""
+    chosen = np.array([round_up(n, multiple) for n in sizes])
+    for bucket in sorted(set(chosen))[:-1]:
+        if (chosen == bucket).mean() < rare:
+            chosen[chosen == bucket] = min(c for c in chosen if c > bucket)
+    return chosen.tolist()
+
+
+class Fields:
+    """Named arrays in one buffer of bytes."""
+
+    def __init__(self, arrays):
+        self.places, end = {}, 0
+        for name, array in arrays.items():
+            tensor = torch.from_numpy(np.ascontiguousarray(array))
+            self.places[name] = (end, tensor.nbytes, tensor.dtype, tensor.shape)
+            end = round_up(end + tensor.nbytes, 16)
+        self.bytes = end
+
+    def fill(self, buffer, arrays):
+        for name, view in self.views(buffer).items():
+            view.copy_(torch.from_numpy(np.ascontiguousarray(arrays[name])))
+
+    def views(self, buffer):
+        return {name: buffer[at : at + size].view(dtype).view(shape) for name, (at, size, dtype, shape) in self.places.items()}
+
+
+def _gathered(rows, labels, capacity):
+    """Row of each target in the activations, and its label, up to the capacity."""
+    target_rows, target_labels = np.zeros(capacity, np.int64), np.full(capacity, IGNORED, np.int64)
+    target_rows[: len(rows)], target_labels[: len(rows)] = rows, labels
+    return {"target_rows": target_rows, "labels": target_labels}
+
+
+def packed(batches, token_bucket=128, target_bucket=64):
+    """Real tokens back to back. Also where each row lies in a [sequences, length] grid, and back."""
+    counts = [int((tokens != 0).sum()) for tokens, _ in batches]
+    rows = capacities(counts, token_bucket)
+    targets = round_up(max(int((y != 0).sum()) for _, y in batches), target_bucket)
+    length = round_up(max(tokens.shape[1] for tokens, _ in batches), 8)
+    fillers = max(-(-(capacity - n) // length) for capacity, n in zip(rows, counts))
+    for (tokens, labels), capacity in zip(batches, rows):
+        shape = Shape(capacity, len(tokens) + fillers, length, targets)
+        yield shape, _pack(tokens, labels, shape)
+
+
+def _pack(tokens, labels, shape):
+    real = tokens != 0
+    ends = np.cumsum(real.sum(1))
+    fillers = shape.sequences - len(tokens)
+    ends = np.concatenate([[0], ends, np.minimum(ends[-1] + shape.length * np.arange(1, fillers + 1), shape.rows)])
+    ids, wanted = np.zeros(shape.rows, np.int64), np.zeros(shape.rows, np.int64)
+    ids[: real.sum()], wanted[: real.sum()] = tokens[real], labels[real]
+    sequence = np.repeat(np.arange(shape.sequences), np.diff(ends))
+    positions = np.arange(shape.rows) - ends[sequence]
+    to_packed = sequence * shape.length + positions
+    to_grid = np.zeros(shape.sequences * shape.length, np.int64)  # places without a token show row 0, and are masked
+    to_grid[to_packed] = np.arange(shape.rows)
+    target_rows = np.flatnonzero(wanted)
+    fields = {"ids": ids, "positions": positions, "starts": ends.astype(np.int32), "to_packed": to_packed, "to_grid": to_grid}
+    return fields | _gathered(target_rows, wanted[target_rows], shape.targets)
+
+
+def padded(batches, length_bucket=8, target_bucket=64):
+    """[sequences, length] with padding, the head's rows gathered."""
+    targets = round_up(max(int((y != 0).sum()) for _, y in batches), target_bucket)
+    lengths = capacities([tokens.shape[1] for tokens, _ in batches], length_bucket)
+    for (tokens, labels), length in zip(batches, lengths):
+        ids, wanted = _widen(tokens, length), _widen(labels, length).ravel()
+        rows = np.flatnonzero(wanted)
+        yield Shape(ids.size, len(ids), length, targets), {"ids": ids} | _gathered(rows, wanted[rows], targets)
+
+
+def transformers(batches, length_bucket=8):
+    """What BertForMaskedLM takes: [sequences, length], and a label at every position."""
+    lengths = capacities([tokens.shape[1] for tokens, _ in batches], length_bucket, rare=0 if length_bucket == 1 else 0.05)
+    for (tokens, labels), length in zip(batches, lengths):
+        ids, wanted = _widen(tokens, length), _widen(labels, length)
+        yield Shape(ids.size, len(ids), length, ids.size), {"ids": ids, "labels": np.where(wanted == 0, IGNORED, wanted)}
+
+
+def _widen(array, length):
+    return np.pad(array, ((0, 0), (0, length - array.shape[1]))).astype(np.int64)

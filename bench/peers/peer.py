@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+"""One PyTorch peer trains BERT on given batches; prints one line of JSON with its time per step.
+
+  batches.py --output batches.npz
+  peer.py --peer packed --mode compile+graph --size base --batches batches.npz
+
+packed        hand-written BERT over packed tokens (model.py), attention by flash varlen or on a small padded grid
+padded        the same model over [sequences, length] with a mask
+transformers  BertForMaskedLM as users run it: sdpa, autocast, a label at every position
+
+A step is: copy the batch from pinned memory, forward, backward, Adam. Timed with a CUDA event after each step.
+"""
+import argparse
+import json
+import statistics
+import sys
+import time
+
+import numpy as np
+import torch
+
+import batches as data
+import layout
+import weights as files
+from model import Bert
+from optimiser import FlatAdam, FusedAdam
+
+MODES = ["eager", "compile", "graph", "compile+graph"]
+
+
+class HandWritten:
+    """packed and padded. bf16 weights with fp32 masters, or fp32 throughout."""
+
+    def __init__(self, a, loaded, shape, device):
+        self.kind = a.attention if a.peer == "packed" else "direct"
+        loaded = files.pad_vocabulary(loaded)
+        self.bert = Bert(len(loaded[files.WORDS]), **shape, dropout=a.dropout)
+        self.bert.load(files.tensors(loaded))
+        self.bert.to(device)
+        # Compiled, the update is one kernel of our own; otherwise torch.optim.Adam's fused one.
+        update = compiler(a) if "compile" in a.mode else None
+        dtype = torch.bfloat16 if a.precision == "bf16" else torch.float32
+        self.optimiser = FlatAdam(self.bert.parameters(), dtype, update, a.lr)
+        self.forward = compiler(a)(self.bert) if "compile" in a.mode else self.bert
+
+    def loss(self, fields, shape):
+        return self.forward(fields, shape, self.kind)
+
+    def parameters(self, vocabulary):
+        names = {id(p): n for p, n in self.bert.sources()}
+        found = {}
+        for p, master in zip(self.bert.parameters(), self.optimiser.masters()):
+            wanted = names[id(p)]
+            for name, part in zip(wanted, master.chunk(len(wanted))):
+                found[name] = part[:vocabulary] if name in (files.WORDS, files.OUTPUT_BIAS) else part
+        return found
+
+
+class Transformers:
+    """transformers' model, torch.optim.Adam(fused), autocast for bf16."""
+
+    def __init__(self, a, loaded, shape, device):
+        from transformers import BertConfig, BertForMaskedLM
+
+        loaded = files.pad_vocabulary(loaded)
+        config = BertConfig(
+            vocab_size=len(loaded[files.WORDS]), num_hidden_layers=shape["layers"], hidden_size=shape["hidden"],
+            num_attention_heads=shape["heads"], intermediate_size=shape["intermediate"], layer_norm_eps=1e-12,
+            max_position_embeddings=shape["positions"], hidden_dropout_prob=a.dropout,
+            attention_probs_dropout_prob=0.0, hidden_act="gelu", attn_implementation="sdpa",
+        )  # fmt: skip
+        self.bert = BertForMaskedLM(config)
+        left = self.bert.load_state_dict(files.tensors(loaded), strict=False)
+        assert not left.unexpected_keys and all("decoder" in k or "_ids" in k for k in left.missing_keys), left
+        self.bert.to(device).train()
+        self.optimiser = FusedAdam(self.bert.parameters(), a.lr)
+        self.forward = compiler(a)(self.bert) if "compile" in a.mode else self.bert
+        self.autocast = lambda: torch.autocast(device.type, torch.bfloat16, enabled=a.precision == "bf16")
+        # A mask [B, T] makes transformers ask the device whether any is set at all, which a capture cannot.
+        self.prepared_mask = "graph" in a.mode
+
+    def loss(self, fields, shape):
+        mask = fields["ids"] != 0
+        if self.prepared_mask:
+            mask = mask[:, None, None, :].expand(-1, 1, shape.length, -1)
+        with self.autocast():
+            return self.forward(input_ids=fields["ids"], attention_mask=mask, labels=fields["labels"]).loss
+
+    def parameters(self, vocabulary):
+        return {
+            name: p.detach()[:vocabulary] if name in (files.WORDS, files.OUTPUT_BIAS) else p.detach()
+            for name, p in self.bert.named_parameters()
+            if not name.startswith("cls.predictions.decoder")
+        }
+
+
+def compiler(a):
+    mode = "max-autotune-no-cudagraphs" if a.autotune else None  # whole steps are captured here, not parts by inductor
+    return lambda f: torch.compile(f, mode=mode, dynamic=False, fullgraph=True)
+
+
+class Slot:
+    """A shape's buffer on the device and, once captured, its graph."""
+
+    def __init__(self, fields, device):
+        self.buffer = torch.zeros(fields.bytes, dtype=torch.uint8, device=device)
+        self.fields, self.graph = fields.views(self.buffer), None
+
+
+class Stepper:
+    def __init__(self, peer, mode, shaped, device):
+        self.peer, self.device = peer, device
+        self.capture = "graph" in mode and device.type == "cuda"  # on a CPU the same static shapes, without a graph
+        self.pool = torch.cuda.graph_pool_handle() if self.capture else None
+        self.slots, self.batches = {}, []
+        self.last = torch.zeros((), device=device)
+        for shape, arrays in shaped:
+            fields = layout.Fields(arrays)
+            host = torch.zeros(fields.bytes, dtype=torch.uint8, pin_memory=device.type == "cuda")
+            fields.fill(host, arrays)
+            if shape not in self.slots:
+                self.slots[shape] = Slot(fields, device)
+            self.batches.append((shape, host))
+
+    def prepare(self):
+        """Compiles and captures every shape; the weights are afterwards what they were."""
+        saved = [x.to("cpu", copy=True) for x in self.peer.optimiser.state()]
+        for shape, slot in self.slots.items():
+            slot.buffer.copy_(next(host for s, host in self.batches if s == shape))
+            if self.capture:
+                self._capture(shape, slot)
+            else:
+                self._step(shape, slot)
+        for x, value in zip(self.peer.optimiser.state(), saved):
+            x.detach().copy_(value)
+
+    def _capture(self, shape, slot):
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                self._step(shape, slot)
+        torch.cuda.current_stream().wait_stream(stream)
+        self.peer.bert.zero_grad(set_to_none=True)
+        slot.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(slot.graph, pool=self.pool):
+            self._step(shape, slot)
+
+    def _step(self, shape, slot):
+        self.peer.bert.zero_grad(set_to_none=True)
+        loss = self.peer.loss(slot.fields, shape)
+        loss.backward()
+        self.peer.optimiser.step()
+        self.last.copy_(loss.detach())
+
+    def step(self, k):
+        shape, host = self.batches[k % len(self.batches)]
+        slot = self.slots[shape]
+        slot.buffer.copy_(host, non_blocking=True)
+        slot.graph.replay() if slot.graph else self._step(shape, slot)
+
+
+def shaped_batches(a, batches):
+    if a.peer == "packed":
+        return layout.packed(batches, a.token_bucket)
+    if a.peer == "padded":
+        return layout.padded(batches, a.length_bucket)
+    # Eager, users pad to the longest row of the batch, if to a multiple, of 8; nothing is won by fewer shapes.
+    return layout.transformers(batches, a.length_bucket)
+
+
+def times(stepper, steps, warmup):
+    """Milliseconds of each step."""
+    for k in range(warmup):
+        stepper.step(k)
+    if stepper.device.type != "cuda":
+        clock = [time.perf_counter()]
+        for k in range(steps):
+            stepper.step(k)
+            clock.append(time.perf_counter())
+        return [1e3 * (b - a) for a, b in zip(clock, clock[1:])]
+    events = [torch.cuda.Event(enable_timing=True) for _ in range(steps + 1)]
+    torch.cuda.synchronize()
+    events[0].record()
+    for k in range(steps):
+        stepper.step(k)
+        events[k + 1].record()
+    torch.cuda.synchronize()
+    return [a.elapsed_time(b) for a, b in zip(events, events[1:])]
+
+
+def build(a, device):
+    """The peer, its stepper and facts about the batches."""
+    vocabulary, batches = data.load(a.batches)
+    if a.weights:
+        loaded = files.load(a.weights)
+        heads = a.heads or files.SIZES[a.size]["heads"]
+        shape = files.shape_of(loaded, heads)
+        vocabulary = len(loaded[files.WORDS])
+    else:
+        shape = dict(files.SIZES[a.size])
+        loaded = files.random_weights(vocabulary, shape, a.seed)
+    longest = max(tokens.shape[1] for tokens, _ in batches)
+    if longest > shape["positions"]:
+        sys.exit(f"peer: {a.batches} has rows of {longest} tokens; the model has {shape['positions']} positions")
+    torch.manual_seed(a.seed)
+    peer = (Transformers if a.peer == "transformers" else HandWritten)(a, loaded, shape, device)
+    stepper = Stepper(peer, a.mode, shaped_batches(a, batches), device)
+    return peer, stepper, vocabulary, data.describe(batches)
+
+
+def measure(a, device):
+    began = time.perf_counter()
+    peer, stepper, vocabulary, facts = build(a, device)
+    result = {"peer": a.peer, "mode": a.mode + (" autotune" if a.autotune else ""), "size": a.size, "precision": a.precision}
+    if a.peer == "packed":
+        result["attention"] = a.attention
+    stepper.prepare()
+    result["prepare_s"] = round(time.perf_counter() - began, 1)
+    result |= {"pairs": facts["pairs"], "tokens": facts["tokens"], "targets": facts["targets"], "dropout": a.dropout}
+    result["shapes"] = [list(vars(s).values()) for s in stepper.slots]  # rows, sequences, length, targets
+    losses = []
+    for k in range(a.losses):  # from the initial weights on, comparable between peers where dropout is 0
+        stepper.step(k)
+        losses.append(stepper.last.item())
+    result["losses"] = losses
+    if a.parameters:
+        found = {"param/" + n: p.float().cpu().numpy() for n, p in peer.parameters(vocabulary).items()}
+        np.savez(a.parameters, losses=np.array(losses, np.float32), **found)
+    if a.steps:
+        ms = times(stepper, a.steps, a.warmup)
+        p10, median, p90 = np.percentile(ms, [10, 50, 90])
+        halves = [statistics.median(ms[: len(ms) // 2]), statistics.median(ms[len(ms) // 2 :])] if len(ms) > 1 else ms
+        result |= {"ms": median, "p10": p10, "p90": p90, "halves": halves, "mean": statistics.mean(ms), "steps": a.steps}
+        result["pairs_s"] = 1e3 * facts["pairs"] / result["mean"]
+    result["finite"] = bool(torch.isfinite(stepper.last))
+    on_gpu = device.type == "cuda"
+    result["memory_MiB"] = torch.cuda.max_memory_reserved() >> 20 if on_gpu else None
+    result |= {"torch": torch.__version__, "device": torch.cuda.get_device_name() if on_gpu else "CPU"}
+    return result
+
+
+def arguments(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer", required=True, choices=["packed", "padded", "transformers"])
+    parser.add_argument("--mode", default="eager", choices=MODES, help="graph: the whole step is one CUDA graph")
+    parser.add_argument("--autotune", action="store_true", help="compile with max-autotune: minutes of preparation")
+    parser.add_argument("--attention", choices=["varlen", "grid"], help="of packed; default: varlen in bf16 on a GPU")
+    parser.add_argument("--size", default="base", choices=files.SIZES)
+    parser.add_argument("--precision", default="bf16", choices=["bf16", "fp32"])
+    parser.add_argument("--batches", required=True, help="the .npz that batches.py wrote")
+    parser.add_argument("--weights", help=".safetensors by Hugging Face's names; default: random, from the seed")
+    parser.add_argument("--heads", type=int, default=0, help="of --weights; default: the size's")
+    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--lr", type=float, default=1e-5)
+    parser.add_argument("--token-bucket", type=int, default=128, help="packed: rows are a multiple of it")
+    parser.add_argument("--length-bucket", type=int, default=8, help="padded, transformers: lengths are")
+    parser.add_argument("--warmup", type=int, default=64, help="steps before those that are timed")
+    parser.add_argument("--steps", type=int, default=256, help="steps timed; 0: none")
+    parser.add_argument("--losses", type=int, default=0, help="print the losses of so many steps before all others")
+    parser.add_argument("--parameters", help="write those losses, and the parameters after them, to this .npz")
+    parser.add_argument("--seed", type=int, default=0)
+    a = parser.parse_args(argv)
+    flash = torch.cuda.is_available() and a.precision == "bf16"
+    a.attention = a.attention or ("varlen" if flash else "grid")
+    if a.attention == "varlen" and a.peer == "packed" and not flash:
+        parser.error("--attention varlen: flash attention needs a GPU and bf16")
+    return a
+
+
+def main():
+    a = arguments()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for name in ("recompile_limit", "cache_size_limit"):  # one compilation a shape; the limit's name by PyTorch's version
+        if hasattr(torch._dynamo.config, name):
+            setattr(torch._dynamo.config, name, 64)
+    rounded = {k: round(v, 4) if isinstance(v, float) else v for k, v in measure(a, device).items()}
+    print(json.dumps(rounded), flush=True)
+
+
+if __name__ == "__main__":
+    main()

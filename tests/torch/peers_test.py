@@ -1,0 +1,172 @@
+"""The PyTorch peers of bench/peers do the work of our training step: same losses, same parameters after Adam's steps.
+
+peers_test.py BIN_DIR [unittest arguments]          needs torch, transformers, numpy, safetensors
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+from unittest import mock
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+BIN = pathlib.Path(sys.argv.pop(1)).resolve()
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench/peers"))
+import batches as data  # noqa: E402
+import layout  # noqa: E402
+import peer as peers  # noqa: E402
+import weights as files  # noqa: E402
+
+SHAPE = dict(layers=3, hidden=96, heads=3, intermediate=200, positions=40)
+VOCABULARY, STEPS, LR = 300, 3, 1e-3  # at this rate parameters move by fifty tolerances
+CPU = torch.device("cpu")
+
+
+class Peers(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory()
+        cls.dir = pathlib.Path(cls.temporary.name)
+        data.make(cls.dir / "batches.npz", count=STEPS, pairs=12, vocabulary=VOCABULARY)
+        files.save(cls.dir / "model.safetensors", files.random_weights(VOCABULARY, SHAPE, vectors=0.1))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.temporary.cleanup()
+
+    def build(self, peer, *more):
+        line = ["--peer", peer, "--precision", "fp32", "--dropout", "0", "--lr", str(LR), "--heads", "3"]
+        line += ["--batches", str(self.dir / "batches.npz"), "--weights", str(self.dir / "model.safetensors"), *more]
+        peer, stepper, vocabulary, _ = peers.build(peers.arguments(line), CPU)
+        self.assertEqual(vocabulary, VOCABULARY)
+        return peer, stepper
+
+    def train(self, *arguments):
+        """Losses of the steps, and the parameters after them by Hugging Face's names."""
+        peer, stepper = self.build(*arguments)
+        stepper.prepare()
+        losses = []
+        for k in range(STEPS):
+            stepper.step(k)
+            losses.append(stepper.last.item())
+        return losses, {name: p.float().numpy() for name, p in peer.parameters(VOCABULARY).items()}
+
+    def ours(self):
+        cls = type(self)
+        if not hasattr(cls, "inspected"):
+            rows = [f"{100 + i} {101 + i}\t{102 + i}\t{i % 2}" for i in range(20)]
+            (self.dir / "train.tsv").write_text("\n".join(rows) + "\n")
+            (self.dir / "run.ini").write_text(f"[data]\ntrain = train.tsv\n[model]\nheads = 3\n[train]\nlr = {LR}\nprecision = fp32\n")
+            options = {"config": "run.ini", "batch": "batches.npz", "output": "out.npz"}
+            command = [BIN / "inspect", f"--steps={STEPS}", f"--model.weights={self.dir / 'model.safetensors'}"]
+            command += [f"--{key}={self.dir / value}" for key, value in options.items()]
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            cls.inspected = dict(np.load(self.dir / "out.npz"))
+        return cls.inspected
+
+    def compare(self, *arguments):
+        ours, (losses, parameters) = self.ours(), self.train(*arguments)
+        loss = max(abs(a - b) / b for a, b in zip(losses, ours["losses"]))
+        wanted = {name[6:]: value for name, value in ours.items() if name.startswith("param/")}
+        self.assertEqual(set(parameters), set(wanted))
+        # Key biases have a true gradient of 0; what Adam sees of them is rounding.
+        differences = {n: np.abs(parameters[n] - wanted[n]).max() for n in wanted if not n.endswith("key.bias")}
+        worst = max(differences, key=differences.get)
+        print(f"\n{' '.join(arguments)}: losses differ by {loss:.2g} relative, parameters by {differences[worst]:.2g} ({worst})")
+        # fp32 against fp32: sums in another order; Adam's first steps, nearly sign(g) * rate, magnify what is left
+        self.assertLess(loss, 1e-5)
+        self.assertLess(differences[worst], 2e-5)
+
+    def test_packed_equals_ours(self):
+        self.compare("packed")
+
+    def test_padded_equals_ours(self):
+        self.compare("padded")
+
+    def test_transformers_equals_ours(self):
+        self.compare("transformers")
+
+    def test_transformers_with_a_prepared_mask_equals_ours(self):
+        self.compare("transformers", "--mode", "graph")
+
+    def test_update_of_compiled_peers_equals_ours(self):
+        with mock.patch.object(peers, "compiler", lambda a: lambda f: f):  # what is compiled, not compiled
+            self.compare("packed", "--mode", "compile")
+
+    def test_our_parameters_moved_far(self):
+        ours, start = self.ours(), files.load(self.dir / "model.safetensors")
+        moved = max(np.abs(ours["param/" + n] - start[n]).max() for n in start)
+        self.assertGreater(moved, 50 * 2e-5)
+
+    def test_filler_changes_nothing(self):
+        close, far = (self.train("packed", "--token-bucket", bucket) for bucket in ("8", "512"))
+        np.testing.assert_allclose(close[0], far[0], rtol=1e-6)
+        for name in close[1]:
+            if not name.endswith("key.bias"):
+                np.testing.assert_allclose(close[1][name], far[1][name], atol=1e-5, err_msg=name)
+
+    def test_bf16_keeps_masters_in_fp32(self):
+        exact, _ = self.train("packed")
+        for kind in ("packed", "padded", "transformers"):
+            losses, parameters = self.train(kind, "--precision", "bf16")
+            np.testing.assert_allclose(losses, exact, rtol=0.01)  # bf16 has 8 bits: 0.4 % a rounding, averaged by sums
+            master = torch.from_numpy(parameters["bert.encoder.layer.0.output.dense.weight"])
+            self.assertFalse(torch.equal(master, master.bfloat16().float()))
+
+    def test_dropout_has_the_recipes_sites(self):
+        real = F.dropout
+        for kind in ("packed", "padded", "transformers"):
+            _, stepper = self.build(kind, "--dropout", "0.1")
+            sites = []
+
+            def counted(x, p=0.5, training=True, inplace=False):
+                sites.append(p if training else 0)
+                return real(x, p, training, inplace)
+
+            with mock.patch.object(F, "dropout", counted):
+                stepper.step(0)
+            self.assertEqual([p for p in sites if p], [0.1] * (1 + 2 * SHAPE["layers"]), kind)
+
+    def test_preparation_leaves_the_weights(self):
+        peer, stepper = self.build("packed", "--precision", "bf16")
+        before = [x.clone() for x in peer.optimiser.state()]
+        stepper.prepare()
+        for x, y in zip(before, peer.optimiser.state()):
+            self.assertTrue(torch.equal(x, y))
+
+    def test_batches_have_the_workloads_statistics(self):
+        data.make(self.dir / "real.npz", count=64)
+        vocabulary, found = data.load(self.dir / "real.npz")
+        facts = data.describe(found)
+        self.assertEqual((vocabulary, facts["pairs"], facts["batches"]), (6413, 64, 64))
+        self.assertAlmostEqual(facts["mean"], 15.5, delta=0.2)
+        self.assertAlmostEqual(facts["targets"], 166, delta=4)
+        self.assertEqual(facts["p50, p90, p99, max"], [15, 21, 27, 35])
+        data.make(self.dir / "again.npz", count=64)
+        for (t, y), (t2, y2) in zip(found, data.load(self.dir / "again.npz")[1]):
+            self.assertTrue((t == t2).all() and (y == y2).all())
+
+    def test_packed_layout(self):
+        _, found = data.load(self.dir / "batches.npz")
+        for (tokens, targets), (shape, fields) in zip(found, layout.packed(found, 128)):
+            n = (tokens != 0).sum()
+            self.assertTrue((fields["ids"][:n] == tokens[tokens != 0]).all())
+            self.assertEqual((shape.rows % 128, fields["starts"][-1]), (0, shape.rows))  # filler lies in sequences, too
+            self.assertEqual(fields["starts"][len(tokens)], n)
+            self.assertLessEqual(np.diff(fields["starts"]).max(), shape.length)
+            self.assertTrue((fields["to_grid"][fields["to_packed"]] == np.arange(shape.rows)).all())
+            wanted = fields["labels"] != layout.IGNORED
+            self.assertTrue((fields["labels"][wanted] == targets[targets != 0]).all())
+
+    def test_rare_buckets_join_larger_ones(self):
+        self.assertEqual(layout.capacities([900] * 50 + [1100] * 49 + [100], 128), [1024] * 50 + [1152] * 49 + [1024])
+        self.assertEqual(layout.capacities([1, 9, 9, 9], 8), [8, 16, 16, 16])
+        self.assertEqual(layout.capacities([9] * 99 + [17], 8), [16] * 99 + [24])
+
+
+if __name__ == "__main__":
+    unittest.main()
