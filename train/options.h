@@ -70,6 +70,7 @@ struct LossOptions {
 
 struct PredictOptions {
   Score score = Score::ratio;
+  bool swap = false;
   int batch = 256;
 };
 
