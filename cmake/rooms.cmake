@@ -12,7 +12,7 @@ room(train ${TRAIN})
 target_link_libraries(train PUBLIC model io CLI11::CLI11)
 
 # ---- Programs: build/<preset>/bin, the shipped configurations beside them ---------------------------------------------
-foreach(program train predict inspect export)
+foreach(program train predict eval average inspect export)
   add_executable(program_${program} train/programs/${program}.cpp)
   set_target_properties(program_${program} PROPERTIES OUTPUT_NAME ${program})
   target_link_libraries(program_${program} PRIVATE train warnings)

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 
 #include "io/text.h"
@@ -17,6 +18,16 @@ void CommandLine::required(std::string name, std::string type, std::string meani
   flags_.push_back({std::move(name), std::move(type), std::move(meaning), "required", "", true, nullptr, &value});
 }
 
+void CommandLine::repeated(std::string name, std::string type, std::string meaning, std::vector<std::string>& values,
+                           bool required) {
+  flags_.push_back({std::move(name), std::move(type), std::move(meaning), required ? "required" : "", "", required,
+                    nullptr, nullptr, &values});
+}
+
+void CommandLine::arguments(std::string type, std::string meaning, std::vector<std::string>& values) {
+  arguments_ = {"", std::move(type), std::move(meaning), "", "", false, nullptr, nullptr, &values};
+}
+
 void CommandLine::optional(std::string name, std::string type, std::string meaning, std::string& value) {
   const std::string default_value = value;
   flags_.push_back({std::move(name), std::move(type), std::move(meaning), default_value, "", false, nullptr, &value});
@@ -26,9 +37,13 @@ void CommandLine::toggle(std::string name, std::string meaning, bool& value) {
   flags_.push_back({std::move(name), "", std::move(meaning), "", "", false, &value, nullptr});
 }
 
-void CommandLine::options(std::initializer_list<std::string_view> sections) {
+void CommandLine::options(std::initializer_list<std::string_view> names) {
+  const auto wanted = [&](const OptionInfo& o) {
+    const auto is = [&](std::string_view name) { return name == o.section || name == o.name(); };
+    return !names.size() || std::any_of(names.begin(), names.end(), is);
+  };
   for (const OptionInfo& o : option_list())
-    if (!sections.size() || std::find(sections.begin(), sections.end(), o.section) != sections.end())
+    if (wanted(o))
       flags_.push_back({"--" + o.name(), o.type, o.meaning, o.default_value, o.section, false, nullptr, nullptr});
 }
 
@@ -64,21 +79,28 @@ bool CommandLine::parse(int argc, const char* const* argv) {
     fmt::print("{}", this->help());
     return false;
   }
-  if (const auto rest = app.remaining(); !rest.empty()) refuse_unknown(rest[0]);
+  for (const std::string& rest : app.remaining()) {
+    if (!arguments_.list || rest.starts_with('-')) refuse_unknown(rest);
+    arguments_.list->push_back(rest);
+  }
 
   for (size_t i = 0; i < flags_.size(); i++) {
     const Flag& flag = flags_[i];
-    if (values[i].size() > 1)
+    if (values[i].size() > 1 && !flag.list)
       throw UsageError(fmt::format("{} is given {} times; keep one", flag.name, values[i].size()));
     if (values[i].empty()) {
       if (flag.required) throw UsageError(fmt::format("{} {} is missing; --help explains it", flag.name, flag.type));
       continue;
     }
-    const std::string& value = values[i][0];
-    if (value.starts_with("--")) throw UsageError(fmt::format("{} needs a value, not {}", flag.name, io::quote(value)));
-    if (flag.required && value.empty()) throw UsageError(fmt::format("{} needs a value: {}", flag.name, flag.type));
-    if (flag.value) *flag.value = value;
-    else overrides_.push_back({flag.name.substr(2), value});
+    for (const std::string& value : values[i]) {
+      if (value.starts_with("--"))
+        throw UsageError(fmt::format("{} needs a value, not {}", flag.name, io::quote(value)));
+      if ((flag.required || flag.list) && value.empty())
+        throw UsageError(fmt::format("{} needs a value: {}", flag.name, flag.type));
+      if (flag.list) flag.list->push_back(value);
+      else if (flag.value) *flag.value = value;
+      else overrides_.push_back({flag.name.substr(2), value});
+    }
   }
   return true;
 }
@@ -113,6 +135,7 @@ static std::string wrapped(std::string_view text, size_t width, size_t indent) {
 std::string CommandLine::help() const {
   constexpr size_t name_width = 42, default_width = 10, width = 120;
   std::string text = fmt::format("Usage: {}", program_), group;
+  if (arguments_.list) text += fmt::format(" [{} ...]", arguments_.type);
   for (const Flag& flag : flags_)
     if (flag.required) text += fmt::format(" {} {}", flag.name, flag.type);
   const bool has_options = std::any_of(flags_.begin(), flags_.end(), [](const Flag& f) { return !f.group.empty(); });
@@ -124,6 +147,7 @@ std::string CommandLine::help() const {
     text += fmt::format("  {:{}} {:{}} {}\n", name, name_width, default_value, default_width,
                         wrapped(meaning, width - indent, indent));
   };
+  if (arguments_.list) entry(arguments_.type, "", arguments_.meaning);
   for (const Flag& flag : flags_)
     if (flag.group.empty())
       entry(flag.name + (flag.type.empty() ? "" : " " + flag.type), flag.default_value, flag.meaning);
@@ -138,6 +162,14 @@ std::string CommandLine::help() const {
     entry(flag.name + " " + flag.type, flag.default_value.empty() ? "none" : flag.default_value, flag.meaning);
   }
   return text;
+}
+
+int64_t parse_integer(const std::string& flag, const std::string& text, int64_t low, int64_t high) {
+  int64_t value = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || stop != text.data() + text.size() || value < low || value > high)
+    throw UsageError(fmt::format("{}: {} is not an integer in [{}, {}]", flag, io::quote(text), low, high));
+  return value;
 }
 
 TrainArguments parse_train_arguments(int argc, const char* const* argv) {

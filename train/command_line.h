@@ -16,9 +16,15 @@ class CommandLine {
  public:
   CommandLine(std::string program, std::string purpose);
   void required(std::string name, std::string type, std::string meaning, std::string& value);
+  // May be given more than once; at least once with `required`.
+  void repeated(std::string name, std::string type, std::string meaning, std::vector<std::string>& values,
+                bool required = true);
+  // What stands there without a flag's name; as many as the user likes.
+  void arguments(std::string type, std::string meaning, std::vector<std::string>& values);
   void optional(std::string name, std::string type, std::string meaning, std::string& value);
   void toggle(std::string name, std::string meaning, bool& value);
-  void options(std::initializer_list<std::string_view> sections = {});  // accepts --section.key; {} = every section
+  // Accepts --section.key of these sections ("run") and keys ("run.threads"); {}: of every section.
+  void options(std::initializer_list<std::string_view> names = {});
 
   // False if --help was asked for, which then has been printed. Throws UsageError: an unknown flag (nearest named), a
   // repeated flag, a missing value, a missing required flag, an argument too many.
@@ -33,13 +39,18 @@ class CommandLine {
     bool required = false;
     bool* toggle = nullptr;
     std::string* value = nullptr;
+    std::vector<std::string>* list = nullptr;  // of a flag that may be repeated
   };
   [[noreturn]] void refuse_unknown(const std::string& argument) const;
 
   std::string program_, purpose_;
   std::vector<Flag> flags_;
+  Flag arguments_;  // list = nullptr: there are none
   std::vector<Override> overrides_;
 };
+
+// The value of `flag` as an integer in [low, high]; throws UsageError.
+int64_t parse_integer(const std::string& flag, const std::string& text, int64_t low, int64_t high);
 
 // train --config FILE.ini [--dry-run] [--section.key=value …]
 struct TrainArguments {

@@ -10,12 +10,12 @@
 
 namespace warpbert {
 
-float ratio_score(float log_no, float log_yes) {
-  const double no = std::exp(double(log_no)), yes = std::exp(double(log_yes));
+float ratio_score(double log_no, double log_yes) {
+  const double no = std::exp(log_no), yes = std::exp(log_yes);
   return float(yes / (no + yes + 1e-8));
 }
 
-float sigmoid_score(float log_no, float log_yes) { return float(1 / (1 + std::exp(double(log_no) - double(log_yes)))); }
+float sigmoid_score(double log_no, double log_yes) { return float(1 / (1 + std::exp(log_no - log_yes))); }
 
 static void check(std::span<const float> scores, std::span<const float> labels) {
   if (scores.size() != labels.size()) {

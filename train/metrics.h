@@ -10,8 +10,8 @@
 namespace warpbert {
 
 // A pair's score from log p[NO] and log p[YES] at its [CLS].
-float ratio_score(float log_no, float log_yes);    // p_yes/(p_no + p_yes + 10⁻⁸), the reference's
-float sigmoid_score(float log_no, float log_yes);  // p_yes/(p_no + p_yes): without the bias where both are tiny
+float ratio_score(double log_no, double log_yes);    // p_yes/(p_no + p_yes + 10⁻⁸), the reference's
+float sigmoid_score(double log_no, double log_yes);  // p_yes/(p_no + p_yes): without the bias where both are tiny
 
 // Area under the ROC curve: the share of (positive, negative) pairs in which the positive one scores higher, ties
 // counted half (Mann & Whitney 1947). Nothing when a class is missing.

@@ -224,6 +224,8 @@ std::vector<Option> make_table() {
 
       choice("predict.score", &Options::predict, &PredictOptions::score, {"ratio", "sigmoid"},
              "p(yes) / (p(no) + p(yes) + 1e-8), or sigmoid(logit(yes) - logit(no))"),
+      choice("predict.swap", &Options::predict, &PredictOptions::swap, {"false", "true"},
+             "score every pair in both orders, (a, b) and (b, a), by the mean of both; takes twice the time"),
       integer("predict.batch", &Options::predict, &PredictOptions::batch, {1, 65536}, "pairs scored at once"),
 
       with(path("run.directory", run, &RunOptions::directory,

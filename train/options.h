@@ -76,6 +76,7 @@ struct LossOptions {
 
 struct PredictOptions {
   Score score = Score::ratio;
+  bool swap = false;
   int batch = 256;
 };
 

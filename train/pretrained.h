@@ -32,6 +32,9 @@ class Pretrained {
   // The JSON that our converter leaves in `__meta__`, or "".
   const std::string& meta() const { return meta_; }
 
+  // An array of the model by its canonical name, as if it were stored [out, in].
+  std::vector<float> values(const std::string& name);
+
   // Copies the weights: token t of `bert` starts as row rows[t] of the file's word embedding and output bias. Without
   // `head` the masked-language head stays as it is.
   void load(Bert& bert, std::span<const int> rows, bool head);
@@ -45,7 +48,6 @@ class Pretrained {
   void check_shapes();
   void check_tied(const char* copy, const char* original);
   std::vector<int64_t> canonical_shape(const std::string& name) const;
-  std::vector<float> values(const std::string& name);
 
   std::unique_ptr<io::Archive> archive_;
   std::map<std::string, Source> sources_;  // by canonical name

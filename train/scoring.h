@@ -1,20 +1,58 @@
-// Scores of pairs by a model: evaluation, and the score files.
+// Scores of pairs by one model or several, and the score files.
+//
+// A model gives each pair log p[NO] and log p[YES] at its [CLS]. Both are averaged over the orders (predict.swap: (a,
+// b) and (b, a)), then over the models, in double; the score is that of the means:
+//
+//   l_x = 1/M Σ_m 1/O Σ_o log p_{m,o}(x),  x = no, yes
+//   sigmoid   1/(1 + exp(−(l_yes − l_no)))     l_yes − l_no is the mean of the logit differences
+//   ratio     e^l_yes/(e^l_no + e^l_yes + 10⁻⁸)
+//
+// With one model and one order the means are its own values, bit for bit.
 #pragma once
+#include <initializer_list>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "batch.h"
 #include "options.h"
 #include "step.h"
+#include "trained_model.h"
 
 namespace warpbert {
 
-// One score an example, in order; the pairs go through the model unmasked, in packed batches.
+// log p[NO] and log p[YES] of each example, in order: [2·examples]. The pairs go through the model unmasked, in packed
+// batches; with predict.swap the mean over both orders.
+std::vector<double> log_probabilities(Stepper& stepper, const TokenPairs& pairs, std::span<const Example> examples,
+                                      const PredictOptions& options);
+
+// One score for each two of them.
+std::vector<float> scores(std::span<const double> log_p, Score score);
+
+// One score an example, in order.
 std::vector<float> score_pairs(Stepper& stepper, const TokenPairs& pairs, std::span<const Example> examples,
                                const PredictOptions& options);
 
-// One score a line, %.9g: enough digits to give the same float back. Atomic.
+// The options that change how a trained model scores, for command lines.
+inline const std::initializer_list<std::string_view> scoring_options = {"predict", "run.device", "run.threads",
+                                                                        "data.max_tokens", "train.precision"};
+
+// Models that score together. Each uses its own run's options and vocabulary, and is in memory only while it scores.
+class Ensemble {
+ public:
+  // Finds the models, and so names what is missing before any of them works. Throws UsageError where they differ in
+  // predict.score.
+  Ensemble(const std::vector<std::string>& runs, const std::vector<Override>& overrides);
+  // Throws std::runtime_error naming model and row for a score that is not a number.
+  std::vector<float> score(const io::Pairs& pairs) const;
+  size_t size() const { return sources_.size(); }
+
+ private:
+  std::vector<ModelSource> sources_;
+};
+
+// One score a line, %.9g: enough digits to give the same float back. Atomic; "-" is standard output.
 void write_scores(const std::string& path, std::span<const float> scores);
 
 }  // namespace warpbert

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <numeric>
 #include <stdexcept>
 
@@ -54,34 +53,6 @@ static std::vector<int> every_row(int n) {
   std::iota(rows.begin(), rows.end(), 0);
   return rows;
 }
-
-// ---- A finished run -------------------------------------------------------------------------------------------------
-
-static Options options_of_run(const std::string& run, const std::vector<Override>& overrides) {
-  for (const char* file : {"/config.ini", "/best.npz"})
-    if (!std::filesystem::exists(run + file))
-      io::fail("{}{}: not found; --run needs the folder of a run that train has finished", run, file);
-  Options options = read_options(run + "/config.ini");
-  for (const Override& override : overrides) set_option(options, override);
-  return options;
-}
-
-static std::unique_ptr<Pretrained> open_with_vocabulary(const std::string& path) {
-  auto file = std::make_unique<Pretrained>(path);
-  if (!file->vocabulary()) io::fail("{}: has no array 'vocab/cipher_ids'; no run wrote it", path);
-  return file;
-}
-
-TrainedModel::TrainedModel(const std::string& run, const std::vector<Override>& overrides)
-    : options(options_of_run(run, overrides)),
-      device(open_device(options.run)),
-      file(open_with_vocabulary(run + "/best.npz")),
-      bert((resolve(options.model, file.get()), bert_config(options.model, vocabulary().size()))) {
-  bert.store.allocate(*device, options.train.precision, false);
-  file->load(bert, every_row(vocabulary().size()), true);
-}
-
-// ---- A run at its start ---------------------------------------------------------------------------------------------
 
 Session::Session(Options options) : options_(std::move(options)) {
   ModelOptions& model = options_.model;

@@ -1,4 +1,4 @@
-// What all programs begin with: the options of a run turned into data, a device, and a model with its first weights.
+// What training begins with: the options of a run turned into data, a device, and a model with its first weights.
 #pragma once
 #include <memory>
 
@@ -22,17 +22,6 @@ AdamOptions adam_options(const TrainOptions& options);
 
 // "bf16 with fp32 masters", "fp32" or "tf32"
 const char* precision_text(Precision precision);
-
-// The model of a finished run, its best.npz, for scoring and export. `run` is its folder; throws io::Error when it has
-// none.
-struct TrainedModel {
-  TrainedModel(const std::string& run, const std::vector<Override>& overrides);
-  Options options;  // the run's, with the overrides
-  std::unique_ptr<Device> device;
-  std::unique_ptr<Pretrained> file;
-  const Vocabulary& vocabulary() const { return *file->vocabulary(); }
-  Bert bert;
-};
 
 // The data of a run, and the model at its start. Reads in an order that names the first thing wrong: weights, then what
 // they need, then data.

@@ -3,9 +3,12 @@
 programs_test.py BIN_DIR [unittest arguments]
 """
 import json
+import math
 import pathlib
 import random
+import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -376,6 +379,170 @@ class Programs(unittest.TestCase):
         self.assertIn("absent.npz", self.program(*args, code=1).stderr)
         self.assertIn("--steps: 'x' is no number", self.program(*args, "--steps", "x", code=2).stderr)
         self.assertIn("--batch", self.program(*args[:3], code=2).stderr)
+
+    def fit(self, name, *args):
+        """Another run of the same data; its folder."""
+        run = self.dir / name
+        self.train(f"--run.directory={run}", "--train.epochs=1", *args)
+        return run
+
+    def predict(self, *args, code=0, input=None):
+        """predict to standard output: the scores, or what it says on stderr."""
+        done = subprocess.run([BIN / "predict", *map(str, args), "--output", "-"], capture_output=True, text=True, timeout=300, input=input)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        if code:
+            self.assertEqual((done.stdout, done.stderr.count("\n")), ("", 1))
+            return done.stderr
+        self.assertEqual(done.stderr, "")
+        return [float(line) for line in done.stdout.splitlines()]
+
+    def test_scores_by_standard_input_and_output(self):
+        self.train()
+        text = (self.dir / "test.tsv").read_text()
+        for source in ("-", self.dir / "test.tsv"):
+            done = subprocess.run([BIN / "predict", "--run", self.run_dir, "--input", source, "--output", "-"], capture_output=True, text=True, input=text)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertEqual(done.stdout, (self.run_dir / "scores.csv").read_text())
+        self.assertIn("standard input: no rows", self.predict("--run", self.run_dir, "--input", "-", input="", code=1))
+        self.assertIn("standard input: line 1", self.predict("--run", self.run_dir, "--input", "-", input="1\n", code=1))
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([BIN / "predict", "--run", self.run_dir, "--input", "-", "--output", "-"], stdout=full, stderr=subprocess.PIPE, text=True, input=text)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("standard output: cannot be written: No space left", done.stderr)
+
+    def test_several_runs_score_by_their_mean_logit(self):
+        runs = [self.fit("one"), self.fit("two", "--train.seed=1"), self.fit("three", "--model.layers=2", "--data.min_count=2")]
+        sigmoid = ("--input", self.dir / "test.tsv", "--predict.score=sigmoid")
+        logits = [[math.log(s / (1 - s)) for s in self.predict("--run", run, *sigmoid)] for run in runs]
+        together = self.predict("--run", runs[0], "--run", runs[1], "--run", runs[2], *sigmoid)
+        self.assertEqual(len(together), UNLABELLED)
+        for score, each in zip(together, zip(*logits)):
+            self.assertAlmostEqual(score, 1 / (1 + math.exp(-sum(each) / 3)), delta=1e-6)
+        out = self.program("predict", "--run", runs[0], f"--run={runs[1]}", *sigmoid, "--output", self.dir / "s.csv").stdout
+        self.assertEqual(out, f"{UNLABELLED} scores of 2 models written to {self.dir}/s.csv\n")
+        self.assertEqual(len(set(map(len, (together, (self.dir / "s.csv").read_text().splitlines())))), 1)
+        # A wrong run is named before any model works.
+        self.assertIn("absent: not found", self.predict("--run", runs[0], "--run", self.dir / "absent", *sigmoid, code=1))
+
+    def test_both_orders(self):
+        """predict.swap is symmetric, and its validation and scores.csv are the run's."""
+        run = self.fit("swap", "--predict.swap=true")
+        rows = [line.split("\t") for line in (self.dir / "test.tsv").read_text().splitlines()]
+        exchanged = "".join(f"{b}\t{a}\n" for a, b in rows)
+        both = self.predict("--run", run, "--input", self.dir / "test.tsv")
+        self.assertEqual(both, [float(s) for s in (run / "scores.csv").read_text().splitlines()])
+        self.assertEqual(both, self.predict("--run", run, "--input", "-", input=exchanged))
+        one_order = self.predict("--run", run, "--input", self.dir / "test.tsv", "--predict.swap=false")
+        self.assertNotEqual(both, one_order)
+        self.assertIn("--predict.swap: 'yes' is not one of false, true", self.predict("--run", run, "--input", "-", "--predict.swap=yes", code=2))
+
+    def test_a_model_file_or_an_exported_folder_instead_of_a_run(self):
+        self.train("--run.keep_best=2")
+        expected = self.predict("--run", self.run_dir, "--input", self.dir / "test.tsv")
+        files = sorted((self.run_dir / "models").iterdir())
+        self.assertEqual(len(files), 2)
+        by_file = [self.predict("--run", file, "--input", self.dir / "test.tsv") for file in files]
+        self.assertIn(expected, by_file)
+        self.assertNotEqual(*by_file)
+        self.program("export", "--run", self.run_dir, "--output", self.dir / "hf")
+        exported = ("--run", self.dir / "hf", "--input", self.dir / "test.tsv", "--train.precision=fp32")
+        self.assertEqual(self.predict(*exported), expected)
+        self.program("export", "--run", files[0], "--output", self.dir / "hf1")
+        self.assertEqual(self.predict("--run", self.dir / "hf1", *exported[2:]), by_file[0])
+        self.assertIn("positions", self.predict(*exported, "--data.max_tokens=38", code=2))
+        words = (self.dir / "hf/vocab.txt").read_text()
+        (self.dir / "hf/vocab.txt").write_text(words.replace("[YES]", "[Yes]"))
+        self.assertIn("vocab.txt: line 7: [YES] was expected", self.predict(*exported, code=1))
+        alone = self.dir / "alone.npz"
+        alone.write_bytes(files[0].read_bytes())
+        self.ini.rename(self.dir / "other.ini")
+        self.assertIn("alone.npz: no config.ini beside it", self.predict("--run", alone, "--input", "-", code=1))
+
+    def test_eval(self):
+        self.train()
+        args = ("eval", "--run", self.run_dir, "--input", self.dir / "train.tsv")
+        scores = self.dir / "s.csv"
+        table = self.program(*args, "--output", scores).stdout
+        lines = table.splitlines()
+        self.assertEqual(lines[0].split(), ["rows", str(LABELLED)])
+        self.assertIn("95 % of 1000 resamples", lines[2])
+        self.assertEqual([re.split("  +", line)[0] for line in lines[3:]], ["AUC", "log loss", "accuracy at 0.5", "F1 at 0.5", "best threshold", "accuracy at it", "F1 at it"])
+        self.assertEqual(scores.read_text(), "".join(f"{s:.9g}\n" for s in self.predict("--run", self.run_dir, "--input", self.dir / "train.tsv")))
+
+        result = json.loads(self.program(*args, "--json").stdout)
+        self.assertEqual((result["rows"], result["resamples"], result["seed"]), (LABELLED, 1000, 0))
+        labels = [int(line[-1]) for line in (self.dir / "train.tsv").read_text().splitlines()]
+        self.assertEqual(result["positives"], sum(labels))
+        s = [float(line) for line in scores.read_text().splitlines()]
+        wins = [(p > n) + (p == n) / 2 for p, y in zip(s, labels) if y for n, z in zip(s, labels) if not z]
+        self.assertAlmostEqual(result["auc"]["value"], sum(wins) / len(wins), places=12)
+        self.assertEqual(lines[3], f"AUC              {result['auc']['value']:9.5f}   {result['auc']['low']:.5f} to {result['auc']['high']:.5f}")
+        for measure in ("auc", "log_loss", "accuracy", "f1", "best_threshold", "best_accuracy", "best_f1"):
+            self.assertLessEqual(result[measure]["low"], result[measure]["high"], measure)
+        self.assertLess(result["auc"]["low"], result["auc"]["value"])
+        self.assertEqual(self.program(*args).stdout, table)
+        self.assertNotEqual(self.program(*args, "--seed", 1).stdout, table)
+        bare = self.program(*args, "--bootstrap", 0).stdout
+        self.assertEqual([line[:26].rstrip() for line in bare.splitlines()], [line[:26].rstrip() for line in lines if "resamples" not in line])
+        self.assertNotIn(" to ", bare)
+        two = json.loads(self.program(*args, "--run", self.run_dir, "--json", "--bootstrap=9").stdout)
+        self.assertEqual(two["auc"]["value"], result["auc"]["value"])
+
+    def test_eval_says_what_is_wrong(self):
+        run = self.fit("one")
+        rows = self.dir / "rows.tsv"
+        rows.write_text("100\t101\t1\n101\t102\n102\t103\n")
+        args = ("eval", "--run", run, "--input", rows)
+        self.assertIn("rows.tsv: line 2: no label", self.program(*args, code=1).stderr)
+        self.assertIn("--bootstrap: 'x' is not an integer", self.program(*args, "--bootstrap=x", code=2).stderr)
+        self.assertIn("--seed: '-1' is not an integer", self.program(*args, "--seed=-1", code=2).stderr)
+        self.assertIn("--output: standard output carries the table", self.program(*args, "--output", "-", code=2).stderr)
+        self.assertIn("--input FILE is missing", self.program(*args[:3], code=2).stderr)
+        self.assertIn("--run DIR is missing", self.program("eval", "--input", rows, code=2).stderr)
+        rows.write_text("100\t101\t1\n101\t102\t1\n")
+        self.assertIn("AUC              undefined\n", self.program(*args).stdout)
+        self.assertIsNone(json.loads(self.program(*args, "--json").stdout)["auc"]["value"])
+
+    def test_average(self):
+        self.train("--run.keep_best=2", "--train.epochs=3")
+        files = sorted((self.run_dir / "models").iterdir())
+        mean, by_name = self.run_dir / "mean.npz", self.dir / "mean.npz"
+        self.assertEqual(self.program("average", "--run", self.run_dir, "--output", mean).stdout, f"mean of 2 models written to {mean}\n")
+        self.program("average", *files, "--output", by_name)
+        self.assertEqual(mean.read_bytes(), by_name.read_bytes())
+        arrays = [self.arrays(path) for path in (*files, mean)]
+        for name in arrays[0]:
+            if name == "vocab/cipher_ids":
+                self.assertEqual(arrays[2][name], arrays[0][name])
+                continue
+            x, y, found = (struct.unpack(f"<{len(a[name]) // 4}f", a[name]) for a in arrays)
+            expected = struct.pack(f"<{len(x)}f", *((p + q) / 2 for p, q in zip(x, y)))
+            self.assertEqual(expected, arrays[2][name], name)
+        self.assertEqual(len(self.predict("--run", mean, "--input", self.dir / "test.tsv")), UNLABELLED)
+        (checkpoint,) = (self.run_dir / "checkpoints").iterdir()
+        self.program("average", checkpoint, files[0], "--output", by_name)
+
+    def test_average_says_what_is_wrong(self):
+        run, other = self.fit("one"), self.fit("two", "--data.min_count=4")
+        out = self.dir / "mean.npz"
+        self.assertIn("which models?", self.program("average", "--output", out, code=2).stderr)
+        self.assertIn("not both", self.program("average", run / "best.npz", "--run", run, "--output", out, code=2).stderr)
+        self.assertIn("one model is its own mean", self.program("average", run / "best.npz", "--output", out, code=2).stderr)
+        self.assertIn("--output FILE.npz is missing", self.program("average", "--run", run, code=2).stderr)
+        self.assertIn("models: 0 models; an average needs two", self.program("average", "--run", run, "--output", out, code=1).stderr)
+        self.assertIn("only models of one vocabulary have a mean", self.program("average", run / "best.npz", other / "best.npz", "--output", out, code=1).stderr)
+        self.assertIn("no run wrote it", self.program("average", run / "best.npz", GOLDEN / "weights.hf.npz", "--output", out, code=1).stderr)
+        self.assertFalse(out.exists())
+        both = self.program("average", run / "best.npz", run / "best.npz", "--output", self.dir / "absent/mean.npz", code=1).stderr
+        self.assertIn("its folder does not exist", both)
+
+    def test_help_of_the_scoring_programs(self):
+        for name, words in {"predict": ("--run DIR", "--predict.swap", "--data.max_tokens", "--run.threads"), "eval": ("--bootstrap N", "--json", "--predict.swap"), "average": ("[FILE.npz ...]", "--run DIR")}.items():
+            out = self.program(name, "--help").stdout
+            for word in words:
+                self.assertIn(word, out)
+            self.assertLessEqual(max(map(len, out.splitlines())), 120)
+            self.assertNotIn("--run.log_every", out)
 
     def test_export_without_a_run(self):
         self.assertIn("config.ini: not found", self.program("export", "--run", self.dir, "--output", self.dir / "hf", code=1).stderr)

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdio>
+#include <limits>
 
 #include "tests/support/temporary.h"
 #include "train/main.h"
@@ -69,6 +70,48 @@ TEST_CASE("command line: flags with = and with a space, toggles, and options of 
   CHECK(Predict({"--run", "a", "--input=-"}).input == "-");
   CHECK(Predict({"--run", "a", "--input=-", "--output=", "--run.threads=-1"}).output.empty());
   CHECK(Predict({"--run", "a", "--input=-", "--run.threads", "-1"}).overrides[0].value == "-1");
+}
+
+TEST_CASE("command line: repeated flags, bare arguments, single options") {
+  std::vector<std::string> runs, files;
+  std::string output;
+  CommandLine line("eval", "Measures.");
+  line.repeated("--run", "DIR", "a trained run", runs);
+  line.arguments("FILE", "more files", files);
+  line.optional("--output", "FILE", "where the scores go", output);
+  line.options({"predict", "run.threads"});
+  const char* arguments[] = {"eval",    "one.npz", "--run",          "a", "--predict.batch=7",
+                             "--run=b", "two.npz", "--run.threads=1"};
+  REQUIRE(line.parse(8, arguments));
+  CHECK(runs == std::vector<std::string>{"a", "b"});
+  CHECK(files == std::vector<std::string>{"one.npz", "two.npz"});
+  REQUIRE(line.overrides().size() == 2);
+  CHECK(line.overrides()[1].key == "run.threads");
+  const std::string help = line.help();
+  CHECK(help.starts_with("Usage: eval [FILE ...] --run DIR [option ...]\n"));
+  CHECK(help.find("\n  FILE ") != help.npos);
+  CHECK(help.find("--run.threads") != help.npos);
+  CHECK(help.find("--run.device") == help.npos);
+
+  const auto refusal = [&](std::vector<const char*> arguments) {
+    arguments.insert(arguments.begin(), "eval");
+    return message_of<UsageError>([&] { line.parse(int(arguments.size()), arguments.data()); });
+  };
+  CHECK(refusal({}) == "--run DIR is missing; --help explains it");
+  CHECK(refusal({"--run=a", "--run="}) == "--run needs a value: DIR");
+  CHECK(refusal({"--run=a", "--output=b", "--output=c"}) == "--output is given 2 times; keep one");
+  CHECK(refusal({"--run=a", "file", "--rnu=b"}) == "unknown option '--rnu'; did you mean '--run'?");
+  CHECK(refusal({"--run=a", "--run.device=cpu"}).starts_with("unknown option '--run.device'"));
+}
+
+TEST_CASE("command line: integers") {
+  CHECK(parse_integer("--n", "0", 0, 9) == 0);
+  CHECK(parse_integer("--n", "-9", -9, 9) == -9);
+  CHECK(parse_integer("--n", "9223372036854775807", 0, std::numeric_limits<int64_t>::max()) ==
+        std::numeric_limits<int64_t>::max());
+  for (const char* text : {"", "x", "1x", " 1", "1.5", "10", "-1", "9223372036854775808"})
+    CHECK(message_of<UsageError>([&] { parse_integer("--n", text, 0, 9); }) ==
+          fmt::format("--n: '{}' is not an integer in [0, 9]", text));
 }
 
 TEST_CASE("command line: every fault has its message") {

@@ -2,7 +2,7 @@
 #include "train/command_line.h"
 #include "train/main.h"
 #include "train/model_file.h"
-#include "train/session.h"
+#include "train/trained_model.h"
 
 using namespace warpbert;
 
@@ -11,13 +11,13 @@ static int export_run(int argc, char** argv) {
   CommandLine line("export",
                    "Writes the best model of a run as a folder that transformers' BertForMaskedLM and BertTokenizer "
                    "load: model.safetensors, config.json, vocab.txt.");
-  line.required("--run", "DIR", "the folder of the run", run);
+  line.required("--run", "DIR", "the folder of the run, or a model file of it (DIR/models/epoch-0007.npz)", run);
   line.required("--output", "DIR", "the folder to be written", output);
   if (!line.parse(argc, argv)) return 0;
-  TrainedModel model(run, {});
-  export_model(output, model.bert, model.vocabulary());
+  TrainedModel model(find_model(run));
+  export_model(output, model.bert, model.vocabulary);
   fmt::print("{}: {:.1f} M parameters, {} tokens written to {}\n", run, double(model.bert.store.real_size()) * 1e-6,
-             model.vocabulary().size(), output);
+             model.vocabulary.size(), output);
   return 0;
 }
 

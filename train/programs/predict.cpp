@@ -1,29 +1,34 @@
-// predict --run DIR --input pairs.tsv --output scores.csv: scores pairs with the best model of a run.
+// predict --run DIR [--run DIR …] --input pairs.tsv --output scores.csv: scores pairs with one trained model or
+// several.
 #include "io/tsv.h"
 #include "train/command_line.h"
 #include "train/main.h"
 #include "train/scoring.h"
-#include "train/session.h"
 
 using namespace warpbert;
 
 static int predict(int argc, char** argv) {
-  std::string run, input, output;
-  CommandLine line("predict",
-                   "Scores pairs with the best model of a run: one score a line, in the order of the input.");
-  line.required("--run", "DIR", "the folder of the run", run);
+  std::vector<std::string> runs;
+  std::string input, output;
+  CommandLine line(
+      "predict",
+      "Scores pairs with a trained model: one score a line, in the order of the input. Several models score "
+      "together: the\nscore is that of their mean logits.");
+  line.repeated("--run", "DIR",
+                "the folder of a run, whose best model is taken; or a model file of a run (DIR/models/epoch-0007.npz), "
+                "or a folder that export wrote. Once more for each further model",
+                runs);
   line.required("--input", "FILE", "pairs, ids<TAB>ids[<TAB>label] a line; - for standard input", input);
-  line.required("--output", "FILE", "where the scores go", output);
-  line.options({"predict", "run"});
+  line.required("--output", "FILE", "where the scores go; - for standard output", output);
+  line.options(scoring_options);
   if (!line.parse(argc, argv)) return 0;
 
-  TrainedModel model(run, line.overrides());
-  io::Pairs pairs = io::read_pairs(input);
-  truncate(pairs, model.options.data.max_tokens);
-  Stepper stepper(*model.device, model.bert, model.options.train.precision, 0, {}, false, false);
-  write_scores(output,
-               score_pairs(stepper, model.vocabulary().encode(pairs), all_examples(pairs), model.options.predict));
-  fmt::print("{} scores written to {}\n", pairs.size(), output);
+  const Ensemble ensemble(runs, line.overrides());
+  const io::Pairs pairs = io::read_pairs(input);
+  write_scores(output, ensemble.score(pairs));
+  if (output != "-")
+    fmt::print("{} scores{} written to {}\n", pairs.size(),
+               ensemble.size() > 1 ? fmt::format(" of {} models", ensemble.size()) : "", output);
   return 0;
 }
 

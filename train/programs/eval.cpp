@@ -1,0 +1,50 @@
+// eval --run DIR [--run DIR …] --input labelled.tsv: how well trained models score, with intervals.
+#include <limits>
+
+#include "io/error.h"
+#include "io/tsv.h"
+#include "train/command_line.h"
+#include "train/evaluation.h"
+#include "train/main.h"
+#include "train/scoring.h"
+
+using namespace warpbert;
+
+// Rows are lines: there is no blank line between them.
+static io::Pairs read_labelled(const std::string& path) {
+  io::Pairs pairs = io::read_pairs(path);
+  for (size_t row = 0; row < pairs.size(); row++)
+    if (!pairs.labelled(row))
+      io::fail("{}: line {}: no label; eval needs one in every row", path == "-" ? "standard input" : path, row + 1);
+  return pairs;
+}
+
+static int eval(int argc, char** argv) {
+  std::vector<std::string> runs;
+  std::string input, output, resamples = "1000", seed = "0";
+  bool json = false;
+  CommandLine line("eval",
+                   "Scores labelled pairs as predict does and prints AUC, log loss, accuracy and F1 with their 95 % "
+                   "bootstrap intervals.\nA soft label of 0.5 or more is positive.");
+  line.repeated("--run", "DIR", "a trained model, as for predict; once more for each further model", runs);
+  line.required("--input", "FILE", "pairs, ids<TAB>ids<TAB>label a line; - for standard input", input);
+  line.optional("--output", "FILE", "where the scores go, if they are wanted", output);
+  line.optional("--bootstrap", "N", "resamples; 0: no intervals", resamples);
+  line.optional("--seed", "S", "of the resamples; the same seed gives the same intervals", seed);
+  line.toggle("--json", "print one line of JSON for programs", json);
+  line.options(scoring_options);
+  if (!line.parse(argc, argv)) return 0;
+  const auto n = int(parse_integer("--bootstrap", resamples, 0, 10'000'000));
+  const auto s = uint64_t(parse_integer("--seed", seed, 0, std::numeric_limits<int64_t>::max()));
+  if (output == "-") throw UsageError("--output: standard output carries the table; name a file");
+
+  const Ensemble ensemble(runs, line.overrides());
+  const io::Pairs pairs = read_labelled(input);
+  const std::vector<float> scores = ensemble.score(pairs);
+  if (!output.empty()) write_scores(output, scores);
+  const Evaluation evaluation = evaluate(scores, pairs.labels, n, s);
+  fmt::print("{}", json ? evaluation_json(evaluation) : evaluation_table(evaluation));
+  return 0;
+}
+
+int main(int argc, char** argv) { return run_main(argc, argv, eval); }

@@ -1,0 +1,118 @@
+#include "trained_model.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+#include <filesystem>
+#include <numeric>
+
+#include "alignment.h"
+#include "io/error.h"
+#include "io/text.h"
+#include "session.h"
+
+namespace warpbert {
+
+namespace fs = std::filesystem;
+
+// ---- Finding it -----------------------------------------------------------------------------------------------------
+
+// config.ini is resolved: heads and ε are in it, and the configuration they once came from may be gone.
+static Options options_of_run(const std::string& ini) {
+  Options options = read_options(ini);
+  options.model.config.clear();
+  return options;
+}
+
+static ModelSource find_file(const std::string& path) {
+  const fs::path folder = fs::absolute(path).parent_path();
+  for (const fs::path& of_run : {folder, folder.parent_path()})
+    if (const std::string ini = of_run / "config.ini"; fs::exists(ini)) return {path, path, "", options_of_run(ini)};
+  io::fail("{}: no config.ini beside it or in the folder above; a model file is used in the folder of its run", path);
+}
+
+static ModelSource find_exported(const std::string& path) {
+  ModelSource source{path, path + "/model.safetensors", path + "/vocab.txt", {}};
+  source.options.model.config = path + "/config.json";
+  for (const std::string& file : {source.options.model.config, source.weights, source.vocab})
+    if (!fs::exists(file)) io::fail("{}: not found; a folder that export wrote has it", file);
+  return source;
+}
+
+static ModelSource find_run(const std::string& path) {
+  for (const char* file : {"/config.ini", "/best.npz"})
+    if (!fs::exists(path + file))
+      io::fail("{}{}: not found; --run needs the folder of a run that train has finished, or one that export wrote",
+               path, file);
+  return {path, path + "/best.npz", "", options_of_run(path + "/config.ini")};
+}
+
+ModelSource find_model(const std::string& path, const std::vector<Override>& overrides) {
+  if (!fs::exists(path)) io::fail("{}: not found; --run needs the folder of a run", path);
+  const bool exported = fs::exists(path + "/config.json") || fs::exists(path + "/model.safetensors");
+  ModelSource source = fs::is_regular_file(path)                       ? find_file(path)
+                       : exported && !fs::exists(path + "/config.ini") ? find_exported(path)
+                                                                       : find_run(path);
+  source.options.model.weights = source.weights;
+  for (const Override& override : overrides) set_option(source.options, override);
+  return source;
+}
+
+Vocabulary read_exported_vocabulary(const std::string& path) {
+  constexpr std::array<std::string_view, token::first_word> special = {"[PAD]",  "[UNK]", "[CLS]", "[SEP]",
+                                                                       "[MASK]", "[NO]",  "[YES]"};
+  const std::vector<std::string> tokens = read_vocab(path);
+  for (size_t i = 0; i < special.size(); i++)
+    if (i >= tokens.size() || tokens[i] != special[i])
+      io::fail("{}: line {}: {} was expected; a vocabulary that export wrote begins with the seven special tokens",
+               path, i + 1, special[i]);
+  std::vector<int64_t> ids;
+  for (size_t i = special.size(); i < tokens.size(); i++) {
+    const char* end = tokens[i].data() + tokens[i].size();
+    int64_t id = -1;
+    const auto [stop, error] = std::from_chars(tokens[i].data(), end, id);
+    if (error != std::errc() || stop != end || id < 0)
+      io::fail("{}: line {}: {} is no id; a vocabulary that export wrote has one a line", path, i + 1,
+               io::quote(tokens[i]));
+    ids.push_back(id);
+  }
+  try {
+    return Vocabulary(std::move(ids));
+  } catch (const std::invalid_argument& error) {  // 7 and 07
+    io::fail("{}: {}", path, error.what());
+  }
+}
+
+// ---- Reading it -----------------------------------------------------------------------------------------------------
+
+static std::unique_ptr<Pretrained> open_weights(const std::string& path) {
+  auto file = std::make_unique<Pretrained>(path);
+  if (!file->has_head()) io::fail("{}: has no masked-language head, which gives the scores", path);
+  return file;
+}
+
+static Vocabulary read_vocabulary(const ModelSource& source, const Pretrained& file) {
+  if (source.vocab.empty() && !file.vocabulary())
+    io::fail("{}: has no array 'vocab/cipher_ids'; no run wrote it", source.weights);
+  if (source.vocab.empty()) return *file.vocabulary();
+  Vocabulary vocabulary = read_exported_vocabulary(source.vocab);
+  if (vocabulary.size() != file.shape().vocabulary)
+    io::fail("{}: {} tokens, but the word embedding of {} has {} rows", source.vocab, vocabulary.size(), source.weights,
+             file.shape().vocabulary);
+  return vocabulary;
+}
+
+TrainedModel::TrainedModel(const ModelSource& source)
+    : options(source.options),
+      device(open_device(options.run)),
+      file(open_weights(source.weights)),
+      vocabulary(read_vocabulary(source, *file)),
+      bert((resolve(options.model, file.get()), bert_config(options.model, vocabulary.size()))) {
+  bert.store.allocate(*device, options.train.precision, false);
+  std::vector<int> rows(size_t(vocabulary.size()));
+  std::iota(rows.begin(), rows.end(), 0);
+  file->load(bert, rows, true);
+}
+
+}  // namespace warpbert
