@@ -76,7 +76,8 @@ endif()
 # Beside PyTorch: with -DWARPBERT_TORCH_PYTHON=<interpreter that has torch and transformers>.
 if(WARPBERT_TORCH_PYTHON AND TARGET program_train)
   add_test(NAME torch/torch_test COMMAND ${WARPBERT_TORCH_PYTHON} ${CMAKE_SOURCE_DIR}/tests/torch/torch_test.py ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
-  set_tests_properties(torch/torch_test PROPERTIES LABELS torch TIMEOUT 600)
+  add_test(NAME torch/peers_test COMMAND ${WARPBERT_TORCH_PYTHON} ${CMAKE_SOURCE_DIR}/tests/torch/peers_test.py ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+  set_tests_properties(torch/torch_test torch/peers_test PROPERTIES LABELS torch TIMEOUT 600)
 endif()
 
 # With NumPy at hand (Debian's python3-numpy serves Debian's python3, which need not be the first on PATH): the
