@@ -78,6 +78,9 @@ if(WARPBERT_TORCH_PYTHON AND TARGET program_train)
   add_test(NAME torch/torch_test COMMAND ${WARPBERT_TORCH_PYTHON} ${CMAKE_SOURCE_DIR}/tests/torch/torch_test.py ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
   add_test(NAME torch/peers_test COMMAND ${WARPBERT_TORCH_PYTHON} ${CMAKE_SOURCE_DIR}/tests/torch/peers_test.py ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
   set_tests_properties(torch/torch_test torch/peers_test PROPERTIES LABELS torch TIMEOUT 600)
+  # With WARPBERT_MINILM=<folder of the published model> in the environment (docs/minilm.md); else skipped.
+  add_test(NAME torch/minilm_test COMMAND ${WARPBERT_TORCH_PYTHON} ${CMAKE_SOURCE_DIR}/tests/torch/minilm_test.py ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+  set_tests_properties(torch/minilm_test PROPERTIES LABELS torch TIMEOUT 600 SKIP_REGULAR_EXPRESSION "OK \\(skipped=")
 endif()
 
 # With NumPy at hand (Debian's python3-numpy serves Debian's python3, which need not be the first on PATH): the
