@@ -389,7 +389,7 @@ class Programs(unittest.TestCase):
         self.assertIn("standard output: cannot be written: No space left", done.stderr)
 
     def test_several_runs_score_by_their_mean_logit(self):
-        runs = [self.fit("one"), self.fit("two", "--train.seed=1"), self.fit("three", "--model.layers=2", "--data.min_count=2")]
+        runs = [self.fit("one"), self.fit("two", "--train.seed=1"), self.fit("three", "--model.layers=2", "--data.min_count=26")]
         sigmoid = ("--input", self.dir / "test.tsv", "--predict.score=sigmoid")
         logits = [[math.log(s / (1 - s)) for s in self.predict("--run", run, *sigmoid)] for run in runs]
         together = self.predict("--run", runs[0], "--run", runs[1], "--run", runs[2], *sigmoid)
@@ -501,7 +501,7 @@ class Programs(unittest.TestCase):
         self.program("average", checkpoint, files[0], "--output", by_name)
 
     def test_average_says_what_is_wrong(self):
-        run, other = self.fit("one"), self.fit("two", "--data.min_count=4")
+        run, other = self.fit("one"), self.fit("two", "--data.min_count=26")
         out = self.dir / "mean.npz"
         self.assertIn("which models?", self.program("average", "--output", out, code=2).stderr)
         self.assertIn("not both", self.program("average", run / "best.npz", "--run", run, "--output", out, code=2).stderr)

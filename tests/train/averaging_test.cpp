@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "io/error.h"
 #include "io/npz.h"
 #include "tests/support/temporary.h"
 #include "train/model_file.h"
@@ -20,7 +21,7 @@ struct Saved {
   std::string path;
   static BertConfig config(int layers, int vocabulary) {
     BertConfig c;
-    c.vocabulary = vocabulary, c.layers = layers, c.hidden = 16, c.heads = 2, c.intermediate = 24, c.max_positions = 9;
+    c.vocabulary = vocabulary, c.layers = layers, c.hidden = 16, c.heads = 1, c.intermediate = 24, c.max_positions = 9;
     return c;
   }
   Saved(const std::string& path, uint64_t seed, std::vector<int64_t> ids = {12, 7, 30000}, int layers = 1)

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "io/error.h"
 #include "model/names.h"
 #include "pairs.h"
 #include "tests/support/temporary.h"
