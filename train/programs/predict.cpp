@@ -10,10 +10,10 @@ using namespace warpbert;
 static int predict(int argc, char** argv) {
   std::vector<std::string> runs;
   std::string input, output;
-  CommandLine line(
-      "predict",
-      "Scores pairs with a trained model: one score a line, in the order of the input. Several models score "
-      "together: the\nscore is that of their mean logits.");
+  CommandLine line("predict",
+                   "Scores pairs with a trained model: one score a line, in the order of the input. Several models "
+                   "score together: the\nscore is that of their mean logits. Options that are not given are those of "
+                   "the run.");
   line.repeated("--run", "DIR",
                 "the folder of a run, whose best model is taken; or a model file of a run (DIR/models/epoch-0007.npz), "
                 "or a folder that export wrote. Once more for each further model",
