@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "gemm_choices.h"
 #include "kernels/kernels.h"
 
 namespace warpbert {
@@ -48,6 +49,9 @@ class Device {
   void zero(void* device, size_t bytes);
   void fill(void* device, int byte, size_t bytes);
 
+  // The algorithms of its matrix products, for every Gemm of this device.
+  GemmChoices& gemm_choices() { return gemm_choices_; }
+
   size_t bytes_allocated() const { return bytes_; }
   size_t bytes_high_water() const { return high_water_; }
 
@@ -57,6 +61,7 @@ class Device {
   std::string name_;
   std::vector<std::pair<void*, size_t>> blocks_;
   size_t bytes_ = 0, high_water_ = 0;
+  GemmChoices gemm_choices_;
 };
 
 // n values of T on a device.

@@ -1,12 +1,15 @@
 // Matrix products: the one thing that is not a kernel of ours. cuBLASLt on a GPU, a BLAS on the CPU.
 //
 // Accumulation is fp32 everywhere. Results are the same bits on every run, for any number of CPU threads: on the CPU
-// the result is cut into tiles by shape alone and each tile is one single-threaded call with the whole of K.
+// the result is cut into tiles by shape alone and each tile is one single-threaded call with the whole of K; on the GPU
+// the same algorithm serves a product every time (gemm_choices.h).
 #pragma once
 #include <cstddef>
 #include <memory>
+#include <string>
 
 #include "dtype.h"
+#include "gemm_choices.h"
 #include "kernels/kernels.h"
 
 namespace warpbert {
@@ -20,7 +23,9 @@ struct Matrix {
 
 class Gemm {
  public:
-  Gemm(kernels::Stream stream, Precision precision);
+  // `choices`, which may be shared by Gemms of one device, is looked up and added to; without it the library's first
+  // choice serves. A product that is met first inside a recording of a graph is not timed.
+  Gemm(kernels::Stream stream, Precision precision, GemmChoices* choices = nullptr);
   ~Gemm();
   Gemm(const Gemm&) = delete;
   Gemm& operator=(const Gemm&) = delete;
@@ -28,6 +33,9 @@ class Gemm {
   // c = op(a)·op(b), or c += with accumulate. a and b have the same dtype; c has it too, or is fp32.
   // Throws std::invalid_argument naming the shapes that do not fit.
   void multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpose_b, bool accumulate);
+
+  // The library and all versions that its choices depend on: "cuBLASLt 130100, CUDA 13000, driver 13000".
+  static std::string library();
 
  private:
   struct Library;  // gemm_cuda.cpp or gemm_cpu.cpp

@@ -136,13 +136,15 @@ struct Gemm::Library {
   }
 };
 
-Gemm::Gemm(kernels::Stream stream, Precision precision) : library_(std::make_unique<Library>()) {
+Gemm::Gemm(kernels::Stream stream, Precision precision, GemmChoices*) : library_(std::make_unique<Library>()) {
   openblas_set_num_threads(1);
   library_->stream = stream;
   library_->dnnl_bf16 = precision == Precision::bf16 && Dnnl::has_bf16();
 }
 
 Gemm::~Gemm() = default;
+
+std::string Gemm::library() { return "OpenBLAS and oneDNN"; }
 
 void Gemm::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpose_b, bool accumulate) {
   gemm_shape(c, a, transpose_a, b, transpose_b);  // shapes that do not fit are refused at once

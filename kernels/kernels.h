@@ -200,6 +200,9 @@ void clip(Stream, AdamStep* steps, int n, const double* square_sum, float clip_n
 void square_sum(Stream, double* out, double* workspace, const float* x, size_t n);
 size_t square_sum_workspace();
 
+// *count += 32-bit words (and bytes of a tail) in which a and b differ. a, b: 16-byte aligned.
+void count_differences(Stream, unsigned* count, const void* a, const void* b, size_t bytes);
+
 // ---- cast.cu --------------------------------------------------------------------------------------------------------
 // y[i] = x[i], rounded to nearest even on the way to bf16.
 void cast(Stream, bf16* y, const float* x, size_t n);

@@ -250,6 +250,11 @@ std::vector<Option> make_table() {
       with(choice("run.graphs", run, &RunOptions::graphs, {"false", "true"},
                   "replay steps as graphs; false shows every launch and range to a profiler, and gives the same bits"),
            Change::allowed),
+      choice("run.gemm_tuning", run, &RunOptions::gemm_tuning, {"false", "true"},
+             "on a GPU, time the library's algorithms for each matrix product when it is met first; false: its choice"),
+      with(path("run.gemm_cache", run, &RunOptions::gemm_cache,
+                "the file that remembers what was fastest; empty: warpbert/gemm.txt in the user's cache folder"),
+           Change::allowed),
 
       with(integer("profile.start_step", &Options::profile, &ProfileOptions::start_step, {0, unlimited},
                    "first step, from 1, of the window that nsys records (scripts/profile); 0: none"),

@@ -96,6 +96,8 @@ struct RunOptions {
   int keep_checkpoints = 1;
   int keep_best = 1;
   bool graphs = true;
+  bool gemm_tuning = true;
+  std::string gemm_cache;  // empty: in the user's cache folder
 };
 
 struct Options {

@@ -50,7 +50,7 @@ void RunDirectory::save_config(const Options& options) const {
 }
 
 void RunDirectory::start_over() const {
-  for (const std::string& file : {metrics(), best(), scores(), report(), path_ + "/checkpoints", path_ + "/models"}) {
+  for (const std::string& file : {metrics(), best(), scores(), report(), gemm(), path_ + "/checkpoints", path_ + "/models"}) {
     std::error_code ignored;
     fs::remove_all(file, ignored);
   }

@@ -1,4 +1,4 @@
-// The folder of a run: config.ini, metrics.jsonl, checkpoints/, best.npz, models/, scores.csv, report.html, and a lock
+// The folder of a run: config.ini, metrics.jsonl, checkpoints/, best.npz, models/, scores.csv, report.html, gemm.txt on a GPU, and a lock
 // while a process works in it.
 #pragma once
 #include <string>
@@ -34,6 +34,7 @@ class RunDirectory {
 
   const std::string& path() const { return path_; }
   std::string config() const { return path_ + "/config.ini"; }
+  std::string gemm() const { return path_ + "/gemm.txt"; }
   std::string metrics() const { return path_ + "/metrics.jsonl"; }
   std::string best() const { return path_ + "/best.npz"; }
   std::string scores() const { return path_ + "/scores.csv"; }

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "alignment.h"
+#include "gemm_files.h"
 #include "io/error.h"
 #include "io/text.h"
 #include "session.h"
@@ -28,7 +29,8 @@ static Options options_of_run(const std::string& ini) {
 static ModelSource find_file(const std::string& path) {
   const fs::path folder = fs::absolute(path).parent_path();
   for (const fs::path& of_run : {folder, folder.parent_path()})
-    if (const std::string ini = of_run / "config.ini"; fs::exists(ini)) return {path, path, "", options_of_run(ini)};
+    if (const std::string ini = of_run / "config.ini"; fs::exists(ini))
+      return {path, path, "", options_of_run(ini), of_run / "gemm.txt"};
   io::fail("{}: no config.ini beside it or in the folder above; a model file is used in the folder of its run", path);
 }
 
@@ -45,7 +47,7 @@ static ModelSource find_run(const std::string& path) {
     if (!fs::exists(path + file))
       io::fail("{}{}: not found; --run needs the folder of a run that train has finished, or one that export wrote",
                path, file);
-  return {path, path + "/best.npz", "", options_of_run(path + "/config.ini")};
+  return {path, path + "/best.npz", "", options_of_run(path + "/config.ini"), path + "/gemm.txt"};
 }
 
 ModelSource find_model(const std::string& path, const std::vector<Override>& overrides) {
@@ -109,6 +111,8 @@ TrainedModel::TrainedModel(const ModelSource& source)
       file(open_weights(source.weights)),
       vocabulary(read_vocabulary(source, *file)),
       bert((resolve(options.model, file.get()), bert_config(options.model, vocabulary.size()))) {
+  // The run's algorithms: the run's scores.
+  if (Device::is_gpu()) read_gemm_choices(device->gemm_choices(), source.gemm, gemm_machine(*device));
   bert.store.allocate(*device, options.train.precision, false);
   std::vector<int> rows(size_t(vocabulary.size()));
   std::iota(rows.begin(), rows.end(), 0);

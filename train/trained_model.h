@@ -18,6 +18,7 @@ struct ModelSource {
   std::string weights;  // best.npz, a model file, or model.safetensors
   std::string vocab;    // vocab.txt of a folder that export wrote; "": the vocabulary is in the weights
   Options options;      // the run's, or the defaults for such a folder; with the overrides
+  std::string gemm = "";  // gemm.txt of the run, if it has one
 };
 
 // What `path` means:

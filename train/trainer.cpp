@@ -12,6 +12,7 @@
 
 #include "checkpoint.h"
 #include "engine/ranges.h"
+#include "gemm_files.h"
 #include "interruption.h"
 #include "io/error.h"
 #include "loader.h"
@@ -66,6 +67,7 @@ class Trainer {
                  options_.loss.scale == LossScale::keras_fill),
         profile_(options_.profile) {
     stepper_.use_graphs(options_.run.graphs);
+    device_.gemm_choices().tuning = options_.run.gemm_tuning;
   }
 
   void dry_run();
@@ -103,6 +105,7 @@ class Trainer {
   Interruption interruption_;
   std::unique_ptr<MetricsLog> log_;
   std::unique_ptr<Progress> progress_;
+  std::optional<GemmFiles> gemm_files_;  // on a GPU, with run.gemm_tuning
 
   RunState state_;
   double rate_ = 0;       // of the last step
@@ -162,6 +165,7 @@ bool Trainer::train_epoch(Loader& loader) {
     profile_.before(state_.step + 1);
     rate_ = learning_rate(options_.train, state_.step + 1, long(steps) * options_.train.epochs);
     stepper_.train(batch, rate_);
+    if (gemm_files_) gemm_files_->save();
     profile_.after(state_.step + 1);
     const int step = ++state_.step_in_epoch;
     state_.step++, state_.epoch_pairs += batch.sequences;
@@ -274,6 +278,7 @@ void Trainer::save() {
   const Range range("checkpoint", Category::io, state_.step);
   state_.stepper = stepper_.state();
   state_.data_hash = data_hash();
+  if (gemm_files_) gemm_files_->save();  // the checkpoint's bits depend on them
   save_checkpoint(directory_->checkpoint(state_.step), bert_.store, session_.vocabulary(), state_);
   directory_->keep_checkpoints(options_.run.keep_checkpoints);
   saved_step_ = state_.step, saved_at_ = Clock::now();
@@ -304,6 +309,11 @@ bool Trainer::resume() {
 int Trainer::run() {
   const int epochs = options_.train.epochs;
   log_ = std::make_unique<MetricsLog>(directory_->metrics());
+  if (Device::is_gpu() && options_.run.gemm_tuning) {
+    const std::string& cache = options_.run.gemm_cache;
+    gemm_files_.emplace(device_.gemm_choices(), gemm_machine(device_), directory_->gemm(),
+                        cache.empty() ? default_gemm_cache() : cache);
+  }
   if (!epochs) save_model(directory_->best(), bert_, session_.vocabulary());
   if (state_.epoch <= epochs && !state_.stopped_early) {
     Loader loader(session_.tokens(), training_examples(), masking(), options_.train.batch, uint32_t(state_.epoch - 1),
@@ -338,6 +348,7 @@ void Trainer::finish() {
       Pretrained(directory_->best()).load(bert_, rows, true);
     }
     write_scores(directory_->scores(), score(session_.set().test));
+    if (gemm_files_) gemm_files_->save();  // predict takes them too, and repeats the scores
     book(spent_.scoring);
   }
   const RunRecord record = run_record();

@@ -66,3 +66,27 @@ TEST_CASE("square_sum: refuses null pointers") {
   CHECK_THROWS_WITH_AS(kernels::square_sum(nullptr, out, nullptr, nullptr, 8),
                        "square_sum: no out, workspace or x, n = 8", std::invalid_argument);
 }
+
+TEST_CASE("count_differences: counts words by their bits, at every length and place") {
+  const auto differences = [](const std::vector<unsigned char>& x, const std::vector<unsigned char>& y) {
+    Buffer<unsigned char> a(x), b(y);
+    Buffer<unsigned> count(std::vector<unsigned>{5});
+    kernels::count_differences(nullptr, count, a, b, x.size());
+    synchronize();
+    return count[0] - 5;  // it is added to
+  };
+  for (size_t n : {0, 1, 15, 16, 17, 255, 4096, 4097, 512 * 256 * 16 + 33}) {  // below, at and above one turn of the grid
+    std::vector<unsigned char> x(n, 0xff);                                     // NaNs equal themselves
+    CHECK(differences(x, x) == 0);
+    for (size_t at : {size_t(0), n / 2, n - 1})
+      if (at < n) {
+        auto y = x;
+        y[at] ^= 1;
+        CHECK(differences(x, y) == 1);
+      }
+  }
+  std::vector<unsigned char> zero(64, 0), minus(64, 0);
+  minus[3] = minus[19] = 0x80;  // two floats −0
+  minus[0] = 1;                 // in the same word as the first
+  CHECK(differences(zero, minus) == 2);
+}

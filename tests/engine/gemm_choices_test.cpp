@@ -1,0 +1,116 @@
+#include "engine/gemm_choices.h"
+
+#include <doctest/doctest.h>
+
+#include "engine/device.h"
+#include "engine/gemm.h"
+#include "tests/support/temporary.h"
+
+using namespace warpbert;
+using namespace warpbert::test;
+using Input = GemmProduct::Input;
+
+namespace {
+
+const GemmProduct forward{1024, 3072, 768, 768, 768, 3072, Input::bf16, DType::bf16, false, true, 256};
+const GemmProduct weight{3072, 768, 1024, 3072, 768, 768, Input::tf32, DType::f32, true, false, 16};
+const GemmChoice first{{0, 1, 0xffffffffffffffff, 0x0123456789abcdef, 4, 5, 6, 7}, 7.31}, second{{8}, 0};
+const GemmCache cache = {{"NVIDIA H200, sm_90; cuBLASLt 130100", {{forward, first}, {weight, second}}},
+                         {"another, sm_80", {{forward, second}}}};
+
+std::string refusal(const std::string& text) {
+  return message_of<std::runtime_error>([&] { parse_gemm_cache(text); });
+}
+
+}  // namespace
+
+TEST_CASE("gemm choices: a file gives back what was written, of every machine") {
+  const std::string text = gemm_cache_text(cache);
+  CHECK(parse_gemm_cache(text) == cache);
+  CHECK(parse_gemm_cache(gemm_cache_text({})) == GemmCache{});
+  CHECK(text.find("\n1024 3072 768 768 768 3072 bf16 bf16 nt 256 7.31 "
+                  "00000000000000000000000000000001ffffffffffffffff0123456789abcdef"
+                  "0000000000000004000000000000000500000000000000060000000000000007\n") != text.npos);
+  CHECK(text.find("\n3072 768 1024 3072 768 768 tf32 fp32 tn 16 0.00 0000000000000008") != text.npos);
+}
+
+TEST_CASE("gemm choices: what is not equal in everything is another product") {
+  std::map<GemmProduct, GemmChoice> choices{{forward, first}};
+  const auto changed = [&](auto change) {
+    GemmProduct p = forward;
+    change(p);
+    return choices.count(p);
+  };
+  CHECK(changed([](GemmProduct&) {}) == 1);
+  for (int GemmProduct::*size : {&GemmProduct::m, &GemmProduct::n, &GemmProduct::k, &GemmProduct::lda, &GemmProduct::ldb,
+                                 &GemmProduct::ldc, &GemmProduct::alignment})
+    CHECK(changed([&](GemmProduct& p) { p.*size += 8; }) == 0);
+  CHECK(changed([](GemmProduct& p) { p.input = Input::fp32; }) == 0);
+  CHECK(changed([](GemmProduct& p) { p.output = DType::f32; }) == 0);
+  CHECK(changed([](GemmProduct& p) { p.transpose_a = true; }) == 0);
+  CHECK(changed([](GemmProduct& p) { p.transpose_b = false; }) == 0);
+}
+
+TEST_CASE("gemm choices: a damaged file is refused, wherever the damage is") {
+  const std::string text = gemm_cache_text(cache);
+  for (size_t at = 0; at < text.size(); at++) {  // any byte changed, and any end missing
+    std::string damaged = text;
+    damaged[at] ^= 1;
+    CHECK_THROWS_AS(parse_gemm_cache(damaged), std::runtime_error);
+    CHECK_THROWS_AS(parse_gemm_cache(text.substr(0, at)), std::runtime_error);
+  }
+  CHECK_THROWS_AS(parse_gemm_cache(text + "more\n"), std::runtime_error);
+}
+
+TEST_CASE("gemm choices: what is wrong is said with its line") {
+  const std::string algorithm(128, '0'), good = "8 8 8 8 8 8 bf16 bf16 nt 256 7.31 ";
+  CHECK(refusal("") == "line 1: the file ends early");
+  CHECK(refusal("# text\n[a]\n") == "line 3: the file ends early");
+  CHECK(refusal("[a]\n1 2 3\n") == "line 2: 3 words, 12 were expected");
+  CHECK(refusal(good + algorithm) == "line 1: no [machine] before it");
+  CHECK(refusal("[a]\n" + good + "0g") == "line 2: '0g' is not 64 bytes in hexadecimal digits");
+  CHECK(refusal("[a]\n8 8 8 8 0 8 bf16 bf16 nt 256 7.31 " + algorithm) == "line 2: '0' is not a size");
+  CHECK(refusal("[a]\n8 8 8 8 8 8 int8 bf16 nt 256 7.31 " + algorithm) ==
+        "line 2: 'int8' is not one of bf16, fp32, tf32");
+  CHECK(refusal("[a]\n8 8 8 8 8 8 bf16 bf16 nt 256 fast " + algorithm) == "line 2: 'fast' is not a time");
+  CHECK(refusal("[a]\n" + good + algorithm + "\nend 1 0000000000000000\n") ==
+        "line 3: the checksum is of another text");
+}
+
+// On a GPU: what a Gemm chooses is there for the others of its device and for a file, and the same choice is the same
+// bits. The simulator's products need no choice.
+TEST_CASE("gemm choices: a device's Gemms share them, and a stored choice gives the same bits") {
+  Device device;
+  device.gemm_choices().tuning = true;
+  const int m = 192, n = 128, k = 320;
+  std::vector<float> a(size_t(m) * k), b(size_t(n) * k);
+  for (size_t i = 0; i < a.size(); i++) a[i] = float(i * 2654435761u % 2001) / 1000 - 1;
+  for (size_t i = 0; i < b.size(); i++) b[i] = float(i * 2246822519u % 2001) / 1000 - 1;
+  DeviceArray<float> da(device, a), db(device, b), dc(device, size_t(m) * n);
+  const auto product = [&](kernels::Stream stream, GemmChoices& choices) {
+    Gemm gemm(stream, Precision::fp32, &choices);
+    device.fork();
+    gemm.multiply({dc.data(), DType::f32, m, n, n}, {da.data(), DType::f32, m, k, k}, false,
+                  {db.data(), DType::f32, n, k, k}, true, false);
+    device.join();
+    return dc.download();
+  };
+  const auto by_the_stream = product(device.stream(), device.gemm_choices());
+  const auto& chosen = device.gemm_choices().chosen;
+  CHECK(chosen.size() == (Device::is_gpu() ? 1 : 0));
+  if (Device::is_gpu()) CHECK(chosen.begin()->second.microseconds > 0);
+  const auto first_choice = chosen;
+  CHECK(product(device.side_stream(), device.gemm_choices()) == by_the_stream);
+  CHECK(chosen == first_choice);
+  GemmChoices restored;
+  restored.chosen = parse_gemm_cache(gemm_cache_text({{"here", chosen}}))["here"];
+  CHECK(product(device.stream(), restored) == by_the_stream);
+  double worst = 0;
+  for (int i = 0; i < m; i++)
+    for (int j = 0; j < n; j++) {
+      double sum = 0;
+      for (int t = 0; t < k; t++) sum += double(a[size_t(i) * k + t]) * b[size_t(j) * k + t];
+      worst = std::max(worst, std::abs(sum - by_the_stream[size_t(i) * n + j]));
+    }
+  CHECK(worst < 1e-4);  // 320 products of at most 1, rounded to 2⁻²⁴ each
+}

@@ -1,0 +1,96 @@
+#include "gemm_files.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "engine/gemm.h"
+#include "io/atomic_file.h"
+#include "io/error.h"
+
+namespace warpbert {
+namespace fs = std::filesystem;
+
+namespace {
+
+// What the file holds; nothing if there is none, or after a warning.
+GemmCache read_cache(const std::string& path, const char* consequence) {
+  std::error_code none;
+  if (path.empty() || !fs::exists(path, none)) return {};
+  try {
+    std::ifstream file(path, std::ios::binary);
+    std::ostringstream text;
+    text << file.rdbuf();
+    if (!file) throw std::runtime_error("cannot be read");
+    return parse_gemm_cache(text.str());
+  } catch (const std::runtime_error& error) {
+    fmt::print(stderr, "warning: {}: {}; it is ignored{}\n", path, error.what(), consequence);
+    return {};
+  }
+}
+
+}  // namespace
+
+std::string default_gemm_cache() {
+  const auto set = [](const char* name) {
+    const char* value = std::getenv(name);
+    return value && *value ? std::string(value) : std::string();
+  };
+  if (const std::string cache = set("XDG_CACHE_HOME"); !cache.empty()) return cache + "/warpbert/gemm.txt";
+  if (const std::string home = set("HOME"); !home.empty()) return home + "/.cache/warpbert/gemm.txt";
+  return "";
+}
+
+std::string gemm_machine(const Device& device) { return fmt::format("{}; {}", device.name(), Gemm::library()); }
+
+void read_gemm_choices(GemmChoices& choices, const std::string& path, const std::string& machine) {
+  const GemmCache cache = read_cache(path, "");
+  if (const auto found = cache.find(machine); found != cache.end())
+    choices.chosen.insert(found->second.begin(), found->second.end());
+}
+
+GemmFiles::GemmFiles(GemmChoices& choices, std::string machine, std::string run_file, std::string cache)
+    : choices_(choices), machine_(std::move(machine)), run_file_(std::move(run_file)), cache_(std::move(cache)) {
+  const GemmCache run = read_cache(run_file_, ", and the run goes on with algorithms that may round otherwise");
+  if (const auto mine = run.find(machine_); mine != run.end())
+    choices_.chosen.insert(mine->second.begin(), mine->second.end());
+  else if (!run.empty())
+    fmt::print(stderr,
+               "warning: {}: the run was begun on '{}', this is '{}'; it goes on with algorithms that may round "
+               "otherwise\n",
+               run_file_, run.begin()->first, machine_);
+  saved_ = choices_.chosen.size();
+  read_gemm_choices(choices_, cache_, machine_);
+}
+
+void GemmFiles::save() {
+  if (choices_.chosen.size() == saved_) return;
+  io::write_file_atomically(run_file_, gemm_cache_text({{machine_, choices_.chosen}}));
+  saved_ = choices_.chosen.size();
+  save_cache();
+}
+
+// Another process may have written it meanwhile: what it chose stays.
+void GemmFiles::save_cache() {
+  if (cache_.empty()) return;
+  try {
+    fs::create_directories(fs::path(cache_).parent_path());
+    GemmCache cache = read_cache(cache_, "");
+    auto& mine = cache[machine_];
+    const size_t before = mine.size();
+    mine.insert(choices_.chosen.begin(), choices_.chosen.end());
+    if (mine.size() == before) return;
+    const std::string beside = fmt::format("{}.{}", cache_, getpid());
+    io::write_file_atomically(beside, gemm_cache_text(cache));
+    fs::rename(beside, cache_);
+  } catch (const std::runtime_error& error) {
+    fmt::print(stderr, "warning: the algorithms of matrix products cannot be kept for other runs: {}\n", error.what());
+    cache_.clear();
+  }
+}
+
+}  // namespace warpbert
