@@ -15,6 +15,7 @@ namespace warpbert {
 
 struct Batch {
   uint32_t epoch = 0, step = 0;  // where the loader is, both from 0; 0 in other batches
+  bool ends_step = true;         // or more parts of the same step follow
 
   int sequences = 0;  // B
   int tokens = 0;     // N

@@ -9,7 +9,7 @@ namespace warpbert {
 
 static uint64_t threshold(double probability) { return uint64_t(probability * 4294967296.0); }
 
-Masking::Masking(MaskOptions options, int vocabulary, uint64_t seed) : seed_(seed) {
+Masking::Masking(MaskOptions options, int vocabulary, uint64_t seed, bool predicts) : seed_(seed), predicts_(predicts) {
   for (double p : {options.probability, options.mask, options.keep, options.swap})
     if (!(p >= 0 && p <= 1)) throw std::invalid_argument("masking: a probability outside [0, 1]");
   const double known = options.mask + options.keep;  // the rest become random words
@@ -31,7 +31,7 @@ void Masking::mask(std::span<int32_t> tokens, std::span<int32_t> targets, uint32
   for (size_t i = 0; i < tokens.size(); i++) {
     const Random4 random = random4(seed_, epoch, site::masking, uint64_t(row) << 32 | i);
     const uint32_t r = random.v[0];
-    targets[i] = r < below_all_ ? tokens[i] : 0;
+    targets[i] = predicts_ && r < below_all_ ? tokens[i] : 0;
     if (r < below_mask_) {
       tokens[i] = token::mask;
     } else if (r >= below_keep_ && r < below_all_) {

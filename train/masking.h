@@ -26,7 +26,8 @@ class Masking {
  public:
   // Throws std::invalid_argument when a probability is not in [0, 1], mask + keep > 1, or random words are asked for
   // and the vocabulary (its size V, with the special tokens) holds none.
-  Masking(MaskOptions options, int vocabulary, uint64_t seed);
+  // predicts = false: masked tokens are noise that nobody has to predict; all targets are 0.
+  Masking(MaskOptions options, int vocabulary, uint64_t seed, bool predicts = true);
 
   bool swaps(uint32_t epoch, uint32_t row) const;
 
@@ -38,6 +39,7 @@ class Masking {
 
  private:
   uint64_t seed_;
+  bool predicts_;
   uint32_t words_;                                             // V − 7
   uint64_t below_mask_, below_keep_, below_all_, below_swap_;  // thresholds in units of 2⁻³²
 };

@@ -188,10 +188,15 @@ std::vector<Option> make_table() {
       real("model.initializer_range", model, &ModelOptions::initializer_range, {0, 10},
            "standard deviation of random weights, before they are cut at twice that"),
 
+      choice("train.stage", train, &TrainOptions::stage, {"joint", "pretrain", "finetune"},
+             "joint: labels and masked tokens; pretrain: masked tokens alone, labels stay unseen; finetune: labels "
+             "alone, of labelled pairs, and masked tokens are only noise"),
       with(integer("train.epochs", train, &TrainOptions::epochs, {0, unlimited},
                    "passes over the training pairs; 0: save the initial model. May grow when a run is resumed"),
            Change::may_grow),
       integer("train.batch", train, &TrainOptions::batch, {1, 65536}, "pairs a step"),
+      integer("train.micro_batch", train, &TrainOptions::micro_batch, {0, 65536},
+              "pairs at once on the device: less memory, the gradients of a step add up; 0: all of train.batch"),
       real("train.lr", train, &TrainOptions::lr, {0, 10}, "learning rate of Adam"),
       real("train.warmup", train, &TrainOptions::warmup, below_one,
            "share of all steps in which the rate rises to lr; linear from 0"),
@@ -211,6 +216,17 @@ std::vector<Option> make_table() {
       real("train.weight_decay", train, &TrainOptions::weight_decay, fraction, "decoupled from the gradient"),
       real("train.clip_norm", train, &TrainOptions::clip_norm, {0, largest},
            "largest norm of the whole gradient; 0: no limit"),
+      real("train.skip_outliers", train, &TrainOptions::skip_outliers, {0, largest},
+           "skip a step whose gradient norm is so many standard deviations above the last 128's; 0: never"),
+      real("train.layer_decay", train, &TrainOptions::layer_decay, fraction,
+           "each layer learns at so much of the rate of the layer above it, the lowest's again the embeddings"),
+      real("train.embedding_rate", train, &TrainOptions::embedding_rate, {0, 1000},
+           "and the embeddings at this share of that"),
+      real("train.ema", train, &TrainOptions::ema, below_one,
+           "decay of a running mean of the weights, which is evaluated and kept in their place; 0: none"),
+      real("train.fgm", train, &TrainOptions::fgm, {0, 1000},
+           "adversarial training: length of the step that the word embedding takes along its gradient; doubles a "
+           "step's time; 0: none"),
       integer("train.patience", train, &TrainOptions::patience, {0, unlimited},
               "stop after so many evaluations without a better AUC; 0: never"),
 
@@ -307,6 +323,9 @@ void check_together(const Options& options) {
   if (options.data.fold >= options.data.validation_every)
     throw UsageError(fmt::format("data.fold = {}: folds are numbered from 0 to data.validation_every - 1 = {}",
                                  options.data.fold, options.data.validation_every - 1));
+  if (options.train.fgm > 0 && options.train.micro_batch > 0 && options.train.micro_batch < options.train.batch)
+    throw UsageError(
+        "train.fgm needs the gradient of the whole batch; set train.micro_batch = 0, or a smaller train.batch");
   if (options.data.train.empty()) throw UsageError("data.train: missing; name the file of pairs to train on");
 }
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "batch.h"
@@ -29,6 +30,15 @@ struct StepperState {
   uint32_t pass = 0;             // forward passes so far: dropout's random numbers
   long updates = 0;              // of Adam
   std::array<double, 4> sums{};  // the losses since the last take_losses()
+  std::vector<double> norms;     // what outliers are told by
+};
+
+// What the passes over a batch need besides it: dropout's random numbers, of the adversarial pass too; what the loss is
+// multiplied by; and Adam's rates, where an update follows.
+struct PassRecord {
+  std::array<kernels::RandomState, 2> random{};
+  float scale = 0;
+  AdamSteps adam;
 };
 
 // A batch in device memory, and what else changes from step to step: one staging buffer, one copy. Batches of equal
@@ -36,14 +46,11 @@ struct StepperState {
 class DeviceBatch {
  public:
   explicit DeviceBatch(Device& device) : device_(device) {}
-  // keras_fill multiplies the loss by the share of real tokens in the padded batch (recipe.md of the reference: Keras
-  // does so silently).
-  void upload(const Batch& batch, int max_positions, bool keras_fill, kernels::RandomState random = {},
-              AdamSteps adam = {});
+  void upload(const Batch& batch, int max_positions, const PassRecord& record = {});
 
   const Packing& packing() const { return packing_; }
   const Targets& targets() const { return targets_; }
-  const kernels::RandomState* random() const { return random_; }
+  const kernels::RandomState* random(int pass = 0) const { return random_ + pass; }
   kernels::AdamStep* adam() const { return adam_; }
 
  private:
@@ -63,8 +70,13 @@ class Stepper {
 
   // Forward, backward, Adam. The second batch of some capacities records the step as a graph, which it and all later
   // ones replay: the same kernels in the same order, hence the same bits.
-  void train(const Batch& batch, double lr);
+  void train(const Batch& batch, double lr) { train(std::span(&batch, 1), lr); }
+  // One step over a batch in parts: their gradients add up to those of the mean loss over all targets.
+  void train(std::span<const Batch> parts, double lr);
   void use_graphs(bool on) { graphs_ = on; }
+  // Every step is taken at the weights and once more with the word embedding moved by epsilon along its gradient
+  // (kernels.h, perturb); both gradients add up. For batches in one part.
+  void use_adversary(float epsilon);
   size_t graphs() const;  // recorded so far
   // {log p[NO], log p[YES]} of every pair of an evaluation batch, dropout off.
   std::vector<float> log_probabilities(const Batch& batch);
@@ -73,21 +85,27 @@ class Stepper {
   LossSums take_losses();
   bool all_finite();
 
+  double grad_norm() { return adam_->grad_norm(); }  // of the last step, before clipping; waits
   Adam& adam() { return *adam_; }
   Arena& arena() { return arena_; }
   StepperState state();  // waits for the device
   void restore(const StepperState& state);
 
  private:
-  // Training batches of the same capacities, and their graph. tokens, targets, starts, longest.
-  using Capacities = std::array<int, 4>;
+  // Where a part stands in its step: the first finds no gradients, the last is followed by the update.
+  struct Place {
+    bool first, last;
+  };
+  // Training batches of the same capacities and place, and their graph. tokens, targets, starts, longest, place.
+  using Key = std::array<int, 5>;
   struct Slot {
     explicit Slot(Device& device) : batch(device) {}
     DeviceBatch batch;
     int uses = 0;
     std::unique_ptr<Graph> graph;
   };
-  void step(Slot& slot);
+  void run(Slot& slot, Place place);
+  void pass(Slot& slot, bool adversarial, bool update);
 
   Device& device_;
   Bert& bert_;
@@ -96,11 +114,14 @@ class Stepper {
   Gemm gemm_, branch_gemm_;
   Arena arena_;
   DeviceBatch batch_;  // of evaluation
-  std::map<Capacities, Slot> slots_;
+  std::map<Key, Slot> slots_;
   std::unique_ptr<Adam> adam_;
   kernels::RandomState random_;
   DeviceArray<double> sums_;
   DeviceArray<int> ok_;
+  float epsilon_ = 0;                // of the adversary; 0: none
+  DeviceArray<char> adversary_;      // the word embedding, moved
+  DeviceArray<double> word_square_;  // Σ g² of its gradient, and the workspace of that
 };
 
 }  // namespace warpbert

@@ -66,6 +66,7 @@ class Trainer {
                  options_.loss.scale == LossScale::keras_fill),
         profile_(options_.profile) {
     stepper_.use_graphs(options_.run.graphs);
+    if (options_.train.fgm > 0) stepper_.use_adversary(float(options_.train.fgm));
   }
 
   void dry_run();
@@ -73,9 +74,7 @@ class Trainer {
   int run();      // the exit code
 
  private:
-  Masking masking() const {
-    return Masking(options_.mask, session_.vocabulary().size(), uint64_t(options_.train.seed));
-  }
+  Loader make_loader() const;
   std::vector<float> score(const std::vector<Example>& examples) {
     return score_pairs(stepper_, session_.tokens(), examples, options_.predict);
   }
@@ -123,26 +122,38 @@ class Trainer {
   }
 };
 
-// The rows to train on, labels smoothed (Szegedy et al. 2016, §7, of two classes).
+// The rows to train on, as the stage sees them, labels smoothed (Szegedy et al. 2016, §7, of two classes).
 std::vector<Example> Trainer::training_examples() const {
   std::vector<Example> examples = session_.set().training;
+  const auto unlabelled = [](const Example& example) { return example.label == io::no_label; };
+  if (options_.train.stage == Stage::finetune) std::erase_if(examples, unlabelled);
   const auto e = float(options_.train.label_smoothing);
-  for (Example& example : examples)
-    if (example.label != io::no_label) example.label = example.label * (1 - e) + e / 2;
+  for (Example& example : examples) {
+    if (options_.train.stage == Stage::pretrain) example.label = io::no_label;
+    if (!unlabelled(example)) example.label = example.label * (1 - e) + e / 2;
+  }
   return examples;
+}
+
+// From where the run is.
+Loader Trainer::make_loader() const {
+  const TrainOptions& o = options_.train;
+  Masking masking(options_.mask, session_.vocabulary().size(), uint64_t(o.seed), o.stage != Stage::finetune);
+  return Loader(session_.tokens(), training_examples(), std::move(masking), o.batch, o.micro_batch,
+                uint32_t(state_.epoch - 1), uint32_t(state_.step_in_epoch));
 }
 
 // ---- Steps ----------------------------------------------------------------------------------------------------------
 
 void Trainer::dry_run() {
-  Loader loader(session_.tokens(), training_examples(), masking(), options_.train.batch);
-  stepper_.train(loader.next(), options_.train.lr);
+  Loader loader = make_loader();
+  stepper_.train(loader.next_step(), options_.train.lr);
   const LossSums sums = stepper_.take_losses();
   const auto begin = Clock::now();  // the first step allocated memory and chose algorithms
-  stepper_.train(loader.next(), options_.train.lr);
+  stepper_.train(loader.next_step(), options_.train.lr);
   stepper_.take_losses();
   const double seconds = seconds_since(begin);
-  const int steps = loader.batches_per_epoch();
+  const int steps = loader.steps_per_epoch();
   fmt::print(
       "step      loss {:.4f} (masked tokens {:.4f}, [CLS] {:.4f}); the second took {:.3g} s, so an epoch of {} "
       "steps takes some {}\n",
@@ -154,18 +165,21 @@ void Trainer::dry_run() {
 
 // The rest of the epoch under way; false if the run was asked to stop.
 bool Trainer::train_epoch(Loader& loader) {
-  const int steps = loader.batches_per_epoch();
+  const int steps = loader.steps_per_epoch();
   line_begin_ = Clock::now(), line_pairs_ = line_tokens_ = 0;
   while (state_.step_in_epoch < steps) {
-    const Batch batch = loader.next();
+    const std::vector<Batch> parts = loader.next_step();
     book(spent_.waiting);
     profile_.before(state_.step + 1);
     rate_ = learning_rate(options_.train, state_.step + 1, long(steps) * options_.train.epochs);
-    stepper_.train(batch, rate_);
+    stepper_.train(parts, rate_);
     profile_.after(state_.step + 1);
     const int step = ++state_.step_in_epoch;
-    state_.step++, state_.epoch_pairs += batch.sequences;
-    line_pairs_ += batch.sequences, line_tokens_ += batch.tokens;
+    state_.step++;
+    for (const Batch& part : parts) {
+      state_.epoch_pairs += part.sequences;
+      line_pairs_ += part.sequences, line_tokens_ += part.tokens;
+    }
     progress_->step(state_.epoch, step);
     if (step % options_.run.log_every == 0 || step == steps) log_steps(step);
     state_.epoch_seconds += book(spent_.training);
@@ -216,7 +230,9 @@ void Trainer::evaluate(EpochRecord& record) {
   const auto& rows = session_.set().validation;
   std::optional<double> area;
   std::vector<float> scores;
-  if (!rows.empty()) {
+  const bool averaged = options_.train.ema > 0;
+  if (averaged) bert_.store.exchange_average();
+  if (!rows.empty() && options_.train.stage != Stage::pretrain) {
     std::vector<float> labels;
     for (const Example& row : rows) labels.push_back(row.label);
     scores = score(rows);
@@ -226,6 +242,7 @@ void Trainer::evaluate(EpochRecord& record) {
   record.auc = area.value_or(undefined);
   keep_if_among_best(area);
   if (state_.best.front().second == state_.epoch) state_.best_scores = std::move(scores);
+  if (averaged) bert_.store.exchange_average();
   book(spent_.saving);
 }
 
@@ -306,9 +323,8 @@ int Trainer::run() {
   log_ = std::make_unique<MetricsLog>(directory_->metrics());
   if (!epochs) save_model(directory_->best(), bert_, session_.vocabulary());
   if (state_.epoch <= epochs && !state_.stopped_early) {
-    Loader loader(session_.tokens(), training_examples(), masking(), options_.train.batch, uint32_t(state_.epoch - 1),
-                  uint32_t(state_.step_in_epoch));
-    progress_ = std::make_unique<Progress>(epochs, loader.batches_per_epoch());
+    Loader loader = make_loader();
+    progress_ = std::make_unique<Progress>(epochs, loader.steps_per_epoch());
     booked_ = saved_at_ = Clock::now();
     while (state_.epoch <= epochs && !state_.stopped_early) {
       if (!train_epoch(loader)) {
@@ -331,8 +347,8 @@ int Trainer::run() {
 // Scores of the test file by the best model, and the report, which is written last: a run is complete once it is there.
 void Trainer::finish() {
   const int best_epoch = state_.best.empty() ? 0 : state_.best.front().second;
-  if (!session_.set().test.empty()) {
-    if (best_epoch && best_epoch != state_.epoch - 1) {
+  if (!session_.set().test.empty() && options_.train.stage != Stage::pretrain) {
+    if (best_epoch && (best_epoch != state_.epoch - 1 || options_.train.ema > 0)) {
       std::vector<int> rows(size_t(session_.vocabulary().size()));
       std::iota(rows.begin(), rows.end(), 0);
       Pretrained(directory_->best()).load(bert_, rows, true);
