@@ -99,7 +99,7 @@ Batch training_batch(const TokenPairs& pairs, std::span<const Example> examples,
     words.assign(pairs.a(row).begin(), pairs.a(row).end());
     words.insert(words.end(), pairs.b(row).begin(), pairs.b(row).end());
     targets.assign(words.size(), 0);
-    masking.mask(words, targets, epoch, uint32_t(row));
+    masking.mask(words, targets, a, epoch, uint32_t(row));
 
     const auto add_sentence = [&](size_t from, size_t to) {
       packer.add_words({&words[from], to - from}, {&targets[from], to - from});

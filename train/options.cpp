@@ -9,6 +9,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <numeric>
 
 #include "io/error.h"
 #include "io/ini.h"
@@ -93,6 +94,31 @@ Option real(std::string_view name, Section Options::*section, double Section::*f
             std::string meaning) {
   return row<Section, double>(name, "NUMBER", field, section, std::move(meaning),
                               [=](const std::string& text) { return parse_number(text, range, "a number"); });
+}
+
+// 1 to `most` probabilities that sum to 1, separated by commas.
+template <class Section>
+Option distribution(std::string_view name, Section Options::*section, std::vector<double> Section::*field, size_t most,
+                    std::string meaning) {
+  const size_t dot = name.find('.');
+  return {std::string(name.substr(0, dot)),
+          std::string(name.substr(dot + 1)),
+          "NUMBERS",
+          std::move(meaning),
+          [=](Options& o, const std::string& text, const fs::path&) {
+            std::vector<double> values;
+            for (size_t start = 0; start <= text.size();) {
+              const size_t end = std::min(text.find(',', start), text.size());
+              const auto part = io::strip(std::string_view(text).substr(start, end - start));
+              values.push_back(parse_number<double>(std::string(part), {0, 1}, "a number"));
+              start = end + 1;
+            }
+            if (values.size() > most) refuse(text, fmt::format("a list of at most {} numbers", most));
+            const double sum = std::accumulate(values.begin(), values.end(), 0.);
+            if (!(std::abs(sum - 1) < 1e-6)) refuse(text, fmt::format("a list whose sum is 1; it is {:.6g}", sum));
+            o.*section.*field = values;
+          },
+          [=](const Options& o) { return fmt::format("{}", fmt::join(o.*section.*field, ",")); }};
 }
 
 // One of some words, in the order of the enumeration.
@@ -234,6 +260,9 @@ std::vector<Option> make_table() {
       real("mask.mask", mask, &MaskOptions::mask, fraction, "share of those that become [MASK]"),
       real("mask.keep", mask, &MaskOptions::keep, fraction, "share of those that stay; the rest become random tokens"),
       real("mask.swap", mask, &MaskOptions::swap, fraction, "probability of swapping the sentences of a pair"),
+      distribution("mask.ngram", mask, &MaskOptions::ngram, 8,
+                   "probabilities of predicted spans of 1, 2, 3, ... tokens, such as 0.7,0.2,0.1; a token is left out "
+                   "behind each span; 1: single tokens, as they fall"),
 
       choice("loss.scale", &Options::loss, &LossOptions::scale, {"mean", "keras_fill"},
              "mean over the targets, or that times the fill of the padded batch, as the reference prints it"),
@@ -320,6 +349,10 @@ void read_ini_into(Options& options, const std::string& path) {
 void check_together(const Options& options) {
   if (options.mask.mask + options.mask.keep > 1)
     throw UsageError(fmt::format("mask.mask + mask.keep = {} is more than 1", options.mask.mask + options.mask.keep));
+  if (options.mask.probability > 0.5 && options.mask.ngram[0] < 1)
+    throw UsageError(
+        fmt::format("mask.probability = {}: at most 0.5 with spans (mask.ngram), for a token is left out behind each",
+                    options.mask.probability));
   if (options.data.fold >= options.data.validation_every)
     throw UsageError(fmt::format("data.fold = {}: folds are numbered from 0 to data.validation_every - 1 = {}",
                                  options.data.fold, options.data.validation_every - 1));

@@ -77,6 +77,7 @@ struct MaskOptions {
   double mask = 0.8;
   double keep = 0.1;
   double swap = 0.5;
+  std::vector<double> ngram = {1};  // [n − 1]: probability of a span of n tokens
 };
 
 struct LossOptions {

@@ -103,7 +103,9 @@ struct RandomData {
 TEST_CASE("batch: a training batch holds its pairs, swapped and masked, and what they are to predict") {
   for (unsigned seed = 0; seed < 30; seed++) {
     const RandomData data(200, seed % 3 ? 16 : 60, seed);
-    const Masking masking({.probability = seed % 5 ? 0.15 : 0.9}, data.vocabulary.size(), seed);
+    const MaskOptions options{.probability = seed % 5 ? 0.15 : 0.9};
+    const MaskOptions spans{.probability = 0.3, .ngram = {0.3, 0.3, 0.4}};
+    const Masking masking(seed % 4 == 3 ? spans : options, data.vocabulary.size(), seed);
     std::vector<Example> examples = all_examples(data.pairs);
     std::shuffle(examples.begin(), examples.end(), std::mt19937(seed));
     examples.resize(1 + seed * 7 % 130);
@@ -121,7 +123,7 @@ TEST_CASE("batch: a training batch holds its pairs, swapped and masked, and what
       const size_t a_size = data.tokens.a(row).size(), size = a_size + data.tokens.b(row).size();
       std::vector<int32_t> words(data.tokens.a(row).begin(), data.tokens.a(row).end()), targets(size);
       words.insert(words.end(), data.tokens.b(row).begin(), data.tokens.b(row).end());
-      masking.mask(words, targets, seed, uint32_t(row));
+      masking.mask(words, targets, a_size, seed, uint32_t(row));
       const bool swap = masking.swaps(seed, uint32_t(row));
       const auto arranged = [&](const std::vector<int32_t>& v) {
         const std::span<const int32_t> all(v), a = all.first(a_size), b = all.subspan(a_size);
