@@ -21,6 +21,7 @@
 #include "progress.h"
 #include "report.h"
 #include "run_directory.h"
+#include "run_log.h"
 #include "schedule.h"
 #include "scoring.h"
 #include "session.h"
@@ -103,7 +104,7 @@ class Trainer {
   Stepper stepper_;
   ProfileWindow profile_;
   Interruption interruption_;
-  std::unique_ptr<MetricsLog> log_;
+  std::unique_ptr<RunLog> log_;
   std::unique_ptr<Progress> progress_;
 
   RunState state_;
@@ -312,7 +313,7 @@ bool Trainer::resume() {
 
 int Trainer::run() {
   const int epochs = options_.train.epochs;
-  log_ = std::make_unique<MetricsLog>(directory_->metrics());
+  log_ = std::make_unique<RunLog>(*directory_, options_.run);
   if (!epochs) save_model(directory_->best(), bert_, session_.vocabulary());
   if (state_.epoch <= epochs && !state_.stopped_early) {
     Loader loader(session_.tokens(), training_examples(), masking(), options_.train.batch, uint32_t(state_.epoch - 1),
@@ -322,6 +323,7 @@ int Trainer::run() {
     while (state_.epoch <= epochs && !state_.stopped_early) {
       if (!train_epoch(loader)) {
         save();
+        log_->write_tables();
         progress_->clear();
         fmt::print("stopped   after step {} of epoch {}; the same command goes on from here\n", state_.step_in_epoch,
                    state_.epoch);
@@ -415,6 +417,7 @@ int train(const Options& given, bool dry_run) {
   RunDirectory directory(options.run.directory);
   const bool again = directory.holds_run_of(options);
   if (again && is_complete(directory, options.train.epochs)) {
+    RunLog(directory, options.run);  // run.csv and run.tensorboard may be new
     fmt::print("{}: this run is finished\n", directory.path());
     return 0;
   }
