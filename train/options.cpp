@@ -295,6 +295,12 @@ std::vector<Option> make_table() {
       with(choice("run.graphs", run, &RunOptions::graphs, {"false", "true"},
                   "replay steps as graphs; false shows every launch and range to a profiler, and gives the same bits"),
            Change::allowed),
+      with(choice("run.csv", run, &RunOptions::csv, {"false", "true"},
+                  "also write the step lines to steps.csv and the epoch lines to epochs.csv, anew after every epoch"),
+           Change::allowed),
+      with(choice("run.tensorboard", run, &RunOptions::tensorboard, {"false", "true"},
+                  "also write losses, rates and validation for TensorBoard, to events.out.tfevents.*"),
+           Change::allowed),
 
       with(integer("profile.start_step", &Options::profile, &ProfileOptions::start_step, {0, unlimited},
                    "first step, from 1, of the window that nsys records (scripts/profile); 0: none"),

@@ -106,6 +106,7 @@ struct RunOptions {
   int keep_checkpoints = 1;
   int keep_best = 1;
   bool graphs = true;
+  bool csv = false, tensorboard = false;
 };
 
 struct Options {

@@ -12,15 +12,16 @@
 
 #include "checkpoint.h"
 #include "engine/ranges.h"
+#include "evaluation.h"
 #include "interruption.h"
 #include "io/error.h"
 #include "loader.h"
-#include "metrics.h"
 #include "metrics_log.h"
 #include "model_file.h"
 #include "progress.h"
 #include "report.h"
 #include "run_directory.h"
+#include "run_log.h"
 #include "schedule.h"
 #include "scoring.h"
 #include "session.h"
@@ -29,6 +30,8 @@ namespace warpbert {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+double mib(size_t bytes) { return double(bytes) / 1048576; }
 
 double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
 
@@ -100,7 +103,7 @@ class Trainer {
   Stepper stepper_;
   ProfileWindow profile_;
   Interruption interruption_;
-  std::unique_ptr<MetricsLog> log_;
+  std::unique_ptr<RunLog> log_;
   std::unique_ptr<Progress> progress_;
 
   RunState state_;
@@ -159,8 +162,8 @@ void Trainer::dry_run() {
       "steps takes some {}\n",
       sums.loss(), sums.loss_mlm(), sums.loss_cls(), seconds, steps, duration_text(seconds * steps));
   stepper_.arena().reset();
-  fmt::print("memory    {:.1f} MiB on the device at most; of this a step's\n{}",
-             double(device_.bytes_high_water()) / 1048576, stepper_.arena().report());
+  fmt::print("memory    {:.1f} MiB on the device at most; of this a step's\n{}", mib(device_.bytes_high_water()),
+             stepper_.arena().report());
 }
 
 // The rest of the epoch under way; false if the run was asked to stop.
@@ -199,8 +202,11 @@ void Trainer::log_steps(int step) {
                     "train.lr or train.precision = fp32 may help",
                     state_.step, state_.epoch, step));
   const double seconds = seconds_since(line_begin_);
-  const StepRecord record{state_.epoch,    state_.step, sums.loss(),           sums.loss_mlm(),
-                          sums.loss_cls(), rate_,       line_pairs_ / seconds, line_tokens_ / seconds};
+  StepRecord record{state_.epoch,    state_.step, sums.loss(),           sums.loss_mlm(),
+                    sums.loss_cls(), rate_,       line_pairs_ / seconds, line_tokens_ / seconds};
+  record.grad_norm = undefined;
+  record.memory_mib = mib(device_.bytes_allocated()), record.memory_peak_mib = mib(device_.bytes_high_water());
+  record.time = unix_time();
   log_->write(record);
   progress_->show(record, step);
   state_.epoch_sums += sums;
@@ -215,6 +221,7 @@ void Trainer::finish_epoch() {
                      sums.loss_cls(),     undefined,   double(state_.epoch_pairs) / state_.epoch_seconds,
                      state_.epoch_seconds};
   if (state_.epoch == options_.train.epochs || state_.epoch % options_.run.evaluate_every == 0) evaluate(record);
+  record.time = unix_time();
   log_->write(record);
   const bool best = !state_.best.empty() && state_.best.front().second == state_.epoch;
   progress_->epoch(record, best, state_.seconds / state_.epoch * (options_.train.epochs - state_.epoch));
@@ -228,7 +235,7 @@ void Trainer::finish_epoch() {
 void Trainer::evaluate(EpochRecord& record) {
   const Range range("evaluate", Category::evaluation, state_.epoch);
   const auto& rows = session_.set().validation;
-  std::optional<double> area;
+  Measures measures;
   std::vector<float> scores;
   const bool averaged = options_.train.ema > 0;
   if (averaged) bert_.store.exchange_average();
@@ -236,11 +243,14 @@ void Trainer::evaluate(EpochRecord& record) {
     std::vector<float> labels;
     for (const Example& row : rows) labels.push_back(row.label);
     scores = score(rows);
-    area = auc(scores, labels);
+    measures = measure(scores, labels);
+    record.auc = measures.auc.value_or(undefined), record.log_loss = measures.log_loss;
+    record.accuracy = measures.accuracy, record.f1 = measures.f1;
+    record.best_threshold = measures.best_threshold;
+    record.best_accuracy = measures.best_accuracy, record.best_f1 = measures.best_f1;
   }
   book(spent_.scoring);
-  record.auc = area.value_or(undefined);
-  keep_if_among_best(area);
+  keep_if_among_best(measures.auc);
   if (state_.best.front().second == state_.epoch) state_.best_scores = std::move(scores);
   if (averaged) bert_.store.exchange_average();
   book(spent_.saving);
@@ -320,7 +330,7 @@ bool Trainer::resume() {
 
 int Trainer::run() {
   const int epochs = options_.train.epochs;
-  log_ = std::make_unique<MetricsLog>(directory_->metrics());
+  log_ = std::make_unique<RunLog>(*directory_, options_.run);
   if (!epochs) save_model(directory_->best(), bert_, session_.vocabulary());
   if (state_.epoch <= epochs && !state_.stopped_early) {
     Loader loader = make_loader();
@@ -329,6 +339,7 @@ int Trainer::run() {
     while (state_.epoch <= epochs && !state_.stopped_early) {
       if (!train_epoch(loader)) {
         save();
+        log_->write_tables();
         progress_->clear();
         fmt::print("stopped   after step {} of epoch {}; the same command goes on from here\n", state_.step_in_epoch,
                    state_.epoch);
@@ -394,7 +405,7 @@ std::vector<Fact> Trainer::facts() const {
                                      100 * f.unknown_share)},
           {"Model", fmt::format("{} layers, hidden {}, {} heads, {:.1f} M parameters", c.layers, c.hidden, c.heads,
                                 double(bert_.store.real_size()) * 1e-6)},
-          {"Memory on the device", fmt::format("{:.0f} MiB", double(device_.bytes_high_water()) / 1048576)}};
+          {"Memory on the device", fmt::format("{:.0f} MiB", mib(device_.bytes_high_water()))}};
 }
 
 // Whether the newest checkpoint says that all is done.
@@ -422,6 +433,7 @@ int train(const Options& given, bool dry_run) {
   RunDirectory directory(options.run.directory);
   const bool again = directory.holds_run_of(options);
   if (again && is_complete(directory, options.train.epochs)) {
+    RunLog(directory, options.run);  // run.csv and run.tensorboard may be new
     fmt::print("{}: this run is finished\n", directory.path());
     return 0;
   }

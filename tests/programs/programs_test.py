@@ -77,6 +77,14 @@ class Programs(unittest.TestCase):
         for key in ("loss", "loss_mlm", "loss_cls", "auc", "pairs_per_s"):
             self.assertIsInstance(epochs[0][key], float, key)
         self.assertLess(epochs[1]["loss"], epochs[0]["loss"])
+        for key in ("log_loss", "accuracy", "f1", "best_threshold", "best_accuracy", "best_f1"):
+            self.assertIsInstance(epochs[0][key], float, key)
+        self.assertLessEqual(epochs[0]["accuracy"], 1)
+        self.assertLessEqual(epochs[0]["f1"], epochs[0]["best_f1"])
+        step = [l for l in lines if l["kind"] == "step"][-1]
+        self.assertIn("grad_norm", step)
+        self.assertTrue(0 < step["memory_mib"] <= step["memory_peak_mib"])
+        self.assertTrue(abs(step["time"] - time.time()) < 600)
         scores = (self.run_dir / "scores.csv").read_text().splitlines()
         self.assertEqual(len(scores), UNLABELLED)
         for s in scores:
@@ -112,9 +120,10 @@ class Programs(unittest.TestCase):
         self.assertEqual(len((self.run_dir / "scores.csv").read_text().splitlines()), UNLABELLED)
 
     def metrics(self, run):
-        """metrics.jsonl without what depends on the clock."""
+        """metrics.jsonl without what depends on the clock, or on the batches that one process has seen."""
+        varies = ("pairs_per_s", "tokens_per_s", "seconds", "time", "memory_mib", "memory_peak_mib")
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-        return [{k: v for k, v in line.items() if k not in ("pairs_per_s", "tokens_per_s", "seconds")} for line in lines]
+        return [{k: v for k, v in line.items() if k not in varies} for line in lines]
 
     def start(self, run, *args):
         command = [BIN / "train", "--config", self.ini, f"--run.directory={run}", *args]
