@@ -65,7 +65,6 @@ Stepper::Stepper(Device& device, Bert& bert, Precision precision, uint64_t seed,
       gemm_(device.stream(), precision),
       branch_gemm_(device.side_stream(), precision),
       arena_(device),
-      batch_(device),
       adam_(trainable ? std::make_unique<Adam>(bert.store, adam) : nullptr),
       random_{seed, 0},
       sums_(device, 4),
@@ -75,16 +74,22 @@ Stepper::Stepper(Device& device, Bert& bert, Precision precision, uint64_t seed,
 
 void Stepper::train(const Batch& batch, double lr) {
   if (!batch.targets) return;  // nothing to learn from: the reference divides 0 by 0 here
-  const int positions = bert_.config.max_positions;
-  const Capacities capacities{int(batch.ids.size()), int(batch.target_index.size()), int(batch.starts.size()),
-                              length_capacity(batch.longest, positions)};
-  Slot& slot = slots_.try_emplace(capacities, device_).first->second;
+  Slot& slot = training_.try_emplace(capacities(batch), device_).first->second;
   random_.pass++;
   const Range range("step", Category::forward, random_.pass);
-  slot.batch.upload(batch, positions, keras_fill_, random_, adam_->count(lr));
+  slot.batch.upload(batch, bert_.config.max_positions, keras_fill_, random_, adam_->count(lr));
+  run(slot, &Stepper::step);
+}
+
+Stepper::Capacities Stepper::capacities(const Batch& batch) const {
+  return {int(batch.ids.size()), int(batch.target_index.size()), int(batch.starts.size()),
+          length_capacity(batch.longest, bert_.config.max_positions)};
+}
+
+void Stepper::run(Slot& slot, void (Stepper::*work)(Slot&)) {
   // The first batch runs as it is: what allocates memory or chooses algorithms does so now, not in a recording.
-  if (!graphs_ || slot.uses++ == 0) return step(slot);
-  if (!slot.graph) slot.graph = std::make_unique<Graph>(device_, [&] { step(slot); });
+  if (slot.uses++ == 0 || !graphs_) return (this->*work)(slot);
+  if (!slot.graph) slot.graph = std::make_unique<Graph>(device_, [&] { (this->*work)(slot); });
   slot.graph->replay();
 }
 
@@ -110,19 +115,40 @@ void Stepper::step(Slot& slot) {
 }
 
 size_t Stepper::graphs() const {
-  return size_t(
-      std::count_if(slots_.begin(), slots_.end(), [](const auto& slot) { return slot.second.graph != nullptr; }));
+  const auto recorded = [](const auto& slot) { return slot.second.graph != nullptr; };
+  return size_t(std::count_if(training_.begin(), training_.end(), recorded) +
+                std::count_if(scoring_.begin(), scoring_.end(), recorded));
+}
+
+void Stepper::start_scoring(const Batch& batch) {
+  Slot& slot = scoring_.try_emplace(capacities(batch), device_).first->second;
+  slot.batch.upload(batch, bert_.config.max_positions, false);
+  run(slot, &Stepper::score);
+  scored_ = &slot, scored_pairs_ = batch.sequences;
+}
+
+void Stepper::score(Slot& slot) {
+  arena_.reset();
+  Tape tape(device_, gemm_, arena_, dtype_, false);
+  const Targets& targets = slot.batch.targets();
+  slot.scores = pair_matching_log_probabilities(tape, bert_, slot.batch.packing(), targets.index, targets.rows,
+                                                token::no, token::yes);
+}
+
+std::vector<float> Stepper::finish_scoring() {
+  std::vector<float> host(size_t(scored_pairs_) * 2);
+  device_.download(host.data(), scored_->scores, host.size() * sizeof(float));
+  return host;
 }
 
 std::vector<float> Stepper::log_probabilities(const Batch& batch) {
-  batch_.upload(batch, bert_.config.max_positions, false);
-  arena_.reset();
-  Tape tape(device_, gemm_, arena_, dtype_, false);
-  const float* out = pair_matching_log_probabilities(tape, bert_, batch_.packing(), batch_.targets().index,
-                                                     batch_.targets().rows, token::no, token::yes);
-  std::vector<float> host(size_t(batch.sequences) * 2);
-  device_.download(host.data(), out, host.size() * sizeof(float));
-  return host;
+  start_scoring(batch);
+  return finish_scoring();
+}
+
+bool Stepper::is_warm(const Batch& batch) const {
+  const auto slot = scoring_.find(capacities(batch));
+  return slot != scoring_.end() && (graphs_ ? slot->second.graph != nullptr : slot->second.uses > 0);
 }
 
 LossSums Stepper::take_losses() {

@@ -62,12 +62,18 @@ class Stepper {
           bool trainable = true);
 
   // Forward, backward, Adam. The second batch of some capacities records the step as a graph, which it and all later
-  // ones replay: the same kernels in the same order, hence the same bits.
+  // ones replay: the same kernels in the same order, hence the same bits. Scoring does so too.
   void train(const Batch& batch, double lr);
   void use_graphs(bool on) { graphs_ = on; }
   size_t graphs() const;  // recorded so far
   // {log p[NO], log p[YES]} of every pair of an evaluation batch, dropout off.
   std::vector<float> log_probabilities(const Batch& batch);
+  // The same in two halves, between which the host may do something else: the first sends the batch to the device, the
+  // second waits for it. One batch at a time.
+  void start_scoring(const Batch& batch);
+  std::vector<float> finish_scoring();
+  // Whether batches of these capacities were scored often enough to be scored as fast as they can be.
+  bool is_warm(const Batch& batch) const;
 
   // Sums since the last call, and whether every loss so far was finite; waits for the device.
   LossSums take_losses();
@@ -79,15 +85,19 @@ class Stepper {
   void restore(const StepperState& state);
 
  private:
-  // Training batches of the same capacities, and their graph. tokens, targets, starts, longest.
+  // Batches of the same capacities, and their graph. tokens, targets, starts, longest.
   using Capacities = std::array<int, 4>;
   struct Slot {
     explicit Slot(Device& device) : batch(device) {}
     DeviceBatch batch;
     int uses = 0;
     std::unique_ptr<Graph> graph;
+    const float* scores = nullptr;  // of scoring: where the results lie
   };
+  Capacities capacities(const Batch& batch) const;
+  void run(Slot& slot, void (Stepper::*work)(Slot&));  // as it is, or as a graph
   void step(Slot& slot);
+  void score(Slot& slot);
 
   Device& device_;
   Bert& bert_;
@@ -95,8 +105,9 @@ class Stepper {
   bool keras_fill_, graphs_ = true;
   Gemm gemm_, branch_gemm_;
   Arena arena_;
-  DeviceBatch batch_;  // of evaluation
-  std::map<Capacities, Slot> slots_;
+  std::map<Capacities, Slot> training_, scoring_;
+  const Slot* scored_ = nullptr;  // what start_scoring has sent
+  int scored_pairs_ = 0;
   std::unique_ptr<Adam> adam_;
   kernels::RandomState random_;
   DeviceArray<double> sums_;

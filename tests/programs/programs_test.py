@@ -410,6 +410,32 @@ class Programs(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("standard output: cannot be written: No space left", done.stderr)
 
+    def test_latency(self):
+        """Pairs one by one: the table, and the scores of plain predict but for rounding."""
+        runs = [self.fit("one"), self.fit("two", "--train.seed=1")]
+        rows = (self.dir / "test.tsv").read_text().splitlines(keepends=True)[:30]
+        (self.dir / "few.tsv").write_text("".join(rows))
+        args = ("--run", runs[0], "--run", runs[1], "--input", self.dir / "few.tsv")
+        for swap in ("--predict.swap=false", "--predict.swap=true"):
+            expected = self.predict(*args, swap)
+            out = self.program("predict", *args, swap, "--latency", "--output", self.dir / "s.csv").stdout.splitlines()
+            self.assertRegex(out[0], r"^pairs +30, one by one$")
+            self.assertRegex(out[1], r"^warm-up +\d+\.\d{3} ms before the first pair of (its bucket|each of \d+ buckets), not counted below$")
+            ms = {}
+            for name, line in zip(("p50", "p90", "p99", "max", "mean"), out[2:], strict=False):
+                self.assertRegex(line, rf"^{name} +\d+\.\d{{3}} ms$")
+                ms[name] = float(line.split()[1])
+            self.assertTrue(0 < ms["p50"] <= ms["p90"] <= ms["p99"] <= ms["max"])
+            self.assertTrue(0 < ms["mean"] <= ms["max"])
+            self.assertEqual(out[7:], [f"30 scores of 2 models written to {self.dir}/s.csv"])
+            scores = [float(line) for line in (self.dir / "s.csv").read_text().splitlines()]
+            self.assertEqual(len(scores), 30)
+            for one_by_one, score in zip(scores, expected):
+                self.assertAlmostEqual(one_by_one, score, delta=1e-6)
+        self.assertEqual(len(self.program("predict", *args, "--latency").stdout.splitlines()), 7)
+        self.assertIn("--output: standard output carries the latencies; name a file", self.predict(*args, "--latency", code=2))
+        self.assertIn("--output FILE is missing; --help explains it", self.program("predict", *args, code=2).stderr)
+
     def test_several_runs_score_by_their_mean_logit(self):
         runs = [self.fit("one"), self.fit("two", "--train.seed=1"), self.fit("three", "--model.layers=2", "--data.min_count=26")]
         sigmoid = ("--input", self.dir / "test.tsv", "--predict.score=sigmoid")
