@@ -11,8 +11,10 @@ namespace warpbert {
 
 static int round_up(int n, int step) { return (std::max(n, 1) + step - 1) / step * step; }
 
-int token_capacity(int tokens) { return round_up(tokens, std::max(128, int(std::bit_ceil(unsigned(tokens)) / 16))); }
-int target_capacity(int targets) { return round_up(targets, 64); }
+int token_capacity(int tokens) {
+  return round_up(tokens, tokens <= 128 ? 16 : std::max(128, int(std::bit_ceil(unsigned(tokens)) / 16)));
+}
+int target_capacity(int targets) { return round_up(targets, targets <= 64 ? 16 : 64); }
 
 namespace {
 

@@ -32,9 +32,10 @@ struct Batch {
   double fill() const { return double(tokens) / (double(sequences) * longest); }  // real share of the padded batch
 };
 
-// The next multiple of 128, above 2,048 of 1/16 of the next power of two; at least 128.
+// The next multiple of 128, above 2,048 of 1/16 of the next power of two. Up to 128 of 16, which is what a tensor core
+// takes: a single pair has some twenty tokens.
 int token_capacity(int tokens);
-// The next multiple of 64, at least 64.
+// The next multiple of 64, up to 64 of 16.
 int target_capacity(int targets);
 
 // The rows of `examples`, swapped and masked as `masking` says for this epoch. A labelled pair's [CLS] predicts [NO]

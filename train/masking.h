@@ -38,7 +38,7 @@ constexpr uint32_t masking = 0x80000000u, swapping = 0x80000001u, shuffling = 0x
 
 class Masking {
  public:
-// Throws std::invalid_argument when a probability is not in [0, 1], mask + keep > 1, random words are asked for
+  // Throws std::invalid_argument when a probability is not in [0, 1], mask + keep > 1, random words are asked for
   // and the vocabulary (its size V, with the special tokens) holds none, `ngram` does not sum to 1, or spans are asked
   // for with a probability above 1/2, which they cannot reach.
   // predicts = false: masked tokens are noise that nobody has to predict; all targets are 0.

@@ -65,7 +65,6 @@ Stepper::Stepper(Device& device, Bert& bert, Precision precision, uint64_t seed,
       gemm_(device.stream(), precision),
       branch_gemm_(device.side_stream(), precision),
       arena_(device),
-      batch_(device),
       adam_(trainable ? std::make_unique<Adam>(bert.store, adam) : nullptr),
       random_{seed, 0},
       sums_(device, 4),
@@ -92,29 +91,32 @@ void Stepper::train(std::span<const Batch> parts, double lr) {
   PassRecord record;
   record.scale = float(share / targets);
   record.adam = adam_->count(lr);
-  const int positions = bert_.config.max_positions;
   for (size_t i = 0; i < parts.size(); i++) {
     const Batch& part = parts[i];
     const Place place{i == 0, i + 1 == parts.size()};
-    const Key key{int(part.ids.size()), int(part.target_index.size()), int(part.starts.size()),
-                  length_capacity(part.longest, positions), place.first + 2 * place.last};
     for (auto& random : record.random) random = {random_.seed, ++random_.pass};
     if (epsilon_ == 0) random_.pass--;
     const Range range("step", Category::forward, random_.pass);
-    Slot& slot = slots_.try_emplace(key, device_).first->second;
-    slot.batch.upload(part, positions, record);
-    // The first batch runs as it is: what allocates memory or chooses algorithms does so now, not in a recording.
-    if (!graphs_ || slot.uses++ == 0) {
-      run(slot, place);
-      continue;
-    }
-    if (!slot.graph) slot.graph = std::make_unique<Graph>(device_, [&] { run(slot, place); });
-    slot.graph->replay();
+    Slot& slot = training_.try_emplace(key(part, place), device_).first->second;
+    slot.batch.upload(part, bert_.config.max_positions, record);
+    run(slot, [&] { train(slot, place); });
   }
 }
 
+Stepper::Key Stepper::key(const Batch& batch, Place place) const {
+  return {int(batch.ids.size()), int(batch.target_index.size()), int(batch.starts.size()),
+          length_capacity(batch.longest, bert_.config.max_positions), place.first + 2 * place.last};
+}
+
+void Stepper::run(Slot& slot, const std::function<void()>& work) {
+  // The first batch runs as it is: what allocates memory or chooses algorithms does so now, not in a recording.
+  if (slot.uses++ == 0 || !graphs_) return work();
+  if (!slot.graph) slot.graph = std::make_unique<Graph>(device_, work);
+  slot.graph->replay();
+}
+
 // Sends a part of a step to the device. All that differs from step to step lies in device memory.
-void Stepper::run(Slot& slot, Place place) {
+void Stepper::train(Slot& slot, Place place) {
   arena_.reset();
   if (place.first) bert_.store.start_step();
   else bert_.store.continue_step();
@@ -158,19 +160,40 @@ void Stepper::pass(Slot& slot, bool adversarial, bool update) {
 }
 
 size_t Stepper::graphs() const {
-  return size_t(
-      std::count_if(slots_.begin(), slots_.end(), [](const auto& slot) { return slot.second.graph != nullptr; }));
+  const auto recorded = [](const auto& slot) { return slot.second.graph != nullptr; };
+  return size_t(std::count_if(training_.begin(), training_.end(), recorded) +
+                std::count_if(scoring_.begin(), scoring_.end(), recorded));
+}
+
+void Stepper::start_scoring(const Batch& batch) {
+  Slot& slot = scoring_.try_emplace(key(batch), device_).first->second;
+  slot.batch.upload(batch, bert_.config.max_positions);
+  run(slot, [&] { score(slot); });
+  scored_ = &slot, scored_pairs_ = batch.sequences;
+}
+
+void Stepper::score(Slot& slot) {
+  arena_.reset();
+  Tape tape(device_, gemm_, arena_, dtype_, false);
+  const Targets& targets = slot.batch.targets();
+  slot.scores = pair_matching_log_probabilities(tape, bert_, slot.batch.packing(), targets.index, targets.rows,
+                                                token::no, token::yes);
+}
+
+std::vector<float> Stepper::finish_scoring() {
+  std::vector<float> host(size_t(scored_pairs_) * 2);
+  device_.download(host.data(), scored_->scores, host.size() * sizeof(float));
+  return host;
 }
 
 std::vector<float> Stepper::log_probabilities(const Batch& batch) {
-  batch_.upload(batch, bert_.config.max_positions);
-  arena_.reset();
-  Tape tape(device_, gemm_, arena_, dtype_, false);
-  const float* out = pair_matching_log_probabilities(tape, bert_, batch_.packing(), batch_.targets().index,
-                                                     batch_.targets().rows, token::no, token::yes);
-  std::vector<float> host(size_t(batch.sequences) * 2);
-  device_.download(host.data(), out, host.size() * sizeof(float));
-  return host;
+  start_scoring(batch);
+  return finish_scoring();
+}
+
+bool Stepper::is_warm(const Batch& batch) const {
+  const auto slot = scoring_.find(key(batch));
+  return slot != scoring_.end() && (graphs_ ? slot->second.graph != nullptr : slot->second.uses > 0);
 }
 
 LossSums Stepper::take_losses() {

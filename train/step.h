@@ -1,6 +1,7 @@
 // One training step, and the scores of a batch: where the host's batch meets the model on the device.
 #pragma once
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -69,7 +70,7 @@ class Stepper {
           bool trainable = true);
 
   // Forward, backward, Adam. The second batch of some capacities records the step as a graph, which it and all later
-  // ones replay: the same kernels in the same order, hence the same bits.
+  // ones replay: the same kernels in the same order, hence the same bits. Scoring does so too.
   void train(const Batch& batch, double lr) { train(std::span(&batch, 1), lr); }
   // One step over a batch in parts: their gradients add up to those of the mean loss over all targets.
   void train(std::span<const Batch> parts, double lr);
@@ -80,6 +81,12 @@ class Stepper {
   size_t graphs() const;  // recorded so far
   // {log p[NO], log p[YES]} of every pair of an evaluation batch, dropout off.
   std::vector<float> log_probabilities(const Batch& batch);
+  // The same in two halves, between which the host may do something else: the first sends the batch to the device, the
+  // second waits for it. One batch at a time.
+  void start_scoring(const Batch& batch);
+  std::vector<float> finish_scoring();
+  // Whether batches of these capacities were scored often enough to be scored as fast as they can be.
+  bool is_warm(const Batch& batch) const;
 
   // Sums since the last call, and whether every loss so far was finite; waits for the device.
   LossSums take_losses();
@@ -94,18 +101,23 @@ class Stepper {
  private:
   // Where a part stands in its step: the first finds no gradients, the last is followed by the update.
   struct Place {
-    bool first, last;
+    bool first = true, last = true;
   };
-  // Training batches of the same capacities and place, and their graph. tokens, targets, starts, longest, place.
+  // Batches of the same capacities and place, and their graph. tokens, targets, starts, longest, place.
   using Key = std::array<int, 5>;
   struct Slot {
     explicit Slot(Device& device) : batch(device) {}
     DeviceBatch batch;
     int uses = 0;
     std::unique_ptr<Graph> graph;
+    const float* scores = nullptr;  // of scoring: where the results lie
   };
-  void run(Slot& slot, Place place);
+  Key key(const Batch& batch, Place place) const;
+  Key key(const Batch& batch) const { return key(batch, Place()); }
+  void run(Slot& slot, const std::function<void()>& work);  // as it is, or as a graph
+  void train(Slot& slot, Place place);
   void pass(Slot& slot, bool adversarial, bool update);
+  void score(Slot& slot);
 
   Device& device_;
   Bert& bert_;
@@ -113,8 +125,9 @@ class Stepper {
   bool keras_fill_, graphs_ = true;
   Gemm gemm_, branch_gemm_;
   Arena arena_;
-  DeviceBatch batch_;  // of evaluation
-  std::map<Key, Slot> slots_;
+  std::map<Key, Slot> training_, scoring_;
+  const Slot* scored_ = nullptr;  // what start_scoring has sent
+  int scored_pairs_ = 0;
   std::unique_ptr<Adam> adam_;
   kernels::RandomState random_;
   DeviceArray<double> sums_;

@@ -204,7 +204,7 @@ void Trainer::log_steps(int step) {
   const double seconds = seconds_since(line_begin_);
   StepRecord record{state_.epoch,    state_.step, sums.loss(),           sums.loss_mlm(),
                     sums.loss_cls(), rate_,       line_pairs_ / seconds, line_tokens_ / seconds};
-  record.grad_norm = undefined;
+  record.grad_norm = stepper_.grad_norm();
   record.memory_mib = mib(device_.bytes_allocated()), record.memory_peak_mib = mib(device_.bytes_high_water());
   record.time = unix_time();
   log_->write(record);

@@ -287,23 +287,26 @@ TEST_CASE("batch: rows that do not exist and batches that do not fit are refused
 }
 
 TEST_CASE("batch: buckets") {
-  const int tokens[][2] = {{0, 128},     {1, 128},     {128, 128},   {129, 256},     {1000, 1024},  {1920, 1920},
-                           {1921, 2048}, {2048, 2048}, {2049, 2304}, {2304, 2304},   {2305, 2560},  {4096, 4096},
-                           {4097, 4608}, {8192, 8192}, {8193, 9216}, {32768, 32768}, {32769, 36864}};
+  const int tokens[][2] = {{0, 16},      {1, 16},        {16, 16},      {17, 32},     {112, 112},   {113, 128},
+                           {128, 128},   {129, 256},     {1000, 1024},  {1920, 1920}, {1921, 2048}, {2048, 2048},
+                           {2049, 2304}, {2304, 2304},   {2305, 2560},  {4096, 4096}, {4097, 4608}, {8192, 8192},
+                           {8193, 9216}, {32768, 32768}, {32769, 36864}};
   for (const auto [n, capacity] : tokens) {
     CAPTURE(n);
     CHECK(token_capacity(n) == capacity);
   }
-  const int targets[][2] = {{0, 64}, {1, 64}, {64, 64}, {65, 128}, {166, 192}, {2049, 2112}};
+  const int targets[][2] = {{0, 16},  {1, 16},   {16, 16},   {17, 32},    {49, 64},
+                            {64, 64}, {65, 128}, {166, 192}, {2049, 2112}};
   for (const auto [n, capacity] : targets) {
     CAPTURE(n);
     CHECK(target_capacity(n) == capacity);
   }
   int wrong = 0;
-  for (int n = 1; n < 70000; n++) {  // room for all, at most an eighth above 2,048 or 127 tokens wasted, ever growing
-    const int capacity = token_capacity(n);
-    wrong +=
-        capacity < n || capacity - n >= std::max(128, n / 8 + 1) || capacity % 128 || capacity < token_capacity(n - 1);
+  // Room for all; at most 15 tokens wasted to 128, 127 to 2,048, an eighth above; ever growing.
+  for (int n = 1; n < 70000; n++) {
+    const int capacity = token_capacity(n), step = n <= 128 ? 16 : 128;
+    wrong += capacity < n || capacity - n >= std::max(step, n / 8 + 1) || capacity % step ||
+             capacity < token_capacity(n - 1);
   }
   CHECK(wrong == 0);
 }

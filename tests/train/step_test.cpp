@@ -234,3 +234,28 @@ TEST_CASE("step: the adversary adds the gradient at the word embedding moved by 
 
   CHECK_THROWS_AS(stepper.train(std::vector<Batch>{data, data}, 1e-3), std::logic_error);
 }
+
+TEST_CASE("step: scores by a graph are those of the kernels sent one by one, and training between changes nothing") {
+  BertConfig c;
+  c.vocabulary = 90, c.layers = 1, c.hidden = 32, c.heads = 2, c.intermediate = 64, c.max_positions = 48;
+  Device device;
+  Bert bert(c);
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    bert.store.allocate(device, precision);
+    initialise(bert, 1, 0.1f);
+    Stepper plain(device, bert, precision, 5, {}, false), graphs(device, bert, precision, 5, {}, false);
+    plain.use_graphs(false);
+    for (int pass = 0; pass < 3; pass++)
+      for (int number : {0, 2}) {
+        const Batch b = batch(number, c.vocabulary);
+        CHECK(graphs.is_warm(b) == (pass > 1));
+        const auto expected = plain.log_probabilities(b);
+        CHECK(plain.is_warm(b));
+        graphs.start_scoring(b);
+        CHECK(graphs.finish_scoring() == expected);
+        CHECK(expected[0] != expected[2]);
+        if (pass == 1) graphs.train(batch(3, c.vocabulary), 1e-3);
+      }
+    CHECK(plain.graphs() == 0);
+  }
+}
