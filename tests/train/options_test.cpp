@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <set>
 
 #include "tests/support/temporary.h"
@@ -54,6 +55,16 @@ TEST_CASE("options: the shipped configurations of the recipe change nothing but 
       keys += difference.key + " ";
     CHECK(keys == "data.train data.test data.counts data.vocab model.weights ");
   }
+}
+
+TEST_CASE("options: the configurations of two stages belong together") {
+  const std::string folder = std::filesystem::path(WARPBERT_GOLDEN "/../../configs/").lexically_normal();
+  const Options first = read_options(folder + "pretrain.ini"), second = read_options(folder + "finetune.ini");
+  CHECK(first.train.stage == Stage::pretrain);
+  CHECK(second.train.stage == Stage::finetune);
+  CHECK(second.model.weights == first.run.directory + "/best.npz");
+  CHECK(second.data.train == first.data.train);
+  CHECK(second.data.test == first.data.test);
 }
 
 TEST_CASE("options: the command line wins over the INI, the INI over the defaults") {
@@ -184,8 +195,9 @@ TEST_CASE("options: the saved configuration gives back the same options, whateve
   CHECK(again.train.lr == 0.30000000000000004);
   CHECK(again.data.vocab == options.data.vocab);
   CHECK(again.run.directory == options.run.directory);
-  // run.directory, threads, checkpoint_minutes, checkpoint_steps, keep_checkpoints, graphs; profile.start_step, steps
-  const size_t may_differ = 8;
+  // run.directory, threads, checkpoint_minutes, checkpoint_steps, keep_checkpoints, graphs, csv, tensorboard;
+  // profile.start_step, steps
+  const size_t may_differ = 10;
   CHECK(differences(Options(), options).size() == option_list().size() - may_differ);
 
   const Options plain = read(folder, "");
