@@ -152,14 +152,24 @@ void run(Bench& b) {
   });
 
   const size_t parameters = size_t(12) * H * H;  // one layer's matrices
-  float *master = b.array<float>(parameters), *m = b.array<float>(parameters, false),
-        *v = b.array<float>(parameters, false), *grad = b.array<float>(parameters);
+  float *master = b.array<float>(std::max(parameters, size_t(ld) * H)), *average = b.array<float>(parameters),
+        *m = b.array<float>(parameters, false), *v = b.array<float>(parameters, false),
+        *grad = b.array<float>(parameters);
   bf16* rounded = b.array<bf16>(parameters);
   const auto* step = b.array(std::vector<kernels::AdamStep>{{1e-5f, 0, 1}});
-  double *sum = b.array<double>(1), *sums = b.array<double>(kernels::square_sum_workspace());
+  double *squares = b.array<double>(kernels::adam_blocks(parameters)), *sum = b.array<double>(1),
+         *sums = b.array<double>(kernels::square_sum_workspace());
   b.row("adam, a layer", parameters * (28 + (t == 2 ? 2.0 : 0.0)), parameters * 12.0, [&] {
-    kernels::adam(s, master, t == 2 ? rounded : nullptr, m, v, grad, parameters, 0.9f, 0.999f, 1e-7f, step, nullptr);
+    kernels::adam(s, {master, t == 2 ? rounded : nullptr, m, v, grad, nullptr, squares}, parameters, 0.9f, 0.999f,
+                  1e-7f, step, nullptr);
   });
+  b.row("adam with average, a layer", parameters * (36 + (t == 2 ? 2.0 : 0.0)), parameters * 15.0, [&] {
+    kernels::adam(s, {master, t == 2 ? rounded : nullptr, m, v, grad, average, squares}, parameters, 0.9f, 0.999f,
+                  1e-7f, step, nullptr);
+  });
+  b.row("exchange, a layer", parameters * 16.0, 0, [&] { kernels::exchange(s, master, average, parameters); });
+  b.row("perturb, word table", double(ld) * H * (8 + t), double(ld) * H * 2,
+        [&] { kernels::perturb<T>(s, word, master, dword, sum, 0.5f, size_t(ld) * H); });
   b.row("square_sum, a layer", parameters * 4.0, parameters * 2.0,
         [&] { kernels::square_sum(s, sum, sums, grad, parameters); });
   b.row("cast to bf16, a layer", parameters * 6.0, 0, [&] { kernels::cast(s, rounded, master, parameters); });

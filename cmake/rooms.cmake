@@ -9,7 +9,8 @@ target_link_libraries(model PUBLIC engine PRIVATE fmt::fmt)
 room(io ${IO})
 target_link_libraries(io PUBLIC fmt::fmt nlohmann_json::nlohmann_json PRIVATE PkgConfig::LIBZIP PkgConfig::INIH)
 room(train ${TRAIN})
-target_link_libraries(train PUBLIC model io CLI11::CLI11)
+find_package(Boost 1.74 REQUIRED)  # its CRC
+target_link_libraries(train PUBLIC model io CLI11::CLI11 PRIVATE Boost::headers)
 
 # ---- Programs: build/<preset>/bin, the shipped configurations beside them ---------------------------------------------
 foreach(program train predict eval average inspect export)

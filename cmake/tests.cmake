@@ -68,6 +68,12 @@ endfunction()
 if(Python3_FOUND)
   if(TARGET program_train)  # the programs as a user meets them
     add_python_tests(programs programs_test.py Programs ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+    # TensorBoard's own reader: with -DWARPBERT_TENSORBOARD_PYTHON=<interpreter that has it>, else skipped.
+    if(WARPBERT_TENSORBOARD_PYTHON)
+      set(PYTHON ${WARPBERT_TENSORBOARD_PYTHON})
+    endif()
+    add_python_tests(programs tensorboard_test.py Readers ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+    set(PYTHON ${Python3_EXECUTABLE})
   endif()
   add_python_tests(scripts make_demo_data_test.py DemoData ${CMAKE_SOURCE_DIR}/scripts)
   add_python_tests(scripts check_folders_test.py Folders ${CMAKE_SOURCE_DIR}/scripts)

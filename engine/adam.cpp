@@ -8,42 +8,68 @@
 
 namespace warpbert {
 
-Adam::Adam(ParameterStore& store, AdamOptions options)
-    : store_(store),
-      options_(options),
-      updated_(store.parameters().size()),
-      records_(store.device(), 2),
-      norm_(store.device(), 1),
-      workspace_(store.device(), kernels::square_sum_workspace()) {
-  for (const Parameter& p : store.parameters()) in_memory_.push_back(&p);
+Adam::Adam(ParameterStore& store, AdamOptions options) : store_(store), options_(options) {
+  Device& device = store.device();
+  for (const Parameter& p : store.parameters()) {
+    in_memory_.push_back(&p);
+    const Group group{p.rate_scale, p.kind != ParameterKind::vector && options.weight_decay > 0};
+    const auto found = std::find(groups_.begin(), groups_.end(), group);
+    group_.push_back(size_t(found - groups_.begin()));
+    if (found == groups_.end()) groups_.push_back(group);
+  }
   std::sort(in_memory_.begin(), in_memory_.end(), [](auto* a, auto* b) { return a->offset < b->offset; });
+  place_.resize(in_memory_.size());
+  for (size_t i = 0; i < in_memory_.size(); i++) place_[in_memory_[i]->index] = i;
+  updated_.resize(in_memory_.size());
+  records_ = DeviceArray<kernels::AdamStep>(device, groups_.size());
+  square_ = DeviceArray<double>(device, std::vector<double>{0});
+  // Norm first: the workspace of square_sum. Else a slot a block, and one more a parameter, since a launch may begin at
+  // any.
+  squares_ = DeviceArray<double>(
+      device, norm_first() ? kernels::square_sum_workspace() : kernels::adam_blocks(store.size()) + in_memory_.size());
+  if (options.outlier_limit > 0) {
+    history_ = DeviceArray<double>(device, std::vector<double>(kernels::norm_history, 0.0));
+    apply_ = DeviceArray<int>(device, 1);
+  }
+  if (options.average_decay > 0) store.keep_average();
 }
 
-double Adam::grad_norm() {
-  kernels::square_sum(store_.device().stream(), norm_.data(), workspace_.data(), store_.grads(), store_.size());
-  return std::sqrt(norm_.download()[0]);
-}
+double Adam::grad_norm() { return std::sqrt(square_.download()[0]); }
+
+double Adam::skipped() { return history_.size() ? history_.download().back() : 0; }
 
 AdamSteps Adam::count(double lr) {
   const double t = double(++steps_), beta1 = options_.beta1, beta2 = options_.beta2;
   const double rate = lr * std::sqrt(1 - std::pow(beta2, t)) / (1 - std::pow(beta1, t));
-  return {{{float(rate), float(lr * options_.weight_decay), 1}, {float(rate), 0, 1}}};
+  const double average = 1 - std::min(options_.average_decay, (1 + t) / (10 + t));
+  AdamSteps steps;
+  for (const Group& group : groups_)
+    steps.push_back({float(rate * group.rate_scale),
+                     group.decays ? float(lr * group.rate_scale * options_.weight_decay) : 0.0f, 1, float(average)});
+  return steps;
 }
 
 void Adam::step(double lr, const int* ok) {
-  const AdamSteps steps = count(lr);
-  records_.upload({steps.begin(), steps.end()});
+  records_.upload(count(lr));
   begin();
   finish(records_.data(), ok);
 }
 
-void Adam::update(size_t begin, size_t end, ParameterKind kind, const kernels::AdamStep* steps, const int* ok,
-                  kernels::Stream stream) {
-  const bool vectors = kind == ParameterKind::vector;
-  bf16* rounded = vectors || !store_.rounded() ? nullptr : store_.rounded() + begin;
-  kernels::adam(stream, store_.masters() + begin, rounded, store_.m() + begin, store_.v() + begin,
-                store_.grads() + begin, end - begin, options_.beta1, options_.beta2, options_.epsilon, steps + vectors,
-                ok);
+void Adam::begin() {
+  updated_.assign(updated_.size(), false);
+  store_.device().zero(squares_.data(), squares_.size() * sizeof(double));
+}
+
+void Adam::update(size_t first, size_t last, const kernels::AdamStep* steps, const int* ok, kernels::Stream stream) {
+  const Parameter& p = *in_memory_[first];
+  const Parameter& end = *in_memory_[last - 1];
+  const size_t offset = p.offset, n = end.offset + end.padded_size() - offset;
+  const bool rounded = store_.rounded() && p.kind != ParameterKind::vector;
+  kernels::AdamArrays arrays{store_.masters() + offset, rounded ? store_.rounded() + offset : nullptr,
+                             store_.m() + offset, store_.v() + offset, store_.grads() + offset};
+  if (store_.average()) arrays.average = store_.average() + offset;
+  if (!norm_first()) arrays.squares = squares_.data() + offset / kernels::adam_values_a_block + first;
+  kernels::adam(stream, arrays, n, options_.beta1, options_.beta2, options_.epsilon, steps + group_[p.index], ok);
 }
 
 void Adam::update(const Parameter& parameter, const kernels::AdamStep* steps, const int* ok, kernels::Stream stream) {
@@ -51,24 +77,29 @@ void Adam::update(const Parameter& parameter, const kernels::AdamStep* steps, co
     throw std::logic_error(fmt::format("adam: {} is updated twice in a step; a weight that is used twice has to wait",
                                        parameter.pieces[0].name));
   updated_[parameter.index] = true;
-  update(parameter.offset, parameter.offset + parameter.padded_size(), parameter.kind, steps, ok, stream);
+  const size_t place = place_[parameter.index];
+  update(place, place + 1, steps, ok, stream);
 }
 
 void Adam::finish(kernels::AdamStep* steps, const int* ok) {
   const kernels::Stream stream = store_.device().stream();
-  if (options_.clip_norm > 0) {
-    kernels::square_sum(stream, norm_.data(), workspace_.data(), store_.grads(), store_.size());
-    kernels::clip(stream, steps, int(AdamSteps().size()), norm_.data(), options_.clip_norm);
+  if (norm_first()) kernels::square_sum(stream, square_.data(), squares_.data(), store_.grads(), store_.size());
+  if (options_.outlier_limit > 0) {
+    kernels::reject_outlier(stream, apply_.data(), history_.data(), square_.data(), ok, options_.outlier_limit);
+    ok = apply_.data();
   }
-  // Neighbours in memory that are left, of one kind, are one launch.
+  if (options_.clip_norm > 0) kernels::clip(stream, steps, int(groups_.size()), square_.data(), options_.clip_norm);
+  // Neighbours in memory that are left, of one group, are one launch.
+  const auto like = [&](const Parameter& a, const Parameter& b) {
+    return a.kind == b.kind && group_[a.index] == group_[b.index];
+  };
   for (size_t i = 0; i < in_memory_.size();) {
-    const Parameter& first = *in_memory_[i];
-    size_t end = first.offset;
-    while (i < in_memory_.size() && in_memory_[i]->kind == first.kind && !updated_[in_memory_[i]->index])
-      end += in_memory_[i++]->padded_size();
-    if (end == first.offset) i++;  // was updated early
-    else update(first.offset, end, first.kind, steps, ok, stream);
+    const size_t first = i;
+    while (i < in_memory_.size() && like(*in_memory_[i], *in_memory_[first]) && !updated_[in_memory_[i]->index]) i++;
+    if (i == first) i++;  // was updated early
+    else update(first, i, steps, ok, stream);
   }
+  if (!norm_first()) kernels::sum(stream, square_.data(), squares_.data(), squares_.size());
 }
 
 }  // namespace warpbert

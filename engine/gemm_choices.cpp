@@ -22,9 +22,10 @@ uint64_t checksum(std::string_view text) {
 }
 
 std::string line_of(const GemmProduct& p, const GemmChoice& choice) {
-  std::string line = fmt::format("{} {} {} {} {} {} {} {} {}{} {} {:.2f} ", p.m, p.n, p.k, p.lda, p.ldb, p.ldc,
-                                 inputs[int(p.input)], p.output == DType::bf16 ? "bf16" : "fp32",
-                                 p.transpose_a ? 't' : 'n', p.transpose_b ? 't' : 'n', p.alignment, choice.microseconds);
+  std::string line =
+      fmt::format("{} {} {} {} {} {} {} {} {}{} {} {:.2f} ", p.m, p.n, p.k, p.lda, p.ldb, p.ldc, inputs[int(p.input)],
+                  p.output == DType::bf16 ? "bf16" : "fp32", p.transpose_a ? 't' : 'n', p.transpose_b ? 't' : 'n',
+                  p.alignment, choice.microseconds);
   for (const uint64_t word : choice.algorithm) line += fmt::format("{:016x}", word);
   return line + '\n';
 }

@@ -1,9 +1,9 @@
 // Which of its algorithms the GPU's matrix library takes for which product.
 //
-// Algorithms differ in time, by a factor of several for small products, and in the order of their sums, hence in the last
-// bits. So they are timed, and what was chosen is remembered: by the process for all its Gemms, in a run's directory, so
-// that a run that goes on has the bits it would have had, and in a file of the machine, so that nothing is timed twice.
-// On the CPU all this is empty.
+// Algorithms differ in time, by a factor of several for small products, and in the order of their sums, hence in the
+// last bits. So they are timed, and what was chosen is remembered: by the process for all its Gemms, in a run's
+// directory, so that a run that goes on has the bits it would have had, and in a file of the machine, so that nothing
+// is timed twice. On the CPU all this is empty.
 #pragma once
 #include <array>
 #include <compare>

@@ -22,11 +22,19 @@ int alignment_of(std::initializer_list<const void*> operands) {
 GemmProduct key_of(cublasComputeType_t compute, const Matrix& c, const Matrix& a, bool transpose_a, const Matrix& b,
                    bool transpose_b) {
   const GemmShape s = gemm_shape(c, a, transpose_a, b, transpose_b);
-  const auto input = a.dtype == DType::bf16                      ? GemmProduct::Input::bf16
+  const auto input = a.dtype == DType::bf16                    ? GemmProduct::Input::bf16
                      : compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? GemmProduct::Input::tf32
-                                                                 : GemmProduct::Input::fp32;
-  return {s.m,   s.n,     s.k,         a.ld,        b.ld,
-          c.ld,  input,   c.dtype,     transpose_a, transpose_b,
+                                                               : GemmProduct::Input::fp32;
+  return {s.m,
+          s.n,
+          s.k,
+          a.ld,
+          b.ld,
+          c.ld,
+          input,
+          c.dtype,
+          transpose_a,
+          transpose_b,
           alignment_of({a.data, b.data, c.data})};
 }
 

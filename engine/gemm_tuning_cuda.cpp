@@ -121,7 +121,8 @@ class Trial {
     return {};
   }
   void fill(Memory& m, size_t element) {
-    const void* block = element == 2 ? static_cast<const void*>(random_block<bf16>().data()) : random_block<float>().data();
+    const void* block =
+        element == 2 ? static_cast<const void*>(random_block<bf16>().data()) : random_block<float>().data();
     size_t done = std::min(m.bytes, random_block<float>().size() * element);
     check(cudaMemcpyAsync(m.p, block, done, cudaMemcpyHostToDevice, stream_), product_);
     while (done < m.bytes) {

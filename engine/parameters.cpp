@@ -49,6 +49,20 @@ void ParameterStore::start_step() {
   for (Parameter& p : parameters_) p.grad_written = false;
 }
 
+void ParameterStore::continue_step() {
+  for (Parameter& p : parameters_) p.grad_written = true;
+}
+
+void ParameterStore::keep_average() {
+  average_ = DeviceArray<float>(*device_, size_);
+  average_.upload(masters_.download());
+}
+
+void ParameterStore::exchange_average() {
+  kernels::exchange(device_->stream(), masters_.data(), average_.data(), size_);
+  round_masters();
+}
+
 void ParameterStore::finish_backward() {
   for (Parameter& p : parameters_)
     if (!p.accumulate()) device_->zero(p.grad, p.size * sizeof(float));

@@ -27,6 +27,7 @@ struct Parameter {
   int rows, cols;    // as stored; a vector has one column
   size_t index = 0;  // in the order of declaration
   size_t offset = 0, size = 0;
+  float rate_scale = 1;  // of the learning rate; to be set before an Adam is made
 
   // With what fills it up to the next parameter's 256-byte boundary; that is zero, and stays so.
   size_t padded_size() const { return (size + 63) / 64 * 64; }
@@ -61,7 +62,14 @@ class ParameterStore {
   // After masters were changed from outside: rounds them to what the kernels read.
   void round_masters();
   void start_step();       // forgets which gradients were written
+  void continue_step();    // another backward pass adds to the gradients there are
   void finish_backward();  // zeroes the gradients nobody wrote
+
+  // The running mean of the masters, kept by Adam where it is asked for. exchange_average() puts it in the masters'
+  // place, for evaluation, and the second time back.
+  void keep_average();  // begins as the masters are
+  void exchange_average();
+  float* average() { return average_.data(); }  // null if none is kept
 
   Device& device() const { return *device_; }
   std::deque<Parameter>& parameters() { return parameters_; }
@@ -92,7 +100,7 @@ class ParameterStore {
   Device* device_ = nullptr;
   std::deque<Parameter> parameters_;
   size_t size_ = 0, vectors_begin_ = 0, vectors_end_ = 0;
-  DeviceArray<float> masters_, grads_, m_, v_;
+  DeviceArray<float> masters_, grads_, m_, v_, average_;
   DeviceArray<bf16> rounded_;
 };
 

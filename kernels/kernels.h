@@ -181,24 +181,46 @@ void log_probabilities(Stream, float* out, const float* logits, const float* bia
 // ---- adam.cu: Adam (Kingma & Ba 2015), Keras's form ("ε-hat", their §2 end), fused over flat buffers
 // ------------------- What changes from step to step; lives in device memory. Made in double on the host.
 struct AdamStep {
-  float rate;        // lr·√(1 − β2ᵗ)/(1 − β1ᵗ)
-  float decay;       // lr·weight_decay, decoupled (Loshchilov & Hutter 2019): p −= decay·p; 0: off
-  float grad_scale;  // gradients are multiplied by this first (clipping); 1: off
+  float rate;         // lr·√(1 − β2ᵗ)/(1 − β1ᵗ)
+  float decay;        // lr·weight_decay, decoupled (Loshchilov & Hutter 2019): p −= decay·p; 0: off
+  float grad_scale;   // gradients are multiplied by this first (clipping); 1: off
+  float average = 0;  // 1 − the decay of the masters' running mean
+};
+struct AdamArrays {
+  float* master;
+  bf16* weight;  // may be null
+  float *m, *v;
+  const float* grad;
+  float* average = nullptr;   // may be null
+  double* squares = nullptr;  // [adam_blocks(n)], may be null
 };
 // For i < n:  g = grad[i]·grad_scale;  m = β1·m + (1 − β1)·g;  v = β2·v + (1 − β2)·g²
-//             master −= decay·master + rate·m/(√v + ε);  weight = master rounded to T, where weight is given.
-// All is skipped when *ok = 0 (ok may be null). 28 or 30 bytes a parameter.
-void adam(Stream, float* master, bf16* weight, float* m, float* v, const float* grad, size_t n, float beta1,
-          float beta2, float epsilon, const AdamStep* step, const int* ok);
+//             master −= decay·master + rate·m/(√v + ε);  weight = master rounded to bf16
+//             average += step.average·(master − average)
+// squares: sums of grad² over the values of each block (sum() adds them up).
+// All is skipped when *ok = 0 (ok may be null). 28 bytes a parameter, 2 more with weight, 8 more with average.
+void adam(Stream, const AdamArrays&, size_t n, float beta1, float beta2, float epsilon, const AdamStep* step,
+          const int* ok);
+constexpr size_t adam_values_a_block = 2048;
+inline size_t adam_blocks(size_t n) { return (n + adam_values_a_block - 1) / adam_values_a_block; }
 
 // steps[i].grad_scale = min(1, clip_norm/√*square_sum) for i < n: gradients of a larger norm are scaled down to it
 // (Pascanu et al. 2013).
 void clip(Stream, AdamStep* steps, int n, const double* square_sum, float clip_norm);
 
+// *apply = 0 when *ok = 0 or the norm √*square_sum is an outlier: above mean + limit·deviation of the 128 norms before
+// it, once there are as many; else 1. history: [norm_history], zeros at first: a ring of norms, how many there were,
+// how many were outliers. Every finite norm enters the ring, so that a lasting change of level is skipped for a while
+// only.
+constexpr int norm_window = 128, norm_history = norm_window + 2;
+void reject_outlier(Stream, int* apply, double* history, const double* square_sum, const int* ok, float limit);
+
 // ---- reduce.cu ------------------------------------------------------------------------------------------------------
 // *out = Σ x[i]², two stages in fixed order, double accumulation. workspace: square_sum_workspace() doubles.
 void square_sum(Stream, double* out, double* workspace, const float* x, size_t n);
 size_t square_sum_workspace();
+// *out = Σ x[i] in fixed order, in one block.
+void sum(Stream, double* out, const double* x, size_t n);
 
 // *count += 32-bit words (and bytes of a tail) in which a and b differ. a, b: 16-byte aligned.
 void count_differences(Stream, unsigned* count, const void* a, const void* b, size_t bytes);
@@ -207,6 +229,13 @@ void count_differences(Stream, unsigned* count, const void* a, const void* b, si
 // y[i] = x[i], rounded to nearest even on the way to bf16.
 void cast(Stream, bf16* y, const float* x, size_t n);
 void cast(Stream, float* y, const bf16* x, size_t n);
+// a and b trade their values. 16 bytes a value.
+void exchange(Stream, float* a, float* b, size_t n);
+
+// ---- perturb.cu: adversarial training by the fast gradient method (Miyato et al. 2017, §3, eq. 5) -------------------
+// y[i] = x[i] + ε·g[i]/√*square_sum, square_sum = Σ g²; y = x when that is 0.                              y: [n] =
+template <class T>
+void perturb(Stream, T* y, const float* x, const float* g, const double* square_sum, float epsilon, size_t n);
 
 // ---- random.cu ------------------------------------------------------------------------------------------------------
 // words[i] = word i of (seed, pass, site): the generator by itself, to be compared with cuRAND.

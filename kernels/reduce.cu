@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "block_sum.h"
 #include "kernels.h"
 #include "vector.h"
 
@@ -17,20 +18,7 @@ namespace warpbert::kernels {
 
 constexpr int max_square_sum_blocks =
     512;  // 4 on each of 132 SMs: 131,072 threads with 32 bytes each in flight fill HBM
-constexpr int square_sum_threads = 256;
-
-// The sum of x over the block, in thread 0; a tree, the same every time.
-static __device__ __forceinline__ double block_sum(double x) {
-#pragma unroll
-  for (int i = 16; i > 0; i /= 2) x += __shfl_xor_sync(0xffffffff, x, i);
-  auto& warps = shared<double[square_sum_threads / 32]>();
-  if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = x;
-  __syncthreads();  // every warp's sum is there before thread 0 adds them
-  double sum = 0;
-  if (threadIdx.x == 0)
-    for (int w = 0; w < square_sum_threads / 32; w++) sum += warps[w];
-  return sum;
-}
+constexpr int square_sum_threads = 256, finish_threads = 1024;
 
 static __global__ void __launch_bounds__(square_sum_threads)
     square_sum_kernel(double* __restrict__ partials, const float* __restrict__ x, size_t n) {
@@ -45,16 +33,21 @@ static __global__ void __launch_bounds__(square_sum_threads)
     const double tail = x[n / 8 * 8 + thread];
     sum += tail * tail;
   }
-  sum = block_sum(sum);
+  sum = block_sum<square_sum_threads>(sum);
   if (threadIdx.x == 0) partials[blockIdx.x] = sum;
 }
 
-static __global__ void __launch_bounds__(square_sum_threads)
-    square_sum_finish_kernel(double* __restrict__ out, const double* __restrict__ partials, int blocks) {
+static __global__ void __launch_bounds__(finish_threads)
+    sum_kernel(double* __restrict__ out, const double* __restrict__ x, size_t n) {
   double sum = 0;
-  for (int b = threadIdx.x; b < blocks; b += square_sum_threads) sum += partials[b];
-  sum = block_sum(sum);
+  for (size_t i = threadIdx.x; i < n; i += finish_threads) sum += x[i];
+  sum = block_sum<finish_threads>(sum);
   if (threadIdx.x == 0) *out = sum;
+}
+
+void sum(Stream stream, double* out, const double* x, size_t n) {
+  if (!out || (!x && n)) throw std::invalid_argument("sum: no out or x, n = " + std::to_string(n));
+  launch<sum_kernel>(1, finish_threads, 0, stream, out, x, n);
 }
 
 size_t square_sum_workspace() { return max_square_sum_blocks; }
@@ -62,9 +55,9 @@ size_t square_sum_workspace() { return max_square_sum_blocks; }
 void square_sum(Stream stream, double* out, double* workspace, const float* x, size_t n) {
   if (!out || !workspace || (!x && n))
     throw std::invalid_argument("square_sum: no out, workspace or x, n = " + std::to_string(n));
-  const int blocks = int(std::min(n / (8 * square_sum_threads) + 1, square_sum_workspace()));
-  launch<square_sum_kernel>(blocks, square_sum_threads, 0, stream, workspace, x, n);
-  launch<square_sum_finish_kernel>(1, square_sum_threads, 0, stream, out, workspace, blocks);
+  const size_t blocks = std::min(n / (8 * square_sum_threads) + 1, square_sum_workspace());
+  launch<square_sum_kernel>(int(blocks), square_sum_threads, 0, stream, workspace, x, n);
+  sum(stream, out, workspace, blocks);
 }
 
 // ---- count_differences: whether two arrays hold the same bits -----------------------------------------------------

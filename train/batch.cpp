@@ -11,8 +11,10 @@ namespace warpbert {
 
 static int round_up(int n, int step) { return (std::max(n, 1) + step - 1) / step * step; }
 
-int token_capacity(int tokens) { return round_up(tokens, std::max(128, int(std::bit_ceil(unsigned(tokens)) / 16))); }
-int target_capacity(int targets) { return round_up(targets, 64); }
+int token_capacity(int tokens) {
+  return round_up(tokens, tokens <= 128 ? 16 : std::max(128, int(std::bit_ceil(unsigned(tokens)) / 16)));
+}
+int target_capacity(int targets) { return round_up(targets, targets <= 64 ? 16 : 64); }
 
 namespace {
 
@@ -99,7 +101,7 @@ Batch training_batch(const TokenPairs& pairs, std::span<const Example> examples,
     words.assign(pairs.a(row).begin(), pairs.a(row).end());
     words.insert(words.end(), pairs.b(row).begin(), pairs.b(row).end());
     targets.assign(words.size(), 0);
-    masking.mask(words, targets, epoch, uint32_t(row));
+    masking.mask(words, targets, a, epoch, uint32_t(row));
 
     const auto add_sentence = [&](size_t from, size_t to) {
       packer.add_words({&words[from], to - from}, {&targets[from], to - from});

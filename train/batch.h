@@ -15,6 +15,7 @@ namespace warpbert {
 
 struct Batch {
   uint32_t epoch = 0, step = 0;  // where the loader is, both from 0; 0 in other batches
+  bool ends_step = true;         // or more parts of the same step follow
 
   int sequences = 0;  // B
   int tokens = 0;     // N
@@ -31,9 +32,10 @@ struct Batch {
   double fill() const { return double(tokens) / (double(sequences) * longest); }  // real share of the padded batch
 };
 
-// The next multiple of 128, above 2,048 of 1/16 of the next power of two; at least 128.
+// The next multiple of 128, above 2,048 of 1/16 of the next power of two. Up to 128 of 16, which is what a tensor core
+// takes: a single pair has some twenty tokens.
 int token_capacity(int tokens);
-// The next multiple of 64, at least 64.
+// The next multiple of 64, up to 64 of 16.
 int target_capacity(int targets);
 
 // The rows of `examples`, swapped and masked as `masking` says for this epoch. A labelled pair's [CLS] predicts [NO]

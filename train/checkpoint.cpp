@@ -22,20 +22,23 @@ struct Buffer {
   float* data;
 };
 std::vector<Buffer> buffers(ParameterStore& store) {
-  return {{"", store.masters()}, {"optim.m/", store.m()}, {"optim.v/", store.v()}};
+  std::vector<Buffer> all = {{"", store.masters()}, {"optim.m/", store.m()}, {"optim.v/", store.v()}};
+  if (store.average()) all.push_back({"ema/", store.average()});
+  return all;
 }
 
 std::string to_json(const RunState& s) {
   Json best = Json::array();
   for (const auto& [auc, epoch] : s.best) best.push_back({auc, epoch});  // an undefined AUC is null
   const LossSums& e = s.epoch_sums;
-  return Json{{"format", 1},
+  return Json{{"format", 2},
               {"step", s.step},
               {"epoch", s.epoch},
               {"step_in_epoch", s.step_in_epoch},
               {"pass", s.stepper.pass},
               {"updates", s.stepper.updates},
               {"sums", s.stepper.sums},
+              {"norms", s.stepper.norms},
               {"epoch_sums", {e.mlm, e.cls, e.mlm_targets, e.cls_targets}},
               {"epoch_pairs", s.epoch_pairs},
               {"epoch_seconds", s.epoch_seconds},
@@ -48,7 +51,7 @@ std::string to_json(const RunState& s) {
 
 RunState from_json(const Json& json) {
   RunState s;
-  if (json.at("format") != 1) throw std::runtime_error("an unknown format");
+  if (json.at("format") != 2) throw std::runtime_error("an unknown format");
   json.at("step").get_to(s.step);
   json.at("epoch").get_to(s.epoch);
   json.at("step_in_epoch").get_to(s.step_in_epoch);
@@ -62,6 +65,7 @@ RunState from_json(const Json& json) {
   json.at("seconds").get_to(s.seconds);
   for (const Json& entry : json.at("best"))
     s.best.emplace_back(entry.at(0).is_null() ? std::nan("") : entry.at(0).get<double>(), entry.at(1).get<int>());
+  json.at("norms").get_to(s.stepper.norms);
   json.at("stopped_early").get_to(s.stopped_early);
   json.at("data_hash").get_to(s.data_hash);
   return s;

@@ -19,8 +19,8 @@ void read_gemm_choices(GemmChoices& choices, const std::string& path, const std:
 
 class GemmFiles {
  public:
-  // Reads both files, first the run's: what is in both is taken from there. Warns when the run's holds another machine's
-  // choices alone. `cache` may be "".
+  // Reads both files, first the run's: what is in both is taken from there. Warns when the run's holds another
+  // machine's choices alone. `cache` may be "".
   GemmFiles(GemmChoices& choices, std::string machine, std::string run_file, std::string cache);
 
   // Writes both files if something was chosen since they were read or written; cheap if not. Throws io::Error when the

@@ -60,7 +60,9 @@ void Inspection::look(const PaddedBatch& padded) {
   const Batch& batch = padded.packed;
   const BertConfig& c = bert_.config;
   DeviceBatch on_device(device_);
-  on_device.upload(batch, c.max_positions, false);
+  PassRecord record;
+  record.scale = batch.targets ? 1.0f / float(batch.targets) : 0;
+  on_device.upload(batch, c.max_positions, record);
   const Targets& targets = on_device.targets();
   Gemm gemm(device_.stream(), precision_);
   Arena arena(device_, true);

@@ -18,12 +18,16 @@ std::vector<Example> shuffled(std::span<const Example> examples, uint64_t seed, 
   return order;
 }
 
-Loader::Loader(const TokenPairs& pairs, std::vector<Example> examples, Masking masking, int batch_size, uint32_t epoch,
-               uint32_t step)
-    : pairs_(pairs), examples_(std::move(examples)), masking_(masking), batch_size_(batch_size) {
+Loader::Loader(const TokenPairs& pairs, std::vector<Example> examples, Masking masking, int batch_size, int part_size,
+               uint32_t epoch, uint32_t step)
+    : pairs_(pairs),
+      examples_(std::move(examples)),
+      masking_(masking),
+      batch_size_(batch_size),
+      part_size_(part_size ? std::min(part_size, batch_size) : batch_size) {
   if (examples_.empty()) throw std::invalid_argument("loader: there are no rows to train on");
-  if (batch_size < 1) throw std::invalid_argument("loader: the batch size is below 1");
-  if (step > uint32_t(batches_per_epoch())) throw std::invalid_argument("loader: the epoch has fewer steps");
+  if (batch_size < 1 || part_size < 0) throw std::invalid_argument("loader: the batch size is below 1");
+  if (step > uint32_t(steps_per_epoch())) throw std::invalid_argument("loader: the epoch has fewer steps");
   thread_ = std::jthread([=, this](std::stop_token stop) { produce(stop, epoch, step); });
 }
 
@@ -36,13 +40,16 @@ void Loader::produce(std::stop_token stop, uint32_t epoch, uint32_t step) {
       const std::vector<Example> order = shuffled(examples_, masking_.seed(), epoch);
       const size_t size = size_t(batch_size_);
       for (size_t first = step * size; first < order.size(); first += size, step++) {
-        const auto examples = std::span(order).subspan(first, std::min(size, order.size() - first));
-        Batch batch = [&] {
-          const Range range("batch", Category::data, step);
-          return training_batch(pairs_, examples, masking_, epoch, batch_size_);
-        }();
-        batch.epoch = epoch, batch.step = step;
-        if (!push(std::move(batch), stop)) return;
+        const size_t end = std::min(first + size, order.size()), part = size_t(part_size_);
+        for (size_t begin = first; begin < end; begin += part) {
+          const auto examples = std::span(order).subspan(begin, std::min(part, end - begin));
+          Batch batch = [&] {
+            const Range range("batch", Category::data, step);
+            return training_batch(pairs_, examples, masking_, epoch, part_size_);
+          }();
+          batch.epoch = epoch, batch.step = step, batch.ends_step = begin + part >= end;
+          if (!push(std::move(batch), stop)) return;
+        }
       }
     }
   } catch (...) {
@@ -58,6 +65,13 @@ bool Loader::push(Batch batch, const std::stop_token& stop) {
   queue_.push_back(std::move(batch));
   changed_.notify_all();
   return true;
+}
+
+std::vector<Batch> Loader::next_step() {
+  std::vector<Batch> parts;
+  do parts.push_back(next());
+  while (!parts.back().ends_step);
+  return parts;
 }
 
 Batch Loader::next() {

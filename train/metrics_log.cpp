@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -17,6 +18,45 @@ namespace warpbert {
 
 using Json = nlohmann::ordered_json;  // keeps the order of keys, and writes what is not finite as null
 
+// ---- What a record holds --------------------------------------------------------------------------------------------
+
+double unix_time() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+std::span<const Field<StepRecord>> step_fields() {
+  using R = StepRecord;
+  static const Field<R> fields[] = {{"loss", &R::loss, "loss/total"},
+                                    {"loss_mlm", &R::loss_mlm, "loss/mlm"},
+                                    {"loss_cls", &R::loss_cls, "loss/cls"},
+                                    {"lr", &R::lr, "lr"},
+                                    {"pairs_per_s", &R::pairs_per_s, "speed/pairs_per_s"},
+                                    {"tokens_per_s", &R::tokens_per_s, "speed/tokens_per_s"},
+                                    {"grad_norm", &R::grad_norm, "grad_norm"},
+                                    {"memory_mib", &R::memory_mib, "memory/mib"},
+                                    {"memory_peak_mib", &R::memory_peak_mib, "memory/peak_mib"},
+                                    {"time", &R::time}};
+  return fields;
+}
+
+std::span<const Field<EpochRecord>> epoch_fields() {
+  using R = EpochRecord;
+  static const Field<R> fields[] = {{"loss", &R::loss, "epoch/loss"},
+                                    {"loss_mlm", &R::loss_mlm, "epoch/loss_mlm"},
+                                    {"loss_cls", &R::loss_cls, "epoch/loss_cls"},
+                                    {"auc", &R::auc, "validation/auc"},
+                                    {"pairs_per_s", &R::pairs_per_s, "epoch/pairs_per_s"},
+                                    {"seconds", &R::seconds, "epoch/seconds"},
+                                    {"log_loss", &R::log_loss, "validation/log_loss"},
+                                    {"accuracy", &R::accuracy, "validation/accuracy"},
+                                    {"f1", &R::f1, "validation/f1"},
+                                    {"best_threshold", &R::best_threshold, "validation/best_threshold"},
+                                    {"best_accuracy", &R::best_accuracy, "validation/best_accuracy"},
+                                    {"best_f1", &R::best_f1, "validation/best_f1"},
+                                    {"time", &R::time}};
+  return fields;
+}
+
 // ---- Writing --------------------------------------------------------------------------------------------------------
 
 MetricsLog::MetricsLog(const std::string& path) : path_(path), file_(std::fopen(path.c_str(), "ae")) {
@@ -25,29 +65,18 @@ MetricsLog::MetricsLog(const std::string& path) : path_(path), file_(std::fopen(
 
 MetricsLog::~MetricsLog() { std::fclose(file_); }
 
+template <class Record>
+static std::string text(Json json, const Record& record, std::span<const Field<Record>> fields) {
+  for (const auto& field : fields) json[field.key] = record.*field.value;
+  return json.dump();
+}
+
 void MetricsLog::write(const StepRecord& r) {
-  line(Json{{"kind", "step"},
-            {"epoch", r.epoch},
-            {"step", r.step},
-            {"loss", r.loss},
-            {"loss_mlm", r.loss_mlm},
-            {"loss_cls", r.loss_cls},
-            {"lr", r.lr},
-            {"pairs_per_s", r.pairs_per_s},
-            {"tokens_per_s", r.tokens_per_s}}
-           .dump());
+  line(text(Json{{"kind", "step"}, {"epoch", r.epoch}, {"step", r.step}}, r, step_fields()));
 }
 
 void MetricsLog::write(const EpochRecord& r) {
-  line(Json{{"kind", "epoch"},
-            {"epoch", r.epoch},
-            {"loss", r.loss},
-            {"loss_mlm", r.loss_mlm},
-            {"loss_cls", r.loss_cls},
-            {"auc", r.auc},
-            {"pairs_per_s", r.pairs_per_s},
-            {"seconds", r.seconds}}
-           .dump());
+  line(text(Json{{"kind", "epoch"}, {"epoch", r.epoch}}, r, epoch_fields()));
 }
 
 void MetricsLog::line(const std::string& text) {
@@ -74,9 +103,14 @@ void for_each_line(const std::string& path, std::string_view text, Use use) {
   }
 }
 
-double number(const Json& record, const char* key) {
-  const auto value = record.find(key);
-  return value == record.end() || value->is_null() ? undefined : value->get<double>();
+// The numbers of a record; what a run of an earlier version did not write stays undefined.
+template <class Record>
+Record with_numbers(Record record, const Json& json, std::span<const Field<Record>> fields) {
+  for (const auto& field : fields) {
+    const auto value = json.find(field.key);
+    record.*field.value = value == json.end() || value->is_null() ? undefined : value->template get<double>();
+  }
+  return record;
 }
 
 std::string kind(const Json& record) { return record.at("kind").get<std::string>(); }
@@ -87,14 +121,15 @@ Metrics read_metrics(const std::string& path) {
   Metrics metrics;
   const std::string text = io::read_file(path);
   for_each_line(path, text, [&](std::string_view, const Json& r) {
-    if (kind(r) == "step")
-      metrics.steps.push_back({r.at("epoch").get<int>(), r.at("step").get<long>(), number(r, "loss"),
-                               number(r, "loss_mlm"), number(r, "loss_cls"), number(r, "lr"), number(r, "pairs_per_s"),
-                               number(r, "tokens_per_s")});
-    else if (kind(r) == "epoch")
-      metrics.epochs.push_back({r.at("epoch").get<int>(), number(r, "loss"), number(r, "loss_mlm"),
-                                number(r, "loss_cls"), number(r, "auc"), number(r, "pairs_per_s"),
-                                number(r, "seconds")});
+    if (kind(r) == "step") {
+      StepRecord record{};
+      r.at("epoch").get_to(record.epoch), r.at("step").get_to(record.step);
+      metrics.steps.push_back(with_numbers(record, r, step_fields()));
+    } else if (kind(r) == "epoch") {
+      EpochRecord record{};
+      r.at("epoch").get_to(record.epoch);
+      metrics.epochs.push_back(with_numbers(record, r, epoch_fields()));
+    }
   });
   return metrics;
 }

@@ -1,10 +1,13 @@
-// metrics.jsonl: one JSON object a line, "kind" first; what is undefined is null.
+// metrics.jsonl: one JSON object a line, "kind" first; what is undefined is null, and what is missing too.
 //
-//   {"kind":"step","epoch":1,"step":50,"loss":…,"loss_mlm":…,"loss_cls":…,"lr":…,"pairs_per_s":…,"tokens_per_s":…}
-//   {"kind":"epoch","epoch":1,"loss":…,"loss_mlm":…,"loss_cls":…,"auc":…,"pairs_per_s":…,"seconds":…}
+//   {"kind":"step","epoch":1,"step":50,"loss":…,"loss_mlm":…,"loss_cls":…,"lr":…,"pairs_per_s":…,"tokens_per_s":…,
+//    "grad_norm":…,"memory_mib":…,"memory_peak_mib":…,"time":…}
+//   {"kind":"epoch","epoch":1,"loss":…,"loss_mlm":…,"loss_cls":…,"auc":…,"pairs_per_s":…,"seconds":…,"log_loss":…,
+//    "accuracy":…,"f1":…,"best_threshold":…,"best_accuracy":…,"best_f1":…,"time":…}
 #pragma once
 #include <cstdio>
 #include <limits>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,11 +15,16 @@ namespace warpbert {
 
 inline constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
 
+double unix_time();  // seconds since 1970
+
 // The steps since the record before: mean losses over their targets (loss over all, the two over their own), and rates.
 struct StepRecord {
   int epoch;  // from 1
   long step;  // from 1, over all epochs
   double loss, loss_mlm, loss_cls, lr, pairs_per_s, tokens_per_s;
+  double grad_norm = undefined;                                // of the whole gradient, at the last step
+  double memory_mib = undefined, memory_peak_mib = undefined;  // on the device: in use now, and at most so far
+  double time = undefined;                                     // unix_time() when it was made
 };
 
 struct EpochRecord {
@@ -24,7 +32,21 @@ struct EpochRecord {
   double loss, loss_mlm, loss_cls;
   double auc = undefined;                               // of the validation rows
   double pairs_per_s = undefined, seconds = undefined;  // of training alone
+  // The validation rows again, by the measures of evaluation.h: at 0.5, and at the threshold of highest F1.
+  double log_loss = undefined, accuracy = undefined, f1 = undefined;
+  double best_threshold = undefined, best_accuracy = undefined, best_f1 = undefined;
+  double time = undefined;  // unix_time() when it was made
 };
+
+// The numbers of a record behind epoch and step, in the order of the file: JSON, CSV and TensorBoard are read off this.
+template <class Record>
+struct Field {
+  const char* key;  // in metrics.jsonl, and as the head of a column
+  double Record::*value;
+  const char* tag = nullptr;  // TensorBoard's name for it; nullptr: not shown there
+};
+std::span<const Field<StepRecord>> step_fields();
+std::span<const Field<EpochRecord>> epoch_fields();
 
 class MetricsLog {
  public:

@@ -9,6 +9,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <numeric>
 
 #include "io/error.h"
 #include "io/ini.h"
@@ -93,6 +94,31 @@ Option real(std::string_view name, Section Options::*section, double Section::*f
             std::string meaning) {
   return row<Section, double>(name, "NUMBER", field, section, std::move(meaning),
                               [=](const std::string& text) { return parse_number(text, range, "a number"); });
+}
+
+// 1 to `most` probabilities that sum to 1, separated by commas.
+template <class Section>
+Option distribution(std::string_view name, Section Options::*section, std::vector<double> Section::*field, size_t most,
+                    std::string meaning) {
+  const size_t dot = name.find('.');
+  return {std::string(name.substr(0, dot)),
+          std::string(name.substr(dot + 1)),
+          "NUMBERS",
+          std::move(meaning),
+          [=](Options& o, const std::string& text, const fs::path&) {
+            std::vector<double> values;
+            for (size_t start = 0; start <= text.size();) {
+              const size_t end = std::min(text.find(',', start), text.size());
+              const auto part = io::strip(std::string_view(text).substr(start, end - start));
+              values.push_back(parse_number<double>(std::string(part), {0, 1}, "a number"));
+              start = end + 1;
+            }
+            if (values.size() > most) refuse(text, fmt::format("a list of at most {} numbers", most));
+            const double sum = std::accumulate(values.begin(), values.end(), 0.);
+            if (!(std::abs(sum - 1) < 1e-6)) refuse(text, fmt::format("a list whose sum is 1; it is {:.6g}", sum));
+            o.*section.*field = values;
+          },
+          [=](const Options& o) { return fmt::format("{}", fmt::join(o.*section.*field, ",")); }};
 }
 
 // One of some words, in the order of the enumeration.
@@ -188,10 +214,15 @@ std::vector<Option> make_table() {
       real("model.initializer_range", model, &ModelOptions::initializer_range, {0, 10},
            "standard deviation of random weights, before they are cut at twice that"),
 
+      choice("train.stage", train, &TrainOptions::stage, {"joint", "pretrain", "finetune"},
+             "joint: labels and masked tokens; pretrain: masked tokens alone, labels stay unseen; finetune: labels "
+             "alone, of labelled pairs, and masked tokens are only noise"),
       with(integer("train.epochs", train, &TrainOptions::epochs, {0, unlimited},
                    "passes over the training pairs; 0: save the initial model. May grow when a run is resumed"),
            Change::may_grow),
       integer("train.batch", train, &TrainOptions::batch, {1, 65536}, "pairs a step"),
+      integer("train.micro_batch", train, &TrainOptions::micro_batch, {0, 65536},
+              "pairs at once on the device: less memory, the gradients of a step add up; 0: all of train.batch"),
       real("train.lr", train, &TrainOptions::lr, {0, 10}, "learning rate of Adam"),
       real("train.warmup", train, &TrainOptions::warmup, below_one,
            "share of all steps in which the rate rises to lr; linear from 0"),
@@ -211,6 +242,17 @@ std::vector<Option> make_table() {
       real("train.weight_decay", train, &TrainOptions::weight_decay, fraction, "decoupled from the gradient"),
       real("train.clip_norm", train, &TrainOptions::clip_norm, {0, largest},
            "largest norm of the whole gradient; 0: no limit"),
+      real("train.skip_outliers", train, &TrainOptions::skip_outliers, {0, largest},
+           "skip a step whose gradient norm is so many standard deviations above the last 128's; 0: never"),
+      real("train.layer_decay", train, &TrainOptions::layer_decay, fraction,
+           "each layer learns at so much of the rate of the layer above it, the lowest's again the embeddings"),
+      real("train.embedding_rate", train, &TrainOptions::embedding_rate, {0, 1000},
+           "and the embeddings at this share of that"),
+      real("train.ema", train, &TrainOptions::ema, below_one,
+           "decay of a running mean of the weights, which is evaluated and kept in their place; 0: none"),
+      real("train.fgm", train, &TrainOptions::fgm, {0, 1000},
+           "adversarial training: length of the step that the word embedding takes along its gradient; doubles a "
+           "step's time; 0: none"),
       integer("train.patience", train, &TrainOptions::patience, {0, unlimited},
               "stop after so many evaluations without a better AUC; 0: never"),
 
@@ -218,6 +260,9 @@ std::vector<Option> make_table() {
       real("mask.mask", mask, &MaskOptions::mask, fraction, "share of those that become [MASK]"),
       real("mask.keep", mask, &MaskOptions::keep, fraction, "share of those that stay; the rest become random tokens"),
       real("mask.swap", mask, &MaskOptions::swap, fraction, "probability of swapping the sentences of a pair"),
+      distribution("mask.ngram", mask, &MaskOptions::ngram, 8,
+                   "probabilities of predicted spans of 1, 2, 3, ... tokens, such as 0.7,0.2,0.1; a token is left out "
+                   "behind each span; 1: single tokens, as they fall"),
 
       choice("loss.scale", &Options::loss, &LossOptions::scale, {"mean", "keras_fill"},
              "mean over the targets, or that times the fill of the padded batch, as the reference prints it"),
@@ -254,6 +299,12 @@ std::vector<Option> make_table() {
              "on a GPU, time the library's algorithms for each matrix product when it is met first; false: its choice"),
       with(path("run.gemm_cache", run, &RunOptions::gemm_cache,
                 "the file that remembers what was fastest; empty: warpbert/gemm.txt in the user's cache folder"),
+           Change::allowed),
+      with(choice("run.csv", run, &RunOptions::csv, {"false", "true"},
+                  "also write the step lines to steps.csv and the epoch lines to epochs.csv, anew after every epoch"),
+           Change::allowed),
+      with(choice("run.tensorboard", run, &RunOptions::tensorboard, {"false", "true"},
+                  "also write losses, rates and validation for TensorBoard, to events.out.tfevents.*"),
            Change::allowed),
 
       with(integer("profile.start_step", &Options::profile, &ProfileOptions::start_step, {0, unlimited},
@@ -309,9 +360,16 @@ void read_ini_into(Options& options, const std::string& path) {
 void check_together(const Options& options) {
   if (options.mask.mask + options.mask.keep > 1)
     throw UsageError(fmt::format("mask.mask + mask.keep = {} is more than 1", options.mask.mask + options.mask.keep));
+  if (options.mask.probability > 0.5 && options.mask.ngram[0] < 1)
+    throw UsageError(
+        fmt::format("mask.probability = {}: at most 0.5 with spans (mask.ngram), for a token is left out behind each",
+                    options.mask.probability));
   if (options.data.fold >= options.data.validation_every)
     throw UsageError(fmt::format("data.fold = {}: folds are numbered from 0 to data.validation_every - 1 = {}",
                                  options.data.fold, options.data.validation_every - 1));
+  if (options.train.fgm > 0 && options.train.micro_batch > 0 && options.train.micro_batch < options.train.batch)
+    throw UsageError(
+        "train.fgm needs the gradient of the whole batch; set train.micro_batch = 0, or a smaller train.batch");
   if (options.data.train.empty()) throw UsageError("data.train: missing; name the file of pairs to train on");
 }
 

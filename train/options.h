@@ -18,6 +18,8 @@ struct UsageError : std::runtime_error {
 
 enum class MlmHead { archive, fresh };
 enum class DeviceKind { automatic, cuda, cpu };
+// What a run trains: labels and masked tokens together (the recipe), the masked tokens alone, or the labels alone.
+enum class Stage { joint, pretrain, finetune };
 enum class Schedule { constant, linear, cosine };
 enum class LossScale { mean, keras_fill };
 enum class Score { ratio, sigmoid };
@@ -46,8 +48,10 @@ struct ModelOptions {
 };
 
 struct TrainOptions {
+  Stage stage = Stage::joint;
   int epochs = 100;
   int batch = 64;
+  int micro_batch = 0;  // 0: all of batch
   double lr = 1e-5;
   double warmup = 0;  // share of all steps
   Schedule schedule = Schedule::constant;
@@ -59,8 +63,13 @@ struct TrainOptions {
   double beta2 = 0.999;
   double epsilon = 1e-7;
   double weight_decay = 0;
-  double clip_norm = 0;  // 0: off
-  int patience = 0;      // 0: off
+  double clip_norm = 0;      // 0: off
+  double skip_outliers = 0;  // 0: off
+  double layer_decay = 1;
+  double embedding_rate = 1;
+  double ema = 0;    // 0: off
+  double fgm = 0;    // 0: off
+  int patience = 0;  // 0: off
 };
 
 struct MaskOptions {
@@ -68,6 +77,7 @@ struct MaskOptions {
   double mask = 0.8;
   double keep = 0.1;
   double swap = 0.5;
+  std::vector<double> ngram = {1};  // [n − 1]: probability of a span of n tokens
 };
 
 struct LossOptions {
@@ -98,6 +108,7 @@ struct RunOptions {
   bool graphs = true;
   bool gemm_tuning = true;
   std::string gemm_cache;  // empty: in the user's cache folder
+  bool csv = false, tensorboard = false;
 };
 
 struct Options {

@@ -20,21 +20,45 @@ std::string duration_text(double seconds) {
   return fmt::format("{}d {:02}h", s / 86400, s % 86400 / 3600);
 }
 
+// What is said of a step, in the order of the line; the numbers of lowest rank are kept longest. All of it is ASCII, so
+// that bytes are columns.
+struct Part {
+  int rank;
+  std::string text;
+};
+
+static std::vector<Part> parts_of(const ProgressState& state) {
+  std::vector<Part> parts{{0, fmt::format("{}/{}", state.step, state.steps)}};
+  const StepRecord& r = state.last;
+  const auto add = [&](int rank, double value, const char* format, double factor = 1) {
+    if (std::isfinite(value)) parts.push_back({rank, fmt::format(fmt::runtime(format), value * factor)});
+  };
+  add(1, r.loss, "loss {:.4f}");
+  add(3, r.loss_mlm, "MLM {:.4f}");
+  add(3, r.loss_cls, "CLS {:.4f}");
+  add(5, r.lr, "lr {:.3g}");
+  add(6, r.grad_norm, "norm {:.3g}");
+  add(4, r.pairs_per_s, "{:.0f} pairs/s");
+  add(7, r.tokens_per_s, "{:.1f}k tokens/s", 1e-3);
+  add(8, r.memory_mib, "{:.0f} MiB");
+  if (std::isfinite(state.remaining)) parts.push_back({2, duration_text(state.remaining) + " left"});
+  return parts;
+}
+
 std::string progress_line(const ProgressState& state, int width) {
   constexpr int narrowest = 8, widest = 28;  // columns of the bar
   const std::string epoch = fmt::format("epoch {}/{}", state.epoch, state.epochs);
-  std::vector<std::string> parts{fmt::format("{}/{}", state.step, state.steps)};
-  if (std::isfinite(state.loss)) parts.push_back(fmt::format("loss {:.4f}", state.loss));
-  if (std::isfinite(state.remaining)) parts.push_back(duration_text(state.remaining) + " left");
-  if (std::isfinite(state.pairs_per_s)) parts.push_back(fmt::format("{:.0f} pairs/s", state.pairs_per_s));
-
-  // All of this is ASCII but the bar, so that bytes are columns.
+  std::vector<Part> parts = parts_of(state);
   const auto columns = [&] {
     size_t n = epoch.size();
-    for (const std::string& part : parts) n += 2 + part.size();
+    for (const Part& part : parts) n += 2 + part.text.size();
     return int(n);
   };
-  while (!parts.empty() && columns() > width) parts.pop_back();
+  while (!parts.empty() && columns() > width) {
+    int last = 0;
+    for (const Part& part : parts) last = std::max(last, part.rank);
+    std::erase_if(parts, [&](const Part& part) { return part.rank == last; });
+  }
   const int room = std::min(width - columns() - 2, widest);
 
   std::string line = epoch.substr(0, size_t(std::max(width, 0)));
@@ -43,7 +67,7 @@ std::string progress_line(const ProgressState& state, int width) {
     line += "  ";
     for (int i = 0; i < room; i++) line += i < done ? "━" : "╌";
   }
-  for (const std::string& part : parts) line += "  " + part;
+  for (const Part& part : parts) line += "  " + part.text;
   return line;
 }
 
@@ -64,11 +88,11 @@ void Progress::step(int epoch, int step) {
   const long done = long(epoch - 1) * state_.steps + step;
   if (begin_step_ < 0) begin_step_ = done, begin_ = now;  // a resumed run begins anywhere
   state_.epoch = epoch, state_.step = step;
-  if (!output_.terminal || now - drawn_ < 100ms) return;
-  drawn_ = now;
   if (done > begin_step_)
     state_.remaining = std::chrono::duration<double>(now - begin_).count() / double(done - begin_step_) *
                        double(long(state_.epochs) * state_.steps - done);
+  if (!output_.terminal || now - drawn_ < 100ms) return;
+  drawn_ = now;
   // The last column stays free: some terminals wrap as soon as it is written.
   fmt::print(output_.file, "\r\033[K{}", progress_line(state_, terminal_width(output_) - 1));
   std::fflush(output_.file);
@@ -81,13 +105,22 @@ void Progress::clear() {
 }
 
 void Progress::show(const StepRecord& record, int step) {
-  state_.loss = record.loss, state_.pairs_per_s = record.pairs_per_s;
+  state_.last = record;
   const auto now = Clock::now();
   if (output_.terminal || now - printed_ < 10s) return;
   printed_ = now;
-  fmt::print(output_.file,
-             "epoch {:>3}  step {:>5}/{}  loss {:.4f}  masked tokens {:.4f}  [CLS] {:.4f}  {:.0f} pairs/s\n",
-             record.epoch, step, state_.steps, record.loss, record.loss_mlm, record.loss_cls, record.pairs_per_s);
+  std::string line = fmt::format("epoch {:>3}  step {:>5}/{}  loss {:.4f}  masked tokens {:.4f}  [CLS] {:.4f}",
+                                 record.epoch, step, state_.steps, record.loss, record.loss_mlm, record.loss_cls);
+  const auto add = [&](double value, const char* format) {
+    if (std::isfinite(value)) line += fmt::format(fmt::runtime(format), value);
+  };
+  add(record.lr, "  lr {:.3g}");
+  add(record.grad_norm, "  gradient norm {:.3g}");
+  add(record.pairs_per_s, "  {:.0f} pairs/s");
+  add(record.tokens_per_s, "  {:.0f} tokens/s");
+  add(record.memory_mib, "  {:.0f} MiB");
+  if (std::isfinite(state_.remaining)) line += "  " + duration_text(state_.remaining) + " left";
+  fmt::print(output_.file, "{}\n", line);
   std::fflush(output_.file);
 }
 

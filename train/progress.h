@@ -12,13 +12,14 @@ std::string duration_text(double seconds);  // "42s", "3m 05s", "1h 02m", "2d 03
 
 // What a progress line says.
 struct ProgressState {
-  int epoch = 0, epochs = 0;  // epoch from 1
-  int step = 0, steps = 0;    // within the epoch
-  double loss = undefined, pairs_per_s = undefined;
+  int epoch = 0, epochs = 0;     // epoch from 1
+  int step = 0, steps = 0;       // within the epoch
   double remaining = undefined;  // seconds
+  StepRecord last{0, 0, undefined, undefined, undefined, undefined, undefined, undefined};
 };
 
-// At most `width` columns: the bar gives way first, then what follows it, from the end.
+// At most `width` columns: the bar gives way first, then the numbers, the least wanted one first: memory, tokens a
+// second, norm of the gradient, learning rate, pairs a second, the two losses, the time left, the loss, the step.
 std::string progress_line(const ProgressState& state, int width);
 
 // Where progress goes.

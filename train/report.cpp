@@ -80,8 +80,9 @@ std::vector<double> smoothed(const std::vector<double>& values, size_t window) {
   return out;
 }
 
-std::string loss_chart(const RunRecord& run, double StepRecord::*field, const std::string& title,
-                       const std::string& note, int color) {
+// A number of the step records with its trend; a logarithmic axis where it falls by a factor of ten.
+std::string step_chart(const RunRecord& run, double StepRecord::*field, const std::string& title,
+                       const std::string& note, const std::string& unit, int color) {
   std::vector<double> x, y;
   for (const StepRecord& r : run.steps) x.push_back(double(r.step)), y.push_back(r.*field);
   std::vector<double> finite;
@@ -92,7 +93,7 @@ std::string loss_chart(const RunRecord& run, double StepRecord::*field, const st
   LineChart chart;
   chart.description = title + " by step";
   chart.x = {"step", 0, undefined, true};
-  chart.y.label = "nats a target";
+  chart.y.label = unit;
   chart.y.log = *least > 0 && *most > 10 * *least;
   const std::vector<double> trend = smoothed(y, std::max<size_t>(y.size() / 25, 5));
   if (y.size() > 10) {
@@ -117,6 +118,37 @@ std::string auc_chart(const RunRecord& run) {
   return figure("Validation AUC", "A random match scores higher than a random miss this often.", line_chart(chart));
 }
 
+// Where the two part, the model learns its training pairs by heart.
+std::string label_loss_chart(const RunRecord& run) {
+  Series training{"training", 2, {}, {}, false, true}, validation{"validation", 1, {}, {}, false, true};
+  bool measured = false;
+  for (const EpochRecord& e : run.epochs) {
+    training.x.push_back(e.epoch), training.y.push_back(e.loss_cls);
+    validation.x.push_back(e.epoch), validation.y.push_back(e.log_loss);
+    measured |= std::isfinite(e.log_loss);
+  }
+  if (!measured) return "";
+  LineChart chart;
+  chart.description = "Loss of the labels by epoch, in training and validation";
+  chart.x = {"epoch", undefined, undefined, true};
+  chart.y.label = "nats a pair";
+  chart.series = {training, validation};
+  return figure("Labels: training and validation",
+                "Training is the mean over the epoch, dropout on; validation the log loss of the scores after it.",
+                line_chart(chart));
+}
+
+std::string rate_chart(const RunRecord& run) {
+  LineChart chart;
+  chart.description = "Learning rate by step";
+  chart.x = {"step", 0, undefined, true};
+  chart.y.low = 0;
+  Series rate{"", 4, {}, {}};
+  for (const StepRecord& r : run.steps) rate.x.push_back(double(r.step)), rate.y.push_back(r.lr);
+  chart.series = {rate};
+  return figure("Learning rate", "As Adam had it in each step.", line_chart(chart));
+}
+
 std::string speed_chart(const RunRecord& run) {
   LineChart chart;
   chart.description = "Pairs a second by step";
@@ -129,11 +161,13 @@ std::string speed_chart(const RunRecord& run) {
 }
 
 std::string training(const RunRecord& run) {
-  return charts(
-      auc_chart(run) +
-      loss_chart(run, &StepRecord::loss_cls, "Loss of the labels", "Cross-entropy of YES or NO at [CLS].", 1) +
-      loss_chart(run, &StepRecord::loss_mlm, "Loss of the masked tokens", "Cross-entropy of the hidden tokens.", 2) +
-      speed_chart(run));
+  return charts(auc_chart(run) + label_loss_chart(run) +
+                step_chart(run, &StepRecord::loss_cls, "Loss of the labels", "Cross-entropy of YES or NO at [CLS].",
+                           "nats a target", 1) +
+                step_chart(run, &StepRecord::loss_mlm, "Loss of the masked tokens",
+                           "Cross-entropy of the hidden tokens.", "nats a target", 2) +
+                step_chart(run, &StepRecord::grad_norm, "Norm of the gradient", "Of all parameters together.", "", 4) +
+                rate_chart(run) + speed_chart(run));
 }
 
 // ---- Validation -----------------------------------------------------------------------------------------------------
@@ -266,17 +300,28 @@ std::string time_bar(const RunRecord& run) {
 
 std::string epoch_table(const RunRecord& run) {
   if (run.epochs.empty()) return "";
+  using E = EpochRecord;
+  struct Column {
+    const char *head, *format;
+    double E::*value;
+  };
+  static constexpr Column columns[] = {
+      {"loss", "{:.4f}", &E::loss}, {"masked tokens", "{:.4f}", &E::loss_mlm}, {"labels", "{:.4f}", &E::loss_cls},
+      {"AUC", "{:.4f}", &E::auc},   {"log loss", "{:.4f}", &E::log_loss},      {"accuracy", "{:.4f}", &E::accuracy},
+      {"F1", "{:.4f}", &E::f1},     {"best F1", "{:.4f}", &E::best_f1},        {"pairs/s", "{:.0f}", &E::pairs_per_s}};
   std::string s =
-      "<details><summary>Every epoch</summary>\n<table class='numbers'>\n<tr><th>epoch</th><th>loss</th><th>masked "
-      "tokens</th>"
-      "<th>labels</th><th>AUC</th><th>pairs/s</th><th>time</th></tr>\n";
-  for (const EpochRecord& e : run.epochs)
-    s += fmt::format("<tr{}><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-                     e.epoch == run.best_epoch ? " class='best'" : "", e.epoch, number_or_dash(e.loss, "{:.4f}"),
-                     number_or_dash(e.loss_mlm, "{:.4f}"), number_or_dash(e.loss_cls, "{:.4f}"),
-                     number_or_dash(e.auc, "{:.4f}"), number_or_dash(e.pairs_per_s, "{:.0f}"),
-                     std::isfinite(e.seconds) ? duration_text(e.seconds) : "–");
-  return s + "</table></details>\n";
+      "<details><summary>Every epoch</summary>\n<p class='note'>Masked tokens and labels: the two parts of the loss. "
+      "AUC and what follows it: of the validation rows; accuracy and F1 at 0.5, best F1 at the threshold of the "
+      "highest."
+      "</p>\n<div class='scroll'><table class='numbers'>\n<tr><th>epoch</th>";
+  for (const Column& column : columns) s += fmt::format("<th>{}</th>", column.head);
+  s += "<th>time</th></tr>\n";
+  for (const E& e : run.epochs) {
+    s += fmt::format("<tr{}><td>{}</td>", e.epoch == run.best_epoch ? " class='best'" : "", e.epoch);
+    for (const Column& column : columns) s += "<td>" + number_or_dash(e.*column.value, column.format) + "</td>";
+    s += "<td>" + (std::isfinite(e.seconds) ? duration_text(e.seconds) : "–") + "</td></tr>\n";
+  }
+  return s + "</table></div></details>\n";
 }
 
 std::string configuration(const RunRecord& run) {

@@ -41,7 +41,8 @@ table { border-collapse: collapse; }
 th, td { padding: 4px 20px 4px 0; text-align: left; vertical-align: top; }
 th { color: var(--soft); font-weight: 500; white-space: nowrap; }
 td { overflow-wrap: anywhere; }
-.numbers td, .numbers th { text-align: right; padding: 3px 0 3px 26px; font-variant-numeric: tabular-nums; }
+.numbers td, .numbers th { text-align: right; white-space: nowrap; padding: 3px 0 3px 26px; font-variant-numeric: tabular-nums; }
+.note { color: var(--soft); font-size: 13.5px; margin: 4px 0 8px; } .scroll { overflow-x: auto; }
 .numbers tr.best td { font-weight: 650; color: var(--c1); }
 .beside { display: flex; flex-wrap: wrap; gap: 18px 56px; align-items: center; padding: 10px 0; }
 .confusion { border-collapse: separate; border-spacing: 4px; }

@@ -50,7 +50,9 @@ void RunDirectory::save_config(const Options& options) const {
 }
 
 void RunDirectory::start_over() const {
-  for (const std::string& file : {metrics(), best(), scores(), report(), gemm(), path_ + "/checkpoints", path_ + "/models"}) {
+  remove_events_but("");
+  for (const std::string& file : {metrics(), best(), scores(), report(), gemm(), steps_csv(), epochs_csv(),
+                                  path_ + "/checkpoints", path_ + "/models"}) {
     std::error_code ignored;
     fs::remove_all(file, ignored);
   }
@@ -86,6 +88,19 @@ void RunDirectory::keep_checkpoints(int n) const {
 
 std::string RunDirectory::model(int epoch) const {
   return fmt::format("{}/epoch-{:04}.npz", inside(path_, "models"), epoch);
+}
+
+static constexpr const char* events_prefix = "events.out.tfevents.";
+
+std::string RunDirectory::events(long second) const {
+  return fmt::format("{}/{}{:010}.warpbert", path_, events_prefix, second);
+}
+
+void RunDirectory::remove_events_but(const std::string& kept) const {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(path_, ignored))
+    if (entry.path().filename().string().starts_with(events_prefix) && entry.path() != kept)
+      fs::remove(entry.path(), ignored);
 }
 
 }  // namespace warpbert

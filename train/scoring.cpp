@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <deque>
+#include <numeric>
 #include <stdexcept>
 
 #include "io/atomic_file.h"
@@ -17,15 +20,26 @@ namespace warpbert {
 
 std::vector<double> log_probabilities(Stepper& stepper, const TokenPairs& pairs, std::span<const Example> examples,
                                       const PredictOptions& options) {
+  // Work k: part k of the examples, with predict.swap part k / 2 in order k % 2. The host makes the next batch while
+  // the device works on this one.
+  const size_t orders = options.swap ? 2 : 1, size = size_t(options.batch);
+  const size_t works = (examples.size() + size - 1) / size * orders;
+  const auto batch = [&](size_t work) {
+    const size_t first = work / orders * size;
+    return evaluation_batch(pairs, examples.subspan(first, std::min(size, examples.size() - first)), options.batch,
+                            work % orders == 1);
+  };
   std::vector<double> means;
   means.reserve(2 * examples.size());
-  for (size_t first = 0; first < examples.size(); first += options.batch) {
-    const auto part = examples.subspan(first, std::min<size_t>(options.batch, examples.size() - first));
-    const auto one = stepper.log_probabilities(evaluation_batch(pairs, part, options.batch));
-    means.insert(means.end(), one.begin(), one.end());
-    if (!options.swap) continue;
-    const auto other = stepper.log_probabilities(evaluation_batch(pairs, part, options.batch, true));
-    for (size_t i = 0; i < other.size(); i++) means[2 * first + i] = (double(one[i]) + double(other[i])) / 2;
+  Batch next = works ? batch(0) : Batch{};
+  for (size_t work = 0; work < works; work++) {
+    stepper.start_scoring(next);
+    if (work + 1 < works) next = batch(work + 1);
+    const std::vector<float> log_p = stepper.finish_scoring();
+    const size_t first = work / orders * size * 2;
+    if (work % orders == 0) means.insert(means.end(), log_p.begin(), log_p.end());
+    else
+      for (size_t i = 0; i < log_p.size(); i++) means[first + i] = (means[first + i] + double(log_p[i])) / 2;
   }
   return means;
 }
@@ -54,32 +68,125 @@ Ensemble::Ensemble(const std::vector<std::string>& runs, const std::vector<Overr
           fmt::format("{} and {} differ in predict.score; set --predict.score", sources_[0].path, source.path));
 }
 
-// In its own function, so that a model is gone before the next one comes.
-static std::vector<double> log_probabilities(const ModelSource& source, io::Pairs pairs) {
-  TrainedModel model(source);
-  const int longest = model.options.data.max_tokens, positions = model.bert.config.max_positions;
-  if (longest + 3 > positions)
-    throw UsageError(
-        fmt::format("data.max_tokens = {}: such pairs and three special tokens need {} positions; {} has {}", longest,
-                    longest + 3, source.path, positions));
-  truncate(pairs, longest);
-  Stepper stepper(*model.device, model.bert, model.options.train.precision, 0, {}, false, false);
-  auto log_p = log_probabilities(stepper, model.vocabulary.encode(pairs), all_examples(pairs), model.options.predict);
-  for (size_t i = 0; i < log_p.size(); i++)
-    if (std::isnan(log_p[i]))
-      throw std::runtime_error(
-          fmt::format("{}: the score of row {} is not a number; the model is damaged", source.weights, i / 2 + 1));
-  return log_p;
-}
+namespace {
+
+// A model in memory, ready to score.
+class Scorer {
+ public:
+  explicit Scorer(const ModelSource& source)
+      : source_(source),
+        model_(source),
+        stepper_(*model_.device, model_.bert, model_.options.train.precision, 0, {}, false, false) {
+    const int longest = model_.options.data.max_tokens, positions = model_.bert.config.max_positions;
+    if (longest + 3 > positions)
+      throw UsageError(
+          fmt::format("data.max_tokens = {}: such pairs and three special tokens need {} positions; {} has {}", longest,
+                      longest + 3, source.path, positions));
+    stepper_.use_graphs(model_.options.run.graphs);
+  }
+
+  // Row 1 of `pairs` is row `first_row` + 1 of the input.
+  std::vector<double> log_probabilities(io::Pairs pairs, size_t first_row = 0) {
+    const TokenPairs tokens = encode(pairs);
+    auto log_p = warpbert::log_probabilities(stepper_, tokens, all_examples(pairs), model_.options.predict);
+    for (size_t i = 0; i < log_p.size(); i++)
+      if (std::isnan(log_p[i]))
+        throw std::runtime_error(fmt::format("{}: the score of row {} is not a number; the model is damaged",
+                                             source_.weights, first_row + i / 2 + 1));
+    return log_p;
+  }
+
+  // For pairs that come one by one. Scores the pair until its bucket is warm; false if it was so before.
+  bool warm_up(io::Pairs pair) {
+    model_.options.predict.batch = 1;
+    const TokenPairs tokens = encode(pair);
+    const Batch batch = evaluation_batch(tokens, all_examples(pair), 1);
+    if (stepper_.is_warm(batch)) return false;
+    while (!stepper_.is_warm(batch)) stepper_.log_probabilities(batch);
+    return true;
+  }
+
+ private:
+  TokenPairs encode(io::Pairs& pairs) const {
+    truncate(pairs, model_.options.data.max_tokens);
+    return model_.vocabulary.encode(pairs);
+  }
+
+  const ModelSource& source_;
+  TrainedModel model_;
+  Stepper stepper_;
+};
+
+}  // namespace
 
 std::vector<float> Ensemble::score(const io::Pairs& pairs) const {
-  std::vector<double> means(2 * pairs.size(), 0);
+  std::vector<double> sums(2 * pairs.size(), 0);
   for (const ModelSource& source : sources_) {
-    const auto log_p = log_probabilities(source, pairs);
-    for (size_t i = 0; i < means.size(); i++) means[i] += log_p[i];
+    const auto log_p = Scorer(source).log_probabilities(pairs);  // a model is gone before the next one comes
+    for (size_t i = 0; i < sums.size(); i++) sums[i] += log_p[i];
   }
-  for (double& mean : means) mean /= double(sources_.size());
-  return scores(means, sources_.at(0).options.predict.score);
+  return scores_of(std::move(sums));
+}
+
+std::vector<float> Ensemble::scores_of(std::vector<double> log_p_sums) const {
+  for (double& sum : log_p_sums) sum /= double(sources_.size());
+  return scores(log_p_sums, sources_.at(0).options.predict.score);
+}
+
+// ---- One by one -----------------------------------------------------------------------------------------------------
+
+static io::Pairs only_row(const io::Pairs& pairs, size_t row) {
+  io::Pairs one;
+  for (const auto sentence : {pairs.a(row), pairs.b(row)}) {
+    one.ids.insert(one.ids.end(), sentence.begin(), sentence.end());
+    one.starts.push_back(one.ids.size());
+  }
+  one.labels.push_back(pairs.labels[row]);
+  return one;
+}
+
+Latencies Ensemble::score_one_by_one(const io::Pairs& pairs) const {
+  using clock = std::chrono::steady_clock;
+  const auto ms_since = [](clock::time_point t) {
+    return std::chrono::duration<double, std::milli>(clock::now() - t).count();
+  };
+  std::deque<Scorer> scorers;
+  for (const ModelSource& source : sources_) scorers.emplace_back(source);
+  Latencies all;
+  for (size_t row = 0; row < pairs.size(); row++) {
+    const io::Pairs pair = only_row(pairs, row);
+    const auto before = clock::now();
+    int cold = 0;
+    for (Scorer& scorer : scorers) cold += scorer.warm_up(pair);
+    if (cold) all.warm_ups++, all.warm_up_ms += ms_since(before);
+
+    const auto start = clock::now();
+    std::vector<double> sums(2, 0);
+    for (Scorer& scorer : scorers) {
+      const auto log_p = scorer.log_probabilities(pair, row);
+      sums[0] += log_p[0], sums[1] += log_p[1];
+    }
+    all.scores.push_back(scores_of(std::move(sums))[0]);
+    all.ms.push_back(ms_since(start));
+  }
+  return all;
+}
+
+std::string latency_table(const Latencies& latencies) {
+  std::vector<double> ms = latencies.ms;
+  std::sort(ms.begin(), ms.end());
+  const auto percentile = [&](size_t p) { return ms[(p * ms.size() + 99) / 100 - 1]; };
+  std::string text = fmt::format("pairs    {:>10}, one by one\n", ms.size());
+  text += fmt::format("warm-up  {:>10.3f} ms before the first pair of {}, not counted below\n", latencies.warm_up_ms,
+                      latencies.warm_ups == 1 ? "its bucket" : fmt::format("each of {} buckets", latencies.warm_ups));
+  const double mean = std::accumulate(ms.begin(), ms.end(), 0.0) / double(ms.size());
+  for (const auto& [name, value] : {std::pair{"p50", percentile(50)},
+                                    {"p90", percentile(90)},
+                                    {"p99", percentile(99)},
+                                    {"max", ms.back()},
+                                    {"mean", mean}})
+    text += fmt::format("{:<8} {:>10.3f} ms\n", name, value);
+  return text;
 }
 
 // ---- Files ----------------------------------------------------------------------------------------------------------

@@ -38,6 +38,19 @@ std::vector<float> score_pairs(Stepper& stepper, const TokenPairs& pairs, std::s
 inline const std::initializer_list<std::string_view> scoring_options = {"predict", "run.device", "run.threads",
                                                                         "data.max_tokens", "train.precision"};
 
+// Scores of pairs that came one by one, and how long each took: from its ids to its score, through all models and
+// orders.
+struct Latencies {
+  std::vector<float> scores;
+  std::vector<double> ms;  // of each pair
+  // A pair whose buckets are new is scored before it is timed, until nothing has to be allocated, chosen or recorded
+  // for it any more; how many pairs that were, and how long it took.
+  int warm_ups = 0;
+  double warm_up_ms = 0;
+};
+// Number of pairs, warm-up, median, 90th and 99th percentile (nearest rank), maximum and mean.
+std::string latency_table(const Latencies& latencies);
+
 // Models that score together. Each uses its own run's options and vocabulary, and is in memory only while it scores.
 class Ensemble {
  public:
@@ -46,9 +59,13 @@ class Ensemble {
   Ensemble(const std::vector<std::string>& runs, const std::vector<Override>& overrides);
   // Throws std::runtime_error naming model and row for a score that is not a number.
   std::vector<float> score(const io::Pairs& pairs) const;
+  // The same scores but for rounding, one pair after the other, each for itself and timed: as in a service that answers
+  // requests one by one. Here all models are in memory at the same time.
+  Latencies score_one_by_one(const io::Pairs& pairs) const;
   size_t size() const { return sources_.size(); }
 
  private:
+  std::vector<float> scores_of(std::vector<double> log_p_sums) const;
   std::vector<ModelSource> sources_;
 };
 

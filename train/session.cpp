@@ -41,7 +41,8 @@ BertConfig bert_config(const ModelOptions& options, int vocabulary) {
 }
 
 AdamOptions adam_options(const TrainOptions& t) {
-  return {float(t.beta1), float(t.beta2), float(t.epsilon), float(t.weight_decay), float(t.clip_norm)};
+  return {float(t.beta1),         float(t.beta2), float(t.epsilon), float(t.weight_decay), float(t.clip_norm),
+          float(t.skip_outliers), t.ema};
 }
 
 const char* precision_text(Precision precision) {
@@ -102,12 +103,14 @@ void Session::load() {
         options_.model.weights);
   fmt::print("device    {}, {}\n", device_->name(), precision_text(options_.train.precision));
   pretrained_.reset();  // closes the file
+  scale_rates(bert, float(options_.train.layer_decay), float(options_.train.embedding_rate));
 }
 
 void Session::read_data() {
   const DataOptions& data = options_.data;
   io::Pairs train = io::read_pairs(data.train);
-  if (train.count_labelled() == 0) io::fail("{}: no row has a label; training needs labelled pairs", data.train);
+  if (train.count_labelled() == 0 && options_.train.stage != Stage::pretrain)
+    io::fail("{}: no row has a label; training needs labelled pairs, but for train.stage = pretrain", data.train);
   set_ = make_dataset(std::move(train), data.test.empty() ? io::Pairs{} : io::read_pairs(data.test), data.max_tokens,
                       data.validation_every, data.fold);
   if (pretrained_ && pretrained_->vocabulary()) vocabulary_ = pretrained_->vocabulary();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <stdexcept>
+#include <utility>
 
 #include "engine/ranges.h"
 #include "vocabulary.h"
@@ -11,17 +13,14 @@ namespace warpbert {
 // The longest sequence decides how large a tile attention takes: in steps of 16 tokens, as the tiles are.
 static int length_capacity(int longest, int max_positions) { return std::min((longest + 15) / 16 * 16, max_positions); }
 
-void DeviceBatch::upload(const Batch& batch, int max_positions, bool keras_fill, kernels::RandomState random,
-                         AdamSteps adam) {
+void DeviceBatch::upload(const Batch& batch, int max_positions, const PassRecord& record) {
   // Scalars first: the real counts, which kernels read from device memory, and the scale of the loss.
   struct Scalars {
     int tokens, targets;
     float scale;
-    kernels::RandomState random;
-    AdamSteps adam;
+    std::array<kernels::RandomState, 2> random;
   };
-  const double share = keras_fill ? batch.fill() : 1.0;
-  const Scalars scalars{batch.tokens, batch.targets, batch.targets ? float(share / batch.targets) : 0.0f, random, adam};
+  const Scalars scalars{batch.tokens, batch.targets, record.scale, record.random};
   staging_.clear();
   const auto place = [&](const auto* values, size_t n) {
     const size_t offset = staging_.size(), bytes = n * sizeof *values;
@@ -29,7 +28,8 @@ void DeviceBatch::upload(const Batch& batch, int max_positions, bool keras_fill,
     if (bytes) std::memcpy(staging_.data() + offset, values, bytes);
     return offset;
   };
-  const size_t at_scalars = place(&scalars, 1), ids = place(batch.ids.data(), batch.ids.size()),
+  const size_t at_scalars = place(&scalars, 1), adam = place(record.adam.data(), record.adam.size()),
+               ids = place(batch.ids.data(), batch.ids.size()),
                positions = place(batch.positions.data(), batch.positions.size()),
                order = place(batch.order.data(), batch.order.size()),
                starts = place(batch.starts.data(), batch.starts.size()),
@@ -41,7 +41,7 @@ void DeviceBatch::upload(const Batch& batch, int max_positions, bool keras_fill,
   const auto at = [&]<class T>(size_t offset, T*) { return reinterpret_cast<const T*>(memory_.data() + offset); };
   int* const integer = nullptr;
   Scalars* s = reinterpret_cast<Scalars*>(memory_.data() + at_scalars);
-  random_ = &s->random, adam_ = s->adam.data();
+  random_ = s->random.data(), adam_ = reinterpret_cast<kernels::AdamStep*>(memory_.data() + adam);
   packing_ = {{int(batch.ids.size()), &s->tokens},
               at(ids, integer),
               at(positions, integer),
@@ -65,7 +65,6 @@ Stepper::Stepper(Device& device, Bert& bert, Precision precision, uint64_t seed,
       gemm_(device.stream(), precision, &device.gemm_choices()),
       branch_gemm_(device.side_stream(), precision, &device.gemm_choices()),
       arena_(device),
-      batch_(device),
       adam_(trainable ? std::make_unique<Adam>(bert.store, adam) : nullptr),
       random_{seed, 0},
       sums_(device, 4),
@@ -73,56 +72,128 @@ Stepper::Stepper(Device& device, Bert& bert, Precision precision, uint64_t seed,
   sums_.zero();
 }
 
-void Stepper::train(const Batch& batch, double lr) {
-  if (!batch.targets) return;  // nothing to learn from: the reference divides 0 by 0 here
-  const int positions = bert_.config.max_positions;
-  const Capacities capacities{int(batch.ids.size()), int(batch.target_index.size()), int(batch.starts.size()),
-                              length_capacity(batch.longest, positions)};
-  Slot& slot = slots_.try_emplace(capacities, device_).first->second;
-  random_.pass++;
-  const Range range("step", Category::forward, random_.pass);
-  slot.batch.upload(batch, positions, keras_fill_, random_, adam_->count(lr));
+void Stepper::use_adversary(float epsilon) {
+  epsilon_ = epsilon;
+  adversary_ = DeviceArray<char>(device_, bert_.word->size * size_of(dtype_));
+  word_square_ = DeviceArray<double>(device_, 1 + kernels::square_sum_workspace());
+}
+
+void Stepper::train(std::span<const Batch> parts, double lr) {
+  int targets = 0, tokens = 0, sequences = 0, longest = 0;
+  for (const Batch& part : parts) {
+    targets += part.targets, tokens += part.tokens, sequences += part.sequences;
+    longest = std::max(longest, part.longest);
+  }
+  if (!targets) return;  // nothing to learn from: the reference divides 0 by 0 here
+  if (epsilon_ > 0 && parts.size() > 1) throw std::logic_error("step: an adversary takes batches in one part");
+  // keras_fill multiplies the loss by the share of real tokens in the padded batch, as Keras does silently.
+  const double share = keras_fill_ ? double(tokens) / (double(sequences) * longest) : 1.0;
+  PassRecord record;
+  record.scale = float(share / targets);
+  record.adam = adam_->count(lr);
+  for (size_t i = 0; i < parts.size(); i++) {
+    const Batch& part = parts[i];
+    const Place place{i == 0, i + 1 == parts.size()};
+    for (auto& random : record.random) random = {random_.seed, ++random_.pass};
+    if (epsilon_ == 0) random_.pass--;
+    const Range range("step", Category::forward, random_.pass);
+    Slot& slot = training_.try_emplace(key(part, place), device_).first->second;
+    slot.batch.upload(part, bert_.config.max_positions, record);
+    run(slot, [&] { train(slot, place); });
+  }
+}
+
+Stepper::Key Stepper::key(const Batch& batch, Place place) const {
+  return {int(batch.ids.size()), int(batch.target_index.size()), int(batch.starts.size()),
+          length_capacity(batch.longest, bert_.config.max_positions), place.first + 2 * place.last};
+}
+
+void Stepper::run(Slot& slot, const std::function<void()>& work) {
   // The first batch runs as it is: what allocates memory or chooses algorithms does so now, not in a recording.
-  if (!graphs_ || slot.uses++ == 0) return step(slot);
-  if (!slot.graph) slot.graph = std::make_unique<Graph>(device_, [&] { step(slot); });
+  if (slot.uses++ == 0 || !graphs_) return work();
+  if (!slot.graph) slot.graph = std::make_unique<Graph>(device_, work);
   slot.graph->replay();
 }
 
-// Sends one step to the device. All that differs from step to step lies in device memory.
-void Stepper::step(Slot& slot) {
+// Sends a part of a step to the device. All that differs from step to step lies in device memory.
+void Stepper::train(Slot& slot, Place place) {
+  arena_.reset();
+  if (place.first) bert_.store.start_step();
+  else bert_.store.continue_step();
+  if (place.last) adam_->begin();
+  const bool attacked = epsilon_ > 0;
+  pass(slot, false, place.last && !attacked);
+  if (attacked) {
+    Parameter& word = *bert_.word;
+    double* square = word_square_.data();
+    kernels::square_sum(device_.stream(), square, square + 1, word.grad, word.size);
+    const auto move = [&]<class T>(T) {
+      kernels::perturb(device_.stream(), reinterpret_cast<T*>(adversary_.data()), word.master, word.grad, square,
+                       epsilon_, word.size);
+    };
+    dtype_ == DType::bf16 ? move(bf16{}) : move(float{});
+    void* const unmoved = std::exchange(word.value, adversary_.data());
+    arena_.reset();
+    pass(slot, true, place.last);
+    word.value = unmoved;
+  }
+  if (!place.last) return;
+  const Range range("optimizer", Category::optimizer);
+  adam_->finish(slot.batch.adam(), ok_.data());
+}
+
+// Forward and backward. `update`: gradients of matrices are complete after this pass, and Adam may have them.
+void Stepper::pass(Slot& slot, bool adversarial, bool update) {
   const kernels::AdamStep* steps = slot.batch.adam();
   const Targets& targets = slot.batch.targets();
-  arena_.reset();
-  bert_.store.start_step();
-  adam_->begin();
-  Tape tape(device_, gemm_, arena_, dtype_, true, slot.batch.random());
-  if (adam_->can_update_early())
+  Tape tape(device_, gemm_, arena_, dtype_, true, slot.batch.random(adversarial));
+  if (update && adam_->can_update_early())
     tape.use_branch(branch_gemm_, [&](Parameter& weight) {
       if (weight.kind == ParameterKind::matrix) adam_->update(weight, steps, ok_.data(), device_.side_stream());
     });
   else tape.use_branch(branch_gemm_);
   float* loss = pair_matching_loss(tape, bert_, slot.batch.packing(), targets);
-  kernels::sum_losses(device_.stream(), sums_.data(), ok_.data(), loss, targets.targets, targets.rows);
+  if (!adversarial)
+    kernels::sum_losses(device_.stream(), sums_.data(), ok_.data(), loss, targets.targets, targets.rows);
   tape.backward();
   bert_.store.finish_backward();
-  const Range range("optimizer", Category::optimizer);
-  adam_->finish(slot.batch.adam(), ok_.data());
 }
 
 size_t Stepper::graphs() const {
-  return size_t(
-      std::count_if(slots_.begin(), slots_.end(), [](const auto& slot) { return slot.second.graph != nullptr; }));
+  const auto recorded = [](const auto& slot) { return slot.second.graph != nullptr; };
+  return size_t(std::count_if(training_.begin(), training_.end(), recorded) +
+                std::count_if(scoring_.begin(), scoring_.end(), recorded));
+}
+
+void Stepper::start_scoring(const Batch& batch) {
+  Slot& slot = scoring_.try_emplace(key(batch), device_).first->second;
+  slot.batch.upload(batch, bert_.config.max_positions);
+  run(slot, [&] { score(slot); });
+  scored_ = &slot, scored_pairs_ = batch.sequences;
+}
+
+void Stepper::score(Slot& slot) {
+  arena_.reset();
+  Tape tape(device_, gemm_, arena_, dtype_, false);
+  const Targets& targets = slot.batch.targets();
+  slot.scores = pair_matching_log_probabilities(tape, bert_, slot.batch.packing(), targets.index, targets.rows,
+                                                token::no, token::yes);
+}
+
+std::vector<float> Stepper::finish_scoring() {
+  std::vector<float> host(size_t(scored_pairs_) * 2);
+  device_.download(host.data(), scored_->scores, host.size() * sizeof(float));
+  return host;
 }
 
 std::vector<float> Stepper::log_probabilities(const Batch& batch) {
-  batch_.upload(batch, bert_.config.max_positions, false);
-  arena_.reset();
-  Tape tape(device_, gemm_, arena_, dtype_, false);
-  const float* out = pair_matching_log_probabilities(tape, bert_, batch_.packing(), batch_.targets().index,
-                                                     batch_.targets().rows, token::no, token::yes);
-  std::vector<float> host(size_t(batch.sequences) * 2);
-  device_.download(host.data(), out, host.size() * sizeof(float));
-  return host;
+  start_scoring(batch);
+  return finish_scoring();
+}
+
+bool Stepper::is_warm(const Batch& batch) const {
+  const auto slot = scoring_.find(key(batch));
+  return slot != scoring_.end() && (graphs_ ? slot->second.graph != nullptr : slot->second.uses > 0);
 }
 
 LossSums Stepper::take_losses() {
@@ -132,7 +203,7 @@ LossSums Stepper::take_losses() {
 }
 
 StepperState Stepper::state() {
-  StepperState state{random_.pass, adam_->steps(), {}};
+  StepperState state{random_.pass, adam_->steps(), {}, adam_->norms()};
   const auto sums = sums_.download();
   std::copy(sums.begin(), sums.end(), state.sums.begin());
   return state;
@@ -141,6 +212,7 @@ StepperState Stepper::state() {
 void Stepper::restore(const StepperState& state) {
   random_.pass = state.pass;
   adam_->set_steps(state.updates);
+  if (!state.norms.empty()) adam_->set_norms(state.norms);
   sums_.upload({state.sums.begin(), state.sums.end()});
 }
 

@@ -12,16 +12,17 @@
 
 #include "checkpoint.h"
 #include "engine/ranges.h"
+#include "evaluation.h"
 #include "gemm_files.h"
 #include "interruption.h"
 #include "io/error.h"
 #include "loader.h"
-#include "metrics.h"
 #include "metrics_log.h"
 #include "model_file.h"
 #include "progress.h"
 #include "report.h"
 #include "run_directory.h"
+#include "run_log.h"
 #include "schedule.h"
 #include "scoring.h"
 #include "session.h"
@@ -30,6 +31,8 @@ namespace warpbert {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+double mib(size_t bytes) { return double(bytes) / 1048576; }
 
 double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
 
@@ -68,6 +71,7 @@ class Trainer {
         profile_(options_.profile) {
     stepper_.use_graphs(options_.run.graphs);
     device_.gemm_choices().tuning = options_.run.gemm_tuning;
+    if (options_.train.fgm > 0) stepper_.use_adversary(float(options_.train.fgm));
   }
 
   void dry_run();
@@ -75,9 +79,7 @@ class Trainer {
   int run();      // the exit code
 
  private:
-  Masking masking() const {
-    return Masking(options_.mask, session_.vocabulary().size(), uint64_t(options_.train.seed));
-  }
+  Loader make_loader() const;
   std::vector<float> score(const std::vector<Example>& examples) {
     return score_pairs(stepper_, session_.tokens(), examples, options_.predict);
   }
@@ -103,7 +105,7 @@ class Trainer {
   Stepper stepper_;
   ProfileWindow profile_;
   Interruption interruption_;
-  std::unique_ptr<MetricsLog> log_;
+  std::unique_ptr<RunLog> log_;
   std::unique_ptr<Progress> progress_;
   std::optional<GemmFiles> gemm_files_;  // on a GPU, with run.gemm_tuning
 
@@ -126,50 +128,65 @@ class Trainer {
   }
 };
 
-// The rows to train on, labels smoothed (Szegedy et al. 2016, §7, of two classes).
+// The rows to train on, as the stage sees them, labels smoothed (Szegedy et al. 2016, §7, of two classes).
 std::vector<Example> Trainer::training_examples() const {
   std::vector<Example> examples = session_.set().training;
+  const auto unlabelled = [](const Example& example) { return example.label == io::no_label; };
+  if (options_.train.stage == Stage::finetune) std::erase_if(examples, unlabelled);
   const auto e = float(options_.train.label_smoothing);
-  for (Example& example : examples)
-    if (example.label != io::no_label) example.label = example.label * (1 - e) + e / 2;
+  for (Example& example : examples) {
+    if (options_.train.stage == Stage::pretrain) example.label = io::no_label;
+    if (!unlabelled(example)) example.label = example.label * (1 - e) + e / 2;
+  }
   return examples;
+}
+
+// From where the run is.
+Loader Trainer::make_loader() const {
+  const TrainOptions& o = options_.train;
+  Masking masking(options_.mask, session_.vocabulary().size(), uint64_t(o.seed), o.stage != Stage::finetune);
+  return Loader(session_.tokens(), training_examples(), std::move(masking), o.batch, o.micro_batch,
+                uint32_t(state_.epoch - 1), uint32_t(state_.step_in_epoch));
 }
 
 // ---- Steps ----------------------------------------------------------------------------------------------------------
 
 void Trainer::dry_run() {
-  Loader loader(session_.tokens(), training_examples(), masking(), options_.train.batch);
-  stepper_.train(loader.next(), options_.train.lr);
+  Loader loader = make_loader();
+  stepper_.train(loader.next_step(), options_.train.lr);
   const LossSums sums = stepper_.take_losses();
   const auto begin = Clock::now();  // the first step allocated memory and chose algorithms
-  stepper_.train(loader.next(), options_.train.lr);
+  stepper_.train(loader.next_step(), options_.train.lr);
   stepper_.take_losses();
   const double seconds = seconds_since(begin);
-  const int steps = loader.batches_per_epoch();
+  const int steps = loader.steps_per_epoch();
   fmt::print(
       "step      loss {:.4f} (masked tokens {:.4f}, [CLS] {:.4f}); the second took {:.3g} s, so an epoch of {} "
       "steps takes some {}\n",
       sums.loss(), sums.loss_mlm(), sums.loss_cls(), seconds, steps, duration_text(seconds * steps));
   stepper_.arena().reset();
-  fmt::print("memory    {:.1f} MiB on the device at most; of this a step's\n{}",
-             double(device_.bytes_high_water()) / 1048576, stepper_.arena().report());
+  fmt::print("memory    {:.1f} MiB on the device at most; of this a step's\n{}", mib(device_.bytes_high_water()),
+             stepper_.arena().report());
 }
 
 // The rest of the epoch under way; false if the run was asked to stop.
 bool Trainer::train_epoch(Loader& loader) {
-  const int steps = loader.batches_per_epoch();
+  const int steps = loader.steps_per_epoch();
   line_begin_ = Clock::now(), line_pairs_ = line_tokens_ = 0;
   while (state_.step_in_epoch < steps) {
-    const Batch batch = loader.next();
+    const std::vector<Batch> parts = loader.next_step();
     book(spent_.waiting);
     profile_.before(state_.step + 1);
     rate_ = learning_rate(options_.train, state_.step + 1, long(steps) * options_.train.epochs);
-    stepper_.train(batch, rate_);
+    stepper_.train(parts, rate_);
     if (gemm_files_) gemm_files_->save();
     profile_.after(state_.step + 1);
     const int step = ++state_.step_in_epoch;
-    state_.step++, state_.epoch_pairs += batch.sequences;
-    line_pairs_ += batch.sequences, line_tokens_ += batch.tokens;
+    state_.step++;
+    for (const Batch& part : parts) {
+      state_.epoch_pairs += part.sequences;
+      line_pairs_ += part.sequences, line_tokens_ += part.tokens;
+    }
     progress_->step(state_.epoch, step);
     if (step % options_.run.log_every == 0 || step == steps) log_steps(step);
     state_.epoch_seconds += book(spent_.training);
@@ -189,8 +206,11 @@ void Trainer::log_steps(int step) {
                     "train.lr or train.precision = fp32 may help",
                     state_.step, state_.epoch, step));
   const double seconds = seconds_since(line_begin_);
-  const StepRecord record{state_.epoch,    state_.step, sums.loss(),           sums.loss_mlm(),
-                          sums.loss_cls(), rate_,       line_pairs_ / seconds, line_tokens_ / seconds};
+  StepRecord record{state_.epoch,    state_.step, sums.loss(),           sums.loss_mlm(),
+                    sums.loss_cls(), rate_,       line_pairs_ / seconds, line_tokens_ / seconds};
+  record.grad_norm = stepper_.grad_norm();
+  record.memory_mib = mib(device_.bytes_allocated()), record.memory_peak_mib = mib(device_.bytes_high_water());
+  record.time = unix_time();
   log_->write(record);
   progress_->show(record, step);
   state_.epoch_sums += sums;
@@ -205,6 +225,7 @@ void Trainer::finish_epoch() {
                      sums.loss_cls(),     undefined,   double(state_.epoch_pairs) / state_.epoch_seconds,
                      state_.epoch_seconds};
   if (state_.epoch == options_.train.epochs || state_.epoch % options_.run.evaluate_every == 0) evaluate(record);
+  record.time = unix_time();
   log_->write(record);
   const bool best = !state_.best.empty() && state_.best.front().second == state_.epoch;
   progress_->epoch(record, best, state_.seconds / state_.epoch * (options_.train.epochs - state_.epoch));
@@ -218,18 +239,24 @@ void Trainer::finish_epoch() {
 void Trainer::evaluate(EpochRecord& record) {
   const Range range("evaluate", Category::evaluation, state_.epoch);
   const auto& rows = session_.set().validation;
-  std::optional<double> area;
+  Measures measures;
   std::vector<float> scores;
-  if (!rows.empty()) {
+  const bool averaged = options_.train.ema > 0;
+  if (averaged) bert_.store.exchange_average();
+  if (!rows.empty() && options_.train.stage != Stage::pretrain) {
     std::vector<float> labels;
     for (const Example& row : rows) labels.push_back(row.label);
     scores = score(rows);
-    area = auc(scores, labels);
+    measures = measure(scores, labels);
+    record.auc = measures.auc.value_or(undefined), record.log_loss = measures.log_loss;
+    record.accuracy = measures.accuracy, record.f1 = measures.f1;
+    record.best_threshold = measures.best_threshold;
+    record.best_accuracy = measures.best_accuracy, record.best_f1 = measures.best_f1;
   }
   book(spent_.scoring);
-  record.auc = area.value_or(undefined);
-  keep_if_among_best(area);
+  keep_if_among_best(measures.auc);
   if (state_.best.front().second == state_.epoch) state_.best_scores = std::move(scores);
+  if (averaged) bert_.store.exchange_average();
   book(spent_.saving);
 }
 
@@ -308,7 +335,7 @@ bool Trainer::resume() {
 
 int Trainer::run() {
   const int epochs = options_.train.epochs;
-  log_ = std::make_unique<MetricsLog>(directory_->metrics());
+  log_ = std::make_unique<RunLog>(*directory_, options_.run);
   if (Device::is_gpu() && options_.run.gemm_tuning) {
     const std::string& cache = options_.run.gemm_cache;
     gemm_files_.emplace(device_.gemm_choices(), gemm_machine(device_), directory_->gemm(),
@@ -316,13 +343,13 @@ int Trainer::run() {
   }
   if (!epochs) save_model(directory_->best(), bert_, session_.vocabulary());
   if (state_.epoch <= epochs && !state_.stopped_early) {
-    Loader loader(session_.tokens(), training_examples(), masking(), options_.train.batch, uint32_t(state_.epoch - 1),
-                  uint32_t(state_.step_in_epoch));
-    progress_ = std::make_unique<Progress>(epochs, loader.batches_per_epoch());
+    Loader loader = make_loader();
+    progress_ = std::make_unique<Progress>(epochs, loader.steps_per_epoch());
     booked_ = saved_at_ = Clock::now();
     while (state_.epoch <= epochs && !state_.stopped_early) {
       if (!train_epoch(loader)) {
         save();
+        log_->write_tables();
         progress_->clear();
         fmt::print("stopped   after step {} of epoch {}; the same command goes on from here\n", state_.step_in_epoch,
                    state_.epoch);
@@ -341,8 +368,8 @@ int Trainer::run() {
 // Scores of the test file by the best model, and the report, which is written last: a run is complete once it is there.
 void Trainer::finish() {
   const int best_epoch = state_.best.empty() ? 0 : state_.best.front().second;
-  if (!session_.set().test.empty()) {
-    if (best_epoch && best_epoch != state_.epoch - 1) {
+  if (!session_.set().test.empty() && options_.train.stage != Stage::pretrain) {
+    if (best_epoch && (best_epoch != state_.epoch - 1 || options_.train.ema > 0)) {
       std::vector<int> rows(size_t(session_.vocabulary().size()));
       std::iota(rows.begin(), rows.end(), 0);
       Pretrained(directory_->best()).load(bert_, rows, true);
@@ -389,7 +416,7 @@ std::vector<Fact> Trainer::facts() const {
                                      100 * f.unknown_share)},
           {"Model", fmt::format("{} layers, hidden {}, {} heads, {:.1f} M parameters", c.layers, c.hidden, c.heads,
                                 double(bert_.store.real_size()) * 1e-6)},
-          {"Memory on the device", fmt::format("{:.0f} MiB", double(device_.bytes_high_water()) / 1048576)}};
+          {"Memory on the device", fmt::format("{:.0f} MiB", mib(device_.bytes_high_water()))}};
 }
 
 // Whether the newest checkpoint says that all is done.
@@ -417,6 +444,7 @@ int train(const Options& given, bool dry_run) {
   RunDirectory directory(options.run.directory);
   const bool again = directory.holds_run_of(options);
   if (again && is_complete(directory, options.train.epochs)) {
+    RunLog(directory, options.run);  // run.csv and run.tensorboard may be new
     fmt::print("{}: this run is finished\n", directory.path());
     return 0;
   }

@@ -94,8 +94,8 @@ TEST_CASE("adam: decay for matrices only, clipping, nothing when a loss was not 
   AdamOptions options;
   options.weight_decay = 0.1f, options.clip_norm = 0.5f;
   Adam adam(store, options);
-  CHECK(adam.grad_norm() == doctest::Approx(norm).epsilon(1e-6));
   adam.step(0.01);
+  CHECK(adam.grad_norm() == doctest::Approx(norm).epsilon(1e-6));
   const auto expected = [&](float g, double decay) {  // the first step: m = 0.1·g, v = 0.001·g²
     const double s = g * 0.5 / norm, rate = 0.01 * std::sqrt(1 - 0.999) / (1 - 0.9);
     return 1 - 0.01 * decay - rate * 0.1 * s / (std::sqrt(0.001 * s * s) + 1e-7);
@@ -110,6 +110,96 @@ TEST_CASE("adam: decay for matrices only, clipping, nothing when a loss was not 
   stopped.step(0.01, ok.data());
   CHECK(store.download(store.masters(), named[0]) == std::vector<float>(64, 1.0f));
   CHECK(store.download(store.m(), named[0]) == std::vector<float>(64, 0.0f));
+}
+
+TEST_CASE("adam: rates by parameter, the norm and the running mean, updated one by one or together") {
+  Device device;
+  ParameterStore store;
+  const auto add = [&](ParameterKind kind, int rows, int cols, const char* name, float scale) {
+    Parameter& p = store.add(kind, rows, cols, name);
+    p.rate_scale = scale;
+    return &p;
+  };
+  add(ParameterKind::matrix, 24, 8, "a", 1);
+  Parameter* b = add(ParameterKind::matrix, 300, 24, "b", 0.25f);
+  add(ParameterKind::matrix, 8, 8, "c", 0.25f);
+  add(ParameterKind::vector, 9, 1, "bias", 1);
+  add(ParameterKind::embedding, 500, 16, "table", 0);
+  store.allocate(device, Precision::fp32);
+  const auto named = store.named();
+  AdamOptions options;
+  options.weight_decay = 0.1f, options.average_decay = 0.15;  // above (1 + t)/(10 + t) at the first step only
+  const auto train = [&](bool early) {
+    device.zero(store.m(), store.size() * 4), device.zero(store.v(), store.size() * 4);
+    for (const auto& array : named) store.upload(store.masters(), array, std::vector<float>(array.size, 1.0f));
+    Adam adam(store, options);
+    CHECK(adam.groups() == 4);  // 1 and 0.25 with decay, 1 without, 0 with
+    double norm = 0;
+    for (int t = 1; t <= 3; t++) {
+      norm = 0;
+      for (const auto& array : named) {
+        const auto g = normal<float>(array.size, 0.3f, 0, unsigned(array.size + t));
+        for (float x : g) norm += double(x) * x;
+        store.upload(store.grads(), array, g);
+      }
+      DeviceArray<kernels::AdamStep> steps(device, adam.count(0.01));
+      adam.begin();
+      if (early) adam.update(*b, steps.data(), nullptr, device.stream());
+      adam.finish(steps.data(), nullptr);
+      CHECK(adam.grad_norm() == doctest::Approx(std::sqrt(norm)).epsilon(1e-6));
+    }
+    std::vector<std::vector<float>> all;
+    for (const auto& array : named)
+      for (float* buffer : {store.masters(), store.m(), store.v(), store.average()})
+        all.push_back(store.download(buffer, array));
+    return all;
+  };
+  const auto together = train(false);
+  CHECK(train(true) == together);
+  CHECK(together[16] == std::vector<float>(8000, 1.0f));  // a rate of 0: neither gradient nor decay moves it
+  // The formula, for one value of "b".
+  double p = 1, m = 0, v = 0, average = 1;
+  for (int t = 1; t <= 3; t++) {
+    const double g = normal<float>(7200, 0.3f, 0, unsigned(7200 + t))[77], lr = 0.01 * 0.25;
+    m = 0.9 * m + 0.1 * g, v = 0.999 * v + 0.001 * g * g;
+    p -= lr * 0.1 * p + lr * std::sqrt(1 - std::pow(0.999, t)) / (1 - std::pow(0.9, t)) * m / (std::sqrt(v) + 1e-7);
+    const double d = std::min(0.15, (1.0 + t) / (10.0 + t));
+    average = d * average + (1 - d) * p;
+  }
+  CHECK(together[4][77] == doctest::Approx(p).epsilon(1e-6));
+  CHECK(together[7][77] == doctest::Approx(average).epsilon(1e-6));
+  // The mean and the masters change places, and back.
+  const auto masters = store.download(store.masters(), named[1]), mean = store.download(store.average(), named[1]);
+  store.exchange_average();
+  CHECK(store.download(store.masters(), named[1]) == mean);
+  store.exchange_average();
+  CHECK(store.download(store.masters(), named[1]) == masters);
+}
+
+TEST_CASE("adam: an outlier's gradient changes nothing") {
+  Device device;
+  ParameterStore store;
+  store.add(ParameterKind::matrix, 8, 8, "matrix");
+  store.allocate(device, Precision::fp32);
+  const auto array = store.named()[0];
+  AdamOptions options;
+  options.outlier_limit = 5;
+  Adam adam(store, options);
+  const auto step = [&](float size) {
+    store.upload(store.grads(), array, std::vector<float>(64, size));
+    adam.step(0.01);
+    return store.download(store.masters(), array)[0];
+  };
+  float before = 0;
+  for (int i = 0; i < 130; i++) before = step(i % 2 ? 0.1f : 0.11f);
+  CHECK(step(5) == before);
+  CHECK(adam.skipped() == 1);
+  CHECK(adam.grad_norm() == doctest::Approx(40));
+  const auto norms = adam.norms();
+  Adam resumed(store, options);
+  resumed.set_norms(norms);
+  CHECK(resumed.skipped() == 1);
+  CHECK(step(0.1f) != before);
 }
 
 TEST_CASE("tape: an evaluation pass records nothing and drops nothing") {

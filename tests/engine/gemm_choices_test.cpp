@@ -42,8 +42,8 @@ TEST_CASE("gemm choices: what is not equal in everything is another product") {
     return choices.count(p);
   };
   CHECK(changed([](GemmProduct&) {}) == 1);
-  for (int GemmProduct::*size : {&GemmProduct::m, &GemmProduct::n, &GemmProduct::k, &GemmProduct::lda, &GemmProduct::ldb,
-                                 &GemmProduct::ldc, &GemmProduct::alignment})
+  for (int GemmProduct::*size : {&GemmProduct::m, &GemmProduct::n, &GemmProduct::k, &GemmProduct::lda,
+                                 &GemmProduct::ldb, &GemmProduct::ldc, &GemmProduct::alignment})
     CHECK(changed([&](GemmProduct& p) { p.*size += 8; }) == 0);
   CHECK(changed([](GemmProduct& p) { p.input = Input::fp32; }) == 0);
   CHECK(changed([](GemmProduct& p) { p.output = DType::f32; }) == 0);

@@ -41,8 +41,8 @@ struct Run {
 
   void kernel(AdamStep s, bool with_weight, bool with_ok) {
     step[0] = s;
-    kernels::adam(nullptr, master, with_weight ? weight.data() : nullptr, mean, square, grad, n, beta1, beta2, epsilon,
-                  step, with_ok ? ok.data() : nullptr);
+    kernels::adam(nullptr, {master, with_weight ? weight.data() : nullptr, mean, square, grad}, n, beta1, beta2,
+                  epsilon, step, with_ok ? ok.data() : nullptr);
     synchronize();
   }
   void reference(AdamStep s) {
@@ -129,13 +129,76 @@ TEST_CASE("adam: skips everything when *ok is 0") {
 
 TEST_CASE("adam: refuses coefficients that make no sense") {
   Run run(8);
-  CHECK_THROWS_AS(kernels::adam(nullptr, run.master, run.weight, run.mean, run.square, run.grad, 8, 1, beta2, epsilon,
-                                run.step, nullptr),
-                  std::invalid_argument);
-  CHECK_THROWS_AS(kernels::adam(nullptr, run.master, run.weight, run.mean, run.square, run.grad, 8, beta1, -0.1f,
-                                epsilon, run.step, nullptr),
-                  std::invalid_argument);
-  CHECK_THROWS_WITH_AS(kernels::adam(nullptr, run.master, run.weight, run.mean, run.square, run.grad, 8, beta1, beta2,
-                                     0, run.step, nullptr),
+  const kernels::AdamArrays arrays{run.master, run.weight, run.mean, run.square, run.grad};
+  CHECK_THROWS_AS(kernels::adam(nullptr, arrays, 8, 1, beta2, epsilon, run.step, nullptr), std::invalid_argument);
+  CHECK_THROWS_AS(kernels::adam(nullptr, arrays, 8, beta1, -0.1f, epsilon, run.step, nullptr), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(kernels::adam(nullptr, arrays, 8, beta1, beta2, 0, run.step, nullptr),
                        doctest::Contains("adam: beta1 = 0.9"), std::invalid_argument);
+}
+
+TEST_CASE("adam: the running mean of the masters, and the sum of squares of the gradient before it is scaled") {
+  for (size_t n : {1, 8, 31, 2048, 4099}) {
+    Run run(n), plain(n);
+    Buffer<float> average(normal<float>(n + 16, 0.02f, 0, 7));
+    Buffer<double> squares(std::vector<double>(kernels::adam_blocks(n) + 1, -1.0)), total(1);
+    std::vector<double> expected(average.data(), average.data() + n);
+    const auto beyond = average[n];
+    for (int t = 1; t <= 3; t++) {
+      const auto g = normal<float>(n, 0.1f, 0, unsigned(t));
+      double square = 0;
+      for (size_t i = 0; i < n; i++) run.grad[i] = plain.grad[i] = g[i], square += double(g[i]) * g[i];
+      const AdamStep step{rate(1e-2, t), 0, 0.5f, 0.25f};
+      run.step[0] = step;
+      kernels::adam(nullptr, {run.master, run.weight, run.mean, run.square, run.grad, average, squares}, n, beta1,
+                    beta2, epsilon, run.step, nullptr);
+      kernels::sum(nullptr, total, squares, kernels::adam_blocks(n));
+      plain.kernel(step, true, false);
+      for (size_t i = 0; i < n; i++) expected[i] += 0.25 * (run.master[i] - expected[i]);
+      CHECK(total[0] == doctest::Approx(square).epsilon(1e-6));  // eight squares are added in float: 8·2⁻²⁴
+    }
+    size_t changed = 0;
+    Worst worst;
+    for (size_t i = 0; i < n; i++) {
+      changed += run.master[i] != plain.master[i];
+      worst.add(average[i], expected[i], 0.1);
+    }
+    CHECK(changed == 0);
+    CHECK(worst.value < 1e-6);
+    CHECK(squares[kernels::adam_blocks(n)] == -1);
+    CHECK(average[n] == beyond);
+  }
+}
+
+TEST_CASE("reject_outlier: a norm far above those before it stops the update, once enough are known") {
+  Buffer<double> history(std::vector<double>(kernels::norm_history, 0.0)), square(1);
+  Buffer<int> apply(1), ok(std::vector<int>{1});
+  std::vector<double> norms;
+  const auto offer = [&](double norm) {
+    square[0] = norm * norm;
+    kernels::reject_outlier(nullptr, apply, history, square, ok, 4);
+    synchronize();
+    norms.push_back(norm);
+    return apply[0];
+  };
+  const auto noise = normal<float>(500, 0.1f, 1);
+  CHECK(offer(1000) == 1);  // nothing to compare it with yet
+  for (int i = 1; i < kernels::norm_window; i++) CHECK(offer(noise[size_t(i)]) == 1);
+  int skipped = 0;
+  for (int i = 0; i < 300; i++) {
+    double sum = 0, squares = 0;  // of the last 128
+    for (size_t j = norms.size() - kernels::norm_window; j < norms.size(); j++)
+      sum += norms[j], squares += norms[j] * norms[j];
+    const double mean = sum / kernels::norm_window, deviation = std::sqrt(squares / kernels::norm_window - mean * mean);
+    const double norm = i == 150 || i == 290 ? 9 : std::abs(noise[size_t(i) + 150]);
+    const bool expected = norm <= mean + 4 * deviation;
+    CHECK(offer(norm) == expected);
+    skipped += !expected;
+  }
+  CHECK(skipped == 2);
+  CHECK(history[kernels::norm_window] == 428);
+  CHECK(history[kernels::norm_window + 1] == 2);
+  CHECK(offer(NAN) == 0);
+  CHECK(history[kernels::norm_window] == 428);  // and is not remembered
+  ok[0] = 0;
+  CHECK(offer(1) == 0);
 }

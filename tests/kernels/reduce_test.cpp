@@ -75,8 +75,9 @@ TEST_CASE("count_differences: counts words by their bits, at every length and pl
     synchronize();
     return count[0] - 5;  // it is added to
   };
-  for (size_t n : {0, 1, 15, 16, 17, 255, 4096, 4097, 512 * 256 * 16 + 33}) {  // below, at and above one turn of the grid
-    std::vector<unsigned char> x(n, 0xff);                                     // NaNs equal themselves
+  for (size_t n :
+       {0, 1, 15, 16, 17, 255, 4096, 4097, 512 * 256 * 16 + 33}) {  // below, at and above one turn of the grid
+    std::vector<unsigned char> x(n, 0xff);                          // NaNs equal themselves
     CHECK(differences(x, x) == 0);
     for (size_t at : {size_t(0), n / 2, n - 1})
       if (at < n) {

@@ -77,6 +77,14 @@ class Programs(unittest.TestCase):
         for key in ("loss", "loss_mlm", "loss_cls", "auc", "pairs_per_s"):
             self.assertIsInstance(epochs[0][key], float, key)
         self.assertLess(epochs[1]["loss"], epochs[0]["loss"])
+        for key in ("log_loss", "accuracy", "f1", "best_threshold", "best_accuracy", "best_f1"):
+            self.assertIsInstance(epochs[0][key], float, key)
+        self.assertLessEqual(epochs[0]["accuracy"], 1)
+        self.assertLessEqual(epochs[0]["f1"], epochs[0]["best_f1"])
+        step = [l for l in lines if l["kind"] == "step"][-1]
+        self.assertIn("grad_norm", step)
+        self.assertTrue(0 < step["memory_mib"] <= step["memory_peak_mib"])
+        self.assertTrue(abs(step["time"] - time.time()) < 600)
         scores = (self.run_dir / "scores.csv").read_text().splitlines()
         self.assertEqual(len(scores), UNLABELLED)
         for s in scores:
@@ -112,9 +120,10 @@ class Programs(unittest.TestCase):
         self.assertEqual(len((self.run_dir / "scores.csv").read_text().splitlines()), UNLABELLED)
 
     def metrics(self, run):
-        """metrics.jsonl without what depends on the clock."""
+        """metrics.jsonl without what depends on the clock, or on the batches that one process has seen."""
+        varies = ("pairs_per_s", "tokens_per_s", "seconds", "time", "memory_mib", "memory_peak_mib")
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-        return [{k: v for k, v in line.items() if k not in ("pairs_per_s", "tokens_per_s", "seconds")} for line in lines]
+        return [{k: v for k, v in line.items() if k not in varies} for line in lines]
 
     def start(self, run, *args):
         command = [BIN / "train", "--config", self.ini, f"--run.directory={run}", *args]
@@ -167,6 +176,60 @@ class Programs(unittest.TestCase):
         self.assertIn("warning: " + str(newest), done.stderr)
         self.assert_same_results(straight, killed)
 
+    def test_every_training_option_resumes_to_the_same_bits(self):
+        """Running mean, adversary, outliers, rates by layer; and parts of a batch."""
+        for name, options in {
+            "attacked": ("--train.ema=0.9", "--train.fgm=0.3", "--train.skip_outliers=3", "--train.layer_decay=0.9", "--train.clip_norm=1"),
+            "parts": ("--train.micro_batch=5", "--train.ema=0.9", "--train.embedding_rate=2", "--mask.ngram=0.7,0.2,0.1"),
+        }.items():
+            options = ("--run.log_every=3", "--train.epochs=5", *options)
+            straight, stopped = self.dir / f"{name}-straight", self.dir / f"{name}-stopped"
+            self.train(*options, f"--run.directory={straight}")
+            process = self.start(stopped, *options)
+            self.wait_for_steps(stopped, process, 5)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+            self.assertEqual((process.returncode, err), (130, ""), out)
+            self.assertIn("going on from its last checkpoint", self.train(*options, f"--run.directory={stopped}").stdout)
+            self.assert_same_results(straight, stopped)
+            steps = [line for line in self.metrics(straight) if line["kind"] == "step"]
+            self.assertTrue(all(line["grad_norm"] > 0 for line in steps))
+
+    def test_the_running_mean_is_what_is_kept_and_scored(self):
+        self.train("--train.ema=0.9", f"--run.directory={self.dir}/mean")
+        self.train(f"--run.directory={self.dir}/last")
+        self.assertNotEqual((self.dir / "mean/best.npz").read_bytes(), (self.dir / "last/best.npz").read_bytes())
+        keys = ("loss", "loss_mlm", "loss_cls")  # training itself sees nothing of it
+        self.assertEqual(*([[line[k] for k in keys] for line in self.metrics(self.dir / run) if line["kind"] == "epoch"] for run in ("mean", "last")))
+        self.program("predict", "--run", self.dir / "mean", "--input", self.dir / "test.tsv", "--output", self.dir / "again.csv")
+        self.assertEqual((self.dir / "again.csv").read_bytes(), (self.dir / "mean/scores.csv").read_bytes())
+
+    def test_parts_of_a_batch_learn_what_the_batch_learns(self):
+        self.train("--model.dropout=0", f"--run.directory={self.dir}/whole")
+        self.train("--model.dropout=0", "--train.micro_batch=3", f"--run.directory={self.dir}/parts")
+        whole, parts = (self.metrics(self.dir / run) for run in ("whole", "parts"))
+        self.assertEqual(len(whole), len(parts))
+        for one, other in zip(whole, parts):
+            self.assertAlmostEqual(one["loss"], other["loss"], delta=1e-4 * one["loss"])  # sums in another order, over 16 steps of Adam
+        self.refuses("train.fgm needs the gradient of the whole batch", "--train.micro_batch=3", "--train.fgm=0.1", code=2)
+
+    def test_two_stages(self):
+        self.train("--train.stage=pretrain", f"--run.directory={self.dir}/pretrain")
+        epoch = self.metrics(self.dir / "pretrain")[-1]
+        self.assertEqual((epoch["auc"], epoch["loss_cls"]), (None, None))
+        self.assertEqual(epoch["loss"], epoch["loss_mlm"])
+        self.assertFalse((self.dir / "pretrain/scores.csv").exists())
+        out = self.train("--train.stage=finetune", f"--model.weights={self.dir}/pretrain/best.npz", f"--run.directory={self.dir}/finetune").stdout
+        self.assertIn("vocabulary kept", out)
+        epoch = self.metrics(self.dir / "finetune")[-1]
+        self.assertEqual(epoch["loss"], epoch["loss_cls"])
+        self.assertIsNone(epoch["loss_mlm"])
+        self.assertIsInstance(epoch["auc"], float)
+        self.assertEqual(len((self.dir / "finetune/scores.csv").read_text().splitlines()), UNLABELLED)
+        (self.dir / "train.tsv").write_text(pairs(40, False, 1))  # without any label
+        self.train("--train.stage=pretrain", f"--run.directory={self.dir}/unlabelled")
+        self.refuses("no row has a label", "--train.stage=finetune", f"--run.directory={self.dir}/none")
+
     def test_more_epochs_on_a_finished_run(self):
         straight = self.dir / "straight"
         self.train("--train.epochs=4", f"--run.directory={straight}")
@@ -209,7 +272,11 @@ class Programs(unittest.TestCase):
         rows = [line.split("\t") for line in path.read_text().splitlines()]
         path.write_text("".join(f"{a}\t{b}\t{0.875 if label == '1' else 0.125}\n" for a, b, label in rows))
         self.train(f"--run.directory={self.dir}/soft")
-        self.assert_same_results(self.dir / "smoothed", self.dir / "soft")
+        # The same training; only the log loss of the validation rows is measured by other labels.
+        metrics = ([{k: v for k, v in line.items() if k != "log_loss"} for line in self.metrics(self.dir / run)] for run in ("smoothed", "soft"))
+        self.assertEqual(*metrics)
+        for name in ("best.npz", "scores.csv"):
+            self.assertEqual((self.dir / "smoothed" / name).read_bytes(), (self.dir / "soft" / name).read_bytes(), name)
 
     def test_schedule_and_warmup_in_the_step_lines(self):
         self.train("--run.log_every=1", "--train.warmup=0.25", "--train.schedule=linear", "--train.lr=1e-3")
@@ -409,6 +476,32 @@ class Programs(unittest.TestCase):
             done = subprocess.run([BIN / "predict", "--run", self.run_dir, "--input", "-", "--output", "-"], stdout=full, stderr=subprocess.PIPE, text=True, input=text)
         self.assertEqual(done.returncode, 1)
         self.assertIn("standard output: cannot be written: No space left", done.stderr)
+
+    def test_latency(self):
+        """Pairs one by one: the table, and the scores of plain predict but for rounding."""
+        runs = [self.fit("one"), self.fit("two", "--train.seed=1")]
+        rows = (self.dir / "test.tsv").read_text().splitlines(keepends=True)[:30]
+        (self.dir / "few.tsv").write_text("".join(rows))
+        args = ("--run", runs[0], "--run", runs[1], "--input", self.dir / "few.tsv")
+        for swap in ("--predict.swap=false", "--predict.swap=true"):
+            expected = self.predict(*args, swap)
+            out = self.program("predict", *args, swap, "--latency", "--output", self.dir / "s.csv").stdout.splitlines()
+            self.assertRegex(out[0], r"^pairs +30, one by one$")
+            self.assertRegex(out[1], r"^warm-up +\d+\.\d{3} ms before the first pair of (its bucket|each of \d+ buckets), not counted below$")
+            ms = {}
+            for name, line in zip(("p50", "p90", "p99", "max", "mean"), out[2:], strict=False):
+                self.assertRegex(line, rf"^{name} +\d+\.\d{{3}} ms$")
+                ms[name] = float(line.split()[1])
+            self.assertTrue(0 < ms["p50"] <= ms["p90"] <= ms["p99"] <= ms["max"])
+            self.assertTrue(0 < ms["mean"] <= ms["max"])
+            self.assertEqual(out[7:], [f"30 scores of 2 models written to {self.dir}/s.csv"])
+            scores = [float(line) for line in (self.dir / "s.csv").read_text().splitlines()]
+            self.assertEqual(len(scores), 30)
+            for one_by_one, score in zip(scores, expected):
+                self.assertAlmostEqual(one_by_one, score, delta=1e-6)
+        self.assertEqual(len(self.program("predict", *args, "--latency").stdout.splitlines()), 7)
+        self.assertIn("--output: standard output carries the latencies; name a file", self.predict(*args, "--latency", code=2))
+        self.assertIn("--output FILE is missing; --help explains it", self.program("predict", *args, code=2).stderr)
 
     def test_several_runs_score_by_their_mean_logit(self):
         runs = [self.fit("one"), self.fit("two", "--train.seed=1"), self.fit("three", "--model.layers=2", "--data.min_count=26")]

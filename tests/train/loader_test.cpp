@@ -81,7 +81,7 @@ TEST_CASE("loader: its batches are those made directly, epoch after epoch, the l
     CAPTURE(batch_size);
     Loader loader(data.tokens, data.examples, data.masking, batch_size);
     const int steps = (100 + batch_size - 1) / batch_size;
-    CHECK(loader.batches_per_epoch() == steps);
+    CHECK(loader.steps_per_epoch() == steps);
     for (uint32_t epoch = 0; epoch < 3; epoch++) {
       int sequences = 0;
       for (uint32_t step = 0; step < uint32_t(steps); step++) {
@@ -99,13 +99,40 @@ TEST_CASE("loader: its batches are those made directly, epoch after epoch, the l
 TEST_CASE("loader: started in the middle it goes on as one that came from the beginning") {
   const Data data;
   for (uint32_t step : {0u, 1u, 13u, 14u, 15u}) {  // 15 steps an epoch: the last start is the next epoch's first batch
-    Loader loader(data.tokens, data.examples, data.masking, 7, 2, step);
+    Loader loader(data.tokens, data.examples, data.masking, 7, 0, 2, step);
     for (uint32_t i = 0; i < 20; i++) {
       const uint32_t epoch = 2 + (step + i) / 15, at = (step + i) % 15;
       const Batch batch = loader.next();
       CHECK(batch.epoch == epoch);
       CHECK(batch.step == at);
       CHECK(same(batch, direct(data, 7, epoch, at)));
+    }
+  }
+}
+
+TEST_CASE("loader: a step in parts has the rows, masks and targets of the step in one piece") {
+  const Data data;
+  for (int part_size : {1, 3, 7, 50}) {
+    CAPTURE(part_size);
+    Loader whole(data.tokens, data.examples, data.masking, 7),
+        parts(data.tokens, data.examples, data.masking, 7, part_size);
+    for (int step = 0; step < 20; step++) {  // over the end of an epoch, whose last step has 2 rows
+      const Batch expected = whole.next();
+      CHECK(expected.ends_step);
+      const std::vector<Batch> all = parts.next_step();
+      CHECK(int(all.size()) == (expected.sequences + part_size - 1) / part_size);
+      std::vector<int> rows, ids, targets;
+      for (const Batch& part : all) {
+        CHECK(part.step == expected.step);
+        CHECK(part.ends_step == (&part == &all.back()));
+        rows.insert(rows.end(), part.rows.begin(), part.rows.end());
+        ids.insert(ids.end(), part.ids.begin(), part.ids.begin() + part.tokens);
+        for (int i = 0; i < part.targets; i++) targets.push_back(part.target[size_t(i)].token);
+      }
+      CHECK(rows == expected.rows);
+      CHECK(ids == std::vector<int>(expected.ids.begin(), expected.ids.begin() + expected.tokens));
+      CHECK(int(targets.size()) == expected.targets);
+      for (size_t i = 0; i < targets.size(); i++) CHECK(targets[i] == expected.target[i].token);
     }
   }
 }
@@ -129,7 +156,7 @@ TEST_CASE("loader: what goes wrong in the thread reaches the caller, after the g
   };
   uint32_t epoch = 0;  // one in which the queue can hold all batches before the bad one
   while (bad_batch(epoch) != 3) epoch++;
-  Loader loader(data.tokens, data.examples, data.masking, 7, epoch);
+  Loader loader(data.tokens, data.examples, data.masking, 7, 0, epoch);
   std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the thread has most likely failed by now
   for (uint32_t i = 0; i < 3; i++) CHECK(loader.next().step == i);
   CHECK_THROWS_WITH_AS(loader.next(), "batch: row 1000 of 100", std::out_of_range);
@@ -140,5 +167,5 @@ TEST_CASE("loader: faulty arguments are refused") {
   const Data data;
   CHECK_THROWS_AS(Loader(data.tokens, {}, data.masking, 7), std::invalid_argument);
   CHECK_THROWS_AS(Loader(data.tokens, data.examples, data.masking, 0), std::invalid_argument);
-  CHECK_THROWS_AS(Loader(data.tokens, data.examples, data.masking, 7, 0, 16), std::invalid_argument);
+  CHECK_THROWS_AS(Loader(data.tokens, data.examples, data.masking, 7, 0, 0, 16), std::invalid_argument);
 }

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <set>
 
 #include "tests/support/temporary.h"
@@ -39,6 +40,7 @@ TEST_CASE("options: the defaults are the recipe's") {
   CHECK(o.train.precision == Precision::bf16);
   CHECK(o.mask.probability * o.mask.mask == doctest::Approx(0.12));
   CHECK(o.mask.probability * (o.mask.mask + o.mask.keep) == doctest::Approx(0.135));
+  CHECK(o.mask.ngram == std::vector<double>{1});
   CHECK(o.loss.scale == LossScale::mean);
   CHECK(o.predict.score == Score::ratio);
 }
@@ -53,6 +55,16 @@ TEST_CASE("options: the shipped configurations of the recipe change nothing but 
       keys += difference.key + " ";
     CHECK(keys == "data.train data.test data.counts data.vocab model.weights ");
   }
+}
+
+TEST_CASE("options: the configurations of two stages belong together") {
+  const std::string folder = std::filesystem::path(WARPBERT_GOLDEN "/../../configs/").lexically_normal();
+  const Options first = read_options(folder + "pretrain.ini"), second = read_options(folder + "finetune.ini");
+  CHECK(first.train.stage == Stage::pretrain);
+  CHECK(second.train.stage == Stage::finetune);
+  CHECK(second.model.weights == first.run.directory + "/best.npz");
+  CHECK(second.data.train == first.data.train);
+  CHECK(second.data.test == first.data.test);
 }
 
 TEST_CASE("options: the command line wins over the INI, the INI over the defaults") {
@@ -127,6 +139,25 @@ TEST_CASE("options: malformed and out-of-range values name the key and what is a
   CHECK(refusal("data.train", "") == "data.train: missing; name the file of pairs to train on");
 }
 
+TEST_CASE("options: a list of probabilities") {
+  const TemporaryFolder folder;
+  const Options o = read(folder, "[mask]\nngram = 0.7, 0.2,0.1\n");
+  CHECK(o.mask.ngram == std::vector<double>{0.7, 0.2, 0.1});
+  CHECK(config_text(o).find("\nngram = 0.7,0.2,0.1\n") != std::string::npos);
+  CHECK(differences(o, read_options(folder.write("saved.ini", config_text(o)))).empty());
+  CHECK(read(folder, "", {{"mask.ngram", "0.3333333,0.3333333,0.3333333"}}).mask.ngram.size() == 3);  // rounded
+  CHECK(read(folder, "", {{"mask.ngram", "0,0,0,0,0,0,0,1"}}).mask.ngram.size() == 8);
+  CHECK(refusal("mask.ngram", "0.7,0.2") == "--mask.ngram: '0.7,0.2' is not a list whose sum is 1; it is 0.9");
+  CHECK(refusal("mask.ngram", "0.7,0.3,") == "--mask.ngram: '' is not a number in [0, 1]");
+  CHECK(refusal("mask.ngram", "") == "--mask.ngram: '' is not a number in [0, 1]");
+  CHECK(refusal("mask.ngram", "0.7;0.3") == "--mask.ngram: '0.7;0.3' is not a number in [0, 1]");
+  CHECK(refusal("mask.ngram", "2,-1") == "--mask.ngram: '2' is not a number in [0, 1]");
+  CHECK(refusal("mask.ngram", "0,0,0,0,0,0,0,0,1") ==
+        "--mask.ngram: '0,0,0,0,0,0,0,0,1' is not a list of at most 8 numbers");
+  CHECK(message_of<UsageError>([&] { read(folder, "[mask]\nprobability = 0.6\nngram = 0.5,0.5\n"); }) ==
+        "mask.probability = 0.6: at most 0.5 with spans (mask.ngram), for a token is left out behind each");
+}
+
 TEST_CASE("options: faults of the INI itself are usage errors with file and line") {
   CHECK(ini_refusal("train = b.tsv\n") == "line 3 repeats 'train' of [data] (first on line 2); keep one");
   CHECK(ini_refusal("what\n") == "line 3: neither [section] nor key = value");
@@ -153,6 +184,7 @@ TEST_CASE("options: the saved configuration gives back the same options, whateve
     else if (info.type == "INTEGER")
       overrides.push_back({info.name(), info.name() == "data.validation_every" ? "17" : "16"});
     else if (info.type == "NUMBER") overrides.push_back({info.name(), "0.30000000000000004"});
+    else if (info.type == "NUMBERS") overrides.push_back({info.name(), "0.30000000000000004,0.7"});
     else overrides.push_back({info.name(), info.type.substr(info.type.rfind('|') + 1)});
   }
   const Options options = read(folder, "", overrides);
@@ -163,8 +195,9 @@ TEST_CASE("options: the saved configuration gives back the same options, whateve
   CHECK(again.train.lr == 0.30000000000000004);
   CHECK(again.data.vocab == options.data.vocab);
   CHECK(again.run.directory == options.run.directory);
-  // run.directory, threads, checkpoint_minutes, checkpoint_steps, keep_checkpoints, graphs; profile.start_step, steps
-  const size_t may_differ = 8;
+  // run.directory, threads, checkpoint_minutes, checkpoint_steps, keep_checkpoints, graphs, gemm_cache, csv,
+  // tensorboard; profile.start_step, steps
+  const size_t may_differ = 11;
   CHECK(differences(Options(), options).size() == option_list().size() - may_differ);
 
   const Options plain = read(folder, "");

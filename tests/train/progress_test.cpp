@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <string>
 #include <thread>
+#include <vector>
 
 using namespace warpbert;
 
@@ -58,17 +59,31 @@ TEST_CASE("progress: durations as people say them") {
 }
 
 TEST_CASE("progress: a line says what is known and fits the width") {
-  ProgressState state{2, 8, 125, 250, 0.5, 812.3, 65};
+  ProgressState state{2, 8, 125, 250, 65, {2, 1125, 0.5, 0.6, 0.25, 1e-5, 812.3, 12640, 0.8214, 1536}};
+  CHECK(progress_line(state, 200) ==
+        "epoch 2/8  ━━━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌  125/250  loss 0.5000  MLM 0.6000  CLS 0.2500  lr 1e-05  norm 0.821  "
+        "812 pairs/s  12.6k tokens/s  1536 MiB  1m 05s left");
   CHECK(progress_line(state, 100) ==
-        "epoch 2/8  ━━━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌  125/250  loss 0.5000  1m 05s left  812 pairs/s");
-  for (int width = 0; width < 120; width++) {
+        "epoch 2/8  125/250  loss 0.5000  MLM 0.6000  CLS 0.2500  lr 1e-05  812 pairs/s  1m 05s left");
+  CHECK(progress_line(state, 80) == "epoch 2/8  ━━━━━╌╌╌╌╌  125/250  loss 0.5000  MLM 0.6000  CLS 0.2500  1m 05s left");
+  // From the widest terminal to the narrowest, what is dropped, in this order.
+  const std::vector<std::string> order{"MiB", "tokens/s", "norm", "lr", "pairs/s", "MLM", "left", "loss", "125/250"};
+  size_t least = 0;
+  for (int width = 199; width >= 0; width--) {
     CAPTURE(width);
     const std::string line = progress_line(state, width);
     CHECK(columns(line) <= width);
     if (width >= 9) CHECK(line.rfind("epoch 2/8", 0) == 0);
     CHECK((count(line, "loss") == 1) == (width >= 9 + 9 + 13));  // "epoch 2/8" + "  125/250" + "  loss 0.5000"
+    CHECK(count(line, "MLM") == count(line, "CLS"));
+    size_t dropped = 0;
+    while (dropped < order.size() && !count(line, order[dropped])) dropped++;
+    for (size_t i = dropped; i < order.size(); i++) CHECK_MESSAGE(count(line, order[i]) == 1, order[i]);
+    CHECK(dropped >= least);
+    least = dropped;
   }
-  state.loss = state.pairs_per_s = state.remaining = undefined;
+  CHECK(least == order.size());
+  state = {2, 8, 125, 250};
   CHECK(progress_line(state, 100) == "epoch 2/8  ━━━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌  125/250");
 }
 
@@ -114,12 +129,14 @@ TEST_CASE("progress: elsewhere, plain lines and no more than one in ten seconds"
     Progress progress(1, 1000, out.plain());
     for (int step = 1; step <= 1000; step++) {
       progress.step(1, step);
-      if (step % 50 == 0) progress.show({1, step, 0.5, 0.6, 0.2, 1e-3, 640, 9000}, step);
+      if (step % 50 == 0) progress.show({1, step, 0.5, 0.6, 0.2, 1e-3, 640, 9000, 1.25, 512}, step);
     }
     progress.epoch({1, 0.5, 0.6, 0.2, undefined, 800, 12}, false, 0);
   }
   CHECK(out.text() ==
-        "epoch   1  step    50/1000  loss 0.5000  masked tokens 0.6000  [CLS] 0.2000  640 pairs/s\n"
+        "epoch   1  step    50/1000  loss 0.5000  masked tokens 0.6000  [CLS] 0.2000  lr 0.001  gradient norm 1.25  "
+        "640 pairs/s  "
+        "9000 tokens/s  512 MiB  0s left\n"
         "epoch   1/1  loss 0.5000  masked tokens 0.6000  [CLS] 0.2000  AUC —  800 pairs/s  done\n");
 }
 

@@ -30,9 +30,12 @@ RunRecord example(int epochs, int steps_per_epoch, int rows = 400) {
       const double noise = 0.1 * std::sin(double(step) * 12.9898);
       const double mlm = 2 + 5 / std::sqrt(1 + 0.05 * double(step)) + noise,
                    cls = 0.2 + 6 / (1 + 0.1 * double(step)) + noise;
-      run.steps.push_back({epoch, step, 0.7 * mlm + 0.3 * cls, mlm, cls, 1e-3, 900 + 100 * noise, 12000});
+      run.steps.push_back({epoch, step, 0.7 * mlm + 0.3 * cls, mlm, cls, 1e-3 / (1 + 0.001 * double(step)),
+                           900 + 100 * noise, 12000, 1 + noise, 1500, 1600, 1.7e9});
     }
-    run.epochs.push_back({epoch, 3.0 / epoch, 4.0 / epoch, 1.0 / epoch, 0.95 - 0.4 / epoch, 900, 61.5});
+    run.epochs.push_back({epoch, 3.0 / epoch, 4.0 / epoch, 1.0 / epoch, 0.95 - 0.4 / epoch, 900, 61.5,
+                          0.3 + 0.4 / epoch, 0.9 - 0.3 / epoch, 0.88 - 0.3 / epoch, 0.43, 0.91 - 0.3 / epoch,
+                          0.89 - 0.3 / epoch, 1.7e9});
   }
   if (epochs > 1) run.epochs.back().auc -= 0.1;
   run.best_epoch = std::max(epochs - 1, 1), run.best_auc = run.epochs[size_t(run.best_epoch - 1)].auc;
@@ -89,7 +92,8 @@ bool holds(const std::string& text, const std::string& part) { return text.find(
 TEST_CASE("report: a run is shown in one well-formed file that asks for nothing else") {
   const std::string html = report_html(example(9, 50));
   CHECK(fault(html) == "");
-  CHECK(count(html, "<svg") == 7);  // AUC, two losses, speed, ROC, scores, lengths
+  // AUC, labels by epoch, two losses, norm, rate, speed, ROC, scores, lengths
+  CHECK(count(html, "<svg") == 10);
   for (const char* part : {"example", "0.9000", "1h 02m", "best epoch, of 9", "train.tsv", "[train]\nlr = 1e-3\n",
                            "simulator", "prefers-color-scheme: dark", "@media print"})
     CHECK_MESSAGE(holds(html, part), part);
@@ -107,13 +111,17 @@ TEST_CASE("report: what is empty or undefined is left out") {
   RunRecord run = example(3, 20);
   run.best_auc = undefined;
   for (EpochRecord& e : run.epochs) e.auc = undefined;
-  for (StepRecord& s : run.steps) s.loss_cls = undefined;
+  for (EpochRecord& e : run.epochs) e.log_loss = e.accuracy = undefined;
+  for (StepRecord& s : run.steps) s.loss_cls = s.grad_norm = undefined;
   run.scores.clear(), run.labels.clear();
   const std::string html = report_html(run);
   CHECK(fault(html) == "");
   CHECK(!holds(html, "Validation"));
   CHECK(!holds(html, "Loss of the labels"));
+  CHECK(!holds(html, "Norm of the gradient"));
+  CHECK(!holds(html, "Labels: training and validation"));
   CHECK(holds(html, "Loss of the masked tokens"));
+  CHECK(holds(html, "Learning rate"));
   CHECK(!holds(html, "nan"));
 }
 
@@ -183,6 +191,16 @@ TEST_CASE("report: the confusion counts every row once, and agrees with the scor
   CHECK(holds(html, "<th>Recall</th><td>1.0000</td>"));
   CHECK(holds(html, "<th>Accuracy</th><td>0.8333</td>"));
   CHECK(holds(html, "The area under it is 0.8889"));  // eight of nine pairs are in order
+}
+
+TEST_CASE("report: the table of epochs has every measure, and the best epoch stands out") {
+  RunRecord run = example(2, 20);
+  run.epochs[0] = {1, 3.5, 4.25, 1.125, 0.75, 900, 61.5, 0.625, 0.71875, 0.6875, 0.4, 0.73, 0.703125, 1.7e9};
+  const std::string html = report_html(run);
+  CHECK(holds(html,
+              "<tr class='best'><td>1</td><td>3.5000</td><td>4.2500</td><td>1.1250</td><td>0.7500</td><td>0.6250</td>"
+              "<td>0.7188</td><td>0.6875</td><td>0.7031</td><td>900</td><td>1m 02s</td></tr>"));
+  CHECK(count(html, "class='best'") == 1);
 }
 
 TEST_CASE("report: is written whole") {

@@ -161,6 +161,57 @@ TEST_CASE("scoring: a model named thrice is itself; with swap the order of sente
   CHECK(Ensemble({run}, {}).score(exchanged(m.pairs)) != Ensemble({run}, {}).score(m.pairs));
 }
 
+TEST_CASE("scoring: one by one, the bits of batches of one pair, and the batches' own but for rounding") {
+  Models m;
+  for (const bool swap : {false, true})
+    for (const size_t models : {1, 3})
+      for (const char* precision : {"fp32", "bf16"}) {
+        CAPTURE(swap);
+        CAPTURE(models);
+        CAPTURE(precision);
+        const std::vector<std::string> runs(m.runs.begin(), m.runs.begin() + long(models));
+        std::vector<Override> overrides{{"predict.swap", swap ? "true" : "false"}, {"train.precision", precision}};
+        const Latencies latencies = Ensemble(runs, overrides).score_one_by_one(m.pairs);
+        CHECK(latencies.ms.size() == rows);
+        for (const double ms : latencies.ms) CHECK(ms > 0);
+        CHECK(latencies.warm_ups >= 1);
+        CHECK(latencies.warm_ups < rows);  // some pairs share a bucket
+        CHECK(latencies.warm_up_ms > 0);
+        overrides.push_back({"run.graphs", "false"});
+        CHECK(Ensemble(runs, overrides).score_one_by_one(m.pairs).scores == latencies.scores);
+        const auto batches = Ensemble(runs, overrides).score(m.pairs);
+        overrides.push_back({"predict.batch", "1"});
+        CHECK(Ensemble(runs, overrides).score(m.pairs) == latencies.scores);
+        // A product of another height may be summed in another order; bf16 then rounds a few values to a neighbour.
+        const float tolerance = precision == std::string("fp32") ? 1e-6f : 2e-2f;
+        for (int row = 0; row < rows; row++) CHECK(std::abs(latencies.scores[row] - batches[row]) < tolerance);
+      }
+}
+
+TEST_CASE("scoring: the table of latencies, percentiles by nearest rank") {
+  Latencies latencies;
+  for (int ms = 200; ms > 0; ms--) latencies.ms.push_back(ms);
+  latencies.warm_ups = 3, latencies.warm_up_ms = 12.3456;
+  CHECK(latency_table(latencies) ==
+        "pairs           200, one by one\n"
+        "warm-up      12.346 ms before the first pair of each of 3 buckets, not counted below\n"
+        "p50         100.000 ms\n"
+        "p90         180.000 ms\n"
+        "p99         198.000 ms\n"
+        "max         200.000 ms\n"
+        "mean        100.500 ms\n");
+  latencies.ms = {2, 1, 4};
+  latencies.warm_ups = 1;
+  CHECK(latency_table(latencies) ==
+        "pairs             3, one by one\n"
+        "warm-up      12.346 ms before the first pair of its bucket, not counted below\n"
+        "p50           2.000 ms\n"
+        "p90           4.000 ms\n"
+        "p99           4.000 ms\n"
+        "max           4.000 ms\n"
+        "mean          2.333 ms\n");
+}
+
 TEST_CASE("scoring: each run keeps its own swap; runs that differ in predict.score are refused") {
   Models m;
   m.one.options.predict.swap = true;

@@ -43,7 +43,13 @@ struct Result {
   }
 };
 
-Result train(Precision precision, bool graphs, AdamOptions adam = {}) {
+struct Setting {
+  AdamOptions adam;
+  int parts = 1;  // of a step
+  float adversary = 0;
+};
+
+Result train(Precision precision, bool graphs, const Setting& setting = {}) {
   BertConfig c;
   c.vocabulary = 90, c.layers = 2, c.hidden = 32, c.heads = 2, c.intermediate = 64, c.max_positions = 48;
   c.attention_dropout = 0.1f;
@@ -51,9 +57,15 @@ Result train(Precision precision, bool graphs, AdamOptions adam = {}) {
   Bert bert(c);
   bert.store.allocate(device, precision);
   initialise(bert, 1, 0.1f);
-  Stepper stepper(device, bert, precision, 5, adam, false);
+  scale_rates(bert, 0.5f, 2);
+  Stepper stepper(device, bert, precision, 5, setting.adam, false);
   stepper.use_graphs(graphs);
-  for (int step = 0; step < 24; step++) stepper.train(batch(step, c.vocabulary), 1e-3 * (1 + step % 4));
+  if (setting.adversary > 0) stepper.use_adversary(setting.adversary);
+  for (int step = 0; step < 24; step++) {
+    std::vector<Batch> parts;
+    for (int i = 0; i < setting.parts; i++) parts.push_back(batch(step + i, c.vocabulary));
+    stepper.train(parts, 1e-3 * (1 + step % 4));
+  }
   Result result{{}, {}, {}, stepper.take_losses(), stepper.graphs()};
   CHECK(stepper.all_finite());
   for (const auto& array : bert.store.named()) {
@@ -63,20 +75,55 @@ Result train(Precision precision, bool graphs, AdamOptions adam = {}) {
     };
     append(result.masters, bert.store.masters());
     append(result.m, bert.store.m()), append(result.v, bert.store.v());
+    if (bert.store.average()) append(result.v, bert.store.average());
   }
   return result;
+}
+
+// A model whose gradients are looked at; dropout off.
+struct Looked {
+  Device device;
+  Bert bert;
+  explicit Looked(Precision precision = Precision::fp32) : bert(config()) {
+    bert.store.allocate(device, precision);
+    initialise(bert, 1, 0.1f);
+  }
+  static BertConfig config() {
+    BertConfig c;
+    c.vocabulary = 90, c.layers = 2, c.hidden = 32, c.heads = 2, c.intermediate = 64, c.max_positions = 48;
+    c.dropout = 0;
+    return c;
+  }
+  std::vector<float> gradients() {
+    std::vector<float> all;
+    for (const auto& array : bert.store.named()) {
+      const auto values = bert.store.download(bert.store.grads(), array);
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    return all;
+  }
+};
+
+double largest_difference(const std::vector<float>& a, const std::vector<float>& b, double& largest) {
+  double difference = 0;
+  largest = 0;
+  for (size_t i = 0; i < a.size(); i++) {
+    difference = std::max(difference, std::abs(double(a[i]) - b[i]));
+    largest = std::max(largest, std::abs(double(b[i])));
+  }
+  return difference;
 }
 
 }  // namespace
 
 TEST_CASE("step: a graph gives the bits of the kernels sent one by one, in every order of its branches") {
   AdamOptions clipped;
-  clipped.clip_norm = 0.5f, clipped.weight_decay = 0.1f;
+  clipped.clip_norm = 0.5f, clipped.weight_decay = 0.1f, clipped.average_decay = 0.9;
   for (const Precision precision : {Precision::fp32, Precision::bf16})
-    for (const AdamOptions& adam : {AdamOptions{}, clipped}) {
-      const Result plain = train(precision, false, adam);
+    for (const Setting& setting : {Setting{}, {clipped}, {{}, 3}, {{}, 1, 0.5f}, {clipped, 1, 0.5f}}) {
+      const Result plain = train(precision, false, setting);
       CHECK(plain.graphs == 0);
-      const Result graph = train(precision, true, adam);
+      const Result graph = train(precision, true, setting);
       CHECK(graph.graphs >= 2);
       CHECK(graph == plain);
 #ifndef WARPBERT_CUDA
@@ -86,7 +133,7 @@ TEST_CASE("step: a graph gives the bits of the kernels sent one by one, in every
                                         {simt::Order::random, 2},
                                         {simt::Order::random, 3}}) {
         simt::set_order(order, seed);
-        CHECK(train(precision, true, adam) == plain);
+        CHECK(train(precision, true, setting) == plain);
       }
       simt::set_order(before.order, before.seed);
 #endif
@@ -94,7 +141,7 @@ TEST_CASE("step: a graph gives the bits of the kernels sent one by one, in every
   // The two ways to update are one formula: early on the branch, or all at the end because the norm has to be known.
   AdamOptions loose;
   loose.clip_norm = 1e9f;
-  CHECK(train(Precision::fp32, true, loose) == train(Precision::fp32, true));
+  CHECK(train(Precision::fp32, true, {loose}) == train(Precision::fp32, true));
 }
 
 TEST_CASE("step: state and restore") {
@@ -113,4 +160,102 @@ TEST_CASE("step: state and restore") {
   CHECK(state.sums[2] > 0);
   two.restore(state);
   CHECK(two.take_losses().loss() == one.take_losses().loss());
+}
+
+TEST_CASE("step: parts add up to the gradient of the whole batch") {
+  const int vocabulary = Looked::config().vocabulary;
+  std::vector<Batch> parts;
+  for (int number : {0, 2, 5}) parts.push_back(batch(number, vocabulary));
+  // The same sequences as one padded batch.
+  const int length = 40;
+  std::vector<int32_t> tokens, targets;
+  for (const Batch& part : parts) {
+    const size_t first = tokens.size();
+    tokens.resize(first + size_t(part.sequences) * length), targets.resize(tokens.size());
+    for (int row = 0, k = 0; row < part.sequences; row++)
+      for (int i = part.starts[size_t(row)]; i < part.starts[size_t(row) + 1]; i++) {
+        const size_t at = first + size_t(row) * length + size_t(i - part.starts[size_t(row)]);
+        tokens[at] = part.ids[size_t(i)];
+        if (k < part.targets && part.target_index[size_t(k)] == i) targets[at] = part.target[size_t(k++)].token;
+      }
+  }
+  const Batch whole = packed_batch(tokens, targets, 18, length);
+  CHECK(whole.targets == parts[0].targets + parts[1].targets + parts[2].targets);
+  Looked one, several;
+  Stepper once(one.device, one.bert, Precision::fp32, 5, {}, false),
+      added(several.device, several.bert, Precision::fp32, 5, {}, false);
+  once.train(whole, 1e-3);
+  added.train(parts, 1e-3);
+  double largest = 0;
+  const double difference = largest_difference(several.gradients(), one.gradients(), largest);
+  CHECK(difference < 1e-6 * largest);  // sums in another order
+  CHECK(added.take_losses().loss() == doctest::Approx(once.take_losses().loss()).epsilon(1e-6));
+  CHECK(added.grad_norm() == doctest::Approx(once.grad_norm()).epsilon(1e-6));
+}
+
+TEST_CASE("step: the adversary adds the gradient at the word embedding moved by epsilon along its own") {
+  const Batch data = batch(2, Looked::config().vocabulary);
+  Looked one, by_hand;
+  Stepper stepper(one.device, one.bert, Precision::fp32, 5, {}, false);
+  stepper.use_adversary(0.7f);
+  stepper.train(data, 1e-3);
+  const auto both = one.gradients();
+
+  // Without an update: at the weights, then at the moved table.
+  Stepper plain(by_hand.device, by_hand.bert, Precision::fp32, 5, {}, false);
+  ParameterStore& store = by_hand.bert.store;
+  plain.train(data, 0);
+  const double loss = plain.take_losses().loss();
+  auto expected = by_hand.gradients();
+  const auto word = store.named()[0];
+  CHECK(word.name == "bert.embeddings.word_embeddings.weight");
+  auto table = store.download(store.masters(), word);
+  const auto gradient = store.download(store.grads(), word);
+  double square = 0;
+  for (float g : gradient) square += double(g) * g;
+  for (size_t i = 0; i < table.size(); i++) table[i] += float(0.7 * gradient[i] / std::sqrt(square));
+  store.upload(store.masters(), word, table);
+  plain.train(data, 0);
+  CHECK(plain.take_losses().loss() > loss);  // uphill
+  const auto second = by_hand.gradients();
+  for (size_t i = 0; i < expected.size(); i++) expected[i] += second[i];
+  double largest = 0;
+  const double difference = largest_difference(both, expected, largest);
+  CHECK(difference < 1e-6 * largest);
+  double without = 0;
+  CHECK(largest_difference(second, expected, without) > 0.1 * largest);
+  CHECK(stepper.take_losses().loss() == doctest::Approx(loss).epsilon(1e-6));  // the clean pass alone is reported
+  // Nothing of the move is left in the weights: they differ from the first ones by Adam's step alone.
+  Looked fresh;
+  const auto before = fresh.bert.store.download(fresh.bert.store.masters(), word),
+             after = one.bert.store.download(one.bert.store.masters(), word);
+  CHECK(largest_difference(after, before, largest) <
+        1.01e-3 * 0.1 / std::sqrt(0.001) * std::sqrt(1 - 0.999) / (1 - 0.9));
+
+  CHECK_THROWS_AS(stepper.train(std::vector<Batch>{data, data}, 1e-3), std::logic_error);
+}
+
+TEST_CASE("step: scores by a graph are those of the kernels sent one by one, and training between changes nothing") {
+  BertConfig c;
+  c.vocabulary = 90, c.layers = 1, c.hidden = 32, c.heads = 2, c.intermediate = 64, c.max_positions = 48;
+  Device device;
+  Bert bert(c);
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    bert.store.allocate(device, precision);
+    initialise(bert, 1, 0.1f);
+    Stepper plain(device, bert, precision, 5, {}, false), graphs(device, bert, precision, 5, {}, false);
+    plain.use_graphs(false);
+    for (int pass = 0; pass < 3; pass++)
+      for (int number : {0, 2}) {
+        const Batch b = batch(number, c.vocabulary);
+        CHECK(graphs.is_warm(b) == (pass > 1));
+        const auto expected = plain.log_probabilities(b);
+        CHECK(plain.is_warm(b));
+        graphs.start_scoring(b);
+        CHECK(graphs.finish_scoring() == expected);
+        CHECK(expected[0] != expected[2]);
+        if (pass == 1) graphs.train(batch(3, c.vocabulary), 1e-3);
+      }
+    CHECK(plain.graphs() == 0);
+  }
 }

@@ -10,6 +10,7 @@ using namespace warpbert;
 static int predict(int argc, char** argv) {
   std::vector<std::string> runs;
   std::string input, output;
+  bool latency = false;
   CommandLine line("predict",
                    "Scores pairs with a trained model: one score a line, in the order of the input. Several models "
                    "score together: the\nscore is that of their mean logits. Options that are not given are those of "
@@ -19,13 +20,23 @@ static int predict(int argc, char** argv) {
                 "or a folder that export wrote. Once more for each further model",
                 runs);
   line.required("--input", "FILE", "pairs, ids<TAB>ids[<TAB>label] a line; - for standard input", input);
-  line.required("--output", "FILE", "where the scores go; - for standard output", output);
+  line.optional("--output", "FILE", "where the scores go; - for standard output. Required without --latency", output);
+  line.toggle("--latency", "score the pairs one by one and print how long one takes, in ms", latency);
   line.options(scoring_options);
   if (!line.parse(argc, argv)) return 0;
+  if (output.empty() && !latency) throw UsageError("--output FILE is missing; --help explains it");
+  if (output == "-" && latency) throw UsageError("--output: standard output carries the latencies; name a file");
 
   const Ensemble ensemble(runs, line.overrides());
   const io::Pairs pairs = io::read_pairs(input);
-  write_scores(output, ensemble.score(pairs));
+  if (latency) {
+    const Latencies latencies = ensemble.score_one_by_one(pairs);
+    fmt::print("{}", latency_table(latencies));
+    if (output.empty()) return 0;
+    write_scores(output, latencies.scores);
+  } else {
+    write_scores(output, ensemble.score(pairs));
+  }
   if (output != "-")
     fmt::print("{} scores{} written to {}\n", pairs.size(),
                ensemble.size() > 1 ? fmt::format(" of {} models", ensemble.size()) : "", output);
