@@ -1,0 +1,88 @@
+"""scripts/kfold as a user meets it.
+
+kfold_test.py BIN_DIR [unittest arguments]
+"""
+import pathlib
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+BIN = pathlib.Path(sys.argv.pop(1)).resolve()
+SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "scripts/kfold"
+ROWS, TEST = 41, 7
+
+
+def pairs(n, seed, label):
+    rng = random.Random(seed)
+    sentence = lambda: " ".join(str(rng.randrange(100, 130)) for _ in range(rng.randrange(2, 6)))
+    return "".join(f"{sentence()}\t{sentence()}{label(i, rng)}\n" for i in range(n))
+
+
+class KFold(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.dir = pathlib.Path(self.folder.name)
+        # Every seventh row has no label.
+        (self.dir / "train.tsv").write_text(pairs(ROWS, 1, lambda i, rng: "" if i % 7 == 3 else f"\t{rng.randrange(2)}"))
+        (self.dir / "test.tsv").write_text(pairs(TEST, 2, lambda i, rng: ""))
+        (self.dir / "tiny.ini").write_text(
+            "[data]\ntrain = train.tsv\ntest = test.tsv\nmin_count = 1\n[model]\nlayers = 1\nhidden = 32\nheads = 2\nmax_positions = 40\n"
+            "[train]\nepochs = 1\nbatch = 16\nlr = 1e-3\nprecision = fp32\n"
+        )
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def kfold(self, *arguments, code=0):
+        command = [sys.executable, SCRIPT, "--config", self.dir / "tiny.ini", "--bin", BIN, "--output", self.dir / "out", *arguments]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done
+
+    def predict(self, runs, rows):
+        (self.dir / "rows.tsv").write_text("".join(row + "\n" for row in rows))
+        models = [argument for run in runs for argument in ("--run", str(run))]
+        command = [str(BIN / "predict"), *models, "--input", str(self.dir / "rows.tsv"), "--output", "-"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    def test_folds_scores_and_soft_labels(self):
+        out = self.kfold("--folds", 3, "--soft", 0.25, "--train.lr=2e-3").stdout
+        folds = [self.dir / f"out/fold-{i}" for i in range(3)]
+        self.assertEqual(len(re.findall(r"^[012] +0\.\d{4}$", out, re.M)), 3)
+        self.assertRegex(out, r"mean   0\.\d{4}, standard deviation 0\.\d{4}")
+        for i, fold in enumerate(folds):
+            self.assertIn(f"\nfold = {i}\n", (fold / "config.ini").read_text())
+            self.assertIn("\nlr = 0.002\n", (fold / "config.ini").read_text())
+        rows = (self.dir / "train.tsv").read_text().splitlines()
+        scores = (self.dir / "out/out_of_fold.csv").read_text().split("\n")[:-1]
+        soft = (self.dir / "out/soft.tsv").read_text().splitlines()
+        self.assertEqual((len(scores), len(soft)), (ROWS, ROWS))
+        for i, row in enumerate(rows):
+            columns = row.split("\t")
+            if len(columns) == 2:
+                self.assertEqual((scores[i], soft[i]), ("", row))
+                continue
+            # By the model that did not see its label, which is not what another says.
+            self.assertAlmostEqual(float(scores[i]), float(self.predict([folds[i % 3]], [row])[0]), places=6)
+            a, b, label = soft[i].split("\t")
+            self.assertEqual([a, b], columns[:2])
+            self.assertAlmostEqual(float(label), 0.75 * float(columns[2]) + 0.25 * float(scores[i]), places=6)
+        self.assertGreater(abs(float(scores[0]) - float(self.predict([folds[1]], [rows[0]])[0])), 1e-4)
+        test = (self.dir / "test.tsv").read_text().splitlines()
+        self.assertEqual((self.dir / "out/scores.csv").read_text().splitlines(), self.predict(folds, test))
+        again = self.kfold("--folds", 3, "--train.lr=2e-3").stdout
+        self.assertEqual(again.count("this run is finished"), 3)
+
+    def test_what_is_wrong_is_said(self):
+        self.assertIn("--folds 1: at least 2", self.kfold("--folds", 1, code=1).stderr)
+        self.assertIn("--soft 1.5: a share in [0, 1]", self.kfold("--soft", 1.5, code=1).stderr)
+        self.assertIn("--data.fold=2: --folds and --output say that", self.kfold("--data.fold=2", code=1).stderr)
+        self.assertIn("no train in it", self.kfold("--bin", self.dir, code=1).stderr)
+        self.assertIn("did you mean '--train.lr'", self.kfold("--train.lrr=1", code=2).stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
