@@ -97,6 +97,7 @@ static __global__ void reject_outlier_kernel(int* __restrict__ apply, double* __
     sum += __shfl_xor_sync(0xffffffff, sum, i);
     squares += __shfl_xor_sync(0xffffffff, squares, i);
   }
+  __syncwarp();  // all have read what lane 0 is about to write; a shuffle does not order memory
   if (lane) return;
   const double mean = sum / norm_window, deviation = sqrt(fmax(squares / norm_window - mean * mean, 0.0));
   const bool finite = norm - norm == 0, outlier = !finite || (seen >= norm_window && norm > mean + limit * deviation);
