@@ -106,7 +106,7 @@ struct RunOptions {
   int keep_checkpoints = 1;
   int keep_best = 1;
   bool graphs = true;
-  bool gemm_tuning = true;
+  bool gemm_tuning = false;
   std::string gemm_cache;  // empty: in the user's cache folder
   bool csv = false, tensorboard = false;
 };
