@@ -11,8 +11,8 @@ struct AdamOptions {
   float weight_decay = 0;   // decoupled
   float clip_norm = 0;      // the gradient is scaled down to this global norm; 0: off
   float outlier_limit = 0;  // steps whose gradient norm is so many deviations above the last 128's are skipped; 0: off
-  double average_decay =
-      0;  // d: average = d·average + (1 − d)·masters, d at most (1 + t)/(10 + t) at step t; 0: none kept
+  // d of average = d·average + (1 − d)·masters, at most (1 + t)/(10 + t) at step t; 0: none is kept
+  double average_decay = 0;
 };
 
 // What changes from update to update, by group of parameters with a common rate; the kernels read it in device memory,

@@ -94,8 +94,8 @@ void Stepper::train(std::span<const Batch> parts, double lr) {
   for (size_t i = 0; i < parts.size(); i++) {
     const Batch& part = parts[i];
     const Place place{i == 0, i + 1 == parts.size()};
-    for (auto& random : record.random) random = {random_.seed, ++random_.pass};
-    if (epsilon_ == 0) random_.pass--;
+    record.random[0] = {random_.seed, ++random_.pass};
+    if (epsilon_ > 0) record.random[1] = {random_.seed, ++random_.pass};
     const Range range("step", Category::forward, random_.pass);
     Slot& slot = training_.try_emplace(key(part, place), device_).first->second;
     slot.batch.upload(part, bert_.config.max_positions, record);
