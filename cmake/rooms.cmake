@@ -12,8 +12,20 @@ room(train ${TRAIN})
 find_package(Boost 1.74 REQUIRED)  # its CRC
 target_link_libraries(train PUBLIC model io CLI11::CLI11 PRIVATE Boost::headers)
 
+# What build_info() says of this build.
+add_custom_target(build_commit COMMAND ${CMAKE_COMMAND} -DSOURCE=${CMAKE_SOURCE_DIR} -DOUTPUT=${CMAKE_BINARY_DIR}/generated/build_commit.h
+  -P ${CMAKE_SOURCE_DIR}/cmake/build_commit.cmake BYPRODUCTS ${CMAKE_BINARY_DIR}/generated/build_commit.h)
+add_dependencies(train build_commit)
+set(backend simulator)
+if(WARPBERT_CUDA)
+  list(JOIN CMAKE_CUDA_ARCHITECTURES ", sm_" architectures)
+  set(backend "CUDA ${CUDAToolkit_VERSION}, sm_${architectures}")
+endif()
+set_source_files_properties(train/build_info.cpp PROPERTIES INCLUDE_DIRECTORIES ${CMAKE_BINARY_DIR}/generated
+  COMPILE_DEFINITIONS "WARPBERT_VERSION=\"${PROJECT_VERSION}\";WARPBERT_BUILD_TYPE=\"${CMAKE_BUILD_TYPE}\";WARPBERT_BACKEND=\"${backend}\"")
+
 # ---- Programs: build/<preset>/bin, the shipped configurations beside them ---------------------------------------------
-foreach(program train predict eval average inspect export)
+foreach(program train predict eval report average inspect export)
   add_executable(program_${program} train/programs/${program}.cpp)
   set_target_properties(program_${program} PROPERTIES OUTPUT_NAME ${program})
   target_link_libraries(program_${program} PRIVATE train warnings)

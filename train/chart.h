@@ -1,6 +1,6 @@
 // Line charts and histograms as SVG text, coloured by the page they stand in.
 //
-// The page's style sheet defines the classes c0 … c3 (the ink of a series, 0 the quiet one), grid, axis, tick, label
+// The page's style sheet defines the classes c0 … c6 (the ink of a series, 0 the quiet one), grid, axis, tick, label
 // and faint, so that one drawing serves light and dark.
 #pragma once
 #include <string>

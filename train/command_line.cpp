@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstdio>
 
+#include "build_info.h"
 #include "io/text.h"
 
 namespace warpbert {
@@ -51,8 +52,9 @@ bool CommandLine::parse(int argc, const char* const* argv) {
   CLI::App app;
   app.set_help_flag();  // ours prints the table
   app.allow_extras();
-  bool help = false;
+  bool help = false, version = false;
   app.add_flag("-h,--help", help);
+  app.add_flag("--version", version);
   std::vector<std::vector<std::string>> values(flags_.size());
   for (size_t i = 0; i < flags_.size(); i++) {
     if (flags_[i].toggle) app.add_flag(flags_[i].name, *flags_[i].toggle);
@@ -75,8 +77,8 @@ bool CommandLine::parse(int argc, const char* const* argv) {
   } catch (const CLI::Error& error) {
     throw UsageError(error.what());
   }
-  if (help) {
-    fmt::print("{}", this->help());
+  if (help || version) {
+    fmt::print("{}", help ? this->help() : build_info() + "\n");
     return false;
   }
   for (const std::string& rest : app.remaining()) {
@@ -152,6 +154,7 @@ std::string CommandLine::help() const {
     if (flag.group.empty())
       entry(flag.name + (flag.type.empty() ? "" : " " + flag.type), flag.default_value, flag.meaning);
   entry("-h, --help", "", "print this");
+  entry("--version", "", "print which build this is: commit, compiler, CUDA or simulator");
   if (has_options)
     text +=
         "\nIn an INI file: `key = value` under [section]. The command line wins over the INI, the INI over the "
@@ -176,10 +179,17 @@ TrainArguments parse_train_arguments(int argc, const char* const* argv) {
   TrainArguments arguments;
   CommandLine line("train", "Trains BERT on sentence pairs; the same command again resumes an interrupted run.");
   line.required("--config", "FILE.ini", "the options of the run", arguments.config);
-  line.toggle("--dry-run", "check the files and the memory, run one step, write nothing", arguments.dry_run);
+  line.toggle("--dry-run", "check the files and the memory, run two steps, write nothing", arguments.dry_run);
+  std::string steps;
+  line.optional(
+      "--overfit-batch", "STEPS",
+      "learn the first batch by heart in so many steps, write nothing; fails unless the loss falls to a tenth", steps);
   line.options();
   arguments.help = !line.parse(argc, argv);
-  if (!arguments.help) arguments.options = read_options(arguments.config, line.overrides());
+  if (arguments.help) return arguments;
+  if (!steps.empty()) arguments.overfit_steps = int(parse_integer("--overfit-batch", steps, 2, 1'000'000));
+  if (arguments.dry_run && arguments.overfit_steps) throw UsageError("--dry-run or --overfit-batch, not both");
+  arguments.options = read_options(arguments.config, line.overrides());
   return arguments;
 }
 

@@ -26,8 +26,8 @@ class CommandLine {
   // Accepts --section.key of these sections ("run") and keys ("run.threads"); {}: of every section.
   void options(std::initializer_list<std::string_view> names = {});
 
-  // False if --help was asked for, which then has been printed. Throws UsageError: an unknown flag (nearest named), a
-  // repeated flag, a missing value, a missing required flag, an argument too many.
+  // False if --help or --version was asked for, which then has been printed. Throws UsageError: an unknown flag
+  // (nearest named), a repeated flag, a missing value, a missing required flag, an argument too many.
   bool parse(int argc, const char* const* argv);
   const std::vector<Override>& overrides() const { return overrides_; }
   std::string help() const;
@@ -52,11 +52,12 @@ class CommandLine {
 // The value of `flag` as an integer in [low, high]; throws UsageError.
 int64_t parse_integer(const std::string& flag, const std::string& text, int64_t low, int64_t high);
 
-// train --config FILE.ini [--dry-run] [--section.key=value …]
+// train --config FILE.ini [--dry-run | --overfit-batch STEPS] [--section.key=value …]
 struct TrainArguments {
   bool help = false;  // printed; nothing else is filled in
   bool dry_run = false;
-  std::string config;  // the INI's path as given
+  int overfit_steps = 0;  // 0: not asked for
+  std::string config;     // the INI's path as given
   Options options;
 };
 TrainArguments parse_train_arguments(int argc, const char* const* argv);

@@ -6,15 +6,10 @@
 #include <fstream>
 #include <thread>
 
+#include "build_info.h"
 #include "report.h"
 
 namespace warpbert {
-
-#if defined(__clang__)
-static constexpr const char* compiler = "clang " __clang_version__;
-#else
-static constexpr const char* compiler = "GCC " __VERSION__;
-#endif
 
 // The value of the first `key … : value` (/proc/cpuinfo) or `key="value"` (/etc/os-release), or "".
 static std::string look_up(const char* path, const std::string& key, char separator) {
@@ -42,7 +37,7 @@ std::vector<Fact> machine_facts(const std::string& device) {
   if (uname(&kernel) == 0)
     facts.emplace_back("System",
                        fmt::format("{}{}{} {}", system, system.empty() ? "" : ", ", kernel.sysname, kernel.release));
-  facts.emplace_back("Compiler", compiler);
+  facts.emplace_back("Build", build_info());
   return facts;
 }
 

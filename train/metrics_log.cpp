@@ -33,6 +33,7 @@ std::span<const Field<StepRecord>> step_fields() {
                                     {"pairs_per_s", &R::pairs_per_s, "speed/pairs_per_s"},
                                     {"tokens_per_s", &R::tokens_per_s, "speed/tokens_per_s"},
                                     {"grad_norm", &R::grad_norm, "grad_norm"},
+                                    {"skipped", &R::skipped},
                                     {"memory_mib", &R::memory_mib, "memory/mib"},
                                     {"memory_peak_mib", &R::memory_peak_mib, "memory/peak_mib"},
                                     {"time", &R::time}};

@@ -385,6 +385,8 @@ std::string nearest_key(std::string_view name) {
   return same_key.size() == 1 ? same_key[0] : io::nearest(name, names);
 }
 
+std::string option_value(const Options& options, std::string_view name) { return find(name)->get(options); }
+
 Options read_options(const std::string& ini_path, const std::vector<Override>& overrides) {
   Options options;
   read_ini_into(options, ini_path);

@@ -152,6 +152,9 @@ struct OptionInfo {
 };
 const std::vector<OptionInfo>& option_list();
 
+// The value of "section.key" as config.ini has it; the key must exist.
+std::string option_value(const Options& options, std::string_view name);
+
 // The option that "section.key" or "key" was probably meant to be, or "".
 std::string nearest_key(std::string_view name);
 

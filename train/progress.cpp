@@ -116,6 +116,7 @@ void Progress::show(const StepRecord& record, int step) {
   };
   add(record.lr, "  lr {:.3g}");
   add(record.grad_norm, "  gradient norm {:.3g}");
+  if (record.skipped > 0) add(record.skipped, "  {:.0f} skipped");
   add(record.pairs_per_s, "  {:.0f} pairs/s");
   add(record.tokens_per_s, "  {:.0f} tokens/s");
   add(record.memory_mib, "  {:.0f} MiB");

@@ -9,42 +9,14 @@
 #include "chart.h"
 #include "io/atomic_file.h"
 #include "metrics.h"
+#include "page.h"
 #include "progress.h"
-#include "report_style.h"
 
 namespace warpbert {
 namespace {
 
-// ---- Pieces of the page: each is empty where there is nothing to show -----------------------------------------------
-
-std::string figure(const std::string& title, const std::string& note, const std::string& drawing) {
-  if (drawing.empty()) return "";
-  return fmt::format("<figure>\n<figcaption><b>{}</b> {}</figcaption>\n{}</figure>\n", escape_html(title),
-                     escape_html(note), drawing);
-}
-
-std::string section(const std::string& title, const std::string& body) {
-  return body.empty() ? "" : fmt::format("<section>\n<h2>{}</h2>\n{}</section>\n", escape_html(title), body);
-}
-
-std::string charts(const std::string& figures) {
-  return figures.empty() ? "" : "<div class='charts'>\n" + figures + "</div>\n";
-}
-
-std::string table(const std::vector<Fact>& facts) {
-  if (facts.empty()) return "";
-  std::string s = "<table>\n";
-  for (const auto& [what, value] : facts)
-    s += fmt::format("<tr><th>{}</th><td>{}</td></tr>\n", escape_html(what), escape_html(value));
-  return s + "</table>\n";
-}
-
 std::string tile(const std::string& value, const std::string& what) {
   return fmt::format("<div class='tile'><b>{}</b><span>{}</span></div>\n", escape_html(value), escape_html(what));
-}
-
-std::string number_or_dash(double value, const char* format) {
-  return std::isfinite(value) ? fmt::format(fmt::runtime(format), value) : "–";
 }
 
 // ---- The result -----------------------------------------------------------------------------------------------------
@@ -333,17 +305,11 @@ std::string configuration(const RunRecord& run) {
 }  // namespace
 
 std::string report_html(const RunRecord& run) {
-  const std::string title = escape_html(run.name.empty() ? "Training run" : run.name);
-  return fmt::format(
-             "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
-             "<meta name='viewport' content='width=device-width, "
-             "initial-scale=1'>\n<title>{}</title>\n<style>{}</style>\n"
-             "</head>\n<body>\n",
-             title, report_style) +
-         result(run) + section("Training", training(run)) + section("Validation by the best model", validation(run)) +
-         section("Data and time", charts(length_chart(run) + time_bar(run)) + table(run.facts)) +
-         section("Machine", table(run.machine)) + section("Details", epoch_table(run) + configuration(run)) +
-         "</body>\n</html>\n";
+  return page(run.name.empty() ? "Training run" : run.name,
+              result(run) + section("Training", training(run)) +
+                  section("Validation by the best model", validation(run)) +
+                  section("Data and time", charts(length_chart(run) + time_bar(run)) + table(run.facts)) +
+                  section("Machine", table(run.machine)) + section("Details", epoch_table(run) + configuration(run)));
 }
 
 void write_report(const std::string& path, const RunRecord& run) { io::write_file_atomically(path, report_html(run)); }

@@ -5,10 +5,9 @@
 #include <vector>
 
 #include "metrics_log.h"
+#include "page.h"
 
 namespace warpbert {
-
-using Fact = std::pair<std::string, std::string>;  // what, and how much
 
 // Whatever is empty or undefined is left out of the report.
 struct RunRecord {
@@ -29,7 +28,7 @@ struct RunRecord {
 std::string report_html(const RunRecord& run);
 void write_report(const std::string& path, const RunRecord& run);  // atomic
 
-// Processor, cores, memory, operating system, compiler; `device` as the engine names it.
+// Processor, cores, memory, operating system, build; `device` as the engine names it.
 std::vector<Fact> machine_facts(const std::string& device);
 
 }  // namespace warpbert

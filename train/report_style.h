@@ -1,16 +1,16 @@
 // The style sheet of report.html.
 //
 // Series have the colours of Okabe & Ito (2008), which colour-blind readers can tell apart: blue, vermilion, green,
-// purple; lighter ones in the dark. Everything else is grey, so that the data stands out.
+// purple, two more for comparisons; lighter ones in the dark. Everything else is grey, so that the data stands out.
 #pragma once
 
 namespace warpbert {
 
 inline constexpr const char* report_style = R"(
 :root { --ink: #1c1e21; --soft: #687076; --grid: #e6e8eb; --axis: #b4bac0; --page: #ffffff; --card: #f8f9fa;
-  --c0: #8b949e; --c1: #0072b2; --c2: #d55e00; --c3: #009e73; --c4: #a8548a; color-scheme: light dark; }
+  --c0: #8b949e; --c1: #0072b2; --c2: #d55e00; --c3: #009e73; --c4: #a8548a; --c5: #b37d00; --c6: #3a9bd9; color-scheme: light dark; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --soft: #9aa3ab; --grid: #30353b; --axis: #59616a;
-  --page: #14171a; --card: #1c2024; --c0: #7d8690; --c1: #56b4e9; --c2: #f0883e; --c3: #2fc79a; --c4: #d48bb8; } }
+  --page: #14171a; --card: #1c2024; --c0: #7d8690; --c1: #56b4e9; --c2: #f0883e; --c3: #2fc79a; --c4: #d48bb8; --c5: #e6b422; --c6: #9aa5ff; } }
 * { box-sizing: border-box; }
 body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; color: var(--ink); background: var(--page);
   max-width: 1200px; margin: 0 auto; padding: 36px 24px 60px; }
@@ -31,7 +31,7 @@ svg text { font-size: 12px; font-variant-numeric: tabular-nums; }
 .grid { stroke: var(--grid); }
 .axis { stroke: var(--axis); }
 .dashed { stroke-dasharray: 4 4; }
-.c0 { --c: var(--c0); } .c1 { --c: var(--c1); } .c2 { --c: var(--c2); } .c3 { --c: var(--c3); } .c4 { --c: var(--c4); }
+.c0 { --c: var(--c0); } .c1 { --c: var(--c1); } .c2 { --c: var(--c2); } .c3 { --c: var(--c3); } .c4 { --c: var(--c4); } .c5 { --c: var(--c5); } .c6 { --c: var(--c6); }
 polyline { fill: none; stroke: var(--c); stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
 polyline.faint { stroke-width: 1; opacity: 0.35; }
 circle, rect, text.label { fill: var(--c); }
@@ -43,6 +43,7 @@ th { color: var(--soft); font-weight: 500; white-space: nowrap; }
 td { overflow-wrap: anywhere; }
 .numbers td, .numbers th { text-align: right; white-space: nowrap; padding: 3px 0 3px 26px; font-variant-numeric: tabular-nums; }
 .note { color: var(--soft); font-size: 13.5px; margin: 4px 0 8px; } .scroll { overflow-x: auto; }
+.dot { display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin-right: 8px; background: var(--c); }
 .numbers tr.best td { font-weight: 650; color: var(--c1); }
 .beside { display: flex; flex-wrap: wrap; gap: 18px 56px; align-items: center; padding: 10px 0; }
 .confusion { border-collapse: separate; border-spacing: 4px; }

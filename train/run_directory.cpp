@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "build_info.h"
 #include "io/atomic_file.h"
 #include "io/error.h"
 
@@ -46,7 +47,7 @@ bool RunDirectory::holds_run_of(const Options& options) const {
 }
 
 void RunDirectory::save_config(const Options& options) const {
-  io::write_file_atomically(config(), config_text(options));
+  io::write_file_atomically(config(), "# Made by " + build_info() + ".\n" + config_text(options));
 }
 
 void RunDirectory::start_over() const {

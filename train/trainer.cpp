@@ -26,6 +26,7 @@
 #include "schedule.h"
 #include "scoring.h"
 #include "session.h"
+#include "training.h"
 
 namespace warpbert {
 namespace {
@@ -59,31 +60,22 @@ class ProfileWindow {
 
 class Trainer {
  public:
-  // Without a directory nothing is written (dry run).
-  Trainer(Session& session, const RunDirectory* directory)
+  Trainer(Session& session, const RunDirectory& directory)
       : options_(session.options()),
         directory_(directory),
         session_(session),
         device_(session.device()),
         bert_(session.bert()),
-        stepper_(device_, bert_, options_.train.precision, uint64_t(options_.train.seed), adam_options(options_.train),
-                 options_.loss.scale == LossScale::keras_fill),
-        profile_(options_.profile) {
-    stepper_.use_graphs(options_.run.graphs);
-    device_.gemm_choices().tuning = options_.run.gemm_tuning;
-    if (options_.train.fgm > 0) stepper_.use_adversary(float(options_.train.fgm));
-  }
+        stepper_(make_stepper(session)),
+        profile_(options_.profile) {}
 
-  void dry_run();
   bool resume();  // from the newest checkpoint that can be read; false if there is none
   int run();      // the exit code
 
  private:
-  Loader make_loader() const;
   std::vector<float> score(const std::vector<Example>& examples) {
-    return score_pairs(stepper_, session_.tokens(), examples, options_.predict);
+    return score_pairs(*stepper_, session_.tokens(), examples, options_.predict);
   }
-  std::vector<Example> training_examples() const;
   uint64_t data_hash() const;
 
   bool train_epoch(Loader& loader);
@@ -98,11 +90,11 @@ class Trainer {
   std::vector<Fact> facts() const;
 
   const Options& options_;
-  const RunDirectory* directory_;
+  const RunDirectory& directory_;
   Session& session_;
   Device& device_;
   Bert& bert_;
-  Stepper stepper_;
+  std::unique_ptr<Stepper> stepper_;
   ProfileWindow profile_;
   Interruption interruption_;
   std::unique_ptr<RunLog> log_;
@@ -128,46 +120,7 @@ class Trainer {
   }
 };
 
-// The rows to train on, as the stage sees them, labels smoothed (Szegedy et al. 2016, §7, of two classes).
-std::vector<Example> Trainer::training_examples() const {
-  std::vector<Example> examples = session_.set().training;
-  const auto unlabelled = [](const Example& example) { return example.label == io::no_label; };
-  if (options_.train.stage == Stage::finetune) std::erase_if(examples, unlabelled);
-  const auto e = float(options_.train.label_smoothing);
-  for (Example& example : examples) {
-    if (options_.train.stage == Stage::pretrain) example.label = io::no_label;
-    if (!unlabelled(example)) example.label = example.label * (1 - e) + e / 2;
-  }
-  return examples;
-}
-
-// From where the run is.
-Loader Trainer::make_loader() const {
-  const TrainOptions& o = options_.train;
-  Masking masking(options_.mask, session_.vocabulary().size(), uint64_t(o.seed), o.stage != Stage::finetune);
-  return Loader(session_.tokens(), training_examples(), std::move(masking), o.batch, o.micro_batch,
-                uint32_t(state_.epoch - 1), uint32_t(state_.step_in_epoch));
-}
-
 // ---- Steps ----------------------------------------------------------------------------------------------------------
-
-void Trainer::dry_run() {
-  Loader loader = make_loader();
-  stepper_.train(loader.next_step(), options_.train.lr);
-  const LossSums sums = stepper_.take_losses();
-  const auto begin = Clock::now();  // the first step allocated memory and chose algorithms
-  stepper_.train(loader.next_step(), options_.train.lr);
-  stepper_.take_losses();
-  const double seconds = seconds_since(begin);
-  const int steps = loader.steps_per_epoch();
-  fmt::print(
-      "step      loss {:.4f} (masked tokens {:.4f}, [CLS] {:.4f}); the second took {:.3g} s, so an epoch of {} "
-      "steps takes some {}\n",
-      sums.loss(), sums.loss_mlm(), sums.loss_cls(), seconds, steps, duration_text(seconds * steps));
-  stepper_.arena().reset();
-  fmt::print("memory    {:.1f} MiB on the device at most; of this a step's\n{}", mib(device_.bytes_high_water()),
-             stepper_.arena().report());
-}
 
 // The rest of the epoch under way; false if the run was asked to stop.
 bool Trainer::train_epoch(Loader& loader) {
@@ -178,7 +131,7 @@ bool Trainer::train_epoch(Loader& loader) {
     book(spent_.waiting);
     profile_.before(state_.step + 1);
     rate_ = learning_rate(options_.train, state_.step + 1, long(steps) * options_.train.epochs);
-    stepper_.train(parts, rate_);
+    stepper_->train(parts, rate_);
     if (gemm_files_) gemm_files_->save();
     profile_.after(state_.step + 1);
     const int step = ++state_.step_in_epoch;
@@ -199,8 +152,8 @@ bool Trainer::train_epoch(Loader& loader) {
 // The steps since the last line: waits for the device, looks for what is not finite, writes a line.
 void Trainer::log_steps(int step) {
   const Range range("fetch losses", Category::io, state_.step);
-  const LossSums sums = stepper_.take_losses();
-  if (!stepper_.all_finite())
+  const LossSums sums = stepper_->take_losses();
+  if (!stepper_->all_finite())
     throw std::runtime_error(
         fmt::format("the loss is not finite at or before step {} (epoch {}, step {}); what was saved stays; a lower "
                     "train.lr or train.precision = fp32 may help",
@@ -208,7 +161,7 @@ void Trainer::log_steps(int step) {
   const double seconds = seconds_since(line_begin_);
   StepRecord record{state_.epoch,    state_.step, sums.loss(),           sums.loss_mlm(),
                     sums.loss_cls(), rate_,       line_pairs_ / seconds, line_tokens_ / seconds};
-  record.grad_norm = stepper_.grad_norm();
+  record.grad_norm = stepper_->grad_norm(), record.skipped = stepper_->adam().skipped();
   record.memory_mib = mib(device_.bytes_allocated()), record.memory_peak_mib = mib(device_.bytes_high_water());
   record.time = unix_time();
   log_->write(record);
@@ -270,15 +223,15 @@ void Trainer::keep_if_among_best(std::optional<double> score) {
   const auto keep = size_t(options_.run.keep_best);
   if (size_t(place - best.begin()) >= keep) return;
   best.insert(place, {score.value_or(undefined), state_.epoch});
-  if (first) save_model(directory_->best(), bert_, session_.vocabulary());
+  if (first) save_model(directory_.best(), bert_, session_.vocabulary());
   if (keep == 1 || !score) {
     best.resize(1);
     return;
   }
-  save_model(directory_->model(state_.epoch), bert_, session_.vocabulary());
+  save_model(directory_.model(state_.epoch), bert_, session_.vocabulary());
   if (best.size() <= keep) return;
   std::error_code ignored;
-  std::filesystem::remove(directory_->model(best.back().second), ignored);
+  std::filesystem::remove(directory_.model(best.back().second), ignored);
   best.pop_back();
 }
 
@@ -303,17 +256,17 @@ bool Trainer::checkpoint_is_due() const {
 void Trainer::save() {
   if (state_.step == saved_step_ && state_.step_in_epoch) return;
   const Range range("checkpoint", Category::io, state_.step);
-  state_.stepper = stepper_.state();
+  state_.stepper = stepper_->state();
   state_.data_hash = data_hash();
   if (gemm_files_) gemm_files_->save();  // the checkpoint's bits depend on them
-  save_checkpoint(directory_->checkpoint(state_.step), bert_.store, session_.vocabulary(), state_);
-  directory_->keep_checkpoints(options_.run.keep_checkpoints);
+  save_checkpoint(directory_.checkpoint(state_.step), bert_.store, session_.vocabulary(), state_);
+  directory_.keep_checkpoints(options_.run.keep_checkpoints);
   saved_step_ = state_.step, saved_at_ = Clock::now();
   book(spent_.saving);
 }
 
 bool Trainer::resume() {
-  for (const std::string& file : directory_->checkpoints()) {
+  for (const std::string& file : directory_.checkpoints()) {
     try {
       state_ = load_checkpoint(file, bert_.store, session_.vocabulary());
     } catch (const io::Error& error) {
@@ -323,8 +276,8 @@ bool Trainer::resume() {
     }
     if (state_.data_hash != data_hash())
       io::fail("{}: the data changed since this run was started; set run.directory to another folder", file);
-    stepper_.restore(state_.stepper);
-    cut_metrics(directory_->metrics(), state_.step, state_.epoch - 1);
+    stepper_->restore(state_.stepper);
+    cut_metrics(directory_.metrics(), state_.step, state_.epoch - 1);
     saved_step_ = state_.step;
     return true;
   }
@@ -335,15 +288,15 @@ bool Trainer::resume() {
 
 int Trainer::run() {
   const int epochs = options_.train.epochs;
-  log_ = std::make_unique<RunLog>(*directory_, options_.run);
+  log_ = std::make_unique<RunLog>(directory_, options_.run);
   if (Device::is_gpu() && options_.run.gemm_tuning) {
     const std::string& cache = options_.run.gemm_cache;
-    gemm_files_.emplace(device_.gemm_choices(), gemm_machine(device_), directory_->gemm(),
+    gemm_files_.emplace(device_.gemm_choices(), gemm_machine(device_), directory_.gemm(),
                         cache.empty() ? default_gemm_cache() : cache);
   }
-  if (!epochs) save_model(directory_->best(), bert_, session_.vocabulary());
+  if (!epochs) save_model(directory_.best(), bert_, session_.vocabulary());
   if (state_.epoch <= epochs && !state_.stopped_early) {
-    Loader loader = make_loader();
+    Loader loader = make_loader(session_, state_.epoch, state_.step_in_epoch);
     progress_ = std::make_unique<Progress>(epochs, loader.steps_per_epoch());
     booked_ = saved_at_ = Clock::now();
     while (state_.epoch <= epochs && !state_.stopped_early) {
@@ -372,22 +325,22 @@ void Trainer::finish() {
     if (best_epoch && (best_epoch != state_.epoch - 1 || options_.train.ema > 0)) {
       std::vector<int> rows(size_t(session_.vocabulary().size()));
       std::iota(rows.begin(), rows.end(), 0);
-      Pretrained(directory_->best()).load(bert_, rows, true);
+      Pretrained(directory_.best()).load(bert_, rows, true);
     }
-    write_scores(directory_->scores(), score(session_.set().test));
+    write_scores(directory_.scores(), score(session_.set().test));
     if (gemm_files_) gemm_files_->save();  // predict takes them too, and repeats the scores
     book(spent_.scoring);
   }
   const RunRecord record = run_record();
-  write_report(directory_->report(), record);
+  write_report(directory_.report(), record);
   if (best_epoch) fmt::print("best      AUC {:.4f} in epoch {}\n", record.best_auc, best_epoch);
-  fmt::print("written   {}\n", directory_->path());
+  fmt::print("written   {}\n", directory_.path());
 }
 
 RunRecord Trainer::run_record() const {
   RunRecord record;
-  Metrics metrics = read_metrics(directory_->metrics());
-  record.name = std::filesystem::absolute(directory_->path()).filename();
+  Metrics metrics = read_metrics(directory_.metrics());
+  record.name = std::filesystem::absolute(directory_.path()).filename();
   record.steps = std::move(metrics.steps), record.epochs = std::move(metrics.epochs);
   if (!state_.best.empty()) std::tie(record.best_auc, record.best_epoch) = state_.best.front();
   record.seconds = state_.seconds;
@@ -433,14 +386,9 @@ bool is_complete(const RunDirectory& directory, int epochs) {
 
 }  // namespace
 
-int train(const Options& given, bool dry_run) {
+int train(const Options& given) {
   Session session(given);
   const Options& options = session.options();
-  if (dry_run) {
-    session.load();
-    Trainer(session, nullptr).dry_run();
-    return 0;
-  }
   RunDirectory directory(options.run.directory);
   const bool again = directory.holds_run_of(options);
   if (again && is_complete(directory, options.train.epochs)) {
@@ -449,7 +397,7 @@ int train(const Options& given, bool dry_run) {
     return 0;
   }
   session.load();
-  Trainer trainer(session, &directory);
+  Trainer trainer(session, directory);
   if (again && trainer.resume()) {
     fmt::print("{}: going on from its last checkpoint\n", directory.path());
   } else {

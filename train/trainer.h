@@ -4,8 +4,7 @@
 
 namespace warpbert {
 
-// Trains as the options say, into options.run.directory. dry_run: checks everything, runs one step, writes nothing.
-// Returns the exit code.
-int train(const Options& options, bool dry_run);
+// Trains as the options say, into options.run.directory. Returns the exit code.
+int train(const Options& options);
 
 }  // namespace warpbert

@@ -311,6 +311,38 @@ class Programs(unittest.TestCase):
         self.assertIn("MiB", out)
         self.assertFalse(self.run_dir.exists())
 
+    def test_a_batch_is_learnt_by_heart_or_the_program_fails(self):
+        out = self.train("--overfit-batch=150", "--model.dropout=0", "--train.lr=3e-3").stdout
+        self.assertRegex(out, r"learnt    the loss of the first batch fell from [3-9][.]\d+ to 0[.]\d+")
+        self.assertRegex(out, r"step +1 .*\nstep +10 .*")
+        message = self.refuses("the first batch is not learnt by heart: its loss was", "--overfit-batch=20", "--train.lr=1e-9")
+        self.assertIn("after 20 steps", message)
+        self.assertFalse(self.run_dir.exists())
+        self.refuses("--overfit-batch: '1' is not an integer in [2, 1000000]", "--overfit-batch=1", code=2)
+        self.refuses("--dry-run or --overfit-batch, not both", "--overfit-batch=5", "--dry-run", code=2)
+
+    def test_programs_and_results_say_which_build_made_them(self):
+        version = self.program("train", "--version").stdout
+        self.assertRegex(version, r"^warpbert \d+[.]\d+[.]\d+ \(commit ([0-9a-f]{12}(, changed)?|unknown)\), (GCC|Clang) .+, .+, (simulator|CUDA .+)\n$")
+        self.assertEqual(self.program("predict", "--version").stdout, version)
+        self.train("--train.epochs=1")
+        self.assertEqual((self.run_dir / "config.ini").read_text().splitlines()[0], f"# Made by {version.strip()}.")
+        self.assertIn(f"<td>{version.strip()}</td>", (self.run_dir / "report.html").read_text())
+
+    def test_runs_are_compared_on_one_page(self):
+        self.train("--train.epochs=1")
+        other = self.dir / "other"
+        self.train("--train.epochs=2", "--train.lr=2e-3", f"--run.directory={other}")
+        page = self.dir / "compare.html"
+        out = self.program("report", "--run", self.run_dir, "--run", other, "--output", page).stdout
+        self.assertEqual(out, f"2 runs compared in {page}\n")
+        text = page.read_text()
+        self.assertIn("<th>train.lr</th><td>0.001</td><td>0.002</td>", text)
+        self.assertIn("<th>train.epochs</th><td>1</td><td>2</td>", text)
+        self.assertIn("--run: 1 given; name 2 to 6", self.program("report", "--run", other, "--output", page, code=2).stderr)
+        absent = self.program("report", "--run", other, "--run", self.dir / "none", "--output", page, code=1).stderr
+        self.assertIn("none/config.ini: not found", absent)
+
     def test_help_lists_every_key(self):
         out = self.program("train", "--help").stdout
         for key in ("--data.train", "--model.layers", "--train.lr", "--train.precision", "--run.threads", "--mask.swap"):

@@ -1,0 +1,38 @@
+#include "training.h"
+
+#include <utility>
+
+namespace warpbert {
+
+std::unique_ptr<Stepper> make_stepper(Session& session) {
+  const Options& o = session.options();
+  auto stepper = std::make_unique<Stepper>(session.device(), session.bert(), o.train.precision, uint64_t(o.train.seed),
+                                           adam_options(o.train), o.loss.scale == LossScale::keras_fill);
+  stepper->use_graphs(o.run.graphs);
+  session.device().gemm_choices().tuning = o.run.gemm_tuning;
+  if (o.train.fgm > 0) stepper->use_adversary(float(o.train.fgm));
+  return stepper;
+}
+
+// The rows to train on, as the stage sees them, labels smoothed (Szegedy et al. 2016, §7, of two classes).
+static std::vector<Example> training_examples(const Session& session) {
+  const TrainOptions& o = session.options().train;
+  std::vector<Example> examples = session.set().training;
+  const auto unlabelled = [](const Example& example) { return example.label == io::no_label; };
+  if (o.stage == Stage::finetune) std::erase_if(examples, unlabelled);
+  const auto e = float(o.label_smoothing);
+  for (Example& example : examples) {
+    if (o.stage == Stage::pretrain) example.label = io::no_label;
+    if (!unlabelled(example)) example.label = example.label * (1 - e) + e / 2;
+  }
+  return examples;
+}
+
+Loader make_loader(const Session& session, int epoch, int step) {
+  const TrainOptions& o = session.options().train;
+  Masking masking(session.options().mask, session.vocabulary().size(), uint64_t(o.seed), o.stage != Stage::finetune);
+  return Loader(session.tokens(), training_examples(session), std::move(masking), o.batch, o.micro_batch,
+                uint32_t(epoch - 1), uint32_t(step));
+}
+
+}  // namespace warpbert

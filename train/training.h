@@ -1,0 +1,16 @@
+// What every training is made of, as the options of a session want it: the steps, and the batches.
+#pragma once
+#include <memory>
+
+#include "loader.h"
+#include "session.h"
+#include "step.h"
+
+namespace warpbert {
+
+std::unique_ptr<Stepper> make_stepper(Session& session);
+
+// Batches of the session's training pairs from step `step` (from 0) of epoch `epoch` (from 1) on.
+Loader make_loader(const Session& session, int epoch = 1, int step = 0);
+
+}  // namespace warpbert

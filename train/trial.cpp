@@ -1,0 +1,68 @@
+#include "trial.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <stdexcept>
+
+#include "progress.h"
+#include "training.h"
+
+namespace warpbert {
+
+using Clock = std::chrono::steady_clock;
+
+static double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+
+void dry_run(const Options& options) {
+  Session session(options);
+  session.load();
+  const auto stepper = make_stepper(session);
+  const double rate = session.options().train.lr;
+  Loader loader = make_loader(session);
+  stepper->train(loader.next_step(), rate);
+  const LossSums sums = stepper->take_losses();
+  const auto begin = Clock::now();  // the first step allocated memory and chose algorithms
+  stepper->train(loader.next_step(), rate);
+  stepper->take_losses();
+  const double seconds = seconds_since(begin);
+  const int steps = loader.steps_per_epoch();
+  fmt::print(
+      "step      loss {:.4f} (masked tokens {:.4f}, [CLS] {:.4f}); the second took {:.3g} s, so an epoch of {} "
+      "steps takes some {}\n",
+      sums.loss(), sums.loss_mlm(), sums.loss_cls(), seconds, steps, duration_text(seconds * steps));
+  stepper->arena().reset();
+  fmt::print("memory    {:.1f} MiB on the device at most; of this a step's\n{}",
+             double(session.device().bytes_high_water()) / 1048576, stepper->arena().report());
+}
+
+void overfit_batch(const Options& options, int steps) {
+  Session session(options);
+  session.load();
+  const auto stepper = make_stepper(session);
+  const double rate = session.options().train.lr;
+  const std::vector<Batch> batch = make_loader(session).next_step();
+  const auto begin = Clock::now();
+  double first = 0, last = 0;
+  for (int step = 1, shown = 1; step <= steps; step++) {
+    stepper->train(batch, rate);
+    if (step != shown && step != steps) {
+      stepper->take_losses();
+      continue;
+    }
+    const LossSums sums = stepper->take_losses();
+    last = sums.loss();
+    if (step == 1) first = last;
+    fmt::print("step {:>5}  loss {:.4f}  masked tokens {:.4f}  [CLS] {:.4f}  gradient norm {:.3g}  {}\n", step, last,
+               sums.loss_mlm(), sums.loss_cls(), stepper->grad_norm(), duration_text(seconds_since(begin)));
+    shown = shown < 10 ? 10 : shown + (shown < 100 ? 10 : 50);
+  }
+  if (!(last <= first / 10))
+    throw std::runtime_error(
+        fmt::format("the first batch is not learnt by heart: its loss was {:.4f} and is {:.4f} after {} steps; try more "
+                    "steps or another train.lr, and look at the data",
+                    first, last, steps));
+  fmt::print("learnt    the loss of the first batch fell from {:.4f} to {:.4f}\n", first, last);
+}
+
+}  // namespace warpbert
