@@ -7,7 +7,7 @@ endif()
 room(model ${MODEL})
 target_link_libraries(model PUBLIC engine PRIVATE fmt::fmt)
 room(io ${IO})
-target_link_libraries(io PUBLIC fmt::fmt nlohmann_json::nlohmann_json PRIVATE PkgConfig::LIBZIP PkgConfig::INIH)
+target_link_libraries(io PUBLIC fmt::fmt nlohmann_json::nlohmann_json PRIVATE PkgConfig::LIBZIP PkgConfig::INIH ICU::uc)
 room(train ${TRAIN})
 find_package(Boost 1.74 REQUIRED)  # its CRC
 target_link_libraries(train PUBLIC model io CLI11::CLI11 PRIVATE Boost::headers)
@@ -25,11 +25,12 @@ set_source_files_properties(train/build_info.cpp PROPERTIES INCLUDE_DIRECTORIES 
   COMPILE_DEFINITIONS "WARPBERT_VERSION=\"${PROJECT_VERSION}\";WARPBERT_BUILD_TYPE=\"${CMAKE_BUILD_TYPE}\";WARPBERT_BACKEND=\"${backend}\"")
 
 # ---- Programs: build/<preset>/bin, the shipped configurations beside them ---------------------------------------------
-foreach(program train predict eval report average inspect export)
+foreach(program train predict eval report average inspect export count_tokens)
   add_executable(program_${program} train/programs/${program}.cpp)
   set_target_properties(program_${program} PROPERTIES OUTPUT_NAME ${program})
   target_link_libraries(program_${program} PRIVATE train warnings)
 endforeach()
+target_link_libraries(program_count_tokens PRIVATE ZLIB::ZLIB Threads::Threads)
 file(GLOB CONFIGS CONFIGURE_DEPENDS configs/*.ini)
 foreach(config ${CONFIGS})
   get_filename_component(name ${config} NAME)

@@ -3,29 +3,11 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <numeric>
-#include <sstream>
 
 #include "io/error.h"
 #include "io/text.h"
 
 namespace warpbert {
-
-std::vector<std::string> read_vocab(const std::string& path) {
-  std::vector<std::string> vocab;
-  std::unordered_map<std::string, size_t> lines;
-  std::istringstream text(io::read_file(path));
-  for (std::string line; std::getline(text, line);) {
-    std::string token(io::strip(line));
-    token.resize(std::min(token.find_first_of(" \t"), token.size()));
-    if (token.empty()) io::fail("{}: line {}: no token", path, vocab.size() + 1);
-    const auto [first, is_new] = lines.insert({token, vocab.size() + 1});
-    if (!is_new)  // ids count lines, so one of the two would shift all that follow in some readers
-      io::fail("{}: line {}: {} is there already, in line {}", path, vocab.size() + 1, io::quote(token), first->second);
-    vocab.push_back(std::move(token));
-  }
-  if (vocab.empty()) io::fail("{}: no tokens", path);
-  return vocab;
-}
 
 TokenCounts read_counts(const std::string& path) {
   nlohmann::json json;

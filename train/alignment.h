@@ -12,9 +12,6 @@
 
 namespace warpbert {
 
-// vocab.txt: the token at the start of line i is id i. Throws io::Error for an empty line or a token twice.
-std::vector<std::string> read_vocab(const std::string& path);
-
 // counts.json: {"token": count, …}. Throws io::Error for anything else.
 using TokenCounts = std::unordered_map<std::string, int64_t>;
 TokenCounts read_counts(const std::string& path);

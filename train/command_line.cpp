@@ -82,7 +82,7 @@ bool CommandLine::parse(int argc, const char* const* argv) {
     return false;
   }
   for (const std::string& rest : app.remaining()) {
-    if (!arguments_.list || rest.starts_with('-')) refuse_unknown(rest);
+    if (!arguments_.list || (rest.starts_with('-') && rest != "-")) refuse_unknown(rest);
     arguments_.list->push_back(rest);
   }
 

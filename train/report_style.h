@@ -42,6 +42,7 @@ th, td { padding: 4px 20px 4px 0; text-align: left; vertical-align: top; }
 th { color: var(--soft); font-weight: 500; white-space: nowrap; }
 td { overflow-wrap: anywhere; }
 .numbers td, .numbers th { text-align: right; white-space: nowrap; padding: 3px 0 3px 26px; font-variant-numeric: tabular-nums; }
+.numbers th:first-child { text-align: left; padding-left: 0; }
 .note { color: var(--soft); font-size: 13.5px; margin: 4px 0 8px; } .scroll { overflow-x: auto; }
 .dot { display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin-right: 8px; background: var(--c); }
 .numbers tr.best td { font-weight: 650; color: var(--c1); }

@@ -8,6 +8,7 @@
 #include "alignment.h"
 #include "io/error.h"
 #include "io/tsv.h"
+#include "io/wordpiece.h"
 
 namespace warpbert {
 
@@ -134,7 +135,7 @@ std::vector<int> Session::first_rows() {
     fmt::print("vocabulary kept from {}\n", pretrained_->path());
     return every_row(vocabulary_->size());
   }
-  const auto vocab = read_vocab(data.vocab);
+  const auto vocab = io::read_vocab(data.vocab);
   const int rows = pretrained_->shape().vocabulary;
   if (int(vocab.size()) > rows)
     io::fail("{}: {} tokens, but the word embedding of {} has {} rows", data.vocab, vocab.size(), pretrained_->path(),

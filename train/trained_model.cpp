@@ -11,6 +11,7 @@
 #include "gemm_files.h"
 #include "io/error.h"
 #include "io/text.h"
+#include "io/wordpiece.h"
 #include "session.h"
 
 namespace warpbert {
@@ -64,7 +65,7 @@ ModelSource find_model(const std::string& path, const std::vector<Override>& ove
 Vocabulary read_exported_vocabulary(const std::string& path) {
   constexpr std::array<std::string_view, token::first_word> special = {"[PAD]",  "[UNK]", "[CLS]", "[SEP]",
                                                                        "[MASK]", "[NO]",  "[YES]"};
-  const std::vector<std::string> tokens = read_vocab(path);
+  const std::vector<std::string> tokens = io::read_vocab(path);
   for (size_t i = 0; i < special.size(); i++)
     if (i >= tokens.size() || tokens[i] != special[i])
       io::fail("{}: line {}: {} was expected; a vocabulary that export wrote begins with the seven special tokens",

@@ -4,6 +4,7 @@
 
 #include "io/error.h"
 #include "io/npz.h"
+#include "io/wordpiece.h"
 #include "tests/support/temporary.h"
 
 using namespace warpbert;
@@ -12,7 +13,7 @@ using namespace warpbert::test;
 static const std::string golden = WARPBERT_GOLDEN "/tiny/";
 
 TEST_CASE("alignment: the reference's rows, on the reference's files") {
-  const auto vocab = read_vocab(golden + "vocab.txt");
+  const auto vocab = io::read_vocab(golden + "vocab.txt");
   const auto counts = read_counts(golden + "counts.json");
   const auto expected = io::open_npz(golden + "golden.npz")->load<int32_t>("vocab/keep_tokens");
   CHECK(aligned_rows(vocab, counts, 130, "vocab.txt") == std::vector<int>(expected.begin(), expected.end()));
@@ -39,15 +40,15 @@ TEST_CASE("alignment: what cannot be aligned is refused") {
 TEST_CASE("vocab.txt: the first word of each line") {
   TemporaryFolder folder;
   const std::string path = folder.write("vocab.txt", "[PAD]\r\n##ab  x\n\xe4\xbd\xa0\n\"\\\n");
-  CHECK(read_vocab(path) == std::vector<std::string>{"[PAD]", "##ab", "\xe4\xbd\xa0", "\"\\"});
-  CHECK(read_vocab(folder.write("open.txt", "a\nb")) == std::vector<std::string>{"a", "b"});
+  CHECK(io::read_vocab(path) == std::vector<std::string>{"[PAD]", "##ab", "\xe4\xbd\xa0", "\"\\"});
+  CHECK(io::read_vocab(folder.write("open.txt", "a\nb")) == std::vector<std::string>{"a", "b"});
 }
 
 TEST_CASE("vocab.txt: faults are named with their line") {
   TemporaryFolder folder;
   const auto refused = [&](const char* text) {
     const std::string path = folder.write("vocab.txt", text);
-    return message_of<io::Error>([&] { read_vocab(path); }).substr(path.size());
+    return message_of<io::Error>([&] { io::read_vocab(path); }).substr(path.size());
   };
   CHECK(refused("a\nb\na\n") == ": line 3: 'a' is there already, in line 1");
   CHECK(refused("a\n \nb\n") == ": line 2: no token");

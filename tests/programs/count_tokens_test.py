@@ -1,4 +1,4 @@
-"""count_tokens.py as a user meets it: counts made by hand and by transformers, its inputs, its refusals."""
+"""count_tokens_test.py BIN [unittest arguments]: count_tokens as a user meets it: counts made by hand and by `tokenizers`."""
 import gzip
 import importlib.util
 import json
@@ -20,7 +20,6 @@ CASED = {"学": 3, "深": 1, "度": 1, "习": 1, "deep": 1, "##er": 1, "learn": 
          "。": 1, "1": 1, "##2": 1}
 
 
-@unittest.skipUnless(importlib.util.find_spec("tokenizers"), "the library tokenizers is not installed")
 class CountTokens(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
@@ -37,7 +36,7 @@ class CountTokens(unittest.TestCase):
         return self.dir / name
 
     def run_count(self, *args, code=0, stdin=b""):
-        command = [sys.executable, ROOT / "io/convert/count_tokens.py", "--output", self.output, *args]
+        command = [BIN / "count_tokens", "--output", self.output, *args]
         done = subprocess.run(list(map(str, command)), capture_output=True, input=stdin, timeout=100)
         stdout, stderr = done.stdout.decode(), done.stderr.decode()
         self.assertEqual(done.returncode, code, stdout + stderr)
@@ -70,25 +69,25 @@ class CountTokens(unittest.TestCase):
     def test_larger_than_what_is_read_at_once(self):
         """More chunks than the processes may hold at a time."""
         self.write("corpus.txt", ("deep " * 1000 + "\n学习\n") * 140)  # 0.7 MB
-        for processes in (1, 2):
-            self.assertEqual(self.count(self.corpus, "--processes", processes), {"deep": 140000, "学": 140, "习": 140})
+        for threads in (1, 3):
+            self.assertEqual(self.count(self.corpus, "--threads", threads), {"deep": 140000, "学": 140, "习": 140})
+        self.write("corpus.txt", "deep " * 100000 + "\n学 深")  # a line longer than that, and no newline at the end
+        self.assertEqual(self.count(self.corpus), {"deep": 100000, "深": 1, "学": 1})
 
-    @unittest.skipUnless(importlib.util.find_spec("transformers"), "transformers is not installed")
-    def test_against_transformers(self):
-        try:
-            from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy as Tokenizer  # in Python
-        except ImportError:
-            from transformers import BertTokenizer as Tokenizer
+    @unittest.skipUnless(importlib.util.find_spec("tokenizers"), "the library tokenizers is not installed")
+    def test_counts_against_tokenizers(self):
+        from tokenizers import BertWordPieceTokenizer
         golden = ROOT / "tests/golden/tiny"
         words = golden.joinpath("vocab.txt").read_text(encoding="utf-8").split()
+        vocab = {word: i for i, word in enumerate(words)}
         words = [word.removeprefix("##") for word in words if not word.startswith("[")]
         lines = ["".join(words[(i * j) % len(words)] + (" " if (i + j) % 3 == 0 else "") for j in range(1, 30)).upper()
                  for i in range(1, 200)]
         self.write("corpus.txt", "\n".join([*lines, "ÀÉ ñ\tx\u00a0y\u3000z \u200bq …—『』 a\u0301b ￥12 𠀀\ufffd\x07c"]))
         for cased in (False, True):
-            tokenizer, expected = Tokenizer(str(golden / "vocab.txt"), do_lower_case=not cased), {}
+            tokenizer, expected = BertWordPieceTokenizer(vocab=vocab, lowercase=not cased), {}
             for line in self.corpus.read_text(encoding="utf-8").split("\n"):
-                for token in tokenizer.tokenize(line):
+                for token in tokenizer.encode(line, add_special_tokens=False).tokens:
                     expected[token] = expected.get(token, 0) + 1
             expected = {token: n for token, n in expected.items() if token not in SPECIAL}
             self.assertGreater(len(expected), 40)
@@ -102,9 +101,13 @@ class CountTokens(unittest.TestCase):
         self.refuses(self.corpus, "--vocab", self.vocab, message="corpus.txt: line 1601 is not UTF-8")
 
     def test_a_vocabulary_that_is_none(self):
-        self.refuses(self.corpus, "--vocab", self.corpus, message="corpus.txt lacks [PAD]")
+        self.refuses(self.corpus, "--vocab", self.corpus, message="corpus.txt: line 2: no token")
+        self.write("vocab.txt", "[PAD]\n[UNK]\n深\n[SEP]\n")
+        self.refuses(self.corpus, "--vocab", self.vocab, message="vocab.txt lacks [CLS], [MASK]: it is no BERT vocabulary")
         self.write("vocab.txt", "\n".join([*VOCAB, "学"]))
-        self.refuses(self.corpus, "--vocab", self.vocab, message="line 21: '学' stands in line 8 already")
+        self.refuses(self.corpus, "--vocab", self.vocab, message="line 21: '学' is there already, in line 8")
+        self.write("vocab.txt", "")
+        self.refuses(self.corpus, "--vocab", self.vocab, message="vocab.txt: no tokens")
 
     def test_damaged_gzip(self):
         packed = self.dir / "corpus.gz"
@@ -112,12 +115,25 @@ class CountTokens(unittest.TestCase):
             packed.write_bytes(damaged)
             self.refuses(packed, "--vocab", self.vocab, message="corpus.gz is no gzip file, or is damaged")
 
+    def test_json_of_odd_tokens(self):
+        self.write("vocab.txt", "\n".join([*VOCAB, '"', "\\"]))
+        self.write("corpus.txt", '""" \\ deep deep')
+        self.assertEqual(list(self.count(self.corpus).items()), [('"', 3), ("deep", 2), ("\\", 1)])
+
+    def test_wrong_command_lines(self):
+        for args, message in [([], "CORPUS is missing"), ([self.corpus, "--threads", "x"], "--threads"),
+                              ([self.corpus, "--processes", "2"], "--processes")]:
+            self.assertIn(message, self.run_count("--vocab", self.vocab, *args, code=2))
+
     def test_missing_and_empty_files(self):
         self.refuses(self.dir / "absent.txt", "--vocab", self.vocab, message="absent.txt")
         self.refuses(self.corpus, "--vocab", self.dir / "absent.txt", message="absent.txt")
-        self.corpus.write_bytes(b"")
-        self.refuses(self.corpus, "--vocab", self.vocab, message="no token")
+        self.refuses(self.dir, "--vocab", self.vocab, message="is a folder")
+        for text in (b"", b"unheard of\n"):
+            self.corpus.write_bytes(text)
+            self.refuses(self.corpus, "--vocab", self.vocab, message="no token in ")
 
 
 if __name__ == "__main__":
+    BIN = pathlib.Path(sys.argv.pop(1)).resolve()
     unittest.main()

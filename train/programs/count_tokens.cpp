@@ -1,0 +1,190 @@
+// count_tokens CORPUS … --vocab vocab.txt --output counts.json: how often each token of a pretrained BERT occurs in
+// plain text, for the order in which its embedding is aligned (docs/weights.md).
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <thread>
+
+#include "io/atomic_file.h"
+#include "io/error.h"
+#include "io/wordpiece.h"
+#include "train/command_line.h"
+#include "train/main.h"
+
+using namespace warpbert;
+
+namespace {
+
+struct Chunk {
+  long number;       // in the order of reading
+  std::string path;  // for messages
+  int64_t line;      // of its first line
+  std::string text;  // whole lines
+};
+
+// The corpora, one after the other, in pieces of whole lines; compressed or not, zlib reads both.
+class Corpora {
+ public:
+  explicit Corpora(const std::vector<std::string>& paths) : paths_(paths) {}
+  ~Corpora() { close(); }
+
+  bool next(Chunk& chunk) {  // by one thread at a time
+    chunk.number = chunks_;  // even if it fails
+    for (;;) {
+      if (!file_) {
+        if (place_ == paths_.size()) return false;
+        open(paths_[place_++]);
+      }
+      chunk = {chunks_, name_, line_, read()};
+      if (!chunk.text.empty()) break;
+      close();
+    }
+    chunks_++;
+    line_ += std::count(chunk.text.begin(), chunk.text.end(), '\n');
+    return true;
+  }
+
+ private:
+  void open(const std::string& path) {
+    name_ = path == "-" ? "standard input" : path;
+    if (std::filesystem::is_directory(path)) io::fail("{}: is a folder", path);
+    errno = 0;
+    file_ = path == "-" ? gzdopen(dup(0), "rb") : gzopen(path.c_str(), "rb");
+    if (!file_) io::fail("{}: cannot be opened: {}", name_, std::strerror(errno));
+    gzbuffer(file_, 1 << 17);
+    if (path.ends_with(".gz") && gzdirect(file_)) io::fail("{} is no gzip file, or is damaged", name_);
+    line_ = 1;
+  }
+
+  // The rest of the last piece and more, up to the end of a line; "" at the end of the file.
+  std::string read() {
+    constexpr unsigned piece = 1 << 17;
+    std::string text = std::move(rest_);
+    rest_.clear();
+    for (;;) {
+      const size_t size = text.size();
+      text.resize(size + piece);
+      const int got = gzread(file_, text.data() + size, piece);
+      text.resize(size + size_t(std::max(got, 0)));
+      int code = Z_OK;
+      const char* message = gzerror(file_, &code);
+      if (code == Z_ERRNO) io::fail("{}: cannot be read: {}", name_, std::strerror(errno));
+      if (code != Z_OK) io::fail("{} is no gzip file, or is damaged ({})", name_, message);
+      if (!got) return text;
+      if (const size_t end = text.rfind('\n'); end != text.npos) {
+        rest_ = text.substr(end + 1);
+        text.resize(end + 1);
+        return text;
+      }
+    }
+  }
+
+  void close() {
+    if (file_) gzclose(file_);
+    file_ = nullptr;
+  }
+
+  const std::vector<std::string>& paths_;
+  size_t place_ = 0;
+  gzFile file_ = nullptr;
+  std::string name_, rest_;
+  int64_t line_ = 1;
+  long chunks_ = 0;
+};
+
+void count_chunk(const Chunk& chunk, io::WordPiece& tokenizer, std::vector<int64_t>& counts) {
+  if (const size_t bad = io::find_malformed_utf8(chunk.text); bad != chunk.text.npos)
+    io::fail("{}: line {} is not UTF-8", chunk.path,
+             chunk.line + std::count(chunk.text.begin(), chunk.text.begin() + long(bad), '\n'));
+  std::vector<int> ids;
+  tokenizer.encode(chunk.text, ids);
+  for (int id : ids) counts[size_t(id)]++;
+}
+
+// Counts by id. Of several failures the first in the text is reported, as with one thread.
+std::vector<int64_t> count(const std::vector<std::string>& paths, const io::WordPiece& tokenizer, size_t tokens,
+                           int threads) {
+  Corpora corpora(paths);
+  std::mutex mutex;  // of all that follows
+  std::vector<int64_t> total(tokens);
+  std::map<long, std::exception_ptr> failures;  // by number of the chunk
+  const auto work = [&] {
+    io::WordPiece own = tokenizer;
+    std::vector<int64_t> counts(tokens);
+    for (Chunk chunk{};;) {
+      try {
+        {
+          const std::lock_guard lock(mutex);
+          if (!failures.empty() || !corpora.next(chunk)) break;
+        }
+        count_chunk(chunk, own, counts);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        failures.emplace(chunk.number, std::current_exception());
+      }
+    }
+    const std::lock_guard lock(mutex);
+    std::transform(total.begin(), total.end(), counts.begin(), total.begin(), std::plus());
+  };
+  std::vector<std::jthread> workers;
+  for (int i = 0; i < threads; i++) workers.emplace_back(work);
+  workers.clear();  // waits
+  if (!failures.empty()) std::rethrow_exception(failures.begin()->second);
+  return total;
+}
+
+// {token: count} of the tokens that occur, the most frequent first; equal counts by id.
+std::string counts_text(const std::vector<std::string>& vocab, const std::vector<int64_t>& counts) {
+  std::vector<size_t> ids(vocab.size());
+  std::iota(ids.begin(), ids.end(), 0);
+  std::stable_sort(ids.begin(), ids.end(), [&](size_t a, size_t b) { return counts[a] > counts[b]; });
+  std::string text;
+  for (size_t id : ids)
+    if (counts[id])
+      text += fmt::format("{}{}: {}", text.empty() ? "{" : ", ", nlohmann::json(vocab[id]).dump(), counts[id]);
+  return text + "}";
+}
+
+int count_tokens(int argc, char** argv) {
+  std::vector<std::string> corpora;
+  std::string vocab_path, output, threads_text = "0";
+  bool cased = false;
+  CommandLine line(
+      "count_tokens",
+      "Counts the WordPiece tokens of plain text, for the order in which a pretrained embedding is aligned: "
+      "UTF-8, .gz or not;\n- is standard input. Special tokens and [UNK] are left out.");
+  line.arguments("CORPUS…", "the files of text", corpora);
+  line.required("--vocab", "FILE", "vocab.txt of the pretrained BERT", vocab_path);
+  line.required("--output", "FILE", "counts.json, {\"token\": count, …}, the most frequent first", output);
+  line.toggle("--cased", "keep capitals and accents, for a cased BERT", cased);
+  line.optional("--threads", "N", "0: one a processor", threads_text);
+  if (!line.parse(argc, argv)) return 0;
+  if (corpora.empty()) throw UsageError("CORPUS is missing; --help explains it");
+  int threads = int(parse_integer("--threads", threads_text, 0, 4096));
+  if (!threads) threads = int(std::max(1u, std::thread::hardware_concurrency()));
+
+  const std::vector<std::string> vocab = io::read_vocab(vocab_path);
+  const io::WordPiece tokenizer(vocab, vocab_path, !cased);
+  std::vector<int64_t> counts = count(corpora, tokenizer, vocab.size(), threads);
+  const auto sum = [&] { return std::accumulate(counts.begin(), counts.end(), int64_t(0)); };
+  const int64_t all = sum();
+  for (int id : tokenizer.special()) counts[size_t(id)] = 0;
+  if (!sum()) io::fail("no token in {}, or unknown ones alone", fmt::join(corpora, ", "));
+  io::write_file_atomically(output, counts_text(vocab, counts));
+  fmt::print("{}: {} distinct of {} tokens, {} in all, of them {} unknown or special, which are left out\n", output,
+             std::count_if(counts.begin(), counts.end(), [](int64_t n) { return n > 0; }), vocab.size(), all,
+             all - sum());
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return run_main(argc, argv, count_tokens); }
