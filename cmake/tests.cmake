@@ -42,6 +42,18 @@ foreach(folder io engine model train)
   endif()
 endforeach()
 
+# Counted loads and stores: the kernels once more, with calls before each access that the test itself answers.
+if(TARGET kernel_cases AND NOT WARPBERT_CUDA AND NOT WARPBERT_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_library(counted_kernels OBJECT ${KERNELS})
+  target_include_directories(counted_kernels PUBLIC ${CMAKE_SOURCE_DIR})
+  target_compile_options(counted_kernels PRIVATE -fsanitize=thread)
+  target_link_libraries(counted_kernels PRIVATE simulator warnings)
+  add_executable(bench_bytes_test tests/bench/bytes_test.cpp tests/bench/counted_access.cpp)
+  set_target_properties(bench_bytes_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_link_libraries(bench_bytes_test PRIVATE counted_kernels test_support kernel_cases warnings)
+  doctest_discover_tests(bench_bytes_test TEST_PREFIX "bench/bytes/" PROPERTIES LABELS bench TIMEOUT 120)
+endif()
+
 if(TARGET example_mlp)
   add_test(NAME engine/example_mlp COMMAND ${CMAKE_COMMAND} -DMLP=$<TARGET_FILE:example_mlp> -P ${CMAKE_SOURCE_DIR}/tests/engine/mlp_test.cmake)
 endif()
