@@ -89,6 +89,7 @@ if(Python3_FOUND)
     set(PYTHON ${Python3_EXECUTABLE})
   endif()
   add_python_tests(scripts make_demo_data_test.py DemoData ${CMAKE_SOURCE_DIR}/scripts)
+  add_python_tests(scripts kernel_table_test.py KernelTable ${CMAKE_SOURCE_DIR}/scripts)
   add_python_tests(scripts check_folders_test.py Folders ${CMAKE_SOURCE_DIR}/scripts)
 endif()
 
