@@ -40,8 +40,8 @@ __device__ __forceinline__ T* dynamic_shared() {
 
 template <auto Kernel, class... Args>
 void launch(dim3 grid, dim3 block, size_t dynamic_bytes, cudaStream_t stream, Args&&... args) {
-  const simt::Launch note{__PRETTY_FUNCTION__, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic_bytes,
-                          stream};
+  const simt::Launch note{
+      __PRETTY_FUNCTION__, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic_bytes, stream};
   const simt::Observed observed(note);
   cudaError_t e = cudaSuccess;
   if (dynamic_bytes > 48 * 1024)
