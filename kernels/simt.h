@@ -22,6 +22,7 @@
 
 #include <stdexcept>
 
+#include "launch_observer.h"
 #include "simt_name.h"
 
 // The block's T in shared memory. Two calls with the same T and Tag give the same storage.
@@ -39,6 +40,9 @@ __device__ __forceinline__ T* dynamic_shared() {
 
 template <auto Kernel, class... Args>
 void launch(dim3 grid, dim3 block, size_t dynamic_bytes, cudaStream_t stream, Args&&... args) {
+  const simt::Launch note{
+      __PRETTY_FUNCTION__, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic_bytes, stream};
+  const simt::Observed observed(note);
   cudaError_t e = cudaSuccess;
   if (dynamic_bytes > 48 * 1024)
     e = cudaFuncSetAttribute(Kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(dynamic_bytes));

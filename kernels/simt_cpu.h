@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "launch_observer.h"
 #include "simt_stream.h"
 
 // ---- Keywords --------------------------------------------------------------------------------------------------
@@ -112,6 +113,8 @@ inline char key;
 template <auto Kernel, class... Args>
 void launch(dim3 grid, dim3 block, size_t dynamic_bytes, cudaStream_t stream, const Args&... args) {
   const char* signature = __PRETTY_FUNCTION__;
+  const simt::Launch note{signature, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic_bytes, stream};
+  const simt::Observed observed(note);
   const auto run = [=] {
     auto body = [&] { Kernel(args...); };
     const auto threads = [](void* b) {

@@ -4,6 +4,7 @@ programs_test.py BIN_DIR [unittest arguments]
 """
 import json
 import math
+import os
 import pathlib
 import random
 import re
@@ -39,6 +40,7 @@ class Programs(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.dir = pathlib.Path(self.folder.name)
+        os.environ["XDG_CACHE_HOME"] = str(self.dir / "cache")  # for the programs: the user's own stays as it is
         (self.dir / "train.tsv").write_text(pairs(LABELLED, True, 1))
         (self.dir / "test.tsv").write_text(pairs(UNLABELLED, False, 2))
         self.ini = self.dir / "tiny.ini"

@@ -1,0 +1,52 @@
+// Every kernel of a training step at the step's sizes, with what it must move and compute by formula: for
+// kernels_bench, the table of launch shapes, and the test that counts the bytes in the simulator.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/device.h"
+#include "engine/gemm.h"
+
+namespace warpbert::bench {
+
+struct StepSizes {
+  int tokens = 992, pairs = 64, targets = 166, hidden = 768, heads = 12, vocabulary = 6413;
+  bool fp32 = false;
+};
+
+struct KernelCase {
+  std::string name;
+  // Of `arrays`: bytes that are read before the case writes them, plus bytes that it writes; each byte once. So much
+  // crosses memory if the cache keeps everything that is needed twice. Partial sums for a second kernel are written.
+  double bytes;
+  double flops;
+  bool product;  // a matrix product, which is not a kernel of ours
+  std::function<void()> run;
+};
+
+// Random inputs in device memory, and the cases over them.
+class KernelCases {
+ public:
+  KernelCases(Device& device, const StepSizes& sizes);
+  const std::vector<KernelCase>& cases() const { return cases_; }
+  const std::vector<DeviceArray<char>>& arrays() const { return arrays_; }
+
+ private:
+  template <class T>
+  void build(const StepSizes& sizes);
+  template <class T>
+  T* array(size_t n, bool random = true);
+  template <class T>
+  T* array(const std::vector<T>& values);
+  void add(const char* name, double bytes, double flops, std::function<void()> run, bool product = false) {
+    cases_.push_back({name, bytes, flops, product, std::move(run)});
+  }
+
+  Device& device_;
+  std::vector<DeviceArray<char>> arrays_;
+  std::vector<KernelCase> cases_;
+  std::unique_ptr<Gemm> gemm_;
+};
+
+}  // namespace warpbert::bench
