@@ -59,13 +59,14 @@ std::string results(const std::vector<ComparedRun>& runs) {
     const auto& epochs = runs[i].metrics.epochs;
     const EpochRecord* top = best(runs[i]);
     const double seconds = training_seconds(runs[i]);
-    s += fmt::format("<tr><th>{}{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-                     dot(i), escape_html(runs[i].name), number_or_dash(top ? top->auc : undefined, "{:.4f}"),
-                     top ? fmt::format("{}", top->epoch) : "–", epochs.size(),
-                     number_or_dash(top ? top->log_loss : undefined, "{:.4f}"),
-                     number_or_dash(epochs.empty() ? undefined : epochs.back().loss_mlm, "{:.4f}"),
-                     number_or_dash(epochs.empty() ? undefined : epochs.back().pairs_per_s, "{:.0f}"),
-                     std::isfinite(seconds) ? duration_text(seconds) : "–");
+    s += fmt::format(
+        "<tr><th>{}{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n", dot(i),
+        escape_html(runs[i].name), number_or_dash(top ? top->auc : undefined, "{:.4f}"),
+        top ? fmt::format("{}", top->epoch) : "–", epochs.size(),
+        number_or_dash(top ? top->log_loss : undefined, "{:.4f}"),
+        number_or_dash(epochs.empty() ? undefined : epochs.back().loss_mlm, "{:.4f}"),
+        number_or_dash(epochs.empty() ? undefined : epochs.back().pairs_per_s, "{:.0f}"),
+        std::isfinite(seconds) ? duration_text(seconds) : "–");
   }
   return s + "</table></div>\n";
 }

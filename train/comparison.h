@@ -16,8 +16,8 @@ struct ComparedRun {
 
 inline constexpr size_t most_compared_runs = 6;  // as many colours as can be told apart
 
-// The runs in these folders, finished or under way, by the folders' names, or by the paths where two have the same name.
-// Throws io::Error naming the config.ini or metrics.jsonl that is missing or cannot be read.
+// The runs in these folders, finished or under way, by the folders' names, or by the paths where two have the same
+// name. Throws io::Error naming the config.ini or metrics.jsonl that is missing or cannot be read.
 std::vector<ComparedRun> read_runs(const std::vector<std::string>& folders);
 
 std::string comparison_html(const std::vector<ComparedRun>& runs);

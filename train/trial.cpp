@@ -58,10 +58,10 @@ void overfit_batch(const Options& options, int steps) {
     shown = shown < 10 ? 10 : shown + (shown < 100 ? 10 : 50);
   }
   if (!(last <= first / 10))
-    throw std::runtime_error(
-        fmt::format("the first batch is not learnt by heart: its loss was {:.4f} and is {:.4f} after {} steps; try more "
-                    "steps or another train.lr, and look at the data",
-                    first, last, steps));
+    throw std::runtime_error(fmt::format(
+        "the first batch is not learnt by heart: its loss was {:.4f} and is {:.4f} after {} steps; try more "
+        "steps or another train.lr, and look at the data",
+        first, last, steps));
   fmt::print("learnt    the loss of the first batch fell from {:.4f} to {:.4f}\n", first, last);
 }
 

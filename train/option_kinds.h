@@ -1,0 +1,168 @@
+// The kinds of options: each function makes a row of the table in options.cpp from "section.key", the place in Options, and
+// what is allowed there.
+#pragma once
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "io/ini.h"
+#include "io/text.h"
+#include "options.h"
+
+namespace warpbert::option {
+
+namespace fs = std::filesystem;
+
+enum class Change { refused, may_grow, allowed };  // of a key, when a run is resumed
+
+// A row of the table.
+struct Option {
+  std::string section, key, type, meaning;
+  std::function<void(Options&, const std::string& text, const fs::path& base)> set;  // throws UsageError
+  std::function<std::string(const Options&)> get;
+  Change change = Change::refused;
+  std::string name() const { return section + "." + key; }
+};
+
+[[noreturn]] inline void refuse(const std::string& text, const std::string& expected) {
+  throw UsageError(fmt::format("{} is not {}", io::quote(text), expected));
+}
+
+// A number within [low, high]; with `open`, high itself is refused.
+template <class T>
+struct Range {
+  T low, high;
+  bool open = false;
+  bool holds(T value) const { return value >= low && (open ? value < high : value <= high); }
+  std::string text() const {
+    if (high == std::numeric_limits<T>::max()) return fmt::format("of at least {}", low);
+    return fmt::format("in [{}, {}{}", low, high, open ? ')' : ']');
+  }
+};
+
+template <class T>
+T parse_number(const std::string& text, const Range<T>& range, const std::string& what) {
+  T value{};
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || stop != text.data() + text.size() || !range.holds(value))
+    refuse(text, fmt::format("{} {}", what, range.text()));
+  return value;
+}
+
+template <class Section, class T>
+Option row(std::string_view name, std::string type, T Section::*field, Section Options::*section, std::string meaning,
+           std::function<T(const std::string&)> parse) {
+  const size_t dot = name.find('.');
+  return {std::string(name.substr(0, dot)),
+          std::string(name.substr(dot + 1)),
+          std::move(type),
+          std::move(meaning),
+          [=](Options& o, const std::string& text, const fs::path&) { o.*section.*field = parse(text); },
+          [=](const Options& o) { return fmt::format("{}", o.*section.*field); }};
+}
+
+template <class Section, class T>
+Option integer(std::string_view name, Section Options::*section, T Section::*field, Range<T> range,
+               std::string meaning) {
+  return row<Section, T>(name, "INTEGER", field, section, std::move(meaning),
+                         [=](const std::string& text) { return parse_number(text, range, "an integer"); });
+}
+
+// An integer that must divide by `unit`.
+template <class Section>
+Option multiple(std::string_view name, Section Options::*section, int Section::*field, int unit, Range<int> range,
+                std::string meaning) {
+  return row<Section, int>(name, "INTEGER", field, section, std::move(meaning), [=](const std::string& text) {
+    const int value = parse_number(text, range, "an integer");
+    if (value % unit) refuse(text, fmt::format("a multiple of {}", unit));
+    return value;
+  });
+}
+
+template <class Section>
+Option real(std::string_view name, Section Options::*section, double Section::*field, Range<double> range,
+            std::string meaning) {
+  return row<Section, double>(name, "NUMBER", field, section, std::move(meaning),
+                              [=](const std::string& text) { return parse_number(text, range, "a number"); });
+}
+
+// 1 to `most` probabilities that sum to 1, separated by commas.
+template <class Section>
+Option distribution(std::string_view name, Section Options::*section, std::vector<double> Section::*field, size_t most,
+                    std::string meaning) {
+  const size_t dot = name.find('.');
+  return {std::string(name.substr(0, dot)),
+          std::string(name.substr(dot + 1)),
+          "NUMBERS",
+          std::move(meaning),
+          [=](Options& o, const std::string& text, const fs::path&) {
+            std::vector<double> values;
+            for (size_t start = 0; start <= text.size();) {
+              const size_t end = std::min(text.find(',', start), text.size());
+              const auto part = io::strip(std::string_view(text).substr(start, end - start));
+              values.push_back(parse_number<double>(std::string(part), {0, 1}, "a number"));
+              start = end + 1;
+            }
+            if (values.size() > most) refuse(text, fmt::format("a list of at most {} numbers", most));
+            const double sum = std::accumulate(values.begin(), values.end(), 0.);
+            if (!(std::abs(sum - 1) < 1e-6)) refuse(text, fmt::format("a list whose sum is 1; it is {:.6g}", sum));
+            o.*section.*field = values;
+          },
+          [=](const Options& o) { return fmt::format("{}", fmt::join(o.*section.*field, ",")); }};
+}
+
+// One of some words, in the order of the enumeration.
+template <class Section, class Enum>
+Option choice(std::string_view name, Section Options::*section, Enum Section::*field, std::vector<std::string> words,
+              std::string meaning) {
+  const size_t dot = name.find('.');
+  return {std::string(name.substr(0, dot)),
+          std::string(name.substr(dot + 1)),
+          fmt::format("{}", fmt::join(words, "|")),
+          std::move(meaning),
+          [=](Options& o, const std::string& text, const fs::path&) {
+            const auto found = std::find(words.begin(), words.end(), text);
+            const std::string near = io::nearest(text, words);
+            if (found == words.end())
+              refuse(text, fmt::format("one of {}{}", fmt::join(words, ", "),
+                                       near.empty() ? "" : fmt::format("; did you mean '{}'?", near)));
+            o.*section.*field = Enum(found - words.begin());
+          },
+          [=](const Options& o) { return words[size_t(o.*section.*field)]; }};
+}
+
+// Made absolute; what a saved config.ini could not hold is refused at once.
+template <class Section>
+Option path(std::string_view name, Section Options::*section, std::string Section::*field, std::string meaning) {
+  Option option = row<Section, std::string>(name, "PATH", field, section, std::move(meaning), {});
+  option.set = [=, key = option.key](Options& o, const std::string& text, const fs::path& base) {
+    std::string& value = o.*section.*field;
+    value = text.empty() ? text : (base / text).lexically_normal().string();
+    if (io::strip(value) != value || value.find(" ;") != value.npos ||
+        std::any_of(value.begin(), value.end(), [](unsigned char c) { return c < 0x20; }))
+      throw UsageError(
+          fmt::format("{}: a path with ' ;', control characters or a space at its end cannot be saved in config.ini; "
+                      "rename it",
+                      io::quote(text)));
+    if (key.size() + 3 + value.size() > io::longest_ini_line)
+      throw UsageError(fmt::format(
+          "its absolute path of {} bytes does not fit a line of config.ini ({} bytes); use a shorter folder",
+          value.size(), io::longest_ini_line));
+  };
+  return option;
+}
+
+inline Option with(Option option, Change change) {
+  option.change = change;
+  return option;
+}
+
+}  // namespace warpbert::option
