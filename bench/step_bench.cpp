@@ -20,6 +20,7 @@
 #include "train/command_line.h"
 #include "train/main.h"
 #include "train/step.h"
+#include "train/training.h"
 #include "train/vocabulary.h"
 
 using namespace warpbert;
@@ -77,15 +78,6 @@ Batch random_batch(unsigned seed, int sequences, double mean, const BertConfig& 
     if (row % 4) targets[size_t(row) * size_t(longest)] = token::no + int(random() % 2);
   }
   return packed_batch(tokens, targets, sequences, longest);
-}
-
-// Of one step's matrix products: a product of m, n and k takes 2·m·n·k, forward once and backward twice.
-double gemm_flops(const Batch& batch, const BertConfig& c) {
-  const double N = batch.tokens, M = batch.targets, H = c.hidden, I = c.intermediate;
-  double attention = 0;  // scores and mixing, forward 2 products a head, backward 5
-  for (int i = 0; i < batch.sequences; i++)
-    attention += std::pow(batch.starts[size_t(i) + 1] - batch.starts[size_t(i)], 2);
-  return 6 * (N * c.layers * (4 * H * H + 2 * H * I) + M * (H * H + H * c.vocabulary)) + 14 * attention * H * c.layers;
 }
 
 // Adam reads and writes every parameter's state (28 bytes, 30 with a bf16 copy); each weight is read by three products,
@@ -151,7 +143,7 @@ int bench(int argc, char** argv) {
     times.push_back(std::chrono::duration<double>(clock::now() - start).count());
     const Batch& batch = batches[size_t(i) % batches.size()];
     pairs += batch.sequences, tokens += batch.tokens;
-    flops += gemm_flops(batch, config);
+    flops += step_flops(batch, config);
     moved += bytes(batch, config, double(bert.store.real_size()), precision == Precision::bf16);
   }
   const double waited = std::chrono::duration<double>(clock::now() - begin).count();

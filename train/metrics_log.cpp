@@ -34,6 +34,7 @@ std::span<const Field<StepRecord>> step_fields() {
                                     {"tokens_per_s", &R::tokens_per_s, "speed/tokens_per_s"},
                                     {"grad_norm", &R::grad_norm, "grad_norm"},
                                     {"skipped", &R::skipped},
+                                    {"tflops", &R::tflops, "speed/tflops"},
                                     {"memory_mib", &R::memory_mib, "memory/mib"},
                                     {"memory_peak_mib", &R::memory_peak_mib, "memory/peak_mib"},
                                     {"time", &R::time}};

@@ -1,7 +1,7 @@
 // metrics.jsonl: one JSON object a line, "kind" first; what is undefined is null, and what is missing too.
 //
 //   {"kind":"step","epoch":1,"step":50,"loss":…,"loss_mlm":…,"loss_cls":…,"lr":…,"pairs_per_s":…,"tokens_per_s":…,
-//    "grad_norm":…,"skipped":…,"memory_mib":…,"memory_peak_mib":…,"time":…}
+//    "grad_norm":…,"skipped":…,"tflops":…,"memory_mib":…,"memory_peak_mib":…,"time":…}
 //   {"kind":"epoch","epoch":1,"loss":…,"loss_mlm":…,"loss_cls":…,"auc":…,"pairs_per_s":…,"seconds":…,"log_loss":…,
 //    "accuracy":…,"f1":…,"best_threshold":…,"best_accuracy":…,"best_f1":…,"time":…}
 #pragma once
@@ -24,6 +24,7 @@ struct StepRecord {
   double loss, loss_mlm, loss_cls, lr, pairs_per_s, tokens_per_s;
   double grad_norm = undefined;                                // of the whole gradient, at the last step
   double skipped = 0;                                          // steps left out so far, by train.skip_outliers
+  double tflops = undefined;                                   // 10¹² operations a second of the matrix products
   double memory_mib = undefined, memory_peak_mib = undefined;  // on the device: in use now, and at most so far
   double time = undefined;                                     // unix_time() when it was made
 };

@@ -1,5 +1,5 @@
-// The kinds of options: each function makes a row of the table in options.cpp from "section.key", the place in Options, and
-// what is allowed there.
+// The kinds of options: each function makes a row of the table in options.cpp from "section.key", the place in Options,
+// and what is allowed there.
 #pragma once
 #include <fmt/format.h>
 

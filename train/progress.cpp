@@ -119,6 +119,7 @@ void Progress::show(const StepRecord& record, int step) {
   if (record.skipped > 0) add(record.skipped, "  {:.0f} skipped");
   add(record.pairs_per_s, "  {:.0f} pairs/s");
   add(record.tokens_per_s, "  {:.0f} tokens/s");
+  add(record.tflops, "  {:.3g} TFLOP/s");
   add(record.memory_mib, "  {:.0f} MiB");
   if (std::isfinite(state_.remaining)) line += "  " + duration_text(state_.remaining) + " left";
   fmt::print(output_.file, "{}\n", line);

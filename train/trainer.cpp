@@ -106,6 +106,7 @@ class Trainer {
   long saved_step_ = -1;  // of the last checkpoint
   Clock::time_point saved_at_ = Clock::now(), line_begin_;
   long line_pairs_ = 0, line_tokens_ = 0;
+  double line_flops_ = 0;
 
   // What the run's time was spent on. book() adds the time since the last booking.
   struct {
@@ -124,8 +125,8 @@ class Trainer {
 
 // The rest of the epoch under way; false if the run was asked to stop.
 bool Trainer::train_epoch(Loader& loader) {
-  const int steps = loader.steps_per_epoch();
-  line_begin_ = Clock::now(), line_pairs_ = line_tokens_ = 0;
+  const int steps = loader.steps_per_epoch(), passes = options_.train.fgm > 0 ? 2 : 1;
+  line_begin_ = Clock::now(), line_pairs_ = line_tokens_ = 0, line_flops_ = 0;
   while (state_.step_in_epoch < steps) {
     const std::vector<Batch> parts = loader.next_step();
     book(spent_.waiting);
@@ -139,6 +140,7 @@ bool Trainer::train_epoch(Loader& loader) {
     for (const Batch& part : parts) {
       state_.epoch_pairs += part.sequences;
       line_pairs_ += part.sequences, line_tokens_ += part.tokens;
+      line_flops_ += passes * step_flops(part, bert_.config);
     }
     progress_->step(state_.epoch, step);
     if (step % options_.run.log_every == 0 || step == steps) log_steps(step);
@@ -162,12 +164,13 @@ void Trainer::log_steps(int step) {
   StepRecord record{state_.epoch,    state_.step, sums.loss(),           sums.loss_mlm(),
                     sums.loss_cls(), rate_,       line_pairs_ / seconds, line_tokens_ / seconds};
   record.grad_norm = stepper_->grad_norm(), record.skipped = stepper_->adam().skipped();
+  record.tflops = line_flops_ / seconds * 1e-12;
   record.memory_mib = mib(device_.bytes_allocated()), record.memory_peak_mib = mib(device_.bytes_high_water());
   record.time = unix_time();
   log_->write(record);
   progress_->show(record, step);
   state_.epoch_sums += sums;
-  line_begin_ = Clock::now(), line_pairs_ = line_tokens_ = 0;
+  line_begin_ = Clock::now(), line_pairs_ = line_tokens_ = 0, line_flops_ = 0;
 }
 
 // ---- Epochs ---------------------------------------------------------------------------------------------------------

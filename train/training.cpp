@@ -1,5 +1,6 @@
 #include "training.h"
 
+#include <cmath>
 #include <utility>
 
 namespace warpbert {
@@ -33,6 +34,14 @@ Loader make_loader(const Session& session, int epoch, int step) {
   Masking masking(session.options().mask, session.vocabulary().size(), uint64_t(o.seed), o.stage != Stage::finetune);
   return Loader(session.tokens(), training_examples(session), std::move(masking), o.batch, o.micro_batch,
                 uint32_t(epoch - 1), uint32_t(step));
+}
+
+double step_flops(const Batch& batch, const BertConfig& c) {
+  const double N = batch.tokens, M = batch.targets, H = c.hidden, I = c.intermediate;
+  double attention = 0;  // scores and mixing, forward 2 products a head, backward 5
+  for (int i = 0; i < batch.sequences; i++)
+    attention += std::pow(batch.starts[size_t(i) + 1] - batch.starts[size_t(i)], 2);
+  return 6 * (N * c.layers * (4 * H * H + 2 * H * I) + M * (H * H + H * c.vocabulary)) + 14 * attention * H * c.layers;
 }
 
 }  // namespace warpbert

@@ -13,4 +13,8 @@ std::unique_ptr<Stepper> make_stepper(Session& session);
 // Batches of the session's training pairs from step `step` (from 0) of epoch `epoch` (from 1) on.
 Loader make_loader(const Session& session, int epoch = 1, int step = 0);
 
+// Floating-point operations of the matrix products of one step over `batch`, attention's included: a product of m, n
+// and k takes 2·m·n·k, forward once and backward twice.
+double step_flops(const Batch& batch, const BertConfig& config);
+
 }  // namespace warpbert

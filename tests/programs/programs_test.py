@@ -85,6 +85,7 @@ class Programs(unittest.TestCase):
         self.assertLessEqual(epochs[0]["f1"], epochs[0]["best_f1"])
         step = [l for l in lines if l["kind"] == "step"][-1]
         self.assertIn("grad_norm", step)
+        self.assertGreater(step["tflops"], 0)
         self.assertTrue(0 < step["memory_mib"] <= step["memory_peak_mib"])
         self.assertTrue(abs(step["time"] - time.time()) < 600)
         scores = (self.run_dir / "scores.csv").read_text().splitlines()

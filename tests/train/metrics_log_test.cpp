@@ -16,7 +16,7 @@ using namespace warpbert::test;
 namespace {
 
 StepRecord step(int epoch, long number) {
-  return {epoch, number, 1.5, 2.25, 0.125, 1e-5, 812.5, 12345.75, 0.75, 2, 512, 640.5, 1.7e9};
+  return {epoch, number, 1.5, 2.25, 0.125, 1e-5, 812.5, 12345.75, 0.75, 2, 1.25, 512, 640.5, 1.7e9};
 }
 EpochRecord epoch(int number) {
   return {number, 1.5, 2.25, 0.125, 0.875, 800, 12.5, 0.25, 0.75, 0.5, 0.375, 0.8125, 0.625, 1.7e9};
@@ -40,7 +40,7 @@ TEST_CASE("metrics log: the lines of the format, each there as soon as it is wri
   MetricsLog log(path);
   log.write(step(1, 50));
   const std::string first =
-      R"({"kind":"step","epoch":1,"step":50,"loss":1.5,"loss_mlm":2.25,"loss_cls":0.125,"lr":1e-05,"pairs_per_s":812.5,"tokens_per_s":12345.75,"grad_norm":0.75,"skipped":2.0,"memory_mib":512.0,"memory_peak_mib":640.5,"time":1700000000.0})"
+      R"({"kind":"step","epoch":1,"step":50,"loss":1.5,"loss_mlm":2.25,"loss_cls":0.125,"lr":1e-05,"pairs_per_s":812.5,"tokens_per_s":12345.75,"grad_norm":0.75,"skipped":2.0,"tflops":1.25,"memory_mib":512.0,"memory_peak_mib":640.5,"time":1700000000.0})"
       "\n";
   CHECK(contents(path) == first);
   log.write(epoch(1));

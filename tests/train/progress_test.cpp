@@ -59,7 +59,7 @@ TEST_CASE("progress: durations as people say them") {
 }
 
 TEST_CASE("progress: a line says what is known and fits the width") {
-  ProgressState state{2, 8, 125, 250, 65, {2, 1125, 0.5, 0.6, 0.25, 1e-5, 812.3, 12640, 0.8214, 0, 1536}};
+  ProgressState state{2, 8, 125, 250, 65, {2, 1125, 0.5, 0.6, 0.25, 1e-5, 812.3, 12640, 0.8214, 0, 250, 1536}};
   CHECK(progress_line(state, 200) ==
         "epoch 2/8  ━━━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌  125/250  loss 0.5000  MLM 0.6000  CLS 0.2500  lr 1e-05  norm 0.821  "
         "812 pairs/s  12.6k tokens/s  1536 MiB  1m 05s left");
@@ -129,14 +129,14 @@ TEST_CASE("progress: elsewhere, plain lines and no more than one in ten seconds"
     Progress progress(1, 1000, out.plain());
     for (int step = 1; step <= 1000; step++) {
       progress.step(1, step);
-      if (step % 50 == 0) progress.show({1, step, 0.5, 0.6, 0.2, 1e-3, 640, 9000, 1.25, 3, 512}, step);
+      if (step % 50 == 0) progress.show({1, step, 0.5, 0.6, 0.2, 1e-3, 640, 9000, 1.25, 3, 250, 512}, step);
     }
     progress.epoch({1, 0.5, 0.6, 0.2, undefined, 800, 12}, false, 0);
   }
   CHECK(out.text() ==
         "epoch   1  step    50/1000  loss 0.5000  masked tokens 0.6000  [CLS] 0.2000  lr 0.001  gradient norm 1.25  "
         "3 skipped  640 pairs/s  "
-        "9000 tokens/s  512 MiB  0s left\n"
+        "9000 tokens/s  250 TFLOP/s  512 MiB  0s left\n"
         "epoch   1/1  loss 0.5000  masked tokens 0.6000  [CLS] 0.2000  AUC —  800 pairs/s  done\n");
 }
 

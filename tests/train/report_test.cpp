@@ -31,7 +31,7 @@ RunRecord example(int epochs, int steps_per_epoch, int rows = 400) {
       const double mlm = 2 + 5 / std::sqrt(1 + 0.05 * double(step)) + noise,
                    cls = 0.2 + 6 / (1 + 0.1 * double(step)) + noise;
       run.steps.push_back({epoch, step, 0.7 * mlm + 0.3 * cls, mlm, cls, 1e-3 / (1 + 0.001 * double(step)),
-                           900 + 100 * noise, 12000, 1 + noise, 0, 1500, 1600, 1.7e9});
+                           900 + 100 * noise, 12000, 1 + noise, 0, 250, 1500, 1600, 1.7e9});
     }
     run.epochs.push_back({epoch, 3.0 / epoch, 4.0 / epoch, 1.0 / epoch, 0.95 - 0.4 / epoch, 900, 61.5,
                           0.3 + 0.4 / epoch, 0.9 - 0.3 / epoch, 0.88 - 0.3 / epoch, 0.43, 0.91 - 0.3 / epoch,

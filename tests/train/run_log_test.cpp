@@ -35,9 +35,10 @@ size_t count_events(const std::string& folder) {
 TEST_CASE("run log: tables have a line a record, all digits, and nothing where nothing is known") {
   const Metrics metrics{{step(50)}, {{1, 0.1, 2.25, 0.125, undefined, 800}}};
   CHECK(steps_csv(metrics) ==
-        "epoch,step,loss,loss_mlm,loss_cls,lr,pairs_per_s,tokens_per_s,grad_norm,skipped,memory_mib,memory_peak_mib,"
+        "epoch,step,loss,loss_mlm,loss_cls,lr,pairs_per_s,tokens_per_s,grad_norm,skipped,tflops,memory_mib,memory_peak_"
+        "mib,"
         "time\n"
-        "1,50,1.5,2.25,,1e-05,812.5,12345.75,,0,,,1700000000.25\n");
+        "1,50,1.5,2.25,,1e-05,812.5,12345.75,,0,,,,1700000000.25\n");
   CHECK(epochs_csv(metrics) ==
         "epoch,loss,loss_mlm,loss_cls,auc,pairs_per_s,seconds,log_loss,accuracy,f1,best_threshold,best_accuracy,"
         "best_f1,time\n"
