@@ -1,4 +1,5 @@
-"""A published model beside PyTorch: the hidden states of anonymised sentences are those of the plain ones.
+"""A published model beside PyTorch: the hidden states of anonymised sentences, and of clear text, are those of the plain
+ones.
 
 minilm_test.py BIN_DIR [unittest arguments]         needs torch, transformers, numpy
 
@@ -80,9 +81,9 @@ class MiniLM(unittest.TestCase):
         (self.dir / "counts.json").write_text(json.dumps({self.words[t]: len(ranked) - rank for rank, t in enumerate(ranked)}))
         return {t: 7 + rank for rank, t in enumerate(ranked)}
 
-    def ours(self, tokens):
+    def ours(self, tokens, data):
         (self.dir / "run.ini").write_text(
-            f"[data]\ntrain = train.tsv\nmin_count = 1\nmax_tokens = 60\nvocab = {self.model}/vocab.txt\ncounts = counts.json\n"
+            f"[data]\ntrain = train.tsv\nmax_tokens = 60\nvocab = {self.model}/vocab.txt\n{data}\n"
             f"[model]\nweights = {self.model}/model.safetensors\nmlm_head = fresh\n[train]\nprecision = fp32\n"
         )
         targets = np.zeros_like(tokens)
@@ -97,10 +98,33 @@ class MiniLM(unittest.TestCase):
 
     def test_hidden_states_of_published_weights_equal_pytorch(self):
         token_of = self.anonymise()
-        ours = self.ours(self.padded(token_of.__getitem__, 2, 3))
+        self.assertNotIn(self.words.index("[UNK]"), token_of)
+        self.compare(self.ours(self.padded(token_of.__getitem__, 2, 3), "min_count = 1\ncounts = counts.json"))
 
-        special = {word: self.words.index(word) for word in ("[CLS]", "[SEP]", "[UNK]")}
-        self.assertNotIn(special["[UNK]"], token_of)
+    def test_hidden_states_of_clear_text_equal_pytorch(self):
+        """data.text: our program cuts the sentences itself, and all words keep their rows."""
+        lines = [f"{a}\t{b}\t1\n" for a, b in PAIRS]
+        (self.dir / "train.tsv").write_text("".join(lines), encoding="utf-8")
+        specials = [self.words.index(word) for word in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")]
+        rows = [i for i, word in enumerate(self.words) if word and i not in specials]
+        token_of = {id_: 7 + i for i, id_ in enumerate(rows)} | {id_: i for i, id_ in enumerate(specials)}
+        self.compare(self.ours(self.padded(token_of.__getitem__, 2, 3), "text = true"))
+
+        # What train itself cuts: the ids of an exported model's tokenizer, in the statistics that it prints.
+        printed = run("train", "--config", self.dir / "run.ini", "--train.epochs=0", f"--run.directory={self.dir}/run")
+        distinct = {t for pair in self.plain for text in pair for t in text}
+        tokens = sum(len(text) for pair in self.plain for text in pair)
+        self.assertIn(f"mean {tokens / len(PAIRS) + 3:.1f} tokens", printed)
+        self.assertIn(f"{len(distinct)} of {len(rows)} words occur, 0.00 % of tokens are [UNK]", printed)
+        run("export", "--run", self.dir / "run", "--output", self.dir / "hf")
+        exported = transformers.AutoTokenizer.from_pretrained(self.dir / "hf")
+        for texts, ids in zip(PAIRS, self.plain):
+            for text, plain in zip(texts, ids):
+                self.assertEqual(exported(text, add_special_tokens=False)["input_ids"], [token_of[t] for t in plain])
+        self.assertNotIn(6, exported("[YES] [NO]")["input_ids"])
+
+    def compare(self, ours):
+        special = {word: self.words.index(word) for word in ("[CLS]", "[SEP]")}
         ids = torch.tensor(self.padded(lambda t: t, special["[CLS]"], special["[SEP]"])).long()
         real = (ids != 0).long()
         model = BertModel.from_pretrained(self.model, add_pooling_layer=False).eval()
@@ -108,7 +132,7 @@ class MiniLM(unittest.TestCase):
             theirs = model(input_ids=ids, attention_mask=real, token_type_ids=torch.zeros_like(ids)).last_hidden_state
         theirs = (theirs * real[..., None]).numpy()
         difference = np.abs(ours - theirs).max()
-        print(f"{len(PAIRS)} pairs, {real.sum()} tokens, {len(token_of)} words: hidden states of up to {np.abs(theirs).max():.3g} differ by {difference:.3g}")
+        print(f"{len(PAIRS)} pairs, {real.sum()} tokens: hidden states of up to {np.abs(theirs).max():.3g} differ by {difference:.3g}")
         # fp32 against fp32: the roundings of dozens of sums in a row, 6e-8 each, in another order (torch_test.py has the same)
         self.assertLess(difference, 5e-5)
 
