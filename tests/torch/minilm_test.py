@@ -110,18 +110,26 @@ class MiniLM(unittest.TestCase):
         token_of = {id_: 7 + i for i, id_ in enumerate(rows)} | {id_: i for i, id_ in enumerate(specials)}
         self.compare(self.ours(self.padded(token_of.__getitem__, 2, 3), "text = true"))
 
-        # What train itself cuts: the ids of an exported model's tokenizer, in the statistics that it prints.
+        # predict's scores of the sentences are those of transformers with the exported folder.
         printed = run("train", "--config", self.dir / "run.ini", "--train.epochs=0", f"--run.directory={self.dir}/run")
-        distinct = {t for pair in self.plain for text in pair for t in text}
-        tokens = sum(len(text) for pair in self.plain for text in pair)
-        self.assertIn(f"mean {tokens / len(PAIRS) + 3:.1f} tokens", printed)
-        self.assertIn(f"{len(distinct)} of {len(rows)} words occur, 0.00 % of tokens are [UNK]", printed)
+        words = len({t for pair in self.plain for text in pair for t in text})
+        self.assertIn(f"{words} of {len(rows)} words occur, 0.00 % of tokens are [UNK]", printed)
+        (self.dir / "more.tsv").write_text("".join([*lines, "The [MASK] is \u2603\t[UNK]  [SEP] \u71c8\t0\n", "[PAD] a\t[CLS] [YES] [NO]\t1\n"]), encoding="utf-8")
+        scores = [float(x) for x in run("predict", "--run", self.dir / "run", "--input", self.dir / "more.tsv", "--output", "-").split()]
         run("export", "--run", self.dir / "run", "--output", self.dir / "hf")
-        exported = transformers.AutoTokenizer.from_pretrained(self.dir / "hf")
-        for texts, ids in zip(PAIRS, self.plain):
-            for text, plain in zip(texts, ids):
-                self.assertEqual(exported(text, add_special_tokens=False)["input_ids"], [token_of[t] for t in plain])
-        self.assertNotIn(6, exported("[YES] [NO]")["input_ids"])
+        tokenizer = transformers.AutoTokenizer.from_pretrained(self.dir / "hf")
+        model = transformers.BertForMaskedLM.from_pretrained(self.dir / "hf").eval()
+        expected = []
+        for line in (self.dir / "more.tsv").read_text(encoding="utf-8").splitlines():
+            a, b = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in line.split("\t")[:2])
+            self.assertFalse({5, 6} & {*a, *b})  # [NO] and [YES] cannot be written
+            with torch.no_grad():
+                p = model(input_ids=torch.tensor([[2, *a, 3, *b, 3]])).logits[0, 0].softmax(0).double()
+            expected.append(float(p[6] / (p[5] + p[6] + 1e-8)))
+        print(f"scores differ by {np.abs(np.array(scores) - expected).max():.3g}")
+        # [NO] and [YES] start alike, so all scores are nearly 1/2; what tells them apart is p(no) beside the 1e-8
+        self.assertGreater(np.std(expected), 1e-4)
+        np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-6)
 
     def compare(self, ours):
         special = {word: self.words.index(word) for word in ("[CLS]", "[SEP]")}
