@@ -1,10 +1,12 @@
 #include "tsv.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 
 #include "error.h"
 #include "text.h"
+#include "wordpiece.h"
 
 namespace warpbert::io {
 
@@ -17,7 +19,11 @@ namespace {
 // One file's text on its way into rows. Python's strip() of each line is the reference: it eats '\r' and trailing tabs.
 class Parser {
  public:
-  Parser(std::string_view text, const std::string& name) : rest_(text), name_(name) {}
+  Parser(std::string_view text, const std::string& name, WordPiece* tokenizer)
+      : rest_(text),
+        name_(name),
+        tokenizer_(tokenizer),
+        columns_(tokenizer ? "sentence<TAB>sentence[<TAB>label]" : "ids<TAB>ids[<TAB>label]") {}
 
   Pairs parse() {
     if (rest_.starts_with("\xff\xfe") || rest_.starts_with("\xfe\xff"))
@@ -38,7 +44,7 @@ class Parser {
       if (blank) fail("{}: line {}: blank line between rows; delete it", name_, blank);
       row(line);
     }
-    if (!pairs_.size()) fail("{}: no rows; expected lines of ids<TAB>ids[<TAB>label]", name_);
+    if (!pairs_.size()) fail("{}: no rows; expected lines of {}", name_, columns_);
     return std::move(pairs_);
   }
 
@@ -58,15 +64,29 @@ class Parser {
       if (count < 3) columns[count] = line.substr(start, end - start);
       start = end + 1;
     }
-    if (count < 2) refuse("one column; expected ids<TAB>ids[<TAB>label]");
-    if (count > 3) refuse("{} columns; expected ids<TAB>ids[<TAB>label]", count);
+    if (count < 2) refuse("one column; expected {}", columns_);
+    if (count > 3) refuse("{} columns; expected {}", count, columns_);
     sentence(columns[0], "first");
     sentence(columns[1], "second");
     pairs_.labels.push_back(count == 3 ? label(columns[2]) : no_label);
   }
 
   void sentence(std::string_view text, const char* which) {
-    if (strip(text).empty()) refuse("the {} sentence is empty", which);
+    tokenizer_ ? cut(text, which) : read_ids(text);
+    if (pairs_.ids.size() == pairs_.starts.back()) refuse("the {} sentence is empty", which);
+    pairs_.starts.push_back(pairs_.ids.size());
+  }
+
+  void cut(std::string_view text, const char* which) {
+    if (const size_t byte = find_malformed_utf8(text); byte != text.npos)
+      refuse("the {} sentence is no UTF-8 from its byte {} on; save the file as UTF-8", which, byte + 1);
+    tokens_.clear();
+    tokenizer_->encode(text, tokens_);
+    pairs_.ids.insert(pairs_.ids.end(), tokens_.begin(), tokens_.end());
+  }
+
+  void read_ids(std::string_view text) {
+    if (strip(text).empty()) return;
     const char *next = text.data(), *const end = next + text.size();
     while (true) {
       int64_t id = 0;
@@ -77,13 +97,15 @@ class Parser {
       if (stop == end) break;
       next = stop + 1;
     }
-    pairs_.starts.push_back(pairs_.ids.size());
   }
 
   [[noreturn]] void refuse_id(std::string_view word, bool too_large) {
     if (word.empty()) refuse("a space too many; ids are separated by single spaces");
     if (too_large && word[0] != '-') refuse("id {} is too large (at most 9223372036854775807)", quote(word));
-    refuse("{} is no id; expected a non-negative integer", quote(word));
+    const bool is_text =
+        std::any_of(word.begin(), word.end(), [](unsigned char c) { return c >= 0x80 || std::isalpha(c); });
+    refuse("{} is no id; expected a non-negative integer{}", quote(word),
+           is_text ? "; training on clear text needs data.text = true" : "");
   }
 
   float label(std::string_view text) {
@@ -98,16 +120,21 @@ class Parser {
 
   std::string_view rest_;
   const std::string& name_;
+  WordPiece* tokenizer_;  // null: ids
+  const char* columns_;
+  std::vector<int> tokens_;
   int64_t line_ = 0;
   Pairs pairs_;
 };
 
 }  // namespace
 
-Pairs parse_pairs(std::string_view text, const std::string& name) { return Parser(text, name).parse(); }
+Pairs parse_pairs(std::string_view text, const std::string& name, WordPiece* tokenizer) {
+  return Parser(text, name, tokenizer).parse();
+}
 
-Pairs read_pairs(const std::string& path) {
-  return parse_pairs(read_file(path), path == "-" ? "standard input" : path);
+Pairs read_pairs(const std::string& path, WordPiece* tokenizer) {
+  return parse_pairs(read_file(path), path == "-" ? "standard input" : path, tokenizer);
 }
 
 }  // namespace warpbert::io

@@ -1,4 +1,5 @@
-// Sentence pairs, one a line: `ids<TAB>ids[<TAB>label]`, ids separated by single spaces.
+// Sentence pairs, one a line: `ids<TAB>ids[<TAB>label]`, ids separated by single spaces; or clear text,
+// `sentence<TAB>sentence[<TAB>label]`, whose ids are those of its WordPiece tokens.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -7,6 +8,8 @@
 #include <vector>
 
 namespace warpbert::io {
+
+class WordPiece;
 
 inline constexpr float no_label = -1;
 
@@ -27,9 +30,11 @@ struct Pairs {
 
 // Refused with file and line: an id that is no non-negative integer, a label outside [0, 1], an empty sentence, a blank
 // line between rows, one column or more than three; with the file: no rows. "-" reads standard input.
-Pairs read_pairs(const std::string& path);
+// With a tokenizer the sentences are clear text: refused are then bytes that are no UTF-8, and a sentence of which
+// nothing is left after cutting.
+Pairs read_pairs(const std::string& path, WordPiece* tokenizer = nullptr);
 
 // The same from memory; `name` stands for the file in messages.
-Pairs parse_pairs(std::string_view text, const std::string& name);
+Pairs parse_pairs(std::string_view text, const std::string& name, WordPiece* tokenizer = nullptr);
 
 }  // namespace warpbert::io

@@ -38,6 +38,18 @@ std::vector<int> ranked_ids(const std::vector<std::string>& vocab, const TokenCo
   return ids;
 }
 
+std::vector<int> text_rows(const Vocabulary& vocabulary) {
+  const auto& tokens = vocabulary.text()->tokens;
+  const auto place = [&](std::string_view token) { return std::find(tokens.begin(), tokens.end(), token); };
+  std::vector<int> rows;
+  for (const char* special : {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[NO]", "[YES]"}) {
+    const auto found = place(special);
+    rows.push_back(int((found == tokens.end() ? place("[UNK]") : found) - tokens.begin()));
+  }
+  for (const int64_t id : vocabulary.cipher_ids()) rows.push_back(int(id));
+  return rows;
+}
+
 std::vector<int> aligned_rows(const std::vector<std::string>& vocab, const TokenCounts& counts, int words,
                               const std::string& vocab_path) {
   std::vector<int> rows;

@@ -10,6 +10,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "vocabulary.h"
+
 namespace warpbert {
 
 // counts.json: {"token": count, …}. Throws io::Error for anything else.
@@ -24,5 +26,8 @@ std::vector<int> ranked_ids(const std::vector<std::string>& vocab, const TokenCo
 // io::Error naming `vocab_path` when a special token is missing or there are fewer ranks than words.
 std::vector<int> aligned_rows(const std::vector<std::string>& vocab, const TokenCounts& counts, int words,
                               const std::string& vocab_path);
+
+// The same for clear text, whose words keep their rows: [NO] and [YES] start as [UNK] where vocab.txt lacks them.
+std::vector<int> text_rows(const Vocabulary& vocabulary);
 
 }  // namespace warpbert

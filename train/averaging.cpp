@@ -43,7 +43,8 @@ static void check_alike(const Pretrained& a, const Pretrained& b) {
   const std::string one = describe(a.shape()), other = describe(b.shape());
   if (one != other) io::fail("{}: {}, but {} has {}", b.path(), other, a.path(), one);
   const auto &ids = a.vocabulary()->cipher_ids(), &others = b.vocabulary()->cipher_ids();
-  if (ids == others) return;
+  if (*a.vocabulary() == *b.vocabulary()) return;
+  if (ids == others) io::fail("{}: not the words of {}; only models of one vocabulary have a mean", b.path(), a.path());
   if (ids.size() != others.size())
     io::fail("{}: a vocabulary of {} ids, but {} has {}; only models of one vocabulary have a mean", b.path(),
              others.size(), a.path(), ids.size());
@@ -76,8 +77,8 @@ void average_models(const std::vector<std::string>& files, const std::string& ou
     for (size_t i = 0; i < sum.size(); i++) mean[i] = float(sum[i] / double(models.size()));
     views.push_back(io::view(array.name, {array.shape.begin(), array.shape.end()}, mean));
   }
-  const auto& ids = models[0]->vocabulary()->cipher_ids();
-  views.push_back(io::view("vocab/cipher_ids", {int64_t(ids.size())}, ids));
+  const VocabularyArrays words(*models[0]->vocabulary());
+  for (auto& view : words.views()) views.push_back(std::move(view));
   io::write_npz(output, views);
 }
 

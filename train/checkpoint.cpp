@@ -15,7 +15,6 @@ namespace {
 
 constexpr const char* state_name = "state/run";
 constexpr const char* scores_name = "state/best_scores";
-constexpr const char* vocabulary_name = "vocab/cipher_ids";
 
 struct Buffer {
   const char* prefix;
@@ -95,10 +94,10 @@ void save_checkpoint(const std::string& path, ParameterStore& store, const Vocab
       values.push_back(store.download(data, array));
       arrays.push_back(io::view(prefix + array.name, {array.shape.begin(), array.shape.end()}, values.back()));
     }
-  const auto& ids = vocabulary.cipher_ids();
+  const VocabularyArrays words(vocabulary);
   const std::string json = to_json(state);
   const std::vector<uint8_t> bytes(json.begin(), json.end());
-  arrays.push_back(io::view(vocabulary_name, {int64_t(ids.size())}, ids));
+  for (auto& view : words.views()) arrays.push_back(std::move(view));
   arrays.push_back(io::view(state_name, {int64_t(bytes.size())}, bytes));
   arrays.push_back(io::view(scores_name, {int64_t(state.best_scores.size())}, state.best_scores));
   io::write_npz(path, arrays);
@@ -110,7 +109,7 @@ RunState load_checkpoint(const std::string& path, ParameterStore& store, const V
   const auto archive = io::open_npz(path);
   archive->verify();  // before anything is overwritten
   RunState state = read_state(*archive);
-  if (archive->load<int64_t>(vocabulary_name) != vocabulary.cipher_ids())
+  if (load_vocabulary(*archive) != vocabulary)
     io::fail("{}: its vocabulary is not that of the data; the data changed since this run was started", path);
   for (const auto& [prefix, data] : buffers(store))
     for (const auto& array : store.named()) store.upload(data, array, archive->load<float>(prefix + array.name));

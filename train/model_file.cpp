@@ -50,7 +50,9 @@ std::string config_json(const BertConfig& c) {
 
 std::string vocab_text(const Vocabulary& vocabulary) {
   std::string text = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n[NO]\n[YES]\n";
-  for (const int64_t id : vocabulary.cipher_ids()) text += fmt::format("{}\n", id);
+  const auto& words = vocabulary.text();
+  for (const int64_t id : vocabulary.cipher_ids())
+    text += (words ? words->tokens[size_t(id)] : fmt::format("{}", id)) + "\n";
   return text;
 }
 
@@ -58,8 +60,8 @@ std::string vocab_text(const Vocabulary& vocabulary) {
 
 void save_model(const std::string& path, Bert& bert, const Vocabulary& vocabulary) {
   HostModel model(bert.store);
-  const auto& ids = vocabulary.cipher_ids();
-  model.arrays.push_back(io::view("vocab/cipher_ids", {int64_t(ids.size())}, ids));
+  const VocabularyArrays words(vocabulary);
+  for (auto& view : words.views()) model.arrays.push_back(std::move(view));
   io::write_npz(path, model.arrays);
 }
 
@@ -71,8 +73,11 @@ void export_model(const std::string& folder, Bert& bert, const Vocabulary& vocab
   io::write_safetensors(folder + "/model.safetensors", model.arrays);
   io::write_file_atomically(folder + "/config.json", config_json(bert.config));
   io::write_file_atomically(folder + "/vocab.txt", vocab_text(vocabulary));
-  const nlohmann::ordered_json tokenizer = {
-      {"tokenizer_class", "BertTokenizer"}, {"do_lower_case", false}, {"model_max_length", bert.config.max_positions}};
+  const auto& words = vocabulary.text();
+  nlohmann::ordered_json tokenizer = {{"tokenizer_class", "BertTokenizer"},
+                                      {"do_lower_case", words && words->lowercase},
+                                      {"model_max_length", bert.config.max_positions}};
+  if (words) tokenizer["clear_text"] = true;  // for find_model; the tokens themselves could be ids
   io::write_file_atomically(folder + "/tokenizer_config.json", tokenizer.dump(2) + "\n");
 }
 

@@ -8,12 +8,13 @@
 
 namespace warpbert {
 
-// <canonical names> fp32, `vocab/cipher_ids` int64; nothing else, so that equal models are equal files. Atomic.
+// <canonical names> fp32, and the vocabulary's arrays (vocabulary.h); nothing else, so that equal models are equal
+// files. Atomic.
 void save_model(const std::string& path, Bert& bert, const Vocabulary& vocabulary);
 
 // A folder that transformers reads: model.safetensors, config.json, vocab.txt and tokenizer_config.json, so that
-// BertForMaskedLM gives our logits and BertTokenizer our tokens for ids separated by spaces. (All segment ids are 0 in
-// our models, for the second sentence too.) Created if need be; each file atomic.
+// BertForMaskedLM gives our logits and BertTokenizer our tokens for ids separated by spaces, or for clear text. (All
+// segment ids are 0 in our models, for the second sentence too.) Created if need be; each file atomic.
 void export_model(const std::string& folder, Bert& bert, const Vocabulary& vocabulary);
 
 }  // namespace warpbert

@@ -33,7 +33,12 @@ std::vector<Option> make_table() {
       path("data.test", data, &DataOptions::test, "unlabelled pairs: trained on as language, scored at the end"),
       path("data.counts", data, &DataOptions::counts,
            "token counts of a public corpus (counts.json); needed with weights"),
-      path("data.vocab", data, &DataOptions::vocab, "the pretrained model's vocab.txt; needed with weights"),
+      path("data.vocab", data, &DataOptions::vocab,
+           "the pretrained model's vocab.txt; needed with weights, and for text"),
+      choice("data.text", data, &DataOptions::text, {"false", "true"},
+             "the pairs are clear text, sentence<TAB>sentence[<TAB>label], cut by WordPiece; no counts are needed"),
+      choice("data.lowercase", data, &DataOptions::lowercase, {"false", "true"},
+             "of clear text: in lower case and without accents, for an uncased vocab.txt"),
       integer("data.max_tokens", data, &DataOptions::max_tokens, {2, 65536},
               "tokens of both sentences together, without [CLS] and [SEP]; the longer sentence is cut"),
       integer("data.min_count", data, &DataOptions::min_count, {1, unlimited}, "rarer ids become [UNK]"),
@@ -221,6 +226,8 @@ void check_together(const Options& options) {
   if (options.train.fgm > 0 && options.train.micro_batch > 0 && options.train.micro_batch < options.train.batch)
     throw UsageError(
         "train.fgm needs the gradient of the whole batch; set train.micro_batch = 0, or a smaller train.batch");
+  if (options.data.text && options.data.vocab.empty())
+    throw UsageError("data.vocab: missing; with data.text = true it is the vocab.txt that the texts are cut by");
   if (options.data.train.empty()) throw UsageError("data.train: missing; name the file of pairs to train on");
 }
 

@@ -27,6 +27,7 @@ enum class Score { ratio, sigmoid };
 // Paths are absolute once parsed; an empty path means that none was given.
 struct DataOptions {
   std::string train, test, counts, vocab;
+  bool text = false, lowercase = true;
   int max_tokens = 32;
   int min_count = 5;
   int validation_every = 10;

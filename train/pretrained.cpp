@@ -16,7 +16,6 @@ namespace warpbert {
 
 namespace fs = std::filesystem;
 
-constexpr const char* cipher_ids_name = "vocab/cipher_ids";
 constexpr const char* meta_name = "__meta__";
 
 static bool in_head(const std::string& name) { return name.starts_with("cls.predictions."); }
@@ -29,14 +28,9 @@ Pretrained::Pretrained(const std::string& path) : archive_(io::open_archive(path
     const auto text = archive_->load<uint8_t>(meta_name);
     meta_.assign(text.begin(), text.end());
   }
-  if (!archive_->find(cipher_ids_name)) return;
-  try {
-    vocabulary_.emplace(archive_->load<int64_t>(cipher_ids_name));
-  } catch (const std::invalid_argument& error) {
-    io::fail("{}: {}: {}", path, cipher_ids_name, error.what());
-  }
-  if (vocabulary_->size() != shape_.vocabulary)
-    io::fail("{}: {} has {} ids, but the word embedding has {} rows; {} were expected", path, cipher_ids_name,
+  vocabulary_ = load_vocabulary(*archive_);
+  if (vocabulary_ && vocabulary_->size() != shape_.vocabulary)
+    io::fail("{}: vocab/cipher_ids has {} ids, but the word embedding has {} rows; {} were expected", path,
              vocabulary_->cipher_ids().size(), shape_.vocabulary, vocabulary_->size());
 }
 

@@ -26,7 +26,7 @@ class Pretrained {
   bool has_head() const { return has_head_; }
   // Whether the head is as it was initialised: gains 1 and biases 0, to the last one. Some published files are so.
   bool head_looks_untrained();
-  // The cipher ids of a model that was trained on anonymised texts: its vocabulary is to be kept.
+  // Of a model that a run wrote: its vocabulary is to be kept.
   const std::optional<Vocabulary>& vocabulary() const { return vocabulary_; }
   const std::vector<std::string>& ignored() const { return ignored_; }  // arrays that are no part of the model
   // The JSON that our converter leaves in `__meta__`, or "".

@@ -14,6 +14,7 @@
 
 #include "io/atomic_file.h"
 #include "io/error.h"
+#include "io/text.h"
 #include "metrics.h"
 
 namespace warpbert {
@@ -66,6 +67,28 @@ Ensemble::Ensemble(const std::vector<std::string>& runs, const std::vector<Overr
     if (source.options.predict.score != sources_[0].options.predict.score)
       throw UsageError(
           fmt::format("{} and {} differ in predict.score; set --predict.score", sources_[0].path, source.path));
+  for (const ModelSource& source : sources_) {
+    const bool text = source.options.data.text;
+    if (text != sources_[0].options.data.text)
+      throw UsageError(fmt::format("{} reads {}, but {} reads {}; score with them one at a time", sources_[0].path,
+                                   text ? "ids" : "clear text", source.path, text ? "clear text" : "ids"));
+    Tokenizer tokenizer{text ? read_text_vocabulary(source) : TextVocabulary{}, source.path};
+    const auto known = std::find_if(tokenizers_.begin(), tokenizers_.end(),
+                                    [&](const Tokenizer& other) { return other.text == tokenizer.text; });
+    input_of_.push_back(size_t(known - tokenizers_.begin()));
+    if (text && known == tokenizers_.end()) tokenizers_.push_back(std::move(tokenizer));
+  }
+}
+
+std::vector<io::Pairs> Ensemble::read(const std::string& path) const {
+  const std::string text = io::read_file(path), name = path == "-" ? "standard input" : path;
+  if (tokenizers_.empty()) return {io::parse_pairs(text, name)};
+  std::vector<io::Pairs> input;
+  for (const Tokenizer& tokenizer : tokenizers_) {
+    io::WordPiece wordpiece(tokenizer.text.tokens, tokenizer.path, tokenizer.text.lowercase);
+    input.push_back(io::parse_pairs(text, name, &wordpiece));
+  }
+  return input;
 }
 
 namespace {
@@ -119,10 +142,11 @@ class Scorer {
 
 }  // namespace
 
-std::vector<float> Ensemble::score(const io::Pairs& pairs) const {
-  std::vector<double> sums(2 * pairs.size(), 0);
-  for (const ModelSource& source : sources_) {
-    const auto log_p = Scorer(source).log_probabilities(pairs);  // a model is gone before the next one comes
+std::vector<float> Ensemble::score(const std::vector<io::Pairs>& input) const {
+  std::vector<double> sums(2 * input.at(0).size(), 0);
+  for (size_t m = 0; m < sources_.size(); m++) {
+    const auto log_p =
+        Scorer(sources_[m]).log_probabilities(input.at(input_of_[m]));  // a model is gone before the next one comes
     for (size_t i = 0; i < sums.size(); i++) sums[i] += log_p[i];
   }
   return scores_of(std::move(sums));
@@ -145,7 +169,7 @@ static io::Pairs only_row(const io::Pairs& pairs, size_t row) {
   return one;
 }
 
-Latencies Ensemble::score_one_by_one(const io::Pairs& pairs) const {
+Latencies Ensemble::score_one_by_one(const std::vector<io::Pairs>& input) const {
   using clock = std::chrono::steady_clock;
   const auto ms_since = [](clock::time_point t) {
     return std::chrono::duration<double, std::milli>(clock::now() - t).count();
@@ -153,17 +177,18 @@ Latencies Ensemble::score_one_by_one(const io::Pairs& pairs) const {
   std::deque<Scorer> scorers;
   for (const ModelSource& source : sources_) scorers.emplace_back(source);
   Latencies all;
-  for (size_t row = 0; row < pairs.size(); row++) {
-    const io::Pairs pair = only_row(pairs, row);
+  for (size_t row = 0; row < input.at(0).size(); row++) {
+    std::vector<io::Pairs> pairs;  // the row, by each tokenizer
+    for (const io::Pairs& all_rows : input) pairs.push_back(only_row(all_rows, row));
     const auto before = clock::now();
     int cold = 0;
-    for (Scorer& scorer : scorers) cold += scorer.warm_up(pair);
+    for (size_t m = 0; m < scorers.size(); m++) cold += scorers[m].warm_up(pairs.at(input_of_[m]));
     if (cold) all.warm_ups++, all.warm_up_ms += ms_since(before);
 
     const auto start = clock::now();
     std::vector<double> sums(2, 0);
-    for (Scorer& scorer : scorers) {
-      const auto log_p = scorer.log_probabilities(pair, row);
+    for (size_t m = 0; m < scorers.size(); m++) {
+      const auto log_p = scorers[m].log_probabilities(pairs.at(input_of_[m]), row);
       sums[0] += log_p[0], sums[1] += log_p[1];
     }
     all.scores.push_back(scores_of(std::move(sums))[0]);

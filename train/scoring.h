@@ -38,8 +38,8 @@ std::vector<float> score_pairs(Stepper& stepper, const TokenPairs& pairs, std::s
 inline const std::initializer_list<std::string_view> scoring_options = {"predict", "run.device", "run.threads",
                                                                         "data.max_tokens", "train.precision"};
 
-// Scores of pairs that came one by one, and how long each took: from its ids to its score, through all models and
-// orders.
+// Scores of pairs that came one by one, and how long each took: from its ids (of clear text, its tokens) to its score,
+// through all models and orders.
 struct Latencies {
   std::vector<float> scores;
   std::vector<double> ms;  // of each pair
@@ -55,18 +55,27 @@ std::string latency_table(const Latencies& latencies);
 class Ensemble {
  public:
   // Finds the models, and so names what is missing before any of them works. Throws UsageError where they differ in
-  // predict.score.
+  // predict.score, or some read ids and some clear text.
   Ensemble(const std::vector<std::string>& runs, const std::vector<Override>& overrides);
-  // Throws std::runtime_error naming model and row for a score that is not a number.
-  std::vector<float> score(const io::Pairs& pairs) const;
+  // The pairs of a file, "-" being standard input, once for each tokenizer: of models of clear text there may be
+  // several, those of ids have none. All have the same rows and labels.
+  std::vector<io::Pairs> read(const std::string& path) const;
+  // Takes what read() gave. Throws std::runtime_error naming model and row for a score that is not a number.
+  std::vector<float> score(const std::vector<io::Pairs>& input) const;
   // The same scores but for rounding, one pair after the other, each for itself and timed: as in a service that answers
   // requests one by one. Here all models are in memory at the same time.
-  Latencies score_one_by_one(const io::Pairs& pairs) const;
+  Latencies score_one_by_one(const std::vector<io::Pairs>& input) const;
   size_t size() const { return sources_.size(); }
 
  private:
   std::vector<float> scores_of(std::vector<double> log_p_sums) const;
   std::vector<ModelSource> sources_;
+  struct Tokenizer {
+    TextVocabulary text;
+    std::string path;  // of the first model that has it
+  };
+  std::vector<Tokenizer> tokenizers_;  // none: ids
+  std::vector<size_t> input_of_;       // [models]: which of what read() gives
 };
 
 // One score a line, %.9g: enough digits to give the same float back. Atomic; "-" is standard output.

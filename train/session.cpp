@@ -56,6 +56,11 @@ static std::vector<int> every_row(int n) {
   return rows;
 }
 
+static void check_rows(size_t tokens, const std::string& vocab, const Pretrained& pretrained) {
+  if (const int rows = pretrained.shape().vocabulary; int(tokens) > rows)
+    io::fail("{}: {} tokens, but the word embedding of {} has {} rows", vocab, tokens, pretrained.path(), rows);
+}
+
 Session::Session(Options options) : options_(std::move(options)) {
   ModelOptions& model = options_.model;
   if (!model.weights.empty()) {
@@ -71,12 +76,29 @@ Session::Session(Options options) : options_(std::move(options)) {
     throw UsageError(
         fmt::format("model.max_positions = {}: pairs of data.max_tokens = {} tokens and three special ones need {}",
                     model.max_positions, options_.data.max_tokens, options_.data.max_tokens + 3));
-  const bool aligned = pretrained_ && !pretrained_->vocabulary();
+  read_text_vocabulary();
+  const bool aligned = pretrained_ && !pretrained_->vocabulary() && !options_.data.text;
   for (const auto& [key, path] : {std::pair{"data.vocab", options_.data.vocab}, {"data.counts", options_.data.counts}})
     if (aligned && path.empty())
       throw UsageError(fmt::format(
           "{}: missing; {} is a model of plain text, and its tokens are aligned to the ids of the data by frequency",
           key, model.weights));
+}
+
+// With data.text; and whether the weights of a run were trained on what the pairs are.
+void Session::read_text_vocabulary() {
+  const DataOptions& data = options_.data;
+  const bool of_run = pretrained_ && pretrained_->vocabulary();
+  const bool run_reads_text = of_run && pretrained_->vocabulary()->text();
+  if (of_run && run_reads_text != data.text)
+    throw UsageError(fmt::format("data.text = {}, but {} was trained on {}", data.text, pretrained_->path(),
+                                 run_reads_text ? "clear text" : "ids"));
+  if (!data.text) return;
+  vocabulary_.emplace(TextVocabulary{io::read_vocab(data.vocab), data.lowercase}, data.vocab);
+  if (of_run && *pretrained_->vocabulary() != *vocabulary_)
+    throw UsageError(fmt::format("data.vocab, data.lowercase: {} in {} case is not what {} was trained with",
+                                 data.vocab, data.lowercase ? "lower" : "given", pretrained_->path()));
+  if (pretrained_ && !of_run) check_rows(vocabulary_->text()->tokens.size(), data.vocab, *pretrained_);
 }
 
 void Session::load() {
@@ -109,13 +131,16 @@ void Session::load() {
 
 void Session::read_data() {
   const DataOptions& data = options_.data;
-  io::Pairs train = io::read_pairs(data.train);
+  std::optional<io::WordPiece> tokenizer;
+  if (data.text) tokenizer.emplace(vocabulary_->text()->tokens, data.vocab, data.lowercase);
+  const auto read = [&](const std::string& path) { return io::read_pairs(path, tokenizer ? &*tokenizer : nullptr); };
+  io::Pairs train = read(data.train);
   if (train.count_labelled() == 0 && options_.train.stage != Stage::pretrain)
     io::fail("{}: no row has a label; training needs labelled pairs, but for train.stage = pretrain", data.train);
-  set_ = make_dataset(std::move(train), data.test.empty() ? io::Pairs{} : io::read_pairs(data.test), data.max_tokens,
+  set_ = make_dataset(std::move(train), data.test.empty() ? io::Pairs{} : read(data.test), data.max_tokens,
                       data.validation_every, data.fold);
   if (pretrained_ && pretrained_->vocabulary()) vocabulary_ = pretrained_->vocabulary();
-  else vocabulary_.emplace(set_.pairs, data.min_count);
+  else if (!data.text) vocabulary_.emplace(set_.pairs, data.min_count);
   tokens_ = vocabulary_->encode(set_.pairs);
   facts_ = describe(set_.pairs, *vocabulary_);
   fmt::print(
@@ -123,6 +148,12 @@ void Session::read_data() {
       "longest {}\n",
       facts_.rows, facts_.labelled - int(set_.validation.size()), set_.validation.size(), set_.test.size(),
       facts_.mean_length, facts_.longest);
+  if (data.text) {
+    fmt::print("          {} of {} words occur, {:.2f} % of tokens are [UNK]; {} pairs shortened\n",
+               facts_.distinct - facts_.dropped, vocabulary_->cipher_ids().size(), 100 * facts_.unknown_share,
+               set_.truncated);
+    return;
+  }
   fmt::print("          {} of {} ids make the vocabulary, {:.2f} % of tokens are [UNK]; {} pairs shortened\n",
              facts_.distinct - facts_.dropped, facts_.distinct, 100 * facts_.unknown_share, set_.truncated);
 }
@@ -135,11 +166,12 @@ std::vector<int> Session::first_rows() {
     fmt::print("vocabulary kept from {}\n", pretrained_->path());
     return every_row(vocabulary_->size());
   }
+  if (data.text) {
+    fmt::print("vocabulary {} words of {} keep their rows\n", vocabulary_->cipher_ids().size(), data.vocab);
+    return text_rows(*vocabulary_);
+  }
   const auto vocab = io::read_vocab(data.vocab);
-  const int rows = pretrained_->shape().vocabulary;
-  if (int(vocab.size()) > rows)
-    io::fail("{}: {} tokens, but the word embedding of {} has {} rows", data.vocab, vocab.size(), pretrained_->path(),
-             rows);
+  check_rows(vocab.size(), data.vocab, *pretrained_);
   const int words = vocabulary_->size() - token::first_word;
   auto aligned = aligned_rows(vocab, read_counts(data.counts), words, data.vocab);
   fmt::print("aligned   {} ids to the {} most frequent of {} tokens; {} ids below min_count {} are [UNK]\n", words,

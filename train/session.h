@@ -41,6 +41,7 @@ class Session {
   Bert& bert() { return *bert_; }
 
  private:
+  void read_text_vocabulary();
   void read_data();
   void load_weights();
   std::vector<int> first_rows();

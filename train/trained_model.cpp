@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "alignment.h"
@@ -40,6 +41,12 @@ static ModelSource find_exported(const std::string& path) {
   source.options.model.config = path + "/config.json";
   for (const std::string& file : {source.options.model.config, source.weights, source.vocab})
     if (!fs::exists(file)) io::fail("{}: not found; a folder that export wrote has it", file);
+  const std::string tokenizer = path + "/tokenizer_config.json";
+  if (!fs::exists(tokenizer)) return source;
+  const auto json = nlohmann::json::parse(io::read_file(tokenizer), nullptr, false);
+  if (!json.is_object()) io::fail("{}: no JSON object", tokenizer);
+  source.options.data.text = json.value("clear_text", nlohmann::json()) == true;
+  source.options.data.lowercase = json.value("do_lower_case", nlohmann::json()) == true;
   return source;
 }
 
@@ -62,7 +69,7 @@ ModelSource find_model(const std::string& path, const std::vector<Override>& ove
   return source;
 }
 
-Vocabulary read_exported_vocabulary(const std::string& path) {
+Vocabulary read_exported_vocabulary(const std::string& path, const DataOptions& data) {
   constexpr std::array<std::string_view, token::first_word> special = {"[PAD]",  "[UNK]", "[CLS]", "[SEP]",
                                                                        "[MASK]", "[NO]",  "[YES]"};
   const std::vector<std::string> tokens = io::read_vocab(path);
@@ -70,6 +77,7 @@ Vocabulary read_exported_vocabulary(const std::string& path) {
     if (i >= tokens.size() || tokens[i] != special[i])
       io::fail("{}: line {}: {} was expected; a vocabulary that export wrote begins with the seven special tokens",
                path, i + 1, special[i]);
+  if (data.text) return Vocabulary({tokens, data.lowercase}, path);
   std::vector<int64_t> ids;
   for (size_t i = special.size(); i < tokens.size(); i++) {
     const char* end = tokens[i].data() + tokens[i].size();
@@ -87,6 +95,14 @@ Vocabulary read_exported_vocabulary(const std::string& path) {
   }
 }
 
+TextVocabulary read_text_vocabulary(const ModelSource& source) {
+  if (!source.vocab.empty()) return {io::read_vocab(source.vocab), source.options.data.lowercase};
+  const auto archive = io::open_archive(source.weights);
+  auto text = load_text_vocabulary(*archive);
+  if (!text) io::fail("{}: has no array 'vocab/wordpiece', but config.ini says data.text = true", source.weights);
+  return *text;
+}
+
 // ---- Reading it -----------------------------------------------------------------------------------------------------
 
 static std::unique_ptr<Pretrained> open_weights(const std::string& path) {
@@ -98,8 +114,13 @@ static std::unique_ptr<Pretrained> open_weights(const std::string& path) {
 static Vocabulary read_vocabulary(const ModelSource& source, const Pretrained& file) {
   if (source.vocab.empty() && !file.vocabulary())
     io::fail("{}: has no array 'vocab/cipher_ids'; no run wrote it", source.weights);
-  if (source.vocab.empty()) return *file.vocabulary();
-  Vocabulary vocabulary = read_exported_vocabulary(source.vocab);
+  if (source.vocab.empty()) {
+    if (bool(file.vocabulary()->text()) != source.options.data.text)
+      io::fail("{}: a model of {}, but its config.ini says data.text = {}", source.weights,
+               source.options.data.text ? "ids" : "clear text", source.options.data.text);
+    return *file.vocabulary();
+  }
+  Vocabulary vocabulary = read_exported_vocabulary(source.vocab, source.options.data);
   if (vocabulary.size() != file.shape().vocabulary)
     io::fail("{}: {} tokens, but the word embedding of {} has {} rows", source.vocab, vocabulary.size(), source.weights,
              file.shape().vocabulary);

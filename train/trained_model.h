@@ -28,8 +28,12 @@ struct ModelSource {
 // Throws io::Error naming what is missing.
 ModelSource find_model(const std::string& path, const std::vector<Override>& overrides = {});
 
-// The vocabulary of a vocab.txt that export wrote: the seven special tokens, then an id a line. io::Error otherwise.
-Vocabulary read_exported_vocabulary(const std::string& path);
+// The vocabulary of a vocab.txt that export wrote: the seven special tokens, then an id a line, or of a model of clear
+// text (data.text, data.lowercase) a token. io::Error otherwise.
+Vocabulary read_exported_vocabulary(const std::string& path, const DataOptions& data = {});
+
+// What a model of clear text (options.data.text) cuts it by. io::Error when its file does not say.
+TextVocabulary read_text_vocabulary(const ModelSource& source);
 
 struct TrainedModel {
   explicit TrainedModel(const ModelSource& source);  // reads the weights

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <utility>
+
+#include "io/error.h"
 
 namespace warpbert {
 
@@ -26,6 +29,17 @@ Vocabulary::Vocabulary(const io::Pairs& pairs, int min_count) {
 
 Vocabulary::Vocabulary(std::vector<int64_t> cipher_ids) : cipher_ids_(std::move(cipher_ids)) { index(); }
 
+Vocabulary::Vocabulary(TextVocabulary text, const std::string& path) : text_(std::move(text)) {
+  const auto special = io::WordPiece(text_->tokens, path, text_->lowercase).special();
+  for (size_t id = 0; id < text_->tokens.size(); id++) {
+    const std::string& token = text_->tokens[id];
+    if (std::find(special.begin(), special.end(), int(id)) == special.end() && token != "[NO]" && token != "[YES]")
+      cipher_ids_.push_back(int64_t(id));
+  }
+  index();
+  for (size_t i = 0; i < special.size(); i++) tokens_.emplace(special[i], int(i));
+}
+
 void Vocabulary::index() {
   for (int64_t id : cipher_ids_) {
     const int next = token::first_word + int(tokens_.size());
@@ -46,6 +60,60 @@ TokenPairs Vocabulary::encode(const io::Pairs& pairs) const {
   encoded.tokens.reserve(pairs.ids.size());
   for (int64_t id : pairs.ids) encoded.tokens.push_back(token(id));
   return encoded;
+}
+
+// ---- In files -------------------------------------------------------------------------------------------------------
+
+namespace {
+constexpr const char *ids_name = "vocab/cipher_ids", *text_name = "vocab/wordpiece",
+                     *lowercase_name = "vocab/lowercase";
+}
+
+VocabularyArrays::VocabularyArrays(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {
+  if (!vocabulary.text()) return;
+  for (const std::string& token : vocabulary.text()->tokens) {
+    text_.insert(text_.end(), token.begin(), token.end());
+    text_.push_back('\n');
+  }
+  lowercase_ = {vocabulary.text()->lowercase};
+}
+
+std::vector<io::ArrayView> VocabularyArrays::views() const {
+  const auto view = [](const char* name, const auto& values) {
+    return io::view(name, {int64_t(values.size())}, values);
+  };
+  if (!vocabulary_.text()) return {view(ids_name, vocabulary_.cipher_ids())};
+  return {view(ids_name, vocabulary_.cipher_ids()), view(text_name, text_), view(lowercase_name, lowercase_)};
+}
+
+std::optional<TextVocabulary> load_text_vocabulary(io::Archive& archive) {
+  if (!archive.find(text_name)) return {};
+  TextVocabulary text;
+  std::string token;
+  for (const uint8_t byte : archive.load<uint8_t>(text_name)) {
+    if (byte == '\n') text.tokens.push_back(std::exchange(token, {}));
+    else token += char(byte);
+  }
+  const auto lowercase = archive.load<uint8_t>(lowercase_name);
+  if (lowercase.size() != 1) io::fail("{}: {} has {} values, not 1", archive.path(), lowercase_name, lowercase.size());
+  text.lowercase = lowercase[0];
+  return text;
+}
+
+std::optional<Vocabulary> load_vocabulary(io::Archive& archive) {
+  if (!archive.find(ids_name)) return {};
+  auto ids = archive.load<int64_t>(ids_name);
+  if (auto text = load_text_vocabulary(archive)) {
+    const std::string what = archive.path() + ": " + text_name;
+    Vocabulary vocabulary(std::move(*text), what);
+    if (vocabulary.cipher_ids() != ids) io::fail("{} does not fit {}", what, ids_name);
+    return vocabulary;
+  }
+  try {
+    return Vocabulary(std::move(ids));
+  } catch (const std::invalid_argument& error) {
+    io::fail("{}: {}: {}", archive.path(), ids_name, error.what());
+  }
 }
 
 DataFacts describe(const io::Pairs& pairs, const Vocabulary& vocabulary) {

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "io/error.h"
+#include "io/wordpiece.h"
 #include "tests/support/temporary.h"
 
 using namespace warpbert;
@@ -46,7 +47,9 @@ TEST_CASE("tsv: what strip() forgives") {
 }
 
 TEST_CASE("tsv: refused, with file and line") {
-  CHECK(refusal("1\t2\n1 x\t2\n") == "p.tsv: line 2: 'x' is no id; expected a non-negative integer");
+  CHECK(refusal("1\t2\n1 x\t2\n") ==
+        "p.tsv: line 2: 'x' is no id; expected a non-negative integer; training on clear text needs data.text = true");
+  CHECK(refusal("\xe7\x87\x88\t2\n").ends_with("integer; training on clear text needs data.text = true"));
   CHECK(refusal("1\t2\n1\t-2\n") == "p.tsv: line 2: '-2' is no id; expected a non-negative integer");
   CHECK(refusal("-0\t2\n") == "p.tsv: line 1: '-0' is no id; expected a non-negative integer");
   CHECK(refusal("1.5\t2\n") == "p.tsv: line 1: '1.5' is no id; expected a non-negative integer");
@@ -84,8 +87,36 @@ TEST_CASE("tsv: files without rows, and bytes that are no text") {
   CHECK(refusal("\xff\xfe"
                 "1\t2") == "p.tsv: is UTF-16; save it as UTF-8 or plain ASCII");
   CHECK(refusal(std::string("1\t2\n\x01\x1b[31m\t2\n")) ==
-        "p.tsv: line 2: '\\x01\\x1b[31m' is no id; expected a non-negative integer");
+        "p.tsv: line 2: '\\x01\\x1b[31m' is no id; expected a non-negative integer; training on clear text needs "
+        "data.text = true");
   CHECK(refusal(std::string("1 \0 2\t2\n", 8)) == "p.tsv: line 1: '\\x00' is no id; expected a non-negative integer");
+}
+
+TEST_CASE("tsv: clear text is cut, with the labels and lines of ids") {
+  const std::vector<std::string> vocab = {"hello", "[UNK]", "[PAD]", "##s", "[MASK]", "lamp",
+                                          "[CLS]", "燈",    "[SEP]", "?",   "7"};
+  io::WordPiece lower(vocab, "v.txt", true), cased(vocab, "v.txt", false);
+  const auto cut = [&](const std::string& text) { return io::parse_pairs(text, "t.tsv", &lower); };
+  const io::Pairs pairs = cut("\xef\xbb\xbfHello  lamps?\t燈燈\t1\r\n  [MASK] 7\tdoor\n[PAD]\tHELLO\t0.5\n");
+  REQUIRE(pairs.size() == 3);
+  CHECK(ids(pairs.a(0)) == Ids{0, 5, 3, 9});
+  CHECK(ids(pairs.b(0)) == Ids{7, 7});
+  CHECK(ids(pairs.a(1)) == Ids{4, 10});
+  CHECK(ids(pairs.b(1)) == Ids{1});
+  CHECK(ids(pairs.a(2)) == Ids{2});
+  CHECK(pairs.labels == std::vector<float>{1, io::no_label, 0.5f});
+  CHECK(ids(io::parse_pairs("Hello\thello", "t.tsv", &cased).a(0)) == Ids{1});
+
+  const auto refused = [&](const std::string& text) { return message_of<io::Error>([&] { cut(text); }); };
+  CHECK(refused("hello\tlamp\nhello \xe7\x87\t1\n") ==
+        "t.tsv: line 2: the first sentence is no UTF-8 from its byte 7 on; save the file as UTF-8");
+  CHECK(refused("hello\t\xff\n").starts_with("t.tsv: line 1: the second sentence is no UTF-8 from its byte 1 on"));
+  CHECK(refused("hello\tlamp\nhello\t\xe2\x80\x8b\x01\t1\n") == "t.tsv: line 2: the second sentence is empty");
+  CHECK(refused("\thello\n") == "t.tsv: line 1: the first sentence is empty");
+  CHECK(refused("hello\n") == "t.tsv: line 1: one column; expected sentence<TAB>sentence[<TAB>label]");
+  CHECK(refused("a\tb\t1\tc\n") == "t.tsv: line 1: 4 columns; expected sentence<TAB>sentence[<TAB>label]");
+  CHECK(refused("hello\tlamp\tyes\n").starts_with("t.tsv: line 1: 'yes' is no label"));
+  CHECK(refused("\n") == "t.tsv: no rows; expected lines of sentence<TAB>sentence[<TAB>label]");
 }
 
 TEST_CASE("tsv: from a file, and which file cannot be read") {

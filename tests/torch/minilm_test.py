@@ -1,4 +1,5 @@
-"""A published model beside PyTorch: the hidden states of anonymised sentences are those of the plain ones.
+"""A published model beside PyTorch: the hidden states of anonymised sentences, and of clear text, are those of the plain
+ones.
 
 minilm_test.py BIN_DIR [unittest arguments]         needs torch, transformers, numpy
 
@@ -80,9 +81,9 @@ class MiniLM(unittest.TestCase):
         (self.dir / "counts.json").write_text(json.dumps({self.words[t]: len(ranked) - rank for rank, t in enumerate(ranked)}))
         return {t: 7 + rank for rank, t in enumerate(ranked)}
 
-    def ours(self, tokens):
+    def ours(self, tokens, data):
         (self.dir / "run.ini").write_text(
-            f"[data]\ntrain = train.tsv\nmin_count = 1\nmax_tokens = 60\nvocab = {self.model}/vocab.txt\ncounts = counts.json\n"
+            f"[data]\ntrain = train.tsv\nmax_tokens = 60\nvocab = {self.model}/vocab.txt\n{data}\n"
             f"[model]\nweights = {self.model}/model.safetensors\nmlm_head = fresh\n[train]\nprecision = fp32\n"
         )
         targets = np.zeros_like(tokens)
@@ -97,10 +98,41 @@ class MiniLM(unittest.TestCase):
 
     def test_hidden_states_of_published_weights_equal_pytorch(self):
         token_of = self.anonymise()
-        ours = self.ours(self.padded(token_of.__getitem__, 2, 3))
+        self.assertNotIn(self.words.index("[UNK]"), token_of)
+        self.compare(self.ours(self.padded(token_of.__getitem__, 2, 3), "min_count = 1\ncounts = counts.json"))
 
-        special = {word: self.words.index(word) for word in ("[CLS]", "[SEP]", "[UNK]")}
-        self.assertNotIn(special["[UNK]"], token_of)
+    def test_hidden_states_of_clear_text_equal_pytorch(self):
+        """data.text: our program cuts the sentences itself, and all words keep their rows."""
+        lines = [f"{a}\t{b}\t1\n" for a, b in PAIRS]
+        (self.dir / "train.tsv").write_text("".join(lines), encoding="utf-8")
+        specials = [self.words.index(word) for word in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")]
+        rows = [i for i, word in enumerate(self.words) if word and i not in specials]
+        token_of = {id_: 7 + i for i, id_ in enumerate(rows)} | {id_: i for i, id_ in enumerate(specials)}
+        self.compare(self.ours(self.padded(token_of.__getitem__, 2, 3), "text = true"))
+
+        # predict's scores of the sentences are those of transformers with the exported folder.
+        printed = run("train", "--config", self.dir / "run.ini", "--train.epochs=0", f"--run.directory={self.dir}/run")
+        words = len({t for pair in self.plain for text in pair for t in text})
+        self.assertIn(f"{words} of {len(rows)} words occur, 0.00 % of tokens are [UNK]", printed)
+        (self.dir / "more.tsv").write_text("".join([*lines, "The [MASK] is \u2603\t[UNK]  [SEP] \u71c8\t0\n", "[PAD] a\t[CLS] [YES] [NO]\t1\n"]), encoding="utf-8")
+        scores = [float(x) for x in run("predict", "--run", self.dir / "run", "--input", self.dir / "more.tsv", "--output", "-").split()]
+        run("export", "--run", self.dir / "run", "--output", self.dir / "hf")
+        tokenizer = transformers.AutoTokenizer.from_pretrained(self.dir / "hf")
+        model = transformers.BertForMaskedLM.from_pretrained(self.dir / "hf").eval()
+        expected = []
+        for line in (self.dir / "more.tsv").read_text(encoding="utf-8").splitlines():
+            a, b = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in line.split("\t")[:2])
+            self.assertFalse({5, 6} & {*a, *b})  # [NO] and [YES] cannot be written
+            with torch.no_grad():
+                p = model(input_ids=torch.tensor([[2, *a, 3, *b, 3]])).logits[0, 0].softmax(0).double()
+            expected.append(float(p[6] / (p[5] + p[6] + 1e-8)))
+        print(f"scores differ by {np.abs(np.array(scores) - expected).max():.3g}")
+        # [NO] and [YES] start alike, so all scores are nearly 1/2; what tells them apart is p(no) beside the 1e-8
+        self.assertGreater(np.std(expected), 1e-4)
+        np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-6)
+
+    def compare(self, ours):
+        special = {word: self.words.index(word) for word in ("[CLS]", "[SEP]")}
         ids = torch.tensor(self.padded(lambda t: t, special["[CLS]"], special["[SEP]"])).long()
         real = (ids != 0).long()
         model = BertModel.from_pretrained(self.model, add_pooling_layer=False).eval()
@@ -108,7 +140,7 @@ class MiniLM(unittest.TestCase):
             theirs = model(input_ids=ids, attention_mask=real, token_type_ids=torch.zeros_like(ids)).last_hidden_state
         theirs = (theirs * real[..., None]).numpy()
         difference = np.abs(ours - theirs).max()
-        print(f"{len(PAIRS)} pairs, {real.sum()} tokens, {len(token_of)} words: hidden states of up to {np.abs(theirs).max():.3g} differ by {difference:.3g}")
+        print(f"{len(PAIRS)} pairs, {real.sum()} tokens: hidden states of up to {np.abs(theirs).max():.3g} differ by {difference:.3g}")
         # fp32 against fp32: the roundings of dozens of sums in a row, 6e-8 each, in another order (torch_test.py has the same)
         self.assertLess(difference, 5e-5)
 

@@ -185,7 +185,9 @@ TEST_CASE("options: the saved configuration gives back the same options, whateve
       overrides.push_back({info.name(), info.name() == "data.validation_every" ? "17" : "16"});
     else if (info.type == "NUMBER") overrides.push_back({info.name(), "0.30000000000000004"});
     else if (info.type == "NUMBERS") overrides.push_back({info.name(), "0.30000000000000004,0.7"});
-    else overrides.push_back({info.name(), info.type.substr(info.type.rfind('|') + 1)});
+    else if (const std::string last = info.type.substr(info.type.rfind('|') + 1); last != info.default_value)
+      overrides.push_back({info.name(), last});
+    else overrides.push_back({info.name(), info.type.substr(0, info.type.find('|'))});
   }
   const Options options = read(folder, "", overrides);
   const std::string saved = folder.write("config.ini", config_text(options));

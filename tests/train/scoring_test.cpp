@@ -86,7 +86,7 @@ io::Pairs exchanged(const io::Pairs& pairs) {
 
 template <class Expected>
 std::string refusal(const std::string& path, std::vector<Override> overrides = {}) {
-  return message_of<Expected>([&] { Ensemble({path}, overrides).score(random_pairs(2, 20, 5, 1)); });
+  return message_of<Expected>([&] { Ensemble({path}, overrides).score({random_pairs(2, 20, 5, 1)}); });
 }
 
 }  // namespace
@@ -99,8 +99,8 @@ TEST_CASE("scoring: the mean of logit differences over models and orders, in dou
       CAPTURE(models);
       const std::vector<std::string> runs(m.runs.begin(), m.runs.begin() + long(models));
       const std::string yes_no = swap ? "true" : "false";
-      const auto sigmoid = Ensemble(runs, {{"predict.swap", yes_no}}).score(m.pairs);
-      const auto ratio = Ensemble(runs, {{"predict.swap", yes_no}, {"predict.score", "ratio"}}).score(m.pairs);
+      const auto sigmoid = Ensemble(runs, {{"predict.swap", yes_no}}).score({m.pairs});
+      const auto ratio = Ensemble(runs, {{"predict.swap", yes_no}, {"predict.score", "ratio"}}).score({m.pairs});
       REQUIRE(sigmoid.size() == rows);
       REQUIRE(ratio.size() == rows);
       for (int row = 0; row < rows; row++) {
@@ -123,8 +123,8 @@ TEST_CASE("scoring: the mean of logit differences over models and orders, in dou
 
 TEST_CASE("scoring: the models of the test differ, and so do the orders") {
   Models m;
-  const auto one = Ensemble({m.runs[0]}, {}).score(m.pairs), two = Ensemble({m.runs[1]}, {}).score(m.pairs);
-  const auto both = Ensemble({m.runs[0]}, {{"predict.swap", "true"}}).score(m.pairs);
+  const auto one = Ensemble({m.runs[0]}, {}).score({m.pairs}), two = Ensemble({m.runs[1]}, {}).score({m.pairs});
+  const auto both = Ensemble({m.runs[0]}, {{"predict.swap", "true"}}).score({m.pairs});
   for (int row = 0; row < rows; row++) {
     CHECK(std::abs(one[row] - two[row]) > 1e-4);
     CHECK(std::abs(one[row] - both[row]) > 1e-5);
@@ -138,7 +138,7 @@ TEST_CASE("scoring: one model without options gives the bits of its own log p") 
   const std::vector<Example> examples = all_examples(m.pairs);
   for (const Score score : {Score::ratio, Score::sigmoid}) {
     const auto found =
-        Ensemble({m.runs[1]}, {{"predict.score", score == Score::ratio ? "ratio" : "sigmoid"}}).score(m.pairs);
+        Ensemble({m.runs[1]}, {{"predict.score", score == Score::ratio ? "ratio" : "sigmoid"}}).score({m.pairs});
     std::vector<float> expected;
     for (size_t first = 0; first < rows; first += batch) {
       const auto part = std::span(examples).subspan(first, std::min<size_t>(batch, rows - first));
@@ -155,10 +155,10 @@ TEST_CASE("scoring: a model named thrice is itself; with swap the order of sente
   Models m;
   const std::string run = m.runs[1];  // its max_tokens cuts nothing
   const std::vector<Override> swap{{"predict.swap", "true"}};
-  const auto once = Ensemble({run}, swap).score(m.pairs);
-  CHECK(Ensemble({run, run, run}, swap).score(m.pairs) == once);
-  CHECK(Ensemble({run}, swap).score(exchanged(m.pairs)) == once);
-  CHECK(Ensemble({run}, {}).score(exchanged(m.pairs)) != Ensemble({run}, {}).score(m.pairs));
+  const auto once = Ensemble({run}, swap).score({m.pairs});
+  CHECK(Ensemble({run, run, run}, swap).score({m.pairs}) == once);
+  CHECK(Ensemble({run}, swap).score({exchanged(m.pairs)}) == once);
+  CHECK(Ensemble({run}, {}).score({exchanged(m.pairs)}) != Ensemble({run}, {}).score({m.pairs}));
 }
 
 TEST_CASE("scoring: one by one, the bits of batches of one pair, and the batches' own but for rounding") {
@@ -171,17 +171,17 @@ TEST_CASE("scoring: one by one, the bits of batches of one pair, and the batches
         CAPTURE(precision);
         const std::vector<std::string> runs(m.runs.begin(), m.runs.begin() + long(models));
         std::vector<Override> overrides{{"predict.swap", swap ? "true" : "false"}, {"train.precision", precision}};
-        const Latencies latencies = Ensemble(runs, overrides).score_one_by_one(m.pairs);
+        const Latencies latencies = Ensemble(runs, overrides).score_one_by_one({m.pairs});
         CHECK(latencies.ms.size() == rows);
         for (const double ms : latencies.ms) CHECK(ms > 0);
         CHECK(latencies.warm_ups >= 1);
         CHECK(latencies.warm_ups < rows);  // some pairs share a bucket
         CHECK(latencies.warm_up_ms > 0);
         overrides.push_back({"run.graphs", "false"});
-        CHECK(Ensemble(runs, overrides).score_one_by_one(m.pairs).scores == latencies.scores);
-        const auto batches = Ensemble(runs, overrides).score(m.pairs);
+        CHECK(Ensemble(runs, overrides).score_one_by_one({m.pairs}).scores == latencies.scores);
+        const auto batches = Ensemble(runs, overrides).score({m.pairs});
         overrides.push_back({"predict.batch", "1"});
-        CHECK(Ensemble(runs, overrides).score(m.pairs) == latencies.scores);
+        CHECK(Ensemble(runs, overrides).score({m.pairs}) == latencies.scores);
         // A product of another height may be summed in another order; bf16 then rounds a few values to a neighbour.
         const float tolerance = precision == std::string("fp32") ? 1e-6f : 2e-2f;
         for (int row = 0; row < rows; row++) CHECK(std::abs(latencies.scores[row] - batches[row]) < tolerance);
@@ -216,7 +216,7 @@ TEST_CASE("scoring: each run keeps its own swap; runs that differ in predict.sco
   Models m;
   m.one.options.predict.swap = true;
   m.one.save(m.runs[0]);
-  const auto mixed = Ensemble({m.runs[0], m.runs[1]}, {}).score(m.pairs);
+  const auto mixed = Ensemble({m.runs[0], m.runs[1]}, {}).score({m.pairs});
   const auto [no, yes] = m.one.log_p(m.pairs, 0, false);
   const auto [no_swapped, yes_swapped] = m.one.log_p(m.pairs, 0, true);
   const auto [no_two, yes_two] = m.two.log_p(m.pairs, 0, false);
@@ -232,12 +232,12 @@ TEST_CASE("scoring: each run keeps its own swap; runs that differ in predict.sco
 TEST_CASE("scoring: a model may be a run, a model file of it, or an exported folder, with the same bits") {
   Models m;
   const std::string run = m.runs[0];
-  const auto expected = Ensemble({run}, {}).score(m.pairs);
+  const auto expected = Ensemble({run}, {}).score({m.pairs});
   std::filesystem::create_directory(run + "/models");
   std::filesystem::copy(run + "/best.npz", run + "/models/epoch-0007.npz");
   std::filesystem::copy(run + "/best.npz", run + "/mean.npz");
-  CHECK(Ensemble({run + "/models/epoch-0007.npz"}, {}).score(m.pairs) == expected);
-  CHECK(Ensemble({run + "/mean.npz"}, {}).score(m.pairs) == expected);
+  CHECK(Ensemble({run + "/models/epoch-0007.npz"}, {}).score({m.pairs}) == expected);
+  CHECK(Ensemble({run + "/mean.npz"}, {}).score({m.pairs}) == expected);
 
   const std::string hf = m.folder / "hf";
   export_model(hf, m.one.bert, m.one.vocabulary);
@@ -245,12 +245,12 @@ TEST_CASE("scoring: a model may be a run, a model file of it, or an exported fol
   CHECK(source.options.data.max_tokens == 32);
   const std::vector<Override> as_in_run{
       {"data.max_tokens", "9"}, {"train.precision", "fp32"}, {"predict.batch", "3"}, {"predict.score", "sigmoid"}};
-  CHECK(Ensemble({hf}, as_in_run).score(m.pairs) == expected);
+  CHECK(Ensemble({hf}, as_in_run).score({m.pairs}) == expected);
 
   // A finished run needs nothing of what it was trained from.
   m.one.options.model.config = "/absent/bert_config.json", m.one.options.model.weights = "/absent/weights.npz";
   m.one.save(run);
-  CHECK(Ensemble({run}, {}).score(m.pairs) == expected);
+  CHECK(Ensemble({run}, {}).score({m.pairs}) == expected);
 }
 
 TEST_CASE("scoring: what is missing or damaged is named") {

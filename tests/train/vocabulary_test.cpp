@@ -4,7 +4,11 @@
 
 #include <algorithm>
 
+#include "io/error.h"
+#include "io/npz.h"
 #include "pairs.h"
+#include "tests/support/temporary.h"
+#include "train/alignment.h"
 
 using namespace warpbert;
 using namespace warpbert::test;
@@ -92,4 +96,43 @@ TEST_CASE("vocabulary: facts about the data") {
   CHECK(single.dropped == 0);
   CHECK(single.p50 == 6);
   CHECK(single.longest == 6);
+}
+
+TEST_CASE("vocabulary: clear text keeps all words in order, and special tokens are the model's own") {
+  const std::vector<std::string> tokens = {"a", "[MASK]", "[NO]", "[UNK]", "b", "[SEP]", "[PAD]", "[CLS]", "##c"};
+  const Vocabulary vocabulary(TextVocabulary{tokens, false}, "v.txt");
+  CHECK(vocabulary.cipher_ids() == Ids{0, 4, 8});
+  CHECK(vocabulary.size() == 10);
+  const std::vector<int> expected = {
+      7, token::mask, token::unknown, token::unknown, 8, token::sep, token::pad, token::cls, 9};
+  for (size_t id = 0; id < tokens.size(); id++) CHECK(vocabulary.token(int64_t(id)) == expected[id]);
+  CHECK(text_rows(vocabulary) ==
+        std::vector<int>{6, 3, 7, 5, 1, 2, 3, 0, 4, 8});  // the vocabulary's [NO]; [YES] is [UNK]
+  CHECK(vocabulary != Vocabulary(TextVocabulary{tokens, true}, "v.txt"));
+  CHECK(message_of<io::Error>([] {
+          Vocabulary(TextVocabulary{{"[PAD]", "a"}, true}, "v.txt");
+        }) == "v.txt lacks [UNK], [CLS], [SEP], [MASK]: it is no BERT vocabulary");
+}
+
+TEST_CASE("vocabulary: of clear text, in a model file and back") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "v.npz", text = path + ": vocab/wordpiece";
+  const TextVocabulary words{{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "\xe7\x87\x88", "##c"}, false};
+  const Vocabulary vocabulary(words, "v.txt");
+  const VocabularyArrays arrays(vocabulary);
+  io::write_npz(path, arrays.views());
+  const auto again = load_vocabulary(*io::open_npz(path));
+  REQUIRE(again);
+  CHECK(*again == vocabulary);
+  CHECK(*again->text() == words);
+
+  const auto refused = [&](size_t damaged, const auto& values) {
+    auto views = arrays.views();
+    views[damaged] = io::view(views[damaged].name, {int64_t(values.size())}, values);
+    io::write_npz(path, views);
+    return message_of<io::Error>([&] { load_vocabulary(*io::open_npz(path)); });
+  };
+  CHECK(refused(0, Ids{5, 7}) == text + " does not fit vocab/cipher_ids");
+  CHECK(refused(1, std::vector<uint8_t>{'a', '\n'}).starts_with(text + " lacks [PAD], [UNK]"));
+  CHECK(refused(2, std::vector<uint8_t>{1, 1}) == path + ": vocab/lowercase has 2 values, not 1");
 }

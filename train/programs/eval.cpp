@@ -11,12 +11,13 @@
 using namespace warpbert;
 
 // Rows are lines: there is no blank line between them.
-static io::Pairs read_labelled(const std::string& path) {
-  io::Pairs pairs = io::read_pairs(path);
+static std::vector<io::Pairs> read_labelled(const Ensemble& ensemble, const std::string& path) {
+  std::vector<io::Pairs> input = ensemble.read(path);
+  const io::Pairs& pairs = input[0];
   for (size_t row = 0; row < pairs.size(); row++)
     if (!pairs.labelled(row))
       io::fail("{}: line {}: no label; eval needs one in every row", path == "-" ? "standard input" : path, row + 1);
-  return pairs;
+  return input;
 }
 
 static int eval(int argc, char** argv) {
@@ -27,7 +28,9 @@ static int eval(int argc, char** argv) {
                    "Scores labelled pairs as predict does and prints AUC, log loss, accuracy and F1 with their 95 % "
                    "bootstrap intervals.\nA soft label of 0.5 or more is positive.");
   line.repeated("--run", "DIR", "a trained model, as for predict; once more for each further model", runs);
-  line.required("--input", "FILE", "pairs, ids<TAB>ids<TAB>label a line; - for standard input", input);
+  line.required("--input", "FILE",
+                "pairs, ids<TAB>ids<TAB>label a line, or clear text, as the model was trained on; - for standard input",
+                input);
   line.optional("--output", "FILE", "where the scores go, if they are wanted", output);
   line.optional("--bootstrap", "N", "resamples; 0: no intervals", resamples);
   line.optional("--seed", "S", "of the resamples; the same seed gives the same intervals", seed);
@@ -39,10 +42,10 @@ static int eval(int argc, char** argv) {
   if (output == "-") throw UsageError("--output: standard output carries the table; name a file");
 
   const Ensemble ensemble(runs, line.overrides());
-  const io::Pairs pairs = read_labelled(input);
+  const std::vector<io::Pairs> pairs = read_labelled(ensemble, input);
   const std::vector<float> scores = ensemble.score(pairs);
   if (!output.empty()) write_scores(output, scores);
-  const Evaluation evaluation = evaluate(scores, pairs.labels, n, s);
+  const Evaluation evaluation = evaluate(scores, pairs[0].labels, n, s);
   fmt::print("{}", json ? evaluation_json(evaluation) : evaluation_table(evaluation));
   return 0;
 }

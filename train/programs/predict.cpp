@@ -19,7 +19,9 @@ static int predict(int argc, char** argv) {
                 "the folder of a run, whose best model is taken; or a model file of a run (DIR/models/epoch-0007.npz), "
                 "or a folder that export wrote. Once more for each further model",
                 runs);
-  line.required("--input", "FILE", "pairs, ids<TAB>ids[<TAB>label] a line; - for standard input", input);
+  line.required(
+      "--input", "FILE",
+      "pairs, ids<TAB>ids[<TAB>label] a line, or clear text, as the model was trained on; - for standard input", input);
   line.optional("--output", "FILE", "where the scores go; - for standard output. Required without --latency", output);
   line.toggle("--latency", "score the pairs one by one and print how long one takes, in ms", latency);
   line.options(scoring_options);
@@ -28,7 +30,7 @@ static int predict(int argc, char** argv) {
   if (output == "-" && latency) throw UsageError("--output: standard output carries the latencies; name a file");
 
   const Ensemble ensemble(runs, line.overrides());
-  const io::Pairs pairs = io::read_pairs(input);
+  const std::vector<io::Pairs> pairs = ensemble.read(input);
   if (latency) {
     const Latencies latencies = ensemble.score_one_by_one(pairs);
     fmt::print("{}", latency_table(latencies));
@@ -38,7 +40,7 @@ static int predict(int argc, char** argv) {
     write_scores(output, ensemble.score(pairs));
   }
   if (output != "-")
-    fmt::print("{} scores{} written to {}\n", pairs.size(),
+    fmt::print("{} scores{} written to {}\n", pairs[0].size(),
                ensemble.size() > 1 ? fmt::format(" of {} models", ensemble.size()) : "", output);
   return 0;
 }

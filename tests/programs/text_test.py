@@ -1,0 +1,231 @@
+"""Clear text from end to end: train, predict, eval and export on sentences, cut by a vocab.txt (data.text).
+
+text_test.py BIN_DIR [unittest arguments]
+"""
+import json
+import pathlib
+import random
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import zipfile
+
+BIN = pathlib.Path(sys.argv.pop(1)).resolve()
+GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden/tiny"
+THINGS = {  # what a request is about, in English and Chinese
+    "light": ("lamp", "lights", "燈"),
+    "music": ("song", "tune", "歌"),
+    "alarm": ("clock", "wake", "鬧"),
+    "weather": ("rain", "sunny", "雨"),
+    "order": ("parcel", "delivery", "貨"),
+}
+FRAME = "please can you the a for me now ? , . ! show tell turn on off about my today 請 問 我 的 嗎 。".split()
+# Not in the order of a BERT file, so that a mistaken special token shows; with word pieces.
+VOCAB = [*FRAME, "[MASK]", "[UNK]", *THINGS, "[SEP]", "##s", "##ing", *(w for words in THINGS.values() for w in words), "[PAD]", "[CLS]", "never", "seen"]
+PAIRS, TEST = 600, 40
+
+
+def pairs(n, labels, seed):
+    """Two requests; the label is whether the second is about something to switch on, so that a tiny model can learn it."""
+    rng, rows = random.Random(seed), []
+
+    def request(thing):
+        words = rng.sample(FRAME, rng.randrange(2, 4))
+        words.insert(rng.randrange(len(words) + 1), rng.choice((thing, thing.capitalize() + "s", *THINGS[thing])))
+        return rng.choice((" ", "  ")).join(words)
+
+    for _ in range(n):
+        label = rng.randrange(2)
+        a, b = rng.choice(list(THINGS)), rng.choice(list(THINGS)[:2] if label else list(THINGS)[2:])
+        rows.append(f"{request(a)}\t{request(b)}" + (f"\t{label}" if labels else ""))
+    return "\n".join(rows) + "\n"
+
+
+class Text(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.dir = pathlib.Path(self.folder.name)
+        self.write("vocab.txt", "\n".join(VOCAB) + "\n")
+        self.write("train.tsv", pairs(PAIRS, True, 1))
+        self.write("test.tsv", pairs(TEST, False, 2))
+        self.ini = self.write(
+            "text.ini",
+            "[data]\ntext = true\nvocab = vocab.txt\ntrain = train.tsv\ntest = test.tsv\n"
+            "[model]\nlayers = 1\nhidden = 32\nheads = 2\nmax_positions = 40\ndropout = 0\ninitializer_range = 0.1\n[mask]\nswap = 0\n"
+            "[train]\nepochs = 2\nbatch = 16\nlr = 3e-3\nprecision = fp32\n",
+        )
+        self.run_dir = self.dir / "runs" / "text"
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def write(self, name, text):
+        (self.dir / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        return self.dir / name
+
+    def program(self, name, *args, code=0, stdin=None):
+        done = subprocess.run([BIN / name, *map(str, args)], capture_output=True, text=True, timeout=300, input=stdin, encoding="utf-8")
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1 if code else 0, done.stderr)
+        return done.stderr if code else done.stdout
+
+    def train(self, *args, code=0):
+        return self.program("train", "--config", self.ini, *args, code=code)
+
+    def array(self, path, name, kind):
+        """Of an .npz or .safetensors: the values as a flat tuple, and the shape."""
+        if path.suffix == ".safetensors":
+            data = path.read_bytes()
+            size = struct.unpack("<Q", data[:8])[0]
+            entry = json.loads(data[8 : 8 + size])[name]
+            begin, end = entry["data_offsets"]
+            raw, shape = data[8 + size + begin : 8 + size + end], tuple(entry["shape"])
+        else:
+            data = zipfile.ZipFile(path).read(name + ".npy")
+            end = 10 + struct.unpack("<H", data[8:10])[0]
+            raw, shape = data[end:], eval(data[10:end])["shape"]
+        return struct.unpack(f"<{len(raw) // struct.calcsize(kind)}{kind}", raw), shape
+
+    def embedding(self, path):
+        values, (rows, hidden) = self.array(path, "bert.embeddings.word_embeddings.weight", "f")
+        return [values[i * hidden : (i + 1) * hidden] for i in range(rows)]
+
+    def test_text_trains_and_is_told_from_noise(self):
+        out = self.train("--train.epochs=4")
+        self.assertIn(f" of {len(VOCAB) - 5} words occur, 0.00 % of tokens are [UNK]", out)
+        epochs = [e for e in map(json.loads, (self.run_dir / "metrics.jsonl").read_text().splitlines()) if e["kind"] == "epoch"]
+        self.assertGreater(max(e["auc"] for e in epochs), 0.9)  # 60 rows: chance is 0.5 with a standard deviation of 0.08
+
+    def predict(self, *args, code=0, stdin=None):
+        return self.program("predict", *args, *(() if "--input" in args else ("--input", self.dir / "test.tsv")), "--output", "-", code=code, stdin=stdin)
+
+    def test_predict_eval_average_and_export_repeat_the_scores_without_vocab_txt(self):
+        self.train("--run.keep_best=2")
+        (self.dir / "vocab.txt").unlink()  # a run is complete by itself
+        expected = (self.run_dir / "scores.csv").read_text()
+        self.assertEqual(len(set(expected.splitlines())), TEST)
+        self.assertEqual(self.predict("--run", self.run_dir), expected)
+        self.assertEqual(self.predict("--run", self.run_dir, "--input", "-", stdin=(self.dir / "test.tsv").read_text(encoding="utf-8")), expected)
+        self.assertEqual(self.predict("--run", self.run_dir, "--run", self.run_dir), expected)
+        upper = self.write("upper.tsv", (self.dir / "test.tsv").read_text(encoding="utf-8").upper())
+        self.assertEqual(self.predict("--run", self.run_dir, "--input", upper), expected)
+        one_by_one = self.dir / "latency.csv"
+        self.program("predict", "--latency", "--run", self.run_dir, "--run", self.run_dir, "--input", self.dir / "test.tsv", "--output", one_by_one)
+        for score, other in zip(expected.split(), one_by_one.read_text().split(), strict=True):
+            self.assertAlmostEqual(float(score), float(other), delta=1e-5)
+
+        files = sorted((self.run_dir / "models").iterdir())
+        self.assertEqual(len(files), 2)
+        self.assertIn(expected, [self.predict("--run", file) for file in files])
+        self.program("average", "--run", self.run_dir, "--output", self.run_dir / "mean.npz")
+        self.assertNotEqual(self.predict("--run", self.run_dir / "mean.npz"), expected)
+
+        self.assertIn("AUC", self.program("eval", "--run", self.run_dir, "--input", self.dir / "train.tsv"))
+        self.assertIn("test.tsv: line 1: no label", self.program("eval", "--run", self.run_dir, "--input", self.dir / "test.tsv", code=1))
+
+        hf = self.dir / "hf"
+        self.program("export", "--run", self.run_dir, "--output", hf)
+        special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[NO]", "[YES]"]
+        words = [token for token in VOCAB if token not in special]
+        self.assertEqual((hf / "vocab.txt").read_text(encoding="utf-8").split("\n"), [*special, *words, ""])
+        self.assertTrue(json.loads((hf / "tokenizer_config.json").read_text())["do_lower_case"])
+        self.assertEqual(self.predict("--run", hf, "--train.precision=fp32", "--predict.score=ratio"), expected)
+        # and as first weights: the rows of [NO] and [YES] too
+        self.train(f"--model.weights={hf}/model.safetensors", f"--data.vocab={hf}/vocab.txt", "--train.epochs=0", f"--run.directory={self.dir}/again")
+        self.assertEqual(self.embedding(self.dir / "again/best.npz"), self.embedding(self.run_dir / "best.npz"))
+        self.assertEqual((self.dir / "again/scores.csv").read_text(), expected)
+
+    def test_models_of_other_vocabularies_score_together_but_not_with_ids(self):
+        self.train("--train.epochs=1")
+        self.write("other.txt", "\n".join(reversed(VOCAB)) + "\n")
+        self.train("--train.epochs=1", f"--data.vocab={self.dir}/other.txt", f"--run.directory={self.dir}/other")
+        self.write("ids.tsv", "1 2\t3\t1\n2\t4\t0\n" * 20)
+        ids = f"--data.train={self.dir}/ids.tsv", "--data.test=", "--data.text=false", "--data.min_count=1", "--train.epochs=1"
+        self.train(*ids, f"--run.directory={self.dir}/ids")
+        one, other, both = (
+            [float(x) for x in self.predict(*args, "--predict.score=sigmoid").split()]
+            for args in (("--run", self.run_dir), ("--run", self.dir / "other"), ("--run", self.run_dir, "--run", self.dir / "other"))
+        )
+        self.assertNotEqual(one, other)
+        for a, b, mean in zip(one, other, both, strict=True):
+            self.assertTrue(min(a, b) - 1e-6 <= mean <= max(a, b) + 1e-6)
+        self.assertIn(f"{self.run_dir} reads clear text, but {self.dir}/ids reads ids", self.predict("--run", self.run_dir, "--run", self.dir / "ids", code=2))
+        self.assertIn("is no id", self.predict("--run", self.dir / "ids", code=1))
+
+        # weights of a run keep what they were trained on
+        again = f"--model.weights={self.run_dir}/best.npz", f"--run.directory={self.dir}/again"
+        self.assertIn("vocabulary kept", self.train(*again))
+        again = again[0], f"--run.directory={self.dir}/refused"
+        self.assertIn("is not what", self.train(*again, f"--data.vocab={self.dir}/other.txt", code=2))
+        self.assertIn("in given case is not what", self.train(*again, "--data.lowercase=false", code=2))
+        self.assertIn("data.text = false, but", self.train(*again, *ids, code=2))
+        self.assertIn("was trained on ids", self.train(f"--model.weights={self.dir}/ids/best.npz", again[1], code=2))
+        self.assertIn("only models of one vocabulary", self.program("average", self.run_dir / "best.npz", self.dir / "other/best.npz", "--output", self.dir / "mean.npz", code=1))
+        ini = self.run_dir / "config.ini"
+        ini.write_text(ini.read_text().replace("\ntext = true", "\ntext = false"))
+        self.assertIn("a model of clear text, but its config.ini says data.text = false", self.predict("--run", self.run_dir, "--input", self.dir / "ids.tsv", code=1))
+        ini = self.dir / "ids/config.ini"
+        ini.write_text(ini.read_text().replace("\ntext = false", "\ntext = true"))
+        self.assertIn("has no array 'vocab/wordpiece'", self.predict("--run", self.dir / "ids", code=1))
+
+    def test_a_stopped_run_goes_on_to_the_same_bits(self):
+        options = "--run.log_every=3", "--train.epochs=6"
+        self.train(*options)
+        stopped = self.dir / "stopped"
+        command = [BIN / "train", "--config", self.ini, f"--run.directory={stopped}", *options]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        metrics, deadline = stopped / "metrics.jsonl", time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline and not (metrics.exists() and "step" in metrics.read_text()):
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, err), (130, ""), out)
+        other = [*VOCAB[:-2], "seen", "never"]  # words that no text has: only the vocabulary itself tells
+        changed = self.write("changed.txt", "\n".join(other) + "\n").read_bytes()
+        original = (self.dir / "vocab.txt").read_bytes()
+        self.write("vocab.txt", changed)
+        self.assertIn("its vocabulary is not that of the data", self.train(*options, f"--run.directory={stopped}", code=1))
+        self.write("vocab.txt", original)
+        self.assertIn("going on from its last checkpoint", self.train(*options, f"--run.directory={stopped}"))
+        for name in ("best.npz", "scores.csv"):
+            self.assertEqual((stopped / name).read_bytes(), (self.run_dir / name).read_bytes(), name)
+
+    def test_pretrained_words_keep_their_rows(self):
+        """Also those that the data lacks; [NO] and [YES] start as [UNK]."""
+        words = (GOLDEN / "vocab.txt").read_text(encoding="utf-8").split()
+        plain = [w for w in words if not w.startswith("[")]
+        self.write("few.tsv", "".join(f"{plain[i]} {plain[i + 1]}\t{plain[i]}\t{i % 2}\n" for i in range(20)))
+        weights = GOLDEN / "weights.hf.npz"
+        vocab = f"--data.vocab={GOLDEN}/vocab.txt"
+        args = (
+            f"--model.weights={weights}", f"--data.train={self.dir}/few.tsv", "--data.test=",
+            "--model.heads=4", "--train.epochs=0",
+        )
+        self.assertIn(f"{len(words) - 5} words of {GOLDEN}/vocab.txt keep their rows", self.train(*args, vocab))
+        ours, theirs = self.embedding(self.run_dir / "best.npz"), self.embedding(weights)
+        special = [words.index(w) for w in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[UNK]", "[UNK]")]
+        ids = [i for i in range(len(words)) if i not in special]
+        self.assertEqual(ours, [theirs[i] for i in special + ids])
+        bias, our_bias = (self.array(path, "cls.predictions.bias", "f")[0] for path in (weights, self.run_dir / "best.npz"))
+        self.assertEqual(list(our_bias), [bias[i] for i in special + ids])
+        self.assertEqual(bytes(self.array(self.run_dir / "best.npz", "vocab/wordpiece", "B")[0]).decode().split(), words)
+        long = self.write("long.txt", "\n".join([*words, *(f"more{i}" for i in range(len(theirs)))]) + "\n")
+        self.assertIn("but the word embedding of", self.train(*args, f"--data.vocab={long}", f"--run.directory={self.dir}/long", code=1))
+
+    def test_refused(self):
+        self.assertIn("data.vocab: missing; with data.text = true", self.train("--data.vocab=", code=2))
+        self.assertIn("clear text needs data.text = true", self.train("--data.text=false", code=1))
+        no_bert = self.write("words.txt", "[PAD]\n[UNK]\nlamp\n")
+        self.assertIn("words.txt lacks [CLS], [SEP], [MASK]", self.train(f"--data.vocab={no_bert}", code=1))
+        bad = self.write("bad.tsv", b"lamp\tlights\t1\nlamp \xff\tlights\t0\n")
+        self.assertIn("bad.tsv: line 2: the first sentence is no UTF-8 from its byte 6", self.train(f"--data.train={bad}", code=1))
+        empty = self.write("empty.tsv", "lamp\tlights\t1\nlamp\t\u200b\t0\n")
+        self.assertIn("empty.tsv: line 2: the second sentence is empty", self.train(f"--data.train={empty}", code=1))
+
+
+if __name__ == "__main__":
+    unittest.main()
