@@ -41,7 +41,9 @@ class StreamCopier : public Copier {
     check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_), "copy to the GPU");
     check(cudaEventRecord(sent_[size_t(buffer)], stream_), "cudaEventRecord");
   }
-  void wait(int buffer) override { check(cudaEventSynchronize(sent_[size_t(buffer)]), "waiting for a copy to the GPU"); }
+  void wait(int buffer) override {
+    check(cudaEventSynchronize(sent_[size_t(buffer)]), "waiting for a copy to the GPU");
+  }
 
  private:
   kernels::Stream stream_;
@@ -91,8 +93,8 @@ char* Staging::next(size_t bytes) {
     b = {};
     const size_t size = bytes * 5 / 4;
     if (!(b.host = copier_->allocate(size)))
-      throw std::runtime_error(
-          fmt::format("out of host memory for copies to the device: {:.1f} MiB were asked for", double(size) / 1048576));
+      throw std::runtime_error(fmt::format("out of host memory for copies to the device: {:.1f} MiB were asked for",
+                                           double(size) / 1048576));
     b.size = size;
   }
   return b.host;

@@ -88,8 +88,8 @@ TEST_CASE("staging: without memory it says how much was wanted") {
   LazyCopier::Log log;
   Staging staging(std::make_unique<LazyCopier>(log));
   log.full = true;
-  CHECK_THROWS_WITH_AS(staging.next(8 << 20),
-                       "out of host memory for copies to the device: 10.0 MiB were asked for", std::runtime_error);
+  CHECK_THROWS_WITH_AS(staging.next(8 << 20), "out of host memory for copies to the device: 10.0 MiB were asked for",
+                       std::runtime_error);
   log.full = false;
   CHECK(staging.next(8 << 20));
 }
