@@ -41,9 +41,11 @@ Device::Device(int) {
   cudaEvent_t event;
   check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
   event_ = event;
+  staging_ = std::make_unique<Staging>(stream_copier(stream_));
 }
 
 Device::~Device() {
+  staging_.reset();
   cudaEventDestroy(static_cast<cudaEvent_t>(event_));
   cudaStreamDestroy(side_);
   cudaStreamDestroy(stream_);
@@ -81,10 +83,12 @@ void Device::fill(void* device, int byte, size_t bytes) {
 Device::Device(int threads) {
   if (threads > 0) simt::set_workers(threads);
   stream_ = new CUstream_st, side_ = new CUstream_st;
+  staging_ = std::make_unique<Staging>(stream_copier(stream_));
   name_ = fmt::format("SIMT simulator, {} worker{}", simt::workers(), simt::workers() == 1 ? "" : "s");
 }
 
 Device::~Device() {
+  staging_.reset();
   delete stream_;
   delete side_;
 }

@@ -9,6 +9,7 @@
 
 #include "gemm_choices.h"
 #include "kernels/kernels.h"
+#include "staging.h"
 
 namespace warpbert {
 
@@ -49,6 +50,9 @@ class Device {
   void zero(void* device, size_t bytes);
   void fill(void* device, int byte, size_t bytes);
 
+  // Host memory to copy from without waiting, in the order of stream().
+  Staging& staging() { return *staging_; }
+
   // The algorithms of its matrix products, for every Gemm of this device.
   GemmChoices& gemm_choices() { return gemm_choices_; }
 
@@ -58,6 +62,7 @@ class Device {
  private:
   kernels::Stream stream_ = nullptr, side_ = nullptr;
   void* event_ = nullptr;  // the GPU's, for fork and join
+  std::unique_ptr<Staging> staging_;
   std::string name_;
   std::vector<std::pair<void*, size_t>> blocks_;
   size_t bytes_ = 0, high_water_ = 0;

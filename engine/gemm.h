@@ -11,6 +11,7 @@
 #include "dtype.h"
 #include "gemm_choices.h"
 #include "kernels/kernels.h"
+#include "kernels/launch_observer.h"
 
 namespace warpbert {
 
@@ -47,5 +48,10 @@ struct GemmShape {
   int m, n, k;
 };
 GemmShape gemm_shape(const Matrix& c, const Matrix& a, bool transpose_a, const Matrix& b, bool transpose_b);
+
+// What an observer of launches is told of it, in whose place `name` keeps the text: "gemm bf16 [1024, 768] of 3072
+// terms, aᵀ·b, added". Bytes: each operand's once, and the result's, twice if it is added to.
+simt::Launch gemm_launch(std::string& name, const Matrix& c, const Matrix& a, bool transpose_a, const Matrix& b,
+                         bool transpose_b, bool accumulate, kernels::Stream stream);
 
 }  // namespace warpbert

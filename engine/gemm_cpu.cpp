@@ -148,6 +148,9 @@ std::string Gemm::library() { return "OpenBLAS and oneDNN"; }
 
 void Gemm::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpose_b, bool accumulate) {
   gemm_shape(c, a, transpose_a, b, transpose_b);  // shapes that do not fit are refused at once
+  std::string name;
+  const simt::Observed observed(
+      [&] { return gemm_launch(name, c, a, transpose_a, b, transpose_b, accumulate, library_->stream); });
   simt::enqueue(library_->stream,
                 [=, library = library_.get()] { library->multiply(c, a, transpose_a, b, transpose_b, accumulate); });
 }

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <string>
+#include <utility>
 
 namespace warpbert {
 namespace lt {
@@ -161,7 +163,11 @@ const cublasLtMatmulAlgo_t& Gemm::Library::algorithm(const lt::Product& product)
   const bool restored = chosen != choices->chosen.end();
   if (!restored) {
     std::optional<GemmChoice> choice;
-    if (choices->tuning && !recording()) choice = lt::fastest(product, workspace, stream);
+    if (choices->tuning && !recording()) {
+      auto* const observer = std::exchange(simt::launch_observer, nullptr);  // these launches are no step's
+      choice = lt::fastest(product, workspace, stream);
+      simt::launch_observer = observer;
+    }
     if (!choice) choice = lt::choice_of(product.algorithms(1).front());
     chosen = choices->chosen.emplace(product.key(), *choice).first;
   }
@@ -178,8 +184,11 @@ const cublasLtMatmulAlgo_t& Gemm::Library::algorithm(const lt::Product& product)
 void Gemm::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpose_b, bool accumulate) {
   Library& l = *library_;
   const lt::Product product(l.handle, l.compute, c, a, transpose_a, b, transpose_b);
-  const cublasStatus_t status =
-      product.run(l.algorithm(product), c.data, a.data, b.data, accumulate, l.workspace, l.stream);
+  const cublasLtMatmulAlgo_t& algorithm = l.algorithm(product);
+  std::string name;
+  const simt::Observed observed(
+      [&] { return gemm_launch(name, c, a, transpose_a, b, transpose_b, accumulate, l.stream); });
+  const cublasStatus_t status = product.run(algorithm, c.data, a.data, b.data, accumulate, l.workspace, l.stream);
   if (status != CUBLAS_STATUS_SUCCESS)
     throw std::runtime_error(
         fmt::format("gemm {}: cublasLtMatmul: {}", product.name(), cublasLtGetStatusString(status)));

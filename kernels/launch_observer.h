@@ -2,6 +2,7 @@
 // there a launch costs one comparison more.
 #pragma once
 #include <cstddef>
+#include <optional>
 
 struct CUstream_st;
 
@@ -28,19 +29,21 @@ class LaunchObserver {
 
 inline LaunchObserver* launch_observer = nullptr;
 
-// Tells the observer, if there is one, of what is sent until the end of the scope.
+// Tells the observer, if there is one, of what is sent until the end of the scope: of the Launch that `make` gives,
+// which is not called if there is none.
 class Observed {
  public:
-  explicit Observed(const Launch& launch) : launch_(launch), observer_(launch_observer) {
-    if (observer_) observer_->before(launch_);
+  template <class Make>
+  explicit Observed(const Make& make) : observer_(launch_observer) {
+    if (observer_) observer_->before(launch_.emplace(make()));
   }
   ~Observed() {
-    if (observer_) observer_->after(launch_);
+    if (observer_) observer_->after(*launch_);
   }
   Observed(const Observed&) = delete;
 
  private:
-  const Launch& launch_;
+  std::optional<Launch> launch_;
   LaunchObserver* observer_;
 };
 

@@ -40,9 +40,10 @@ __device__ __forceinline__ T* dynamic_shared() {
 
 template <auto Kernel, class... Args>
 void launch(dim3 grid, dim3 block, size_t dynamic_bytes, cudaStream_t stream, Args&&... args) {
-  const simt::Launch note{
-      __PRETTY_FUNCTION__, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic_bytes, stream};
-  const simt::Observed observed(note);
+  const char* signature = __PRETTY_FUNCTION__;
+  const simt::Observed observed([&] {
+    return simt::Launch{signature, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic_bytes, stream};
+  });
   cudaError_t e = cudaSuccess;
   if (dynamic_bytes > 48 * 1024)
     e = cudaFuncSetAttribute(Kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(dynamic_bytes));
@@ -50,8 +51,7 @@ void launch(dim3 grid, dim3 block, size_t dynamic_bytes, cudaStream_t stream, Ar
   config.gridDim = grid, config.blockDim = block, config.dynamicSmemBytes = dynamic_bytes, config.stream = stream;
   if (e == cudaSuccess) e = cudaLaunchKernelEx(&config, Kernel, args...);
   if (e != cudaSuccess)
-    throw std::runtime_error(
-        simt::launch_error(__PRETTY_FUNCTION__, grid, block, dynamic_bytes, cudaGetErrorString(e)));
+    throw std::runtime_error(simt::launch_error(signature, grid, block, dynamic_bytes, cudaGetErrorString(e)));
 }
 
 // d = a * b + c for one warp: a is 16x16 (row), b is 16x8 (column), c and d are 16x8.

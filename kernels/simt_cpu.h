@@ -113,8 +113,9 @@ inline char key;
 template <auto Kernel, class... Args>
 void launch(dim3 grid, dim3 block, size_t dynamic_bytes, cudaStream_t stream, const Args&... args) {
   const char* signature = __PRETTY_FUNCTION__;
-  const simt::Launch note{signature, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic_bytes, stream};
-  const simt::Observed observed(note);
+  const simt::Observed observed([&] {
+    return simt::Launch{signature, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic_bytes, stream};
+  });
   const auto run = [=] {
     auto body = [&] { Kernel(args...); };
     const auto threads = [](void* b) {

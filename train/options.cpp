@@ -168,6 +168,10 @@ std::vector<Option> make_table() {
            Change::allowed),
       with(integer("profile.steps", &Options::profile, &ProfileOptions::steps, {1, unlimited}, "steps in the window"),
            Change::allowed),
+      with(
+          choice("profile.kernels", &Options::profile, &ProfileOptions::kernels, {"false", "true"},
+                 "print what each kernel took in the window's steps, which are sent without graphs: slower, same bits"),
+          Change::allowed),
   };
 }
 
@@ -228,6 +232,8 @@ void check_together(const Options& options) {
         "train.fgm needs the gradient of the whole batch; set train.micro_batch = 0, or a smaller train.batch");
   if (options.data.text && options.data.vocab.empty())
     throw UsageError("data.vocab: missing; with data.text = true it is the vocab.txt that the texts are cut by");
+  if (options.profile.kernels && !options.profile.start_step)
+    throw UsageError("profile.kernels needs a window; set profile.start_step to its first step, such as 100");
   if (options.data.train.empty()) throw UsageError("data.train: missing; name the file of pairs to train on");
 }
 

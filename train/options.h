@@ -94,6 +94,7 @@ struct PredictOptions {
 struct ProfileOptions {
   int start_step = 0;  // 0: no window
   int steps = 10;
+  bool kernels = false;
 };
 
 struct RunOptions {

@@ -21,12 +21,16 @@ void DeviceBatch::upload(const Batch& batch, int max_positions, const PassRecord
     std::array<kernels::RandomState, 2> random;
   };
   const Scalars scalars{batch.tokens, batch.targets, record.scale, record.random};
-  staging_.clear();
+  struct Piece {
+    const void* values;
+    size_t bytes, offset;
+  };
+  std::vector<Piece> pieces;
+  size_t size = 0;
   const auto place = [&](const auto* values, size_t n) {
-    const size_t offset = staging_.size(), bytes = n * sizeof *values;
-    staging_.resize((offset + bytes + 255) / 256 * 256);
-    if (bytes) std::memcpy(staging_.data() + offset, values, bytes);
-    return offset;
+    pieces.push_back({values, n * sizeof *values, size});
+    size = (size + pieces.back().bytes + 255) / 256 * 256;
+    return pieces.back().offset;
   };
   const size_t at_scalars = place(&scalars, 1), adam = place(record.adam.data(), record.adam.size()),
                ids = place(batch.ids.data(), batch.ids.size()),
@@ -35,8 +39,11 @@ void DeviceBatch::upload(const Batch& batch, int max_positions, const PassRecord
                starts = place(batch.starts.data(), batch.starts.size()),
                index = place(batch.target_index.data(), batch.target_index.size()),
                targets = place(batch.target.data(), batch.target.size());
-  if (memory_.size() < staging_.size()) memory_ = DeviceArray<char>(device_, staging_.size() * 5 / 4);
-  device_.upload(memory_.data(), staging_.data(), staging_.size());
+  if (memory_.size() < size) memory_ = DeviceArray<char>(device_, size * 5 / 4);
+  char* const host = device_.staging().next(size);
+  for (const Piece& piece : pieces)
+    if (piece.bytes) std::memcpy(host + piece.offset, piece.values, piece.bytes);
+  device_.staging().send(memory_.data(), size);
 
   const auto at = [&]<class T>(size_t offset, T*) { return reinterpret_cast<const T*>(memory_.data() + offset); };
   int* const integer = nullptr;

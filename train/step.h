@@ -42,7 +42,7 @@ struct PassRecord {
   AdamSteps adam;
 };
 
-// A batch in device memory, and what else changes from step to step: one staging buffer, one copy. Batches of equal
+// A batch in device memory, and what else changes from step to step: one copy. Batches of equal
 // capacities lie at equal places, so that a graph recorded for one serves the others.
 class DeviceBatch {
  public:
@@ -57,7 +57,6 @@ class DeviceBatch {
  private:
   Device& device_;
   DeviceArray<char> memory_;
-  std::vector<char> staging_;
   Packing packing_{};
   Targets targets_{};
   const kernels::RandomState* random_ = nullptr;

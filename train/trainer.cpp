@@ -19,6 +19,7 @@
 #include "loader.h"
 #include "metrics_log.h"
 #include "model_file.h"
+#include "profile_window.h"
 #include "progress.h"
 #include "report.h"
 #include "run_directory.h"
@@ -37,27 +38,6 @@ double mib(size_t bytes) { return double(bytes) / 1048576; }
 
 double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
 
-// The steps that a profiler records: start and stop belong together on every way out.
-class ProfileWindow {
- public:
-  explicit ProfileWindow(const ProfileOptions& options) : options_(options) {}
-  ProfileWindow(const ProfileWindow&) = delete;
-  ~ProfileWindow() { stop(); }
-  void before(long step) {
-    if (options_.start_step && step == options_.start_step) profiler_start(), open_ = true;
-  }
-  void after(long step) {
-    if (step == long(options_.start_step) + options_.steps - 1) stop();
-  }
-
- private:
-  void stop() {
-    if (std::exchange(open_, false)) profiler_stop();
-  }
-  const ProfileOptions& options_;
-  bool open_ = false;
-};
-
 class Trainer {
  public:
   Trainer(Session& session, const RunDirectory& directory)
@@ -67,7 +47,7 @@ class Trainer {
         device_(session.device()),
         bert_(session.bert()),
         stepper_(make_stepper(session)),
-        profile_(options_.profile) {}
+        profile_(options_, *stepper_) {}
 
   bool resume();  // from the newest checkpoint that can be read; false if there is none
   int run();      // the exit code
@@ -134,7 +114,10 @@ bool Trainer::train_epoch(Loader& loader) {
     rate_ = learning_rate(options_.train, state_.step + 1, long(steps) * options_.train.epochs);
     stepper_->train(parts, rate_);
     if (gemm_files_) gemm_files_->save();
-    profile_.after(state_.step + 1);
+    if (const std::string kernels = profile_.after(state_.step + 1); !kernels.empty()) {
+      progress_->clear();
+      fmt::print("{}", kernels);
+    }
     const int step = ++state_.step_in_epoch;
     state_.step++;
     for (const Batch& part : parts) {
@@ -315,6 +298,7 @@ int Trainer::run() {
       if (checkpoint_is_due()) save();
     }
     if (state_.stopped_early) fmt::print("stopped   early: no better AUC in {} evaluations\n", options_.train.patience);
+    fmt::print("{}", profile_.end());
   }
   save();
   finish();

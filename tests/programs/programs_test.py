@@ -379,6 +379,33 @@ class Programs(unittest.TestCase):
         self.refuses("model.heads", "--model.heads=5", code=2)
         self.refuses("max_positions", "--model.max_positions=8", code=2)
 
+    def test_a_table_of_the_kernels_of_some_steps(self):
+        plain, looked_at = self.dir / "plain", self.dir / "looked_at"
+        self.assertNotIn("profile ", self.train(f"--run.directory={plain}").stdout)
+        out = self.train(f"--run.directory={looked_at}", "--profile.kernels=true", "--profile.start_step=3", "--profile.steps=2").stdout
+        self.assert_same_results(plain, looked_at)
+        self.assertRegex(out, r"profile   steps 3 to 4, simulated: [\d.]+ ms a step by the host's clock, [\d.]+ ms of them in kernels\n")
+        table = out[out.index("profile   steps"):].splitlines()[2:]
+        rows = {}
+        for line in table[:next(i for i, line in enumerate(table) if "%" not in line)]:
+            name, launches, mean, share, *rates = re.fullmatch(r"(.*?) +([\d.]+) +([\d.]+) +([\d.]+)%((?: +(?:[\d.]+|-)){4})", line).groups()
+            rows[name] = float(launches), float(mean), float(share), rates[0].split()
+        kernels = " ".join(rows)
+        for part in ("embedding", "attention_forward", "attention_backward", "layer_norm", "gelu", "cross_entropy", "adam", "column_sum", "sum_losses"):
+            self.assertRegex(kernels, rf"\b\w*{part}\w*kernel", kernels)
+        self.assertEqual(next(row[0] for name, row in rows.items() if name.startswith("sum_losses_kernel")), 1)
+        gemms = [row for name, row in rows.items() if name.startswith("gemm fp32 [")]
+        self.assertTrue(gemms and all("-" not in row[3] for row in gemms), rows)
+        self.assertTrue(all(row[3] == ["-"] * 4 for name, row in rows.items() if not name.startswith("gemm")), rows)
+        # forward: queries to values, their output, two of the feed-forward net, transform, vocabulary; each has two gradients
+        self.assertEqual(sum(row[0] for row in gemms), 18, rows)
+        self.assertAlmostEqual(sum(row[2] for row in rows.values()), 100, delta=0.05 * len(rows))
+        ends = self.train(f"--run.directory={self.dir}/ends", "--profile.kernels=true", "--profile.start_step=2", "--profile.steps=1000", "--train.epochs=1").stdout
+        self.assertRegex(ends, r"profile   steps 2 to \d+, simulated")
+        never = self.train(f"--run.directory={self.dir}/never", "--profile.kernels=true", "--profile.start_step=1000", "--train.epochs=1").stdout
+        self.assertIn("no kernels were seen: this run took no step from profile.start_step = 1000 on", never)
+        self.refuses("set profile.start_step to its first step", "--profile.kernels=true", code=2)
+
     def test_a_device_this_build_has_not(self):
         self.refuses("build", "--run.device=cuda")
 
