@@ -9,7 +9,7 @@
 using namespace warpbert;
 using namespace warpbert::test;
 
-static const std::string golden = WARPBERT_GOLDEN "/tiny/";
+static const std::string golden = golden_folder() + "/tiny/";
 
 TEST_CASE("alignment: the reference's rows, on the reference's files") {
   const auto vocab = read_vocab(golden + "vocab.txt");

@@ -15,7 +15,7 @@ using namespace warpbert;
 
 namespace {
 
-const std::string folder = WARPBERT_GOLDEN "/tiny/";
+const std::string folder = golden_folder() + "/tiny/";
 
 struct Golden {
   std::unique_ptr<io::Archive> golden = io::open_npz(folder + "golden.npz"),
