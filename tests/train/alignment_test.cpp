@@ -4,6 +4,7 @@
 
 #include "io/error.h"
 #include "io/npz.h"
+#include "tests/support/golden.h"
 #include "tests/support/temporary.h"
 
 using namespace warpbert;

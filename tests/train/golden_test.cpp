@@ -8,6 +8,7 @@
 #include "io/npz.h"
 #include "train/metrics.h"
 #include "train/scoring.h"
+#include "tests/support/golden.h"
 #include "train/step.h"
 #include "train/vocabulary.h"
 

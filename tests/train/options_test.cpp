@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <set>
 
+#include "tests/support/golden.h"
 #include "tests/support/temporary.h"
 
 using namespace warpbert;

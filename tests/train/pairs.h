@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/golden.h"
 #include "train/dataset.h"
 
 namespace warpbert::test {
