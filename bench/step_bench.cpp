@@ -27,8 +27,8 @@ using namespace warpbert;
 namespace {
 
 struct Settings {
-  std::string size = "base", precision = "bf16", batch = "64", mean_length = "15.5", longest, vocabulary = "6413", steps = "200",
-              warmup = "20", batches, graphs = "1", tflops = "790", gbps = "4300";
+  std::string size = "base", precision = "bf16", batch = "64", mean_length = "15.5", longest, vocabulary = "6413",
+              steps = "200", warmup = "20", batches, graphs = "1", tflops = "790", gbps = "4300";
   bool tune = false, json = false;
 };
 
@@ -132,8 +132,7 @@ int bench(int argc, char** argv) {
       throw UsageError(fmt::format("--mean_length={} --longest={}: 5 <= mean <= longest <= {}", s.mean_length, longest,
                                    config.max_positions));
     for (unsigned seed = 0; seed < 16; seed++)
-      batches.push_back(
-          random_batch(seed, std::max(1, int(number(s.batch, "batch"))), mean, int(longest), config));
+      batches.push_back(random_batch(seed, std::max(1, int(number(s.batch, "batch"))), mean, int(longest), config));
   } else {
     const auto file = io::open_npz(s.batches);
     for (int k = 0; file->find(fmt::format("tokens_{}", k)); k++)

@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "io/npz.h"
+#include "tests/support/golden.h"
 #include "train/metrics.h"
 #include "train/scoring.h"
-#include "tests/support/golden.h"
 #include "train/step.h"
 #include "train/vocabulary.h"
 

@@ -51,8 +51,7 @@ TEST_CASE("options: the shipped configurations of the recipe change nothing but 
   const Options defaults = read(folder, "");
   for (const char* name : {"base.ini", "large.ini"}) {
     std::string keys;
-    for (const auto& difference :
-         differences(defaults, read_options(golden_folder() + "/../../configs/" + name)))
+    for (const auto& difference : differences(defaults, read_options(golden_folder() + "/../../configs/" + name)))
       keys += difference.key + " ";
     CHECK(keys == "data.train data.test data.counts data.vocab model.weights ");
   }
