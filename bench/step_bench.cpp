@@ -1,7 +1,7 @@
 // A whole training step: time, pairs and tokens a second, memory, and the floor below the time.
 //
-// step_bench [--size=base] [--precision=bf16] [--batch=64] [--mean_length=15.5] [--vocabulary=6413] [--steps=200]
-//            [--batches=FILE.npz] [--graphs=1] [--tflops=790] [--gbps=4300] [--json]
+// step_bench [--size=base] [--precision=bf16] [--batch=64] [--mean_length=15.5] [--longest=37] [--vocabulary=6413]
+//            [--steps=200] [--batches=FILE.npz] [--graphs=1] [--tune] [--tflops=790] [--gbps=4300] [--json]
 //
 // Batches are drawn from the statistics of the real workload, or read from a file (tokens_k, targets_k; bench/peers
 // writes the same for the peers). --tflops and --gbps: what large products and copies reach on the device; the floor is
@@ -28,9 +28,9 @@ using namespace warpbert;
 namespace {
 
 struct Settings {
-  std::string size = "base", precision = "bf16", batch = "64", mean_length = "15.5", vocabulary = "6413", steps = "200",
-              warmup = "20", batches, graphs = "1", tflops = "790", gbps = "4300";
-  bool json = false;
+  std::string size = "base", precision = "bf16", batch = "64", mean_length = "15.5", longest, vocabulary = "6413",
+              steps = "200", warmup = "20", batches, graphs = "1", tflops = "790", gbps = "4300";
+  bool tune = false, json = false;
 };
 
 double number(const std::string& text, const char* name) {
@@ -58,15 +58,16 @@ BertConfig shape(const std::string& size, int vocabulary) {
   return c;
 }
 
-// Lengths around the mean with the spread of short-text pairs (a quarter of it), 15 % of words masked, three of four
+// Lengths around the mean with the spread of short-text pairs (a quarter of it, less where the longest is near: all are
+// equal where it is the mean), 15 % of words masked, three of four
 // pairs labelled: about 2.6 targets a pair of 15.5 tokens.
-Batch random_batch(unsigned seed, int sequences, double mean, const BertConfig& c) {
+Batch random_batch(unsigned seed, int sequences, double mean, int longest, const BertConfig& c) {
   std::mt19937 random(seed);
-  const int longest = std::min(int(mean * 2.2) + 3, c.max_positions);
-  std::normal_distribution<double> lengths(mean, mean / 4);
+  std::normal_distribution<double> lengths(0, 1);
+  const double spread = std::min(mean / 4, (longest - mean) / 2);
   std::vector<int32_t> tokens(size_t(sequences) * size_t(longest)), targets(tokens.size());
   for (int row = 0; row < sequences; row++) {
-    const int n = std::clamp(int(std::lround(lengths(random))), 5, longest);
+    const int n = std::clamp(int(std::lround(mean + spread * lengths(random))), 5, longest);
     for (int i = 0; i < n; i++) {
       const size_t at = size_t(row) * size_t(longest) + size_t(i);
       tokens[at] = i == 0 ? token::cls
@@ -95,6 +96,7 @@ int bench(int argc, char** argv) {
   line.optional("--precision", "NAME", "bf16, fp32, tf32", s.precision);
   line.optional("--batch", "N", "pairs a step", s.batch);
   line.optional("--mean_length", "N", "tokens of a pair, special ones included", s.mean_length);
+  line.optional("--longest", "N", "tokens of the longest pair (default: 2.2 times the mean, and 3)", s.longest);
   line.optional("--vocabulary", "N", "tokens", s.vocabulary);
   line.optional("--steps", "N", "steps that are timed", s.steps);
   line.optional("--warmup", "N", "steps before", s.warmup);
@@ -102,9 +104,12 @@ int bench(int argc, char** argv) {
   line.optional("--graphs", "0|1", "whether steps are graphs", s.graphs);
   line.optional("--tflops", "N", "what large matrix products reach", s.tflops);
   line.optional("--gbps", "N", "what large copies reach", s.gbps);
+  line.toggle("--tune", "algorithms of the matrix products are timed first, as with run.gemm_tuning", s.tune);
   line.toggle("--json", "one JSON line instead of text", s.json);
   if (!line.parse(argc, argv)) return 0;
 
+  if (s.precision != "fp32" && s.precision != "tf32" && s.precision != "bf16")
+    throw UsageError(fmt::format("--precision: '{}'; bf16, tf32 or fp32", s.precision));
   const Precision precision = s.precision == "fp32"   ? Precision::fp32
                               : s.precision == "tf32" ? Precision::tf32
                                                       : Precision::bf16;
@@ -112,9 +117,14 @@ int bench(int argc, char** argv) {
   const int steps = std::max(1, int(number(s.steps, "steps"))), warmup = int(number(s.warmup, "warmup"));
   std::vector<Batch> batches;
   if (s.batches.empty()) {
+    const double mean = number(s.mean_length, "mean_length");
+    const double longest = s.longest.empty() ? std::min(std::floor(mean * 2.2) + 3, double(config.max_positions))
+                                             : number(s.longest, "longest");
+    if (mean < 5 || mean > longest || longest > config.max_positions)
+      throw UsageError(fmt::format("--mean_length={} --longest={}: 5 <= mean <= longest <= {}", s.mean_length, longest,
+                                   config.max_positions));
     for (unsigned seed = 0; seed < 16; seed++)
-      batches.push_back(
-          random_batch(seed, std::max(1, int(number(s.batch, "batch"))), number(s.mean_length, "mean_length"), config));
+      batches.push_back(random_batch(seed, std::max(1, int(number(s.batch, "batch"))), mean, int(longest), config));
   } else {
     const auto file = io::open_npz(s.batches);
     for (int k = 0; file->find(fmt::format("tokens_{}", k)); k++)
@@ -122,6 +132,7 @@ int bench(int argc, char** argv) {
   }
 
   Device device;
+  device.gemm_choices().tuning = s.tune;
   Bert bert(config);
   bert.store.allocate(device, precision);
   initialise(bert, 0);
@@ -165,8 +176,10 @@ int bench(int argc, char** argv) {
     const nlohmann::ordered_json json = {{"device", device.name()},
                                          {"size", s.size},
                                          {"precision", s.precision},
+                                         {"tuned", s.tune},
                                          {"batch", batches[0].sequences},
                                          {"tokens", tokens / steps},
+                                         {"steps", steps},
                                          {"ms", ms},
                                          {"median_ms", percentile(0.5)},
                                          {"p10_ms", percentile(0.1)},

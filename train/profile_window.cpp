@@ -43,9 +43,10 @@ std::string ProfileWindow::table() {
   if (!launches_) return "";
   shown_ = true;
   const int first = options_.profile.start_step;
-  return fmt::format("profile   steps {} to {}{}: {:.2f} ms a step by the host's clock, {:.2f} ms of them in kernels\n{}",
-                     first, first + steps_ - 1, Device::is_gpu() ? "" : ", simulated", seconds_ / steps_ * 1e3,
-                     launches_->table().seconds() / steps_ * 1e3, launches_->table().text(steps_));
+  return fmt::format(
+      "profile   steps {} to {}{}: {:.2f} ms a step by the host's clock, {:.2f} ms of them in kernels\n{}", first,
+      first + steps_ - 1, Device::is_gpu() ? "" : ", simulated", seconds_ / steps_ * 1e3,
+      launches_->table().seconds() / steps_ * 1e3, launches_->table().text(steps_));
 }
 
 void ProfileWindow::close() {

@@ -23,13 +23,22 @@ def round_up(n, multiple):
     return -(-n // multiple) * multiple
 
 
-def capacities(sizes, multiple, rare=0.05):
-    """Each size rounded up; buckets that hold less than `rare` of the batches give them to the next larger one, as
-    each bucket costs a compilation and a graph."""
-    chosen = np.array([round_up(n, multiple) for n in sizes])
-    for bucket in sorted(set(chosen))[:-1]:
-        if (chosen == bucket).mean() < rare:
-            chosen[chosen == bucket] = min(c for c in chosen if c > bucket)
+def token_capacity(tokens):
+    """Our own step's buckets (train/batch.cpp)."""
+    return round_up(max(tokens, 1), 16 if tokens <= 128 else max(128, (1 << (tokens - 1).bit_length()) // 16))
+
+
+def target_capacity(targets):
+    return round_up(max(targets, 1), 16 if targets <= 64 else 64)
+
+
+def capacities(sizes, bucket, rare=0.05):
+    """Each size rounded up, to a multiple or by a function; buckets that hold less than `rare` of the batches give them
+    to the next larger one, as each bucket costs a compilation and a graph."""
+    chosen = np.array([bucket(n) if callable(bucket) else round_up(n, bucket) for n in sizes])
+    for size in sorted(set(chosen))[:-1]:
+        if (chosen == size).mean() < rare:
+            chosen[chosen == size] = min(c for c in chosen if c > size)
     return chosen.tolist()
 
 
@@ -59,11 +68,11 @@ def _gathered(rows, labels, capacity):
     return {"target_rows": target_rows, "labels": target_labels}
 
 
-def packed(batches, token_bucket=128, target_bucket=64):
+def packed(batches, token_bucket=token_capacity):
     """Real tokens back to back. Also where each row lies in a [sequences, length] grid, and back."""
     counts = [int((tokens != 0).sum()) for tokens, _ in batches]
     rows = capacities(counts, token_bucket)
-    targets = round_up(max(int((y != 0).sum()) for _, y in batches), target_bucket)
+    targets = target_capacity(max(int((y != 0).sum()) for _, y in batches))
     length = round_up(max(tokens.shape[1] for tokens, _ in batches), 8)
     fillers = max(-(-(capacity - n) // length) for capacity, n in zip(rows, counts))
     for (tokens, labels), capacity in zip(batches, rows):
@@ -88,9 +97,9 @@ def _pack(tokens, labels, shape):
     return fields | _gathered(target_rows, wanted[target_rows], shape.targets)
 
 
-def padded(batches, length_bucket=8, target_bucket=64):
+def padded(batches, length_bucket=8):
     """[sequences, length] with padding, the head's rows gathered."""
-    targets = round_up(max(int((y != 0).sum()) for _, y in batches), target_bucket)
+    targets = target_capacity(max(int((y != 0).sum()) for _, y in batches))
     lengths = capacities([tokens.shape[1] for tokens, _ in batches], length_bucket)
     for (tokens, labels), length in zip(batches, lengths):
         ids, wanted = _widen(tokens, length), _widen(labels, length).ravel()

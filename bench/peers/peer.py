@@ -162,7 +162,7 @@ class Stepper:
 
 def shaped_batches(a, batches):
     if a.peer == "packed":
-        return layout.packed(batches, a.token_bucket)
+        return layout.packed(batches, a.token_bucket or layout.token_capacity)
     if a.peer == "padded":
         return layout.padded(batches, a.length_bucket)
     # Eager, users pad to the longest row of the batch, if to a multiple, of 8; nothing is won by fewer shapes.
@@ -253,7 +253,7 @@ def arguments(argv=None):
     parser.add_argument("--heads", type=int, default=0, help="of --weights; default: the size's")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--lr", type=float, default=1e-5)
-    parser.add_argument("--token-bucket", type=int, default=128, help="packed: rows are a multiple of it")
+    parser.add_argument("--token-bucket", type=int, help="packed: rows are a multiple of it; default: our own buckets")
     parser.add_argument("--length-bucket", type=int, default=8, help="padded, transformers: lengths are")
     parser.add_argument("--warmup", type=int, default=64, help="steps before those that are timed")
     parser.add_argument("--steps", type=int, default=256, help="steps timed; 0: none")

@@ -162,6 +162,14 @@ class Peers(unittest.TestCase):
             wanted = fields["labels"] != layout.IGNORED
             self.assertTrue((fields["labels"][wanted] == targets[targets != 0]).all())
 
+    def test_capacities_are_those_of_our_step(self):
+        # As tests/train/batch_test.cpp has them.
+        tokens = [layout.token_capacity(n) for n in (1, 16, 17, 128, 129, 992, 2048, 2049, 4096, 4097, 16384)]
+        self.assertEqual(tokens, [16, 16, 32, 128, 256, 1024, 2048, 2304, 4096, 4608, 16384])
+        self.assertEqual([layout.target_capacity(n) for n in (0, 1, 16, 17, 64, 65, 166)], [16, 16, 16, 32, 64, 128, 192])
+        _, fields = next(layout.packed([(np.full((2, 9), 7), np.eye(2, 9, dtype=np.int32))]))
+        self.assertEqual((len(fields["ids"]), len(fields["labels"])), (32, 16))
+
     def test_rare_buckets_join_larger_ones(self):
         self.assertEqual(layout.capacities([900] * 50 + [1100] * 49 + [100], 128), [1024] * 50 + [1152] * 49 + [1024])
         self.assertEqual(layout.capacities([1, 9, 9, 9], 8), [8, 16, 16, 16])

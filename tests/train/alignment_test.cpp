@@ -5,12 +5,13 @@
 #include "io/error.h"
 #include "io/npz.h"
 #include "io/wordpiece.h"
+#include "tests/support/golden.h"
 #include "tests/support/temporary.h"
 
 using namespace warpbert;
 using namespace warpbert::test;
 
-static const std::string golden = WARPBERT_GOLDEN "/tiny/";
+static const std::string golden = golden_folder() + "/tiny/";
 
 TEST_CASE("alignment: the reference's rows, on the reference's files") {
   const auto vocab = io::read_vocab(golden + "vocab.txt");

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "io/npz.h"
+#include "tests/support/golden.h"
 #include "train/metrics.h"
 #include "train/scoring.h"
 #include "train/step.h"
@@ -15,7 +16,7 @@ using namespace warpbert;
 
 namespace {
 
-const std::string folder = WARPBERT_GOLDEN "/tiny/";
+const std::string folder = golden_folder() + "/tiny/";
 
 struct Golden {
   std::unique_ptr<io::Archive> golden = io::open_npz(folder + "golden.npz"),

@@ -10,6 +10,7 @@
 
 #include "io/error.h"
 #include "io/npz.h"
+#include "tests/support/golden.h"
 #include "tests/support/temporary.h"
 
 using namespace warpbert;
@@ -17,7 +18,7 @@ using namespace warpbert::test;
 
 namespace {
 
-const std::string golden = WARPBERT_GOLDEN "/tiny/";
+const std::string golden = golden_folder() + "/tiny/";
 
 Options options(const TemporaryFolder& folder, const std::string& weights) {
   const std::string ini = folder.write("a.ini", fmt::format("[data]\ntrain = {0}pairs.tsv\ntest = {0}test.tsv\n"

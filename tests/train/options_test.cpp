@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <set>
 
+#include "tests/support/golden.h"
 #include "tests/support/temporary.h"
 
 using namespace warpbert;
@@ -50,15 +51,14 @@ TEST_CASE("options: the shipped configurations of the recipe change nothing but 
   const Options defaults = read(folder, "");
   for (const char* name : {"base.ini", "large.ini"}) {
     std::string keys;
-    for (const auto& difference :
-         differences(defaults, read_options(std::string(WARPBERT_GOLDEN "/../../configs/") + name)))
+    for (const auto& difference : differences(defaults, read_options(golden_folder() + "/../../configs/" + name)))
       keys += difference.key + " ";
     CHECK(keys == "data.train data.test data.counts data.vocab model.weights ");
   }
 }
 
 TEST_CASE("options: the configurations of two stages belong together") {
-  const std::string folder = std::filesystem::path(WARPBERT_GOLDEN "/../../configs/").lexically_normal();
+  const std::string folder = std::filesystem::path(golden_folder() + "/../../configs/").lexically_normal();
   const Options first = read_options(folder + "pretrain.ini"), second = read_options(folder + "finetune.ini");
   CHECK(first.train.stage == Stage::pretrain);
   CHECK(second.train.stage == Stage::finetune);

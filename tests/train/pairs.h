@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/golden.h"
 #include "train/dataset.h"
 
 namespace warpbert::test {
@@ -40,11 +41,11 @@ inline io::Pairs random_pairs(int rows, int words, int longest, unsigned seed) {
 }
 
 inline std::ifstream open_golden(const std::string& name) {
-  std::ifstream file(WARPBERT_GOLDEN "/tiny/" + name);
+  std::ifstream file(golden_folder() + "/tiny/" + name);
   if (!file) throw std::runtime_error("cannot read tests/golden/tiny/" + name);
   return file;
 }
 
-inline io::Pairs golden_pairs(const std::string& name) { return io::read_pairs(WARPBERT_GOLDEN "/tiny/" + name); }
+inline io::Pairs golden_pairs(const std::string& name) { return io::read_pairs(golden_folder() + "/tiny/" + name); }
 
 }  // namespace warpbert::test
