@@ -124,7 +124,7 @@ class Programs(unittest.TestCase):
 
     def metrics(self, run):
         """metrics.jsonl without what depends on the clock, or on the batches that one process has seen."""
-        varies = ("pairs_per_s", "tokens_per_s", "seconds", "time", "memory_mib", "memory_peak_mib")
+        varies = ("pairs_per_s", "tokens_per_s", "tflops", "seconds", "time", "memory_mib", "memory_peak_mib")
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         return [{k: v for k, v in line.items() if k not in varies} for line in lines]
 
