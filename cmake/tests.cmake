@@ -97,6 +97,7 @@ if(Python3_FOUND)
   endif()
   add_python_tests(scripts make_demo_data_test.py DemoData ${CMAKE_SOURCE_DIR}/scripts)
   add_python_tests(scripts kernel_table_test.py KernelTable ${CMAKE_SOURCE_DIR}/scripts)
+  add_python_tests(scripts gpu_check_test.py GpuCheck ${CMAKE_SOURCE_DIR}/scripts)
   add_python_tests(scripts check_folders_test.py Folders ${CMAKE_SOURCE_DIR}/scripts)
 endif()
 

@@ -1,0 +1,107 @@
+"""scripts/gpu_check without a GPU: its budget, what it makes of programs' output, the tables it writes, and packing.
+
+gpu_check_test.py SCRIPTS_DIR [unittest arguments]
+"""
+import contextlib
+import importlib.machinery
+import importlib.util
+import io
+import pathlib
+import shutil
+import sys
+import tempfile
+import unittest
+
+SCRIPT = pathlib.Path(sys.argv.pop(1)).resolve() / "gpu_check"
+sys.dont_write_bytecode = True
+loader = importlib.machinery.SourceFileLoader("gpu_check", str(SCRIPT))
+gpu_check = importlib.util.module_from_spec(importlib.util.spec_from_loader("gpu_check", loader))
+loader.exec_module(gpu_check)
+
+STEP = {"what": "warpbert base bf16", "ms": 2.0, "median_ms": 1.9, "p10_ms": 1.8, "p90_ms": 2.25, "pairs_per_s": 32000, "memory_mib": 1500, "tokens": 989.4}
+DOCUMENT = "".join(f"{name}\n<!-- begin {name} -->\n{old}\n<!-- end {name} -->\n" for name, old in (
+    ("floors", "| GPU | R | C | floor |\n|---|---|---|---|\n| H100 | not measured yet | | |\n| H200 | not measured yet | | |"),
+    ("results", "old"), ("scaling", "old")))
+
+
+class GpuCheck(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.dir = pathlib.Path(self.folder.name)
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def quietly(self, action, *arguments):
+        with contextlib.redirect_stdout(io.StringIO()):
+            return action(*arguments)
+
+    def attempt(self, report, *arguments, **more):
+        return self.quietly(lambda: report.attempt(*arguments, **more))
+
+    def test_what_does_not_fit_the_time_is_skipped_and_named(self):
+        now = [100.0]
+        report = gpu_check.Report(self.dir / "r.md", 1, clock=lambda: now[0])
+        program = (sys.executable, "-c", "print('ran')")
+        self.assertEqual(self.attempt(report, "short", 59, *program), "ran\n")
+        now[0] += 30
+        self.assertIsNone(self.attempt(report, "long", 31, *program))
+        self.assertEqual((report.skipped, report.failed), (["long"], []))
+        self.assertIn("| long | skipped: 31 s expected, 30 s left | | |", (self.dir / "r.md").read_text())
+
+    def test_a_failure_and_an_output_that_says_nothing_count_as_failed(self):
+        report = gpu_check.Report(self.dir / "r.md", 1)
+        self.assertIsNone(self.attempt(report, "bad", 1, sys.executable, "-c", "print('why'); exit(3)"))
+        self.assertIsNone(self.attempt(report, "empty", 1, sys.executable, "-c", "print('nothing')", note=lambda text: None))
+        self.assertIsNone(self.attempt(report, "absent", 1, str(self.dir / "none")))
+        self.assertEqual(report.failed, ["bad", "empty", "absent"])
+        self.assertIn("| bad | FAILED (3) |", report.text)
+        self.assertIn("why", report.text)
+
+    def test_figures_of_the_programs(self):
+        self.assertEqual(gpu_check.figure_of('text\n{"ms": 1, "pairs_per_s": 2}\n'), {"ms": 1, "pairs_per_s": 2})
+        for text in ("", "no json", "[1]", '{"ms": 1}'):
+            self.assertIsNone(gpu_check.figure_of(text))
+        floors = "NVIDIA H100 80GB: product 700.5 TFLOP/s, copy 2.75 TB/s\nGEMM 0.7 ms\ntogether 1.85 ms\n"
+        self.assertEqual(gpu_check.floor_of(floors), {"device": "NVIDIA H100 80GB", "tflops": 700.5, "tb_per_s": 2.75, "ms": 1.85})
+        self.assertIsNone(gpu_check.floor_of("NVIDIA H100 80GB: product 700.5 TFLOP/s, copy 2.75 TB/s\n"))
+
+    def test_tables_go_between_their_markers(self):
+        floor = {"device": "NVIDIA H100 80GB", "tflops": 700.5, "tb_per_s": 2.75, "ms": 1.85}
+        peer = {"name": "packed graph", "mean": 3.5, "ms": 3.25, "p10": 3, "p90": 4, "pairs_s": 18286, "memory_MiB": 2048}
+        text = gpu_check.written(DOCUMENT, {"steps": [STEP], "peers": [peer], "floors": [floor]}, "H100, today")
+        self.assertIn("| warpbert base bf16 | 2.000 | 1.900 | 1.800 | 2.250 | 32000 | 1500 |\n| packed graph | 3.500 | 3.250 | 3.000 | 4.000 | 18286 | 2048 |", text)
+        self.assertIn("<!-- begin results -->\nH100, today.\n", text)
+        self.assertIn("| NVIDIA H100 80GB | 700 TFLOP/s | 2.75 TB/s | 1.85 ms |\n| H200 | not measured yet | | |\n<!-- end floors -->", text)
+        self.assertIn("<!-- begin scaling -->\nold\n", text)  # that part did not run
+        self.assertIn("| warpbert base bf16 | 989 | 2.000 | 32000 | 1500 |", gpu_check.written(DOCUMENT, {"scaling": [STEP]}, "x"))
+
+    def test_the_document_has_every_marker(self):
+        document = (SCRIPT.parent.parent / "docs/benchmarks.md").read_text()
+        for name in ("floors", "results", "scaling", "kernels"):
+            self.assertEqual(document.count(f"<!-- begin {name} -->"), 1, name)
+            self.assertEqual(document.count(f"<!-- end {name} -->"), 1, name)
+
+    def test_a_pack_has_programs_and_their_libraries_and_a_limit(self):
+        build = self.dir / "build/cuda"
+        (build / "bin").mkdir(parents=True)
+        (build / "tests").mkdir()
+        shutil.copy(shutil.which("openssl") or shutil.which("bash"), build / "bin/program")  # any that loads a library
+        (build / "bin/base.ini").write_text("[data]\n")
+        (build / "bin/left_out.txt").write_text("x")
+        pack = self.dir / "pack"
+        self.quietly(gpu_check.pack, build, pack, 64)
+        self.assertEqual(sorted(f.name for f in (pack / "build/cuda/bin").iterdir()), ["base.ini", "program"])
+        packed = {f.name for f in (pack / "build/cuda/lib").iterdir()}
+        self.assertEqual(packed, {name for name, _ in gpu_check.libraries(build / "bin/program")})
+        self.assertTrue(packed)
+        self.assertTrue((pack / "scripts/gpu_check").exists())
+        self.assertTrue((pack / "tests/golden/tiny/golden.npz").exists())
+        with self.assertRaisesRegex(SystemExit, "is not empty; --pack makes a new folder"):
+            self.quietly(gpu_check.pack, build, pack, 64)
+        with self.assertRaisesRegex(SystemExit, r"MiB, more than 0.1; the largest, in MiB: "):
+            self.quietly(gpu_check.pack, build, self.dir / "other", 0.1)
+
+
+if __name__ == "__main__":
+    unittest.main()
