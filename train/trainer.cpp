@@ -352,8 +352,8 @@ std::vector<Fact> Trainer::facts() const {
                                 session_.set().validation.size())},
           {"Length",
            fmt::format("mean {:.1f} tokens, half ≤ {}, 99 % ≤ {}, longest {}", f.mean_length, f.p50, f.p99, f.longest)},
-          {"Vocabulary", fmt::format("{} of {} ids, {:.2f} % of tokens unknown", f.distinct - f.dropped, f.distinct,
-                                     100 * f.unknown_share)},
+          {"Vocabulary", fmt::format("{} of {} {}, {:.2f} % of tokens unknown", f.distinct - f.dropped, f.distinct,
+                                     session_.vocabulary().text() ? "words" : "ids", 100 * f.unknown_share)},
           {"Model", fmt::format("{} layers, hidden {}, {} heads, {:.1f} M parameters", c.layers, c.hidden, c.heads,
                                 double(bert_.store.real_size()) * 1e-6)},
           {"Memory on the device", fmt::format("{:.0f} MiB", mib(device_.bytes_high_water()))}};
