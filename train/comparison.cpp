@@ -71,7 +71,7 @@ std::string results(const std::vector<ComparedRun>& runs) {
   return s + "</table></div>\n";
 }
 
-// One number of the epochs, a curve a run; over hours of training, or over epochs.
+// One number of the epochs, a curve a run; over minutes of training, or over epochs.
 std::string chart(const std::vector<ComparedRun>& runs, double EpochRecord::*field, const std::string& title,
                   const std::string& note, const std::string& unit, bool over_time = false) {
   LineChart chart;

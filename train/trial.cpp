@@ -46,11 +46,8 @@ void overfit_batch(const Options& options, int steps) {
   double first = 0, last = 0;
   for (int step = 1, shown = 1; step <= steps; step++) {
     stepper->train(batch, rate);
-    if (step != shown && step != steps) {
-      stepper->take_losses();
-      continue;
-    }
     const LossSums sums = stepper->take_losses();
+    if (step != shown && step != steps) continue;
     last = sums.loss();
     if (step == 1) first = last;
     fmt::print("step {:>5}  loss {:.4f}  masked tokens {:.4f}  [CLS] {:.4f}  gradient norm {:.3g}  {}\n", step, last,
