@@ -176,6 +176,13 @@ void KernelCases::build(const StepSizes& sizes) {
   add("square_sum, a layer", p * 4 + sum_blocks * 8 + 8, p * 2,
       [=] { kernels::square_sum(s, sum, sums, grad, parameters); });
   add("cast to bf16, a layer", p * 6, 0, [=] { kernels::cast(s, rounded, master, parameters); });
+  add("cast to fp32, a layer", p * 6, 0, [=] { kernels::cast(s, average, rounded, parameters); });
+  const int groups = 16;  // a step's record of each rate: layers and embeddings
+  auto* group_steps = array(std::vector<kernels::AdamStep>(groups, {1e-5f, 0, 1, 0.01f}));
+  add("clip", 8 + groups * 4, groups * 2, [=] { kernels::clip(s, group_steps, groups, sum, 1); });
+  double* history = array<double>(kernels::norm_history);
+  add("reject_outlier", 8 + kernels::norm_history * 8 + 4 + 4 + 16, kernels::norm_window * 4,
+      [=] { kernels::reject_outlier(s, ok, history, sum, ok, 6); });
   unsigned* different = array<unsigned>(1);
   std::vector<float> values(parameters);  // equal arrays, the usual case: nothing is counted
   device_.download(values.data(), grad, parameters * sizeof(float));

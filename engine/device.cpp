@@ -8,7 +8,7 @@
 #include <stdexcept>
 
 #ifdef WARPBERT_CUDA
-#include <cuda_runtime.h>
+#include "cuda_check.h"
 #else
 #include "kernels/simt_pool.h"
 #include "kernels/simt_stream.h"
@@ -17,10 +17,6 @@
 namespace warpbert {
 
 #ifdef WARPBERT_CUDA
-
-static void check(cudaError_t e, const char* what) {
-  if (e != cudaSuccess) throw std::runtime_error(fmt::format("{}: {}", what, cudaGetErrorString(e)));
-}
 
 Device::Device(int) {
   const char* hint = "the CPU needs no GPU: build preset cpu (cmake --preset cpu) and run build/cpu/bin";

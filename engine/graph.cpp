@@ -1,11 +1,9 @@
 #include "graph.h"
 
-#include <fmt/format.h>
-
 #include <stdexcept>
 
 #ifdef WARPBERT_CUDA
-#include <cuda_runtime.h>
+#include "cuda_check.h"
 #else
 #include "kernels/simt_stream.h"
 #endif
@@ -13,10 +11,6 @@
 namespace warpbert {
 
 #ifdef WARPBERT_CUDA
-
-static void check(cudaError_t e, const char* what) {
-  if (e != cudaSuccess) throw std::runtime_error(fmt::format("{}: {}", what, cudaGetErrorString(e)));
-}
 
 struct Graph::Recorded {
   cudaGraph_t graph = nullptr;

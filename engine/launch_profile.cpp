@@ -10,16 +10,12 @@
 #include "kernels/simt_name.h"
 
 #ifdef WARPBERT_CUDA
-#include <cuda_runtime.h>
+#include "cuda_check.h"
 #endif
 
 namespace warpbert {
 
 #ifdef WARPBERT_CUDA
-
-static void check(cudaError_t e, const char* what) {
-  if (e != cudaSuccess) throw std::runtime_error(fmt::format("{}: {}", what, cudaGetErrorString(e)));
-}
 
 class LaunchProfile::Times {
  public:

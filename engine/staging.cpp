@@ -7,7 +7,7 @@
 #include <stdexcept>
 
 #ifdef WARPBERT_CUDA
-#include <cuda_runtime.h>
+#include "cuda_check.h"
 #else
 #include "kernels/simt_stream.h"
 #endif
@@ -17,10 +17,6 @@ namespace warpbert {
 namespace {
 
 #ifdef WARPBERT_CUDA
-
-void check(cudaError_t e, const char* what) {
-  if (e != cudaSuccess) throw std::runtime_error(fmt::format("{}: {}", what, cudaGetErrorString(e)));
-}
 
 class StreamCopier : public Copier {
  public:
