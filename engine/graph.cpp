@@ -25,10 +25,16 @@ Graph::Graph(Device& device, const std::function<void()>& work)
     : device_(device), recorded_(std::make_unique<Recorded>()) {
   check(cudaStreamBeginCapture(device.stream(), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
   try {
+    device.fork();  // the side stream belongs to the recording, also where the work never uses it
     work();
     device.join();  // every branch must end in the stream that was begun with
   } catch (...) {
+    try {
+      device.join();
+    } catch (const std::runtime_error&) {  // the recording is invalid already
+    }
     cudaStreamEndCapture(device.stream(), &recorded_->graph);
+    cudaGetLastError();  // forget it: the first failure is the one to report
     throw;
   }
   check(cudaStreamEndCapture(device.stream(), &recorded_->graph), "cudaStreamEndCapture");
@@ -52,15 +58,15 @@ Graph::Graph(Device& device, const std::function<void()>& work)
     : device_(device), recorded_(std::make_unique<Recorded>()) {
   struct Recording {
     CUstream_st &main, &side;
-    Recording(Device& d, simt::Graph* graph) : main(*d.stream()), side(*d.side_stream()) {
-      main.graph = side.graph = graph;
-    }
+    Recording(Device& d, simt::Graph* graph) : main(*d.stream()), side(*d.side_stream()) { main.graph = graph; }
     ~Recording() {
       main.graph = side.graph = nullptr;
       main.after.clear(), side.after.clear();
     }
   } recording(device, recorded_.get());
+  device.fork();
   work();
+  device.join();
 }
 
 void Graph::replay() { recorded_->replay(); }

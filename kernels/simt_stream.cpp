@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <random>
+#include <stdexcept>
 
 #include "simt_cpu.h"
 
@@ -15,6 +16,9 @@ void enqueue(CUstream_st* stream, std::function<void()> work) {
 }
 
 void wait(CUstream_st& stream, const CUstream_st& other) {
+  if (stream.graph && !other.graph)
+    throw std::logic_error("a stream that is being recorded waits for one that is not; CUDA refuses that");
+  stream.graph = other.graph;
   for (const int node : other.after)
     if (std::find(stream.after.begin(), stream.after.end(), node) == stream.after.end()) stream.after.push_back(node);
 }

@@ -27,7 +27,9 @@ struct Graph {
 // Sends work to a stream; null is a stream that is never recorded.
 void enqueue(CUstream_st* stream, std::function<void()> work);
 
-// What is sent to `stream` from now on follows all that was sent to `other` so far.
+// What is sent to `stream` from now on follows all that was sent to `other` so far. As in CUDA a stream that waits for
+// one that is being recorded is recorded from then on, and one that is being recorded cannot wait for one that is not:
+// std::logic_error.
 void wait(CUstream_st& stream, const CUstream_st& other);
 
 }  // namespace simt

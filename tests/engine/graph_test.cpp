@@ -102,6 +102,16 @@ TEST_CASE("graph: the simulator replays in orders that the edges allow, and in o
   CHECK(some(without_join, [](const auto& ran) { return ran.back() == 5; }));
 }
 
+TEST_CASE("graph: as in CUDA a stream joins a recording by waiting for it, and cannot be waited for before") {
+  simt::Graph graph;
+  CUstream_st main, side;
+  main.graph = &graph;
+  CHECK_THROWS_AS(simt::wait(main, side), std::logic_error);
+  simt::wait(side, main);
+  CHECK(side.graph == &graph);
+  CHECK_NOTHROW(simt::wait(main, side));
+}
+
 TEST_CASE("graph: copies from and to the host are refused in a recording") {
   Device device;
   DeviceArray<float> x(device, 1);
