@@ -6,11 +6,14 @@ import contextlib
 import importlib.machinery
 import importlib.util
 import io
+import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 SCRIPT = pathlib.Path(sys.argv.pop(1)).resolve() / "gpu_check"
 sys.dont_write_bytecode = True
@@ -58,6 +61,31 @@ class GpuCheck(unittest.TestCase):
         self.assertIn("| bad | FAILED (3) |", report.text)
         self.assertIn("why", report.text)
 
+    def test_what_hangs_does_not_take_the_time_of_the_rest(self):
+        report = gpu_check.Report(self.dir / "r.md", 10)
+        with mock.patch.object(gpu_check, "GRACE", 0):
+            self.assertIsNone(self.attempt(report, "hangs", 0.1, sys.executable, "-c", "import time; time.sleep(100)"))
+        self.assertIn("| hangs | FAILED (124) | 1.", report.text)
+        self.assertGreater(report.left(), 590)
+
+    def test_cudas_libraries_are_found_among_pythons_packages(self):
+        def script(name, text):
+            (self.dir / name).write_text("#!/bin/sh\n" + text)
+            (self.dir / name).chmod(0o755)
+            return str(self.dir / name)
+
+        lib = self.dir / "nvidia/cu13/lib"
+        script("ldd", f'case "$LD_LIBRARY_PATH" in {lib}*) ;; *) echo "	libcublasLt.so.13 => not found";; esac\n')
+        python = script("python", f"echo {self.dir}/nvidia\n")
+        with mock.patch.dict("os.environ", {"PATH": f"{self.dir}:/usr/bin:/bin", "LD_LIBRARY_PATH": "/elsewhere"}):
+            with self.assertRaisesRegex(SystemExit, "train needs libcublasLt.so.13, .* set LD_LIBRARY_PATH"):
+                gpu_check.find_cuda_libraries("train", python)
+        with mock.patch.dict("os.environ", {"PATH": f"{self.dir}:/usr/bin:/bin", "LD_LIBRARY_PATH": "/elsewhere"}):
+            lib.mkdir(parents=True)
+            (lib / "libcublasLt.so.13").touch()
+            gpu_check.find_cuda_libraries("train", python)
+            self.assertEqual(os.environ["LD_LIBRARY_PATH"], f"{lib}:/elsewhere")
+
     def test_figures_of_the_programs(self):
         self.assertEqual(gpu_check.figure_of('text\n{"ms": 1, "pairs_per_s": 2}\n'), {"ms": 1, "pairs_per_s": 2})
         for text in ("", "no json", "[1]", '{"ms": 1}'):
@@ -89,18 +117,20 @@ class GpuCheck(unittest.TestCase):
         shutil.copy(shutil.which("openssl") or shutil.which("bash"), build / "bin/program")  # any that loads a library
         (build / "bin/base.ini").write_text("[data]\n")
         (build / "bin/left_out.txt").write_text("x")
-        pack = self.dir / "pack"
-        self.quietly(gpu_check.pack, build, pack, 64)
+        archive, pack = self.dir / "pack.tar.xz", self.dir / "pack"
+        self.quietly(gpu_check.pack, build, archive, 64)
+        subprocess.run(["tar", "xf", archive, "--one-top-level=pack"], cwd=self.dir, check=True)
         self.assertEqual(sorted(f.name for f in (pack / "build/cuda/bin").iterdir()), ["base.ini", "program"])
         packed = {f.name for f in (pack / "build/cuda/lib").iterdir()}
         self.assertEqual(packed, {name for name, _ in gpu_check.libraries(build / "bin/program")})
         self.assertTrue(packed)
         self.assertTrue((pack / "scripts/gpu_check").exists())
         self.assertTrue((pack / "tests/golden/tiny/golden.npz").exists())
-        with self.assertRaisesRegex(SystemExit, "is not empty; --pack makes a new folder"):
-            self.quietly(gpu_check.pack, build, pack, 64)
-        with self.assertRaisesRegex(SystemExit, r"MiB, more than 0.1; the largest, in MiB: "):
-            self.quietly(gpu_check.pack, build, self.dir / "other", 0.1)
+        with self.assertRaisesRegex(SystemExit, "a .tar.xz is made"):
+            self.quietly(gpu_check.pack, build, self.dir / "pack.zip", 64)
+        with self.assertRaisesRegex(SystemExit, r"MiB, more than 0.1; the largest files, in MiB before compression: "):
+            self.quietly(gpu_check.pack, build, self.dir / "other.tar.xz", 0.1)
+        self.assertFalse((self.dir / "other.tar.xz").exists())
 
 
 if __name__ == "__main__":
