@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <initializer_list>
 #include <stdexcept>
 
 #include "ranges.h"
@@ -17,10 +16,6 @@ template <class F>
 static void visit(DType dtype, F f) {
   if (dtype == DType::bf16) f(bf16{});
   else f(float{});
-}
-
-static void finish(Tape& tape, std::initializer_list<ColumnSum> sums) {
-  kernels::finish_column_sums(tape.stream(), sums.begin(), int(sums.size()));
 }
 
 // Column k of `parts` interleaved partial sums [blocks, parts, columns] becomes the gradient of a vector.
@@ -76,7 +71,7 @@ Tensor gelu(Tape& tape, Tensor x, Parameter& bias) {
       kernels::bias_gelu_backward<T>(tape.stream(), x.grad<T>(), partials, y.grad<T>(), x.data<T>(), bias.master,
                                      x.rows(), x.cols());
     });
-    finish(tape, {column_sum(bias, partials, blocks, 1, 0)});
+    tape.finish({column_sum(bias, partials, blocks, 1, 0)});
   });
   return y;
 }
@@ -99,7 +94,7 @@ Tensor layer_norm(Tape& tape, Tensor x, const Norm& norm, kernels::Dropout dropo
       kernels::layer_norm_backward<T>(tape.stream(), x.grad<T>(), accumulate, partials, y.grad<T>(), x.data<T>(), mean,
                                       rstd, norm.gamma->master, dropout, x.rows(), x.cols());
     });
-    finish(tape, {column_sum(*norm.gamma, partials, blocks, 2, 0), column_sum(*norm.beta, partials, blocks, 2, 1)});
+    tape.finish({column_sum(*norm.gamma, partials, blocks, 2, 0), column_sum(*norm.beta, partials, blocks, 2, 1)});
   });
   return y;
 }
@@ -128,8 +123,8 @@ Tensor add_dropout_norm(Tape& tape, Tensor residual, Tensor x, Parameter& bias, 
                                             y.grad<T>(), x.data<T>(), mean, rstd, norm.gamma->master, dropout, x.rows(),
                                             x.cols());
     });
-    finish(tape, {column_sum(*norm.gamma, partials, blocks, 3, 0), column_sum(*norm.beta, partials, blocks, 3, 1),
-                  column_sum(bias, partials, blocks, 3, 2)});
+    tape.finish({column_sum(*norm.gamma, partials, blocks, 3, 0), column_sum(*norm.beta, partials, blocks, 3, 1),
+                 column_sum(bias, partials, blocks, 3, 2)});
   });
   return y;
 }
@@ -163,7 +158,7 @@ Tensor embedding(Tape& tape, const Packing& batch, Parameter& word, Parameter& p
                                               position.rows, hidden, positions_written);
       kernels::column_sums<T>(tape.stream(), partials, dy, hidden, batch.rows, hidden);
     });
-    finish(tape, {ColumnSum{segment.grad, partials, blocks, hidden, hidden, true}});
+    tape.finish({{segment.grad, partials, blocks, hidden, hidden, true}});
   });
   return y;
 }
@@ -192,7 +187,7 @@ Tensor attention(Tape& tape, Tensor qkv, Parameter& bias, const Packing& batch, 
                                      batch.max_positions, dropout, qkv.rows());
       kernels::column_sums<T>(tape.stream(), partials, qkv.grad<T>(), qkv.cols(), qkv.rows(), qkv.cols());
     });
-    finish(tape, {column_sum(bias, partials, blocks, 1, 0)});
+    tape.finish({column_sum(bias, partials, blocks, 1, 0)});
   });
   return out;
 }
@@ -232,7 +227,7 @@ float* cross_entropy(Tape& tape, Tensor logits, Parameter& bias, const kernels::
       kernels::column_sums<T>(tape.stream(), partials, logits.grad<T>(), logits.grad_matrix().ld, logits.rows(),
                               logits.cols());
     });
-    finish(tape, {column_sum(bias, partials, blocks, 1, 0)});
+    tape.finish({column_sum(bias, partials, blocks, 1, 0)});
   });
   return loss;
 }

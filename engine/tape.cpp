@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "ranges.h"
@@ -66,7 +67,23 @@ void Tape::weight_gradient_done(Parameter& weight) {
 }
 
 void Tape::join() {
+  finish_sums();
   if (branch_) device_.join();
+}
+
+void Tape::finish(std::initializer_list<kernels::ColumnSum> sums) {
+  for (const kernels::ColumnSum& sum : sums) {
+    const auto same = [&](const kernels::ColumnSum& other) { return other.out == sum.out; };
+    if (sums_.size() == kernels::max_column_sums || std::any_of(sums_.begin(), sums_.end(), same)) finish_sums();
+    sums_.push_back(sum);
+  }
+}
+
+void Tape::finish_sums() {
+  if (sums_.empty()) return;
+  if (branch_) device_.fork();  // behind the first stages
+  kernels::finish_column_sums(branch_ ? device_.side_stream() : stream(), sums_.data(), int(sums_.size()));
+  sums_.clear();
 }
 
 kernels::Dropout Tape::dropout(float rate, uint32_t site) const {

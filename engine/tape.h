@@ -5,6 +5,7 @@
 #pragma once
 #include <deque>
 #include <functional>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,9 @@ class Tape {
   Gemm& branch_gemm() { return branch_ ? *branch_ : gemm_; }
   void weight_gradient_done(Parameter& weight);
   void join();
+  // The second stage of sums over rows, which become gradients of vectors: on the branch, as nothing in backward reads
+  // them, and for as many at a time as a launch takes (those of one BERT layer). Complete after join().
+  void finish(std::initializer_list<kernels::ColumnSum> sums);
 
   // Dropout of the given rate at a site of the model; off when not recording.
   kernels::Dropout dropout(float rate, uint32_t site) const;
@@ -55,6 +59,7 @@ class Tape {
   size_t steps() const { return steps_.size(); }
 
  private:
+  void finish_sums();
   struct Step {
     const char* name;
     Tensor output;
@@ -64,7 +69,8 @@ class Tape {
   Gemm& gemm_;
   Gemm* branch_ = nullptr;
   std::function<void(Parameter&)> update_;
-  std::vector<Parameter*> complete_;  // gradients that are done since the last fork
+  std::vector<Parameter*> complete_;      // gradients that are done since the last fork
+  std::vector<kernels::ColumnSum> sums_;  // to be finished
   Arena& arena_;
   DType dtype_;
   bool recording_;

@@ -40,7 +40,13 @@ static __global__ void __launch_bounds__(square_sum_threads)
 static __global__ void __launch_bounds__(finish_threads)
     sum_kernel(double* __restrict__ out, const double* __restrict__ x, size_t n) {
   double sum = 0;
-  for (size_t i = threadIdx.x; i < n; i += finish_threads) sum += x[i];
+  for (size_t i = threadIdx.x; i < n; i += 8 * finish_threads) {
+    double v[8];  // eight loads are under way before the first is added: one block has nothing else to wait with
+#pragma unroll
+    for (int k = 0; k < 8; k++) v[k] = i + k * finish_threads < n ? x[i + k * finish_threads] : 0;
+#pragma unroll
+    for (int k = 0; k < 8; k++) sum += v[k];
+  }
   sum = block_sum<finish_threads>(sum);
   if (threadIdx.x == 0) *out = sum;
 }

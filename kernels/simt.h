@@ -45,8 +45,11 @@ void launch(dim3 grid, dim3 block, size_t dynamic_bytes, cudaStream_t stream, Ar
     return simt::Launch{signature, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic_bytes, stream};
   });
   cudaError_t e = cudaSuccess;
-  if (dynamic_bytes > 48 * 1024)
+  static size_t allowed = 48 * 1024;  // of this kernel; only ever raised, as graphs keep launches that needed more
+  if (dynamic_bytes > allowed) {
     e = cudaFuncSetAttribute(Kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(dynamic_bytes));
+    if (e == cudaSuccess) allowed = dynamic_bytes;
+  }
   cudaLaunchConfig_t config = {};
   config.gridDim = grid, config.blockDim = block, config.dynamicSmemBytes = dynamic_bytes, config.stream = stream;
   if (e == cudaSuccess) e = cudaLaunchKernelEx(&config, Kernel, args...);

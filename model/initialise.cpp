@@ -1,6 +1,8 @@
 // Random starting values.
+#include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <thread>
 
 #include "bert.h"
 #include "kernels/philox.h"
@@ -27,14 +29,27 @@ static float truncated_normal(uint64_t seed, uint32_t site, size_t i) {
   return z > 0 ? 2.0f : -2.0f;
 }
 
+// Shares out: 91 M draws take one core ten seconds. A value depends on its place alone, so the bits do not depend on
+// how.
+static void draw(std::vector<float>& values, uint64_t seed, uint32_t site, float sigma) {
+  const size_t threads =
+      std::clamp<size_t>(values.size() / 65536, 1, std::max(1u, std::thread::hardware_concurrency()));
+  std::vector<std::jthread> others;
+  const auto share = [&, threads](size_t part) {
+    for (size_t i = values.size() * part / threads; i < values.size() * (part + 1) / threads; i++)
+      values[i] = sigma * truncated_normal(seed, site, i);
+  };
+  for (size_t part = 1; part < threads; part++) others.emplace_back(share, part);
+  share(0);
+}
+
 void initialise(Bert& bert, uint64_t seed, float sigma, const std::string& prefix) {
   ParameterStore& store = bert.store;
   for (const auto& array : store.named()) {
     if (!array.name.starts_with(prefix)) continue;
     const bool gain = array.name.ends_with("LayerNorm.weight"), vector = array.shape.size() == 1;
     std::vector<float> values(array.size, gain ? 1.0f : 0.0f);
-    if (!vector)
-      for (size_t i = 0; i < values.size(); i++) values[i] = sigma * truncated_normal(seed, hash(array.name), i);
+    if (!vector) draw(values, seed, hash(array.name), sigma);
     store.upload(store.masters(), array, values);
   }
   store.round_masters();
