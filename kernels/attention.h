@@ -17,8 +17,6 @@ namespace warpbert::kernels {
 // grid = (heads, sequences + 1, tiles); a warp has 16 rows of the sequence, a block 16 per warp: its tile. The last
 // block in y writes the filler rows.
 
-constexpr int max_attention_length = 512;
-
 // The largest tile: four of them, forward's or backward's operands, stay below the 99 KB of shared memory of sm_86.
 template <class T, int D>
 constexpr int max_tile = sizeof(T) == 4 && D == 128 ? 32 : 64;

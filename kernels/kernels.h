@@ -131,6 +131,7 @@ void finish_column_sums(Stream, const ColumnSum* sums, int n);  // host array of
 // Dropout element = (row·heads + head)·max_positions + key, key = position in its sequence.
 // max_length >= every sequence's length (a bound of the host's): up to 64 a sequence stays in registers and shared
 // memory; longer ones (to 512) run over tiles of keys with an online softmax (Milakov & Gimelshein 2018).
+constexpr int max_attention_length = 512;
 template <class T>
 void attention_forward(Stream, T* out, float* lse, const T* qkv, const float* bias, const int* starts, int sequences,
                        int max_length, int heads, int head_size, int max_positions, Dropout dropout, Rows rows);

@@ -110,7 +110,8 @@ RunState load_checkpoint(const std::string& path, ParameterStore& store, const V
   archive->verify();  // before anything is overwritten
   RunState state = read_state(*archive);
   if (load_vocabulary(*archive) != vocabulary)
-    io::fail("{}: its vocabulary is not that of the data; the data changed since this run was started", path);
+    throw DataChanged(
+        fmt::format("{}: its vocabulary is not that of the data; the data changed since this run was started", path));
   for (const auto& [prefix, data] : buffers(store))
     for (const auto& array : store.named()) store.upload(data, array, archive->load<float>(prefix + array.name));
   store.round_masters();

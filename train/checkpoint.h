@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "io/error.h"
 #include "step.h"
 #include "vocabulary.h"
 
@@ -28,7 +29,12 @@ struct RunState {
   std::vector<std::pair<double, int>> best;  // (AUC, epoch) of the models kept, the best first
   std::vector<float> best_scores;
   bool stopped_early = false;
-  uint64_t data_hash = 0;  // of the tokens and labels trained on
+  uint64_t data_hash = 0;  // of the tokens, and the labels trained on and measured by
+};
+
+// A checkpoint of other data than the run is given now.
+struct DataChanged : io::Error {
+  using Error::Error;
 };
 
 void save_checkpoint(const std::string& path, ParameterStore& store, const Vocabulary& vocabulary,
@@ -37,7 +43,7 @@ void save_checkpoint(const std::string& path, ParameterStore& store, const Vocab
 // The state alone, for a look. Throws io::Error for a file that is damaged or no checkpoint.
 RunState read_checkpoint_state(const std::string& path);
 
-// All of it. Throws io::Error when the vocabulary differs from the file's: the data changed since.
+// All of it. Throws DataChanged when the vocabulary differs from the file's.
 RunState load_checkpoint(const std::string& path, ParameterStore& store, const Vocabulary& vocabulary);
 
 }  // namespace warpbert

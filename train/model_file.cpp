@@ -65,7 +65,7 @@ void save_model(const std::string& path, Bert& bert, const Vocabulary& vocabular
   io::write_npz(path, model.arrays);
 }
 
-void export_model(const std::string& folder, Bert& bert, const Vocabulary& vocabulary) {
+void export_model(const std::string& folder, Bert& bert, const Vocabulary& vocabulary, const Options& options) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) io::fail("{}: cannot make the folder: {}", folder, error.message());
@@ -77,7 +77,9 @@ void export_model(const std::string& folder, Bert& bert, const Vocabulary& vocab
   nlohmann::ordered_json tokenizer = {{"tokenizer_class", "BertTokenizer"},
                                       {"do_lower_case", words && words->lowercase},
                                       {"model_max_length", bert.config.max_positions}};
-  if (words) tokenizer["clear_text"] = true;  // for find_model; the tokens themselves could be ids
+  for (const auto key : {"data.text", "data.lowercase", "data.max_tokens", "train.precision", "predict.score",
+                         "predict.swap", "predict.batch"})
+    tokenizer["warpbert"][key] = option_value(options, key);
   io::write_file_atomically(folder + "/tokenizer_config.json", tokenizer.dump(2) + "\n");
 }
 

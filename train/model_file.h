@@ -4,6 +4,7 @@
 #include <string>
 
 #include "model/bert.h"
+#include "options.h"
 #include "vocabulary.h"
 
 namespace warpbert {
@@ -14,7 +15,8 @@ void save_model(const std::string& path, Bert& bert, const Vocabulary& vocabular
 
 // A folder that transformers reads: model.safetensors, config.json, vocab.txt and tokenizer_config.json, so that
 // BertForMaskedLM gives our logits and BertTokenizer our tokens for ids separated by spaces, or for clear text. (All
-// segment ids are 0 in our models, for the second sentence too.) Created if need be; each file atomic.
-void export_model(const std::string& folder, Bert& bert, const Vocabulary& vocabulary);
+// segment ids are 0 in our models, for the second sentence too.) tokenizer_config.json also has the options that
+// scores depend on, for find_model. Created if need be; each file atomic.
+void export_model(const std::string& folder, Bert& bert, const Vocabulary& vocabulary, const Options& options);
 
 }  // namespace warpbert

@@ -9,6 +9,7 @@
 #include "io/error.h"
 #include "io/ini.h"
 #include "io/text.h"
+#include "kernels/kernels.h"
 #include "option_kinds.h"
 
 namespace warpbert {
@@ -39,11 +40,11 @@ std::vector<Option> make_table() {
              "the pairs are clear text, sentence<TAB>sentence[<TAB>label], cut by WordPiece; no counts are needed"),
       choice("data.lowercase", data, &DataOptions::lowercase, {"false", "true"},
              "of clear text: in lower case and without accents, for an uncased vocab.txt"),
-      integer("data.max_tokens", data, &DataOptions::max_tokens, {2, 65536},
+      integer("data.max_tokens", data, &DataOptions::max_tokens, {2, kernels::max_attention_length - 3},
               "tokens of both sentences together, without [CLS] and [SEP]; the longer sentence is cut"),
       integer("data.min_count", data, &DataOptions::min_count, {1, unlimited}, "rarer ids become [UNK]"),
-      integer("data.validation_every", data, &DataOptions::validation_every, {2, unlimited},
-              "every n-th row is for validation"),
+      integer("data.validation_every", data, &DataOptions::validation_every, {0, unlimited},
+              "every n-th row is for validation; 0: none, all labels train, and the last epoch's model is kept"),
       integer("data.fold", data, &DataOptions::fold, {0, unlimited},
               "the first of them, below validation_every: another fold of a cross-validation"),
 
@@ -54,9 +55,10 @@ std::vector<Option> make_table() {
       choice("model.mlm_head", model, &ModelOptions::mlm_head, {"archive", "fresh"},
              "the masked-language head: from the weights, or new"),
       integer("model.layers", model, &ModelOptions::layers, {1, 1024}, "encoder layers; the weights' shapes win"),
-      multiple("model.hidden", model, &ModelOptions::hidden, 8, {8, 65536}, "hidden size; the weights' shapes win"),
+      multiple("model.hidden", model, &ModelOptions::hidden, 8, {8, 1024}, "hidden size; the weights' shapes win"),
       integer("model.heads", model, &ModelOptions::heads, {0, 1024},
-              "attention heads; 0: from model.config, else a config beside the weights, else hidden/64"),
+              "attention heads, of 16, 32, 64 or 128; 0: from model.config, else a config beside the weights, else "
+              "hidden/64"),
       multiple("model.intermediate", model, &ModelOptions::intermediate, 8, {0, 262144},
                "width of the feed-forward layer; 0: 4 times hidden; the weights' shapes win"),
       integer("model.max_positions", model, &ModelOptions::max_positions, {5, 65536},
@@ -74,7 +76,9 @@ std::vector<Option> make_table() {
              "joint: labels and masked tokens; pretrain: masked tokens alone, labels stay unseen; finetune: labels "
              "alone, of labelled pairs, and masked tokens are only noise"),
       with(integer("train.epochs", train, &TrainOptions::epochs, {0, unlimited},
-                   "passes over the training pairs; 0: save the initial model. May grow when a run is resumed"),
+                   "passes over the training pairs; 0: save the initial model. May grow when a run is resumed, but for "
+                   "runs with "
+                   "train.warmup or a train.schedule: their rates depend on it"),
            Change::may_grow),
       integer("train.batch", train, &TrainOptions::batch, {1, 65536}, "pairs a step"),
       integer("train.micro_batch", train, &TrainOptions::micro_batch, {0, 65536},
@@ -135,7 +139,8 @@ std::vector<Option> make_table() {
       choice("run.device", run, &RunOptions::device, {"auto", "cuda", "cpu"}, "auto: what this build was made for"),
       with(integer("run.threads", run, &RunOptions::threads, {0, 4096}, "threads on the CPU; 0: one a processor"),
            Change::allowed),
-      integer("run.log_every", run, &RunOptions::log_every, {1, unlimited}, "steps between two step lines"),
+      integer("run.log_every", run, &RunOptions::log_every, {1, unlimited},
+              "steps between two step lines; fixed for a run"),
       integer("run.evaluate_every", run, &RunOptions::evaluate_every, {1, unlimited}, "epochs between two evaluations"),
       with(real("run.checkpoint_minutes", run, &RunOptions::checkpoint_minutes, {0, 1e6},
                 "minutes between two checkpoints; 0: none by the clock"),
@@ -224,9 +229,16 @@ void check_together(const Options& options) {
     throw UsageError(
         fmt::format("mask.probability = {}: at most 0.5 with spans (mask.ngram), for a token is left out behind each",
                     options.mask.probability));
-  if (options.data.fold >= options.data.validation_every)
+  const int folds = options.data.validation_every, patience = options.train.patience;
+  if (folds == 1) throw UsageError("data.validation_every = 1: no row would be left to train on; 0: none validates");
+  if (patience && (!folds || options.train.stage == Stage::pretrain))
+    throw UsageError(fmt::format("train.patience = {}: there is no AUC to wait for with {}", patience,
+                                 folds ? "train.stage = pretrain" : "data.validation_every = 0"));
+  if (options.train.stage == Stage::pretrain && options.mask.probability == 0)
+    throw UsageError("mask.probability = 0: train.stage = pretrain has nothing to learn but masked tokens");
+  if (options.data.fold >= std::max(folds, 1))
     throw UsageError(fmt::format("data.fold = {}: folds are numbered from 0 to data.validation_every - 1 = {}",
-                                 options.data.fold, options.data.validation_every - 1));
+                                 options.data.fold, std::max(folds - 1, 0)));
   if (options.train.fgm > 0 && options.train.micro_batch > 0 && options.train.micro_batch < options.train.batch)
     throw UsageError(
         "train.fgm needs the gradient of the whole batch; set train.micro_batch = 0, or a smaller train.batch");
@@ -280,15 +292,16 @@ std::string config_text(const Options& options) {
   return text;
 }
 
-// Whether the rates so far would have been others, had there been more epochs.
-static bool depends_on_total(const TrainOptions& o) { return o.warmup > 0 || o.schedule != Schedule::constant; }
+bool may_grow(const Options& options) {
+  return options.train.warmup == 0 && options.train.schedule == Schedule::constant;
+}
 
 std::vector<Difference> differences(const Options& saved, const Options& wanted) {
   std::vector<Difference> found;
   for (const Option& option : table()) {
     const Difference difference{option.name(), option.get(saved), option.get(wanted)};
     const bool grown = option.change == Change::may_grow &&
-                       std::stoll(difference.wanted) > std::stoll(difference.saved) && !depends_on_total(saved.train);
+                       std::stoll(difference.wanted) > std::stoll(difference.saved) && may_grow(saved);
     if (difference.saved != difference.wanted && !grown && option.change != Change::allowed)
       found.push_back(difference);
   }

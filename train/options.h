@@ -147,6 +147,9 @@ struct Difference {
 };
 std::vector<Difference> differences(const Options& saved, const Options& wanted);
 
+// Whether the run may be resumed with more epochs: not where its rates depend on how many there are.
+bool may_grow(const Options& options);
+
 // What a program that takes `section.key` needs to know of the table, in its order.
 struct OptionInfo {
   std::string section, key, type, default_value, meaning;

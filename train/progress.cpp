@@ -20,6 +20,13 @@ std::string duration_text(double seconds) {
   return fmt::format("{}d {:02}h", s / 86400, s % 86400 / 3600);
 }
 
+std::string losses_text(double loss, double loss_mlm, double loss_cls) {
+  std::string text = fmt::format("loss {:.4f}", loss);
+  if (std::isfinite(loss_mlm)) text += fmt::format("  masked tokens {:.4f}", loss_mlm);
+  if (std::isfinite(loss_cls)) text += fmt::format("  [CLS] {:.4f}", loss_cls);
+  return text;
+}
+
 // What is said of a step, in the order of the line; the numbers of lowest rank are kept longest. All of it is ASCII, so
 // that bytes are columns.
 struct Part {
@@ -109,8 +116,8 @@ void Progress::show(const StepRecord& record, int step) {
   const auto now = Clock::now();
   if (output_.terminal || now - printed_ < 10s) return;
   printed_ = now;
-  std::string line = fmt::format("epoch {:>3}  step {:>5}/{}  loss {:.4f}  masked tokens {:.4f}  [CLS] {:.4f}",
-                                 record.epoch, step, state_.steps, record.loss, record.loss_mlm, record.loss_cls);
+  std::string line = fmt::format("epoch {:>3}  step {:>5}/{}  {}", record.epoch, step, state_.steps,
+                                 losses_text(record.loss, record.loss_mlm, record.loss_cls));
   const auto add = [&](double value, const char* format) {
     if (std::isfinite(value)) line += fmt::format(fmt::runtime(format), value);
   };
@@ -131,9 +138,8 @@ void Progress::epoch(const EpochRecord& record, bool best, double remaining_seco
   const std::string auc =
       std::isfinite(record.auc) ? fmt::format("{:.4f}{}", record.auc, best ? " best" : "     ") : "—";
   const bool last = record.epoch >= state_.epochs;
-  fmt::print(output_.file,
-             "epoch {:>3}/{}  loss {:.4f}  masked tokens {:.4f}  [CLS] {:.4f}  AUC {}  {:.0f} pairs/s  {}\n",
-             record.epoch, state_.epochs, record.loss, record.loss_mlm, record.loss_cls, auc, record.pairs_per_s,
+  fmt::print(output_.file, "epoch {:>3}/{}  {}  AUC {}  {:.0f} pairs/s  {}\n", record.epoch, state_.epochs,
+             losses_text(record.loss, record.loss_mlm, record.loss_cls), auc, record.pairs_per_s,
              last ? "done" : duration_text(remaining_seconds) + " left");
   std::fflush(output_.file);
 }

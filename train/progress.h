@@ -10,6 +10,9 @@ namespace warpbert {
 
 std::string duration_text(double seconds);  // "42s", "3m 05s", "1h 02m", "2d 03h"
 
+// "loss 1.2345  masked tokens 2.3456  [CLS] 0.6789"; without the part that has no targets (pretraining has no labels).
+std::string losses_text(double loss, double loss_mlm, double loss_cls);
+
 // What a progress line says.
 struct ProgressState {
   int epoch = 0, epochs = 0;     // epoch from 1

@@ -36,8 +36,11 @@ RunDirectory::~RunDirectory() {
 bool RunDirectory::holds_run_of(const Options& options) const {
   if (!fs::exists(config())) return false;
   std::string all;
-  for (const auto& [key, saved, wanted] : differences(read_options(config()), options))
+  const Options there = read_options(config());
+  for (const auto& [key, saved, wanted] : differences(there, options)) {
     all += fmt::format("{}{} = {} (there: {})", all.empty() ? "" : ", ", key, wanted, saved);
+    if (key == "train.epochs" && !may_grow(there)) all += ", on which its rates depend";
+  }
   if (!all.empty())
     throw UsageError(
         fmt::format("{} holds a run with another configuration: {}; set run.directory to another folder, or "

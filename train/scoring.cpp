@@ -10,6 +10,7 @@
 #include <cstring>
 #include <deque>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 
 #include "io/atomic_file.h"
@@ -108,15 +109,27 @@ class Scorer {
     stepper_.use_graphs(model_.options.run.graphs);
   }
 
-  // Row 1 of `pairs` is row `first_row` + 1 of the input.
-  std::vector<double> log_probabilities(io::Pairs pairs, size_t first_row = 0) {
+  // only_row: `pairs` is that row of the input, from 0; else all of it.
+  std::vector<double> log_probabilities(io::Pairs pairs, std::optional<size_t> only_row = {}) {
     const TokenPairs tokens = encode(pairs);
+    if (!only_row) warn_of(tokens);
     auto log_p = warpbert::log_probabilities(stepper_, tokens, all_examples(pairs), model_.options.predict);
     for (size_t i = 0; i < log_p.size(); i++)
       if (std::isnan(log_p[i]))
         throw std::runtime_error(fmt::format("{}: the score of row {} is not a number; the model is damaged",
-                                             source_.weights, first_row + i / 2 + 1));
+                                             source_.weights, only_row.value_or(0) + i / 2 + 1));
     return log_p;
+  }
+
+  // Of what gives scores, though no good ones.
+  void warn_of(const TokenPairs& tokens) const {
+    if (model_.options.train.stage == Stage::pretrain)
+      fmt::print(stderr, "warning: {}: pretrained alone (train.stage = pretrain); it has not learnt to score pairs\n",
+                 source_.path);
+    const auto unknown = std::count(tokens.tokens.begin(), tokens.tokens.end(), token::unknown);
+    if (2 * size_t(unknown) > tokens.tokens.size())
+      fmt::print(stderr, "warning: {}: {:.0f} % of the pairs' tokens are unknown to it; was it trained on such data?\n",
+                 source_.path, 100.0 * double(unknown) / double(tokens.tokens.size()));
   }
 
   // For pairs that come one by one. Scores the pair until its bucket is warm; false if it was so before.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <numeric>
+#include <set>
 #include <stdexcept>
 
 #include "alignment.h"
@@ -148,6 +149,7 @@ void Session::read_data() {
       "longest {}\n",
       facts_.rows, facts_.labelled - int(set_.validation.size()), set_.validation.size(), set_.test.size(),
       facts_.mean_length, facts_.longest);
+  warn_of_rows();
   if (data.text) {
     fmt::print("          {} of {} words occur, {:.2f} % of tokens are [UNK]; {} pairs shortened\n",
                facts_.distinct - facts_.dropped, vocabulary_->cipher_ids().size(), 100 * facts_.unknown_share,
@@ -156,6 +158,25 @@ void Session::read_data() {
   }
   fmt::print("          {} of {} ids make the vocabulary, {:.2f} % of tokens are [UNK]; {} pairs shortened\n",
              facts_.distinct - facts_.dropped, facts_.distinct, 100 * facts_.unknown_share, set_.truncated);
+}
+
+// What lets a run end without a useful model, and is no mistake by itself.
+void Session::warn_of_rows() const {
+  const DataOptions& data = options_.data;
+  if (facts_.unknown_share > 0.5)
+    fmt::print(stderr, "warning: {}: {:.0f} % of tokens are [UNK]; are these pairs what the vocabulary is for?\n",
+               data.train, 100 * facts_.unknown_share);
+  if (!data.validation_every || options_.train.stage == Stage::pretrain) return;
+  std::set<bool> classes;
+  for (const Example& row : set_.validation) classes.insert(row.label >= 0.5f);
+  if (classes.size() == 2) return;
+  const std::string which = classes.empty() ? "no validation row has a label"
+                                            : fmt::format("all {} validation rows are {}", set_.validation.size(),
+                                                          *classes.begin() ? "matches" : "no matches");
+  fmt::print(stderr,
+             "warning: {}: {}, so that there is no AUC, and the last epoch's model is kept; every {}th row validates "
+             "(data.validation_every, data.fold)\n",
+             data.train, which, data.validation_every);
 }
 
 // Row of the pretrained embedding for each token; empty without one.

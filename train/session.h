@@ -43,7 +43,7 @@ class Session {
  private:
   void read_text_vocabulary();
   void read_data();
-  void load_weights();
+  void warn_of_rows() const;
   std::vector<int> first_rows();
 
   Options options_;

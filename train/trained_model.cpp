@@ -45,8 +45,11 @@ static ModelSource find_exported(const std::string& path) {
   if (!fs::exists(tokenizer)) return source;
   const auto json = nlohmann::json::parse(io::read_file(tokenizer), nullptr, false);
   if (!json.is_object()) io::fail("{}: no JSON object", tokenizer);
-  source.options.data.text = json.value("clear_text", nlohmann::json()) == true;
-  source.options.data.lowercase = json.value("do_lower_case", nlohmann::json()) == true;
+  const auto options = json.value("warpbert", nlohmann::json::object());
+  for (const auto& [key, value] : options.items()) {
+    if (!value.is_string()) io::fail("{}: warpbert: {} is no string", tokenizer, key);
+    set_option(source.options, {key, value.get<std::string>()});
+  }
   return source;
 }
 

@@ -223,13 +223,14 @@ void Trainer::keep_if_among_best(std::optional<double> score) {
 
 // ---- Checkpoints ----------------------------------------------------------------------------------------------------
 
-// FNV-1a over what is trained on: a checkpoint belongs to its data.
+// FNV-1a over what is trained on and measured by: a checkpoint belongs to its data.
 uint64_t Trainer::data_hash() const {
   uint64_t h = 14695981039346656037u;
   const auto add = [&](uint64_t x) { h = (h ^ x) * 1099511628211u; };
   for (const int32_t token : session_.tokens().tokens) add(uint64_t(token));
   for (const size_t start : session_.tokens().starts) add(start);
-  for (const Example& e : session_.set().training) add(uint64_t(e.row)), add(uint64_t(std::llround(e.label * 1e6)));
+  for (const auto* examples : {&session_.set().training, &session_.set().validation})
+    for (const Example& e : *examples) add(uint64_t(e.row)), add(uint64_t(std::llround(e.label * 1e6)));
   return h;
 }
 
@@ -255,13 +256,15 @@ bool Trainer::resume() {
   for (const std::string& file : directory_.checkpoints()) {
     try {
       state_ = load_checkpoint(file, bert_.store, session_.vocabulary());
+    } catch (const DataChanged&) {
+      throw;
     } catch (const io::Error& error) {
-      if (std::string(error.what()).find("data changed") != std::string::npos) throw;
       fmt::print(stderr, "warning: {}; trying the one before\n", error.what());
       continue;
     }
     if (state_.data_hash != data_hash())
-      io::fail("{}: the data changed since this run was started; set run.directory to another folder", file);
+      throw DataChanged(
+          fmt::format("{}: the data changed since this run was started; set run.directory to another folder", file));
     stepper_->restore(state_.stepper);
     cut_metrics(directory_.metrics(), state_.step, state_.epoch - 1);
     saved_step_ = state_.step;
@@ -320,7 +323,9 @@ void Trainer::finish() {
   }
   const RunRecord record = run_record();
   write_report(directory_.report(), record);
-  if (best_epoch) fmt::print("best      AUC {:.4f} in epoch {}\n", record.best_auc, best_epoch);
+  if (best_epoch && std::isfinite(record.best_auc))
+    fmt::print("best      AUC {:.4f} in epoch {}\n", record.best_auc, best_epoch);
+  else if (best_epoch) fmt::print("kept      epoch {}, the last evaluated: there is no AUC to choose by\n", best_epoch);
   fmt::print("written   {}\n", directory_.path());
 }
 
@@ -380,7 +385,8 @@ int train(const Options& given) {
   const bool again = directory.holds_run_of(options);
   if (again && is_complete(directory, options.train.epochs)) {
     RunLog(directory, options.run);  // run.csv and run.tensorboard may be new
-    fmt::print("{}: this run is finished\n", directory.path());
+    fmt::print("{}: this run is finished{}\n", directory.path(),
+               may_grow(options) ? "; with more train.epochs it goes on" : "");
     return 0;
   }
   session.load();

@@ -1,5 +1,6 @@
 #include "training.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -29,11 +30,40 @@ static std::vector<Example> training_examples(const Session& session) {
   return examples;
 }
 
+static Masking make_masking(const Session& session) {
+  const TrainOptions& o = session.options().train;
+  return Masking(session.options().mask, session.vocabulary().size(), uint64_t(o.seed), o.stage != Stage::finetune);
+}
+
 Loader make_loader(const Session& session, int epoch, int step) {
   const TrainOptions& o = session.options().train;
-  Masking masking(session.options().mask, session.vocabulary().size(), uint64_t(o.seed), o.stage != Stage::finetune);
-  return Loader(session.tokens(), training_examples(session), std::move(masking), o.batch, o.micro_batch,
+  return Loader(session.tokens(), training_examples(session), make_masking(session), o.batch, o.micro_batch,
                 uint32_t(epoch - 1), uint32_t(step));
+}
+
+static void keep_longest(std::vector<Example>& examples, const TokenPairs& pairs, int n) {
+  const auto length = [&](const Example& e) { return pairs.a(e.row).size() + pairs.b(e.row).size(); };
+  std::stable_sort(examples.begin(), examples.end(),
+                   [&](const Example& a, const Example& b) { return length(a) > length(b); });
+  if (examples.size() > size_t(n)) examples.resize(size_t(n));
+}
+
+Batch longest_training_batch(const Session& session) {
+  const TrainOptions& o = session.options().train;
+  const int room = o.micro_batch ? std::min(o.micro_batch, o.batch) : o.batch;
+  std::vector<Example> examples = training_examples(session);
+  keep_longest(examples, session.tokens(), room);
+  return training_batch(session.tokens(), examples, make_masking(session), 0, room);
+}
+
+Batch longest_scoring_batch(const Session& session) {
+  if (session.options().train.stage == Stage::pretrain) return {};
+  std::vector<Example> examples = session.set().validation;
+  examples.insert(examples.end(), session.set().test.begin(), session.set().test.end());
+  if (examples.empty()) return {};
+  const int room = session.options().predict.batch;
+  keep_longest(examples, session.tokens(), room);
+  return evaluation_batch(session.tokens(), examples, room);
 }
 
 double step_flops(const Batch& batch, const BertConfig& c) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <stdexcept>
 
@@ -12,13 +13,14 @@ namespace warpbert {
 
 using Clock = std::chrono::steady_clock;
 
+static double mib(size_t bytes) { return double(bytes) / 1048576; }
 static double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
 
 void dry_run(const Options& options) {
   Session session(options);
   session.load();
   const auto stepper = make_stepper(session);
-  const double rate = session.options().train.lr;
+  const double rate = session.options().train.lr, parameters = mib(session.device().bytes_allocated());
   Loader loader = make_loader(session);
   stepper->train(loader.next_step(), rate);
   const LossSums sums = stepper->take_losses();
@@ -27,13 +29,19 @@ void dry_run(const Options& options) {
   stepper->take_losses();
   const double seconds = seconds_since(begin);
   const int steps = loader.steps_per_epoch();
+  fmt::print("step      {}; the second took {:.3g} s, so an epoch of {} steps takes some {}\n",
+             losses_text(sums.loss(), sums.loss_mlm(), sums.loss_cls()), seconds, steps,
+             duration_text(seconds * steps));
+  stepper->train(longest_training_batch(session), rate);
+  const size_t in_training = std::max(stepper->arena().used(), stepper->arena().high_water());
+  if (const Batch longest = longest_scoring_batch(session); longest.sequences) stepper->log_probabilities(longest);
+  const bool in_scoring = std::max(stepper->arena().used(), stepper->arena().high_water()) > in_training;
   fmt::print(
-      "step      loss {:.4f} (masked tokens {:.4f}, [CLS] {:.4f}); the second took {:.3g} s, so an epoch of {} "
-      "steps takes some {}\n",
-      sums.loss(), sums.loss_mlm(), sums.loss_cls(), seconds, steps, duration_text(seconds * steps));
-  stepper->arena().reset();
-  fmt::print("memory    {:.1f} MiB on the device at most; of this a step's\n{}",
-             double(session.device().bytes_high_water()) / 1048576, stepper->arena().report());
+      "memory    {:.1f} MiB on the device at most, {:.1f} of them for weights, gradients and Adam's means; in the "
+      "largest "
+      "batch of\n          the longest pairs, {}:\n{}",
+      mib(session.device().bytes_high_water()), parameters, in_scoring ? "when scoring" : "in training",
+      stepper->arena().report());
 }
 
 void overfit_batch(const Options& options, int steps) {
@@ -50,8 +58,8 @@ void overfit_batch(const Options& options, int steps) {
     if (step != shown && step != steps) continue;
     last = sums.loss();
     if (step == 1) first = last;
-    fmt::print("step {:>5}  loss {:.4f}  masked tokens {:.4f}  [CLS] {:.4f}  gradient norm {:.3g}  {}\n", step, last,
-               sums.loss_mlm(), sums.loss_cls(), stepper->grad_norm(), duration_text(seconds_since(begin)));
+    fmt::print("step {:>5}  {}  gradient norm {:.3g}  {}\n", step, losses_text(last, sums.loss_mlm(), sums.loss_cls()),
+               stepper->grad_norm(), duration_text(seconds_since(begin)));
     shown = shown < 10 ? 10 : shown + (shown < 100 ? 10 : 50);
   }
   if (!(last <= first / 10))

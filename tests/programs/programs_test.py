@@ -219,11 +219,19 @@ class Programs(unittest.TestCase):
         self.refuses("train.fgm needs the gradient of the whole batch", "--train.micro_batch=3", "--train.fgm=0.1", code=2)
 
     def test_two_stages(self):
-        self.train("--train.stage=pretrain", f"--run.directory={self.dir}/pretrain")
+        out = self.train("--train.stage=pretrain", f"--run.directory={self.dir}/pretrain").stdout
+        self.assertRegex(out, r"\nkept      epoch 2, the last evaluated: there is no AUC to choose by\n")
+        self.assertRegex(out, r"\nepoch   2/2  loss [\d.]+  masked tokens [\d.]+  AUC —")
+        for stage in ("pretrain", "finetune"):  # losses without targets are left out, and not "nan"
+            for run in ("--dry-run", "--run.directory=" + str(self.dir / f"seen-{stage}")):
+                self.assertNotIn("nan", self.train(f"--train.stage={stage}", run).stdout)
         epoch = self.metrics(self.dir / "pretrain")[-1]
         self.assertEqual((epoch["auc"], epoch["loss_cls"]), (None, None))
         self.assertEqual(epoch["loss"], epoch["loss_mlm"])
         self.assertFalse((self.dir / "pretrain/scores.csv").exists())
+        done = subprocess.run([BIN / "predict", "--run", self.dir / "pretrain", "--input", self.dir / "test.tsv", "--output", "-"], capture_output=True, text=True)
+        self.assertEqual((done.returncode, len(done.stdout.splitlines())), (0, UNLABELLED))
+        self.assertIn("pretrain: pretrained alone (train.stage = pretrain); it has not learnt to score pairs", done.stderr)
         out = self.train("--train.stage=finetune", f"--model.weights={self.dir}/pretrain/best.npz", f"--run.directory={self.dir}/finetune").stdout
         self.assertIn("vocabulary kept", out)
         epoch = self.metrics(self.dir / "finetune")[-1]
@@ -242,12 +250,46 @@ class Programs(unittest.TestCase):
         self.train("--train.epochs=4")
         self.assert_same_results(straight, self.run_dir)
         self.refuses("train.epochs", "--train.epochs=3", code=2)
+        self.assertIn("with more train.epochs it goes on", self.train("--train.epochs=4").stdout)
+
+    def test_epochs_do_not_grow_where_the_rates_depend_on_them(self):
+        rising = "--train.warmup=0.1"
+        self.train(rising)
+        self.refuses("train.epochs = 3 (there: 2), on which its rates depend; set run.directory", rising, "--train.epochs=3", code=2)
+        self.assertNotIn("goes on", self.train(rising).stdout)
+
+    def test_all_labels_train_without_validation(self):
+        out = self.train("--data.validation_every=0").stdout
+        self.assertIn(f"{LABELLED} labelled to train on, 0 to validate on", out)
+        self.assertIn("kept      epoch 2, the last evaluated", out)
+        self.assertEqual(len((self.run_dir / "scores.csv").read_text().splitlines()), UNLABELLED)
+
+    def test_validation_rows_of_one_class_are_warned_of(self):
+        path = self.dir / "train.tsv"
+        rows = [row.rsplit("\t", 1) for row in path.read_text().splitlines()]
+        path.write_text("".join(f"{text}\t{0 if i % 10 == 0 else label}\n" for i, (text, label) in enumerate(rows)))
+        done = subprocess.run([BIN / "train", "--config", self.ini], capture_output=True, text=True)
+        self.assertIn("all 12 validation rows are no matches, so that there is no AUC, and the last epoch's model is kept", done.stderr)
+        self.assertIn("kept      epoch 2", done.stdout)
+        path.write_text("".join(text + "\n" if i % 10 == 0 else f"{text}\t{label}\n" for i, (text, label) in enumerate(rows)))
+        done = subprocess.run([BIN / "train", "--config", self.ini, "--dry-run"], capture_output=True, text=True)
+        self.assertIn("no validation row has a label, so that there is no AUC", done.stderr)
+        self.assertEqual(done.returncode, 0)
+
+    def test_pairs_that_a_model_does_not_know_are_warned_of(self):
+        self.train("--train.epochs=1")
+        (self.dir / "other.tsv").write_text("7 8 9\t7 8\n" * 3 + "101 102\t103\n")
+        done = subprocess.run([BIN / "predict", "--run", self.run_dir, "--input", self.dir / "other.tsv", "--output", "-"], capture_output=True, text=True)
+        self.assertEqual((done.returncode, len(done.stdout.splitlines())), (0, 4))
+        self.assertIn("tiny: 83 % of the pairs' tokens are unknown to it; was it trained on such data?", done.stderr)
 
     def test_a_checkpoint_belongs_to_its_data(self):
         self.train("--train.epochs=1")
         path = self.dir / "train.tsv"
         rows = path.read_text().splitlines(True)
         path.write_text("".join(rows[:-1] + [rows[-1][:-2] + ("1\n" if rows[-1][-2] == "0" else "0\n")]))
+        self.refuses("the data changed", "--train.epochs=2")
+        path.write_text("".join([rows[0][:-2] + ("1\n" if rows[0][-2] == "0" else "0\n")] + rows[1:]))  # of a validation row
         self.refuses("the data changed", "--train.epochs=2")
         path.write_text("".join(rows) + "5 5 5\t5 6\t1\n")
         self.refuses("the data changed", "--train.epochs=2")
@@ -315,6 +357,18 @@ class Programs(unittest.TestCase):
         out = self.train("--dry-run").stdout
         self.assertIn("MiB", out)
         self.assertFalse(self.run_dir.exists())
+
+    def test_dry_run_knows_the_memory_of_the_run(self):
+        long = " ".join(["100"] * 14)
+        with open(self.dir / "train.tsv", "a") as file:
+            file.write(f"{long}\t{long}\t1\n" * 40)  # seldom many of them in one batch of training, often in scoring
+        out = self.train("--dry-run").stdout
+        said = re.search(r"memory +([\d.]+) MiB on the device at most, ([\d.]+) of them for weights", out)
+        self.train()
+        lines = [json.loads(line) for line in (self.run_dir / "metrics.jsonl").read_text().splitlines()]
+        peak = max(line["memory_peak_mib"] for line in lines if line["kind"] == "step")
+        self.assertGreaterEqual(float(said[1]) + 0.1, peak)
+        self.assertLess(float(said[2]), float(said[1]))
 
     def test_a_batch_is_learnt_by_heart_or_the_program_fails(self):
         out = self.train("--overfit-batch=150", "--model.dropout=0", "--train.lr=3e-3").stdout

@@ -20,7 +20,7 @@ TEST_CASE("export: what transformers needs, with the model's values to the last 
   bert.store.allocate(device, Precision::bf16, false);  // masters are exported, not their rounded copies
   initialise(bert, 3);
   const std::string hf = folder / "new" + "/hf";
-  export_model(hf, bert, Vocabulary(std::vector<int64_t>{12, 7, 30000}));
+  export_model(hf, bert, Vocabulary(std::vector<int64_t>{12, 7, 30000}), {});
 
   const auto file = io::open_safetensors(hf + "/model.safetensors");
   CHECK(file->arrays().size() == 3 + 2 + 16 + 5);

@@ -127,16 +127,36 @@ TEST_CASE("options: malformed and out-of-range values name the key and what is a
   CHECK(refusal("train.batch", "2.5") == "--train.batch: '2.5' is not an integer in [1, 65536]");
   CHECK(refusal("train.epochs", "3000000000") == "--train.epochs: '3000000000' is not an integer of at least 0");
   CHECK(refusal("train.seed", "-1") == "--train.seed: '-1' is not an integer of at least 0");
-  CHECK(refusal("data.validation_every", "1") == "--data.validation_every: '1' is not an integer of at least 2");
+  CHECK(refusal("data.validation_every", "-1") == "--data.validation_every: '-1' is not an integer of at least 0");
   CHECK(refusal("model.dropout", "1") == "--model.dropout: '1' is not a number in [0, 1)");
   CHECK(refusal("model.hidden", "100") == "--model.hidden: '100' is not a multiple of 8");
-  CHECK(refusal("model.hidden", "4") == "--model.hidden: '4' is not an integer in [8, 65536]");
+  CHECK(refusal("model.hidden", "4") == "--model.hidden: '4' is not an integer in [8, 1024]");
   CHECK(refusal("train.precision", "bf61") ==
         "--train.precision: 'bf61' is not one of bf16, fp32, tf32; did you mean 'bf16'?");
   CHECK(refusal("run.device", "toaster") == "--run.device: 'toaster' is not one of auto, cuda, cpu");
   CHECK(refusal("loss.scale", "") == "--loss.scale: '' is not one of mean, keras_fill");
+  CHECK(refusal("data.max_tokens", "510") == "--data.max_tokens: '510' is not an integer in [2, 509]");
+  CHECK(refusal("data.validation_every", "1") ==
+        "data.validation_every = 1: no row would be left to train on; 0: none validates");
   CHECK(refusal("mask.mask", "0.95") == "mask.mask + mask.keep = 1.05 is more than 1");
   CHECK(refusal("data.train", "") == "data.train: missing; name the file of pairs to train on");
+}
+
+TEST_CASE("options: what cannot be had together") {
+  const TemporaryFolder folder;
+  const auto message = [&](const std::vector<Override>& overrides) {
+    return message_of<UsageError>([&] { read(folder, "", overrides); });
+  };
+  CHECK(message({{"data.validation_every", "0"}}).empty());
+  CHECK(message({{"data.validation_every", "0"}, {"data.fold", "1"}}) ==
+        "data.fold = 1: folds are numbered from 0 to data.validation_every - 1 = 0");
+  CHECK(message({{"data.validation_every", "0"}, {"train.patience", "3"}}) ==
+        "train.patience = 3: there is no AUC to wait for with data.validation_every = 0");
+  CHECK(message({{"train.stage", "pretrain"}, {"train.patience", "3"}}) ==
+        "train.patience = 3: there is no AUC to wait for with train.stage = pretrain");
+  CHECK(message({{"train.stage", "pretrain"}, {"mask.probability", "0"}}) ==
+        "mask.probability = 0: train.stage = pretrain has nothing to learn but masked tokens");
+  CHECK(message({{"train.stage", "finetune"}, {"mask.probability", "0"}}).empty());
 }
 
 TEST_CASE("options: a list of probabilities") {

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "io/error.h"
 #include "model/names.h"
@@ -240,12 +242,14 @@ TEST_CASE("scoring: a model may be a run, a model file of it, or an exported fol
   CHECK(Ensemble({run + "/mean.npz"}, {}).score({m.pairs}) == expected);
 
   const std::string hf = m.folder / "hf";
-  export_model(hf, m.one.bert, m.one.vocabulary);
-  const ModelSource source = find_model(hf);
-  CHECK(source.options.data.max_tokens == 32);
-  const std::vector<Override> as_in_run{
-      {"data.max_tokens", "9"}, {"train.precision", "fp32"}, {"predict.batch", "3"}, {"predict.score", "sigmoid"}};
-  CHECK(Ensemble({hf}, as_in_run).score({m.pairs}) == expected);
+  export_model(hf, m.one.bert, m.one.vocabulary, m.one.options);
+  CHECK(Ensemble({hf}, {}).score({m.pairs}) == expected);  // with the options of its run
+  CHECK(find_model(hf, {{"data.max_tokens", "20"}}).options.data.max_tokens == 20);
+  nlohmann::json tokenizer = nlohmann::json::parse(std::ifstream(hf + "/tokenizer_config.json"));
+  CHECK(tokenizer["warpbert"]["predict.score"] == "sigmoid");
+  tokenizer["warpbert"]["data.max_tokens"] = 9;
+  std::ofstream(hf + "/tokenizer_config.json") << tokenizer;
+  CHECK(refusal<io::Error>(hf) == hf + "/tokenizer_config.json: warpbert: data.max_tokens is no string");
 
   // A finished run needs nothing of what it was trained from.
   m.one.options.model.config = "/absent/bert_config.json", m.one.options.model.weights = "/absent/weights.npz";
@@ -271,7 +275,7 @@ TEST_CASE("scoring: what is missing or damaged is named") {
     return message.substr(hf.size() + 12);
   };
   const std::string special = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n[NO]\n[YES]\n";
-  export_model(hf, m.one.bert, m.one.vocabulary);
+  export_model(hf, m.one.bert, m.one.vocabulary, m.one.options);
   CHECK(vocabulary_refused("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n[YES]\n[NO]\n1\n").starts_with("line 6: [NO] was"));
   CHECK(vocabulary_refused("[PAD]\n[UNK]\n").starts_with("line 3: [CLS] was expected"));
   CHECK(vocabulary_refused(special + "1\nword\n").starts_with("line 9: 'word' is no id"));
@@ -281,7 +285,7 @@ TEST_CASE("scoring: what is missing or damaged is named") {
   for (const char* name : {"/vocab.txt", "/config.json"}) {
     std::filesystem::remove(hf + name);
     CHECK(refusal<io::Error>(hf) == hf + name + ": not found; a folder that export wrote has it");
-    export_model(hf, m.one.bert, m.one.vocabulary);
+    export_model(hf, m.one.bert, m.one.vocabulary, m.one.options);
   }
 
   const auto arrays = m.one.bert.store.named();

@@ -15,7 +15,7 @@ static int export_run(int argc, char** argv) {
   line.required("--output", "DIR", "the folder to be written", output);
   if (!line.parse(argc, argv)) return 0;
   TrainedModel model(find_model(run));
-  export_model(output, model.bert, model.vocabulary);
+  export_model(output, model.bert, model.vocabulary, model.options);
   fmt::print("{}: {:.1f} M parameters, {} tokens written to {}\n", run, double(model.bert.store.real_size()) * 1e-6,
              model.vocabulary.size(), output);
   return 0;
