@@ -394,11 +394,16 @@ class Programs(unittest.TestCase):
         self.train("--train.epochs=2", "--train.lr=2e-3", f"--run.directory={other}")
         page = self.dir / "compare.html"
         out = self.program("report", "--run", self.run_dir, "--run", other, "--output", page).stdout
-        self.assertEqual(out, f"2 runs compared in {page}\n")
+        self.assertEqual(out, f"2 runs in {page}\n")
         text = page.read_text()
         self.assertIn("<th>train.lr</th><td>0.001</td><td>0.002</td>", text)
         self.assertIn("<th>train.epochs</th><td>1</td><td>2</td>", text)
-        self.assertIn("--run: 1 given; name 2 to 6", self.program("report", "--run", other, "--output", page, code=2).stderr)
+        alone = self.dir / "alone.html"
+        self.assertEqual(self.program("report", "--run", other, "--output", alone).stdout, f"1 run in {alone}\n")
+        self.assertIn("<h1>other</h1>", alone.read_text())
+        self.assertNotIn("Options that differ", alone.read_text())
+        seven = [word for _ in range(7) for word in ("--run", other)]
+        self.assertIn("--run: 7 given; name 1 to 6", self.program("report", *seven, "--output", page, code=2).stderr)
         absent = self.program("report", "--run", other, "--run", self.dir / "none", "--output", page, code=1).stderr
         self.assertIn("none/config.ini: not found", absent)
 
