@@ -59,8 +59,8 @@ BertConfig shape(const std::string& size, int vocabulary) {
 }
 
 // Lengths around the mean with the spread of short-text pairs (a quarter of it, less where the longest is near: all are
-// equal where it is the mean), 15 % of words masked, three of four
-// pairs labelled: about 2.6 targets a pair of 15.5 tokens.
+// equal where it is the mean), 15 % of words masked, three of four pairs labelled:
+// about 2.6 targets a pair of 15.5 tokens.
 Batch random_batch(unsigned seed, int sequences, double mean, int longest, const BertConfig& c) {
   std::mt19937 random(seed);
   std::normal_distribution<double> lengths(0, 1);
