@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 
 #include "build_info.h"
@@ -172,6 +173,14 @@ int64_t parse_integer(const std::string& flag, const std::string& text, int64_t 
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || stop != text.data() + text.size() || value < low || value > high)
     throw UsageError(fmt::format("{}: {} is not an integer in [{}, {}]", flag, io::quote(text), low, high));
+  return value;
+}
+
+double parse_number(const std::string& flag, const std::string& text) {
+  double value = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || stop != text.data() + text.size() || !std::isfinite(value) || value < 0)
+    throw UsageError(fmt::format("{}: {} is not a number of 0 or more", flag, io::quote(text)));
   return value;
 }
 

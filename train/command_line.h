@@ -51,6 +51,8 @@ class CommandLine {
 
 // The value of `flag` as an integer in [low, high]; throws UsageError.
 int64_t parse_integer(const std::string& flag, const std::string& text, int64_t low, int64_t high);
+// As a number, not negative; throws UsageError.
+double parse_number(const std::string& flag, const std::string& text);
 
 // train --config FILE.ini [--dry-run | --overfit-batch STEPS] [--section.key=value …]
 struct TrainArguments {

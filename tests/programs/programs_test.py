@@ -691,6 +691,15 @@ class Programs(unittest.TestCase):
         both = self.program("average", run / "best.npz", run / "best.npz", "--output", self.dir / "absent/mean.npz", code=1).stderr
         self.assertIn("its folder does not exist", both)
 
+    def test_kernels_bench(self):
+        out = self.program("kernels_bench", "--help").stdout
+        for name in ("tokens", "pairs", "targets", "hidden", "heads", "vocabulary", "fp32", "gbps", "tune", "launches"):
+            self.assertRegex(out, rf"\n  --{name}\b")
+        launches = self.program("kernels_bench", "--launches", "--tokens=64", "--pairs=4", "--targets=8", "--hidden=128", "--heads=2", "--vocabulary=300", "--fp32").stdout
+        self.assertIn("layer_norm_forward_kernel<float", launches)
+        for argument, message in (("--tokenz=3", "unknown option '--tokenz'; did you mean '--tokens'?"), ("--tokens=x", "--tokens: 'x' is not an integer"), ("--gbps=x", "--gbps: 'x' is not a number of 0 or more")):
+            self.assertIn(message, self.program("kernels_bench", argument, code=2).stderr)
+
     def test_help_of_the_scoring_programs(self):
         for name, words in {"predict": ("--run DIR", "--predict.swap", "--data.max_tokens", "--run.threads"), "eval": ("--bootstrap N", "--json", "--predict.swap"), "average": ("[FILE.npz ...]", "--run DIR")}.items():
             out = self.program(name, "--help").stdout

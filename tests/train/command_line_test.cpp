@@ -114,6 +114,15 @@ TEST_CASE("command line: integers") {
           fmt::format("--n: '{}' is not an integer in [0, 9]", text));
 }
 
+TEST_CASE("command line: numbers") {
+  CHECK(parse_number("--x", "0") == 0);
+  CHECK(parse_number("--x", "15.5") == 15.5);
+  CHECK(parse_number("--x", "1e3") == 1000);
+  for (const char* text : {"", "x", "1x", " 1", "-1", "nan", "inf", "1e400"})
+    CHECK(message_of<UsageError>([&] { parse_number("--x", text); }) ==
+          fmt::format("--x: '{}' is not a number of 0 or more", text));
+}
+
 TEST_CASE("command line: every fault has its message") {
   CHECK(refusal({}) == "--run DIR is missing; --help explains it");
   CHECK(refusal({"--run=a"}) == "--input PAIRS.tsv is missing; --help explains it");
