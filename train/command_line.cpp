@@ -26,8 +26,9 @@ void CommandLine::repeated(std::string name, std::string type, std::string meani
                     nullptr, nullptr, &values});
 }
 
-void CommandLine::arguments(std::string type, std::string meaning, std::vector<std::string>& values) {
-  arguments_ = {"", std::move(type), std::move(meaning), "", "", false, nullptr, nullptr, &values};
+void CommandLine::arguments(std::string type, std::string meaning, std::vector<std::string>& values, bool required) {
+  arguments_ = {"",      std::move(type), std::move(meaning), required ? "required" : "", "", required, nullptr,
+                nullptr, &values};
 }
 
 void CommandLine::optional(std::string name, std::string type, std::string meaning, std::string& value) {
@@ -87,6 +88,9 @@ bool CommandLine::parse(int argc, const char* const* argv) {
     arguments_.list->push_back(rest);
   }
 
+  if (arguments_.required && arguments_.list->empty())
+    throw UsageError(fmt::format("{} is missing; --help explains it", arguments_.type));
+
   for (size_t i = 0; i < flags_.size(); i++) {
     const Flag& flag = flags_[i];
     if (values[i].size() > 1 && !flag.list)
@@ -138,7 +142,10 @@ static std::string wrapped(std::string_view text, size_t width, size_t indent) {
 std::string CommandLine::help() const {
   constexpr size_t name_width = 42, default_width = 10, width = 120;
   std::string text = fmt::format("Usage: {}", program_), group;
-  if (arguments_.list) text += fmt::format(" [{} ...]", arguments_.type);
+  if (arguments_.list) {
+    const std::string several = arguments_.type + " ...";
+    text += arguments_.required ? " " + several : " [" + several + "]";
+  }
   for (const Flag& flag : flags_)
     if (flag.required) text += fmt::format(" {} {}", flag.name, flag.type);
   const bool has_options = std::any_of(flags_.begin(), flags_.end(), [](const Flag& f) { return !f.group.empty(); });
@@ -150,7 +157,7 @@ std::string CommandLine::help() const {
     text += fmt::format("  {:{}} {:{}} {}\n", name, name_width, default_value, default_width,
                         wrapped(meaning, width - indent, indent));
   };
-  if (arguments_.list) entry(arguments_.type, "", arguments_.meaning);
+  if (arguments_.list) entry(arguments_.type, arguments_.default_value, arguments_.meaning);
   for (const Flag& flag : flags_)
     if (flag.group.empty())
       entry(flag.name + (flag.type.empty() ? "" : " " + flag.type), flag.default_value, flag.meaning);

@@ -19,8 +19,8 @@ class CommandLine {
   // May be given more than once; at least once with `required`.
   void repeated(std::string name, std::string type, std::string meaning, std::vector<std::string>& values,
                 bool required = true);
-  // What stands there without a flag's name; as many as the user likes.
-  void arguments(std::string type, std::string meaning, std::vector<std::string>& values);
+  // What stands there without a flag's name; as many as the user likes, at least one with `required`.
+  void arguments(std::string type, std::string meaning, std::vector<std::string>& values, bool required = false);
   void optional(std::string name, std::string type, std::string meaning, std::string& value);
   void toggle(std::string name, std::string meaning, bool& value);
   // Accepts --section.key of these sections ("run") and keys ("run.threads"); {}: of every section.

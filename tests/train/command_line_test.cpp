@@ -93,6 +93,13 @@ TEST_CASE("command line: repeated flags, bare arguments, single options") {
   CHECK(help.find("--run.threads") != help.npos);
   CHECK(help.find("--run.device") == help.npos);
 
+  CommandLine counting("count", "Counts.");
+  counting.arguments("FILE", "the files", files, true);
+  CHECK(counting.help().starts_with("Usage: count FILE ... [option ...]\n"));
+  CHECK(counting.help().find("\n  FILE                                       required   the files\n") != help.npos);
+  files.clear();
+  CHECK(message_of<UsageError>([&] { counting.parse(1, arguments); }) == "FILE is missing; --help explains it");
+
   const auto refusal = [&](std::vector<const char*> arguments) {
     arguments.insert(arguments.begin(), "eval");
     return message_of<UsageError>([&] { line.parse(int(arguments.size()), arguments.data()); });
