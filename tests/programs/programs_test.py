@@ -233,6 +233,9 @@ class Programs(unittest.TestCase):
         self.train("--train.stage=pretrain", f"--run.directory={self.dir}/unlabelled")
         self.refuses("no row has a label", "--train.stage=finetune", f"--run.directory={self.dir}/none")
 
+    def test_min_count_above_all_counts(self):
+        self.refuses("no id of the data occurs data.min_count (= 100000) times, so no vocabulary can be made; lower data.min_count", "--data.min_count=100000")
+
     def test_more_epochs_on_a_finished_run(self):
         straight = self.dir / "straight"
         self.train("--train.epochs=4", f"--run.directory={straight}")
