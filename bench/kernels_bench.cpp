@@ -2,15 +2,11 @@
 // those imply. On the CPU the times are the simulator's and say nothing about a GPU.
 //
 // kernels_bench [--tokens=992] [--pairs=64] [--targets=166] [--hidden=768] [--heads=12] [--vocabulary=6413] [--fp32]
-//               [--gbps=4300]   (what a large copy reaches on the device; for the floor)
-//               [--tune]        (algorithms of the matrix products are timed first, as with run.gemm_tuning)
-//               [--launches]    (runs nothing: a line of JSON for each launch of each row; scripts/kernel_table)
+//               [--gbps=4300] [--tune] [--launches]
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -19,18 +15,22 @@
 #include "kernel_cases.h"
 #include "kernels/launch_observer.h"
 #include "kernels/simt_name.h"
+#include "train/command_line.h"
+#include "train/main.h"
 
 using namespace warpbert;
 using bench::KernelCase;
 
 namespace {
 
-std::map<std::string, double> settings = {{"tokens", 992},      {"pairs", 64},  {"targets", 166}, {"hidden", 768},
-                                          {"heads", 12},        {"fp32", 0},    {"gbps", 4300},   {"tune", 0},
-                                          {"vocabulary", 6413}, {"launches", 0}};
+struct Settings {
+  std::string tokens = "992", pairs = "64", targets = "166", hidden = "768", heads = "12", vocabulary = "6413",
+              gbps = "4300";
+  bool fp32 = false, tune = false, launches = false;
+};
 
 // On a GPU the work is repeated in a graph, so that neither launches nor the host's waiting are in the time.
-void time(Device& device, const KernelCase& c) {
+void time(Device& device, const KernelCase& c, double gbps) {
   using clock = std::chrono::steady_clock;
   const int repeats = Device::is_gpu() ? 20 : 1;
   c.run();  // allocates, chooses algorithms
@@ -48,7 +48,7 @@ void time(Device& device, const KernelCase& c) {
     times.push_back(std::chrono::duration<double>(clock::now() - start).count() / repeats);
   } while (times.size() < 5 || (times.size() < 200 && clock::now() - begin < std::chrono::milliseconds(300)));
   std::sort(times.begin(), times.end());
-  const double t = times[times.size() / 2], floor = c.bytes / (settings["gbps"] * 1e9);
+  const double t = times[times.size() / 2], floor = c.bytes / (gbps * 1e9);
   fmt::print("{:28} {:>10.1f} {:>9.2f} {:>9.2f} {:>9.1f} {:>9.1f} {:>10.2f} {:>7.1f}\n", c.name, t * 1e6,
              c.bytes * 1e-6, c.flops * 1e-9, c.bytes / t * 1e-9, c.flops / t * 1e-9, floor * 1e6, t / floor);
 }
@@ -77,27 +77,49 @@ void print_launches(Device& device, const KernelCase& c) {
   simt::launch_observer = nullptr;
 }
 
-}  // namespace
+int time_kernels(int argc, char** argv) {
+  Settings s;
+  CommandLine line("kernels_bench", "Times every kernel at the sizes of one training step, each beside its floor.");
+  line.optional("--tokens", "N", "of the packed batch", s.tokens);
+  line.optional("--pairs", "N", "of the batch", s.pairs);
+  line.optional("--targets", "N", "that the batch is to predict", s.targets);
+  line.optional("--hidden", "N", "size of the model", s.hidden);
+  line.optional("--heads", "N", "of attention", s.heads);
+  line.optional("--vocabulary", "N", "tokens", s.vocabulary);
+  line.toggle("--fp32", "activations and matrices in fp32, not bf16", s.fp32);
+  line.optional("--gbps", "N", "what large copies reach, for the floor", s.gbps);
+  line.toggle("--tune", "algorithms of the matrix products are timed first, as with run.gemm_tuning", s.tune);
+  line.toggle("--launches", "run nothing: a line of JSON for each launch of each row (scripts/kernel_table)",
+              s.launches);
+  if (!line.parse(argc, argv)) return 0;
+  const auto whole = [](const char* flag, const std::string& text) {
+    return int(parse_integer(flag, text, 1, 10'000'000));
+  };
+  const double gbps = parse_number("--gbps", s.gbps);
+  const bench::StepSizes sizes = {whole("--tokens", s.tokens),
+                                  whole("--pairs", s.pairs),
+                                  whole("--targets", s.targets),
+                                  whole("--hidden", s.hidden),
+                                  whole("--heads", s.heads),
+                                  whole("--vocabulary", s.vocabulary),
+                                  s.fp32};
 
-int main(int argc, char** argv) {
-  for (int i = 1; i < argc; i++) {
-    const std::string argument = argv[i], name = argument.substr(0, argument.find('='));
-    if (name.size() < 3 || !settings.count(name.substr(2))) return fmt::print(stderr, "unknown: {}\n", argument), 2;
-    settings[name.substr(2)] = name == argument ? 1 : std::atof(argument.c_str() + name.size() + 1);
-  }
-  const auto whole = [](const char* name) { return int(settings[name]); };
   Device device;
-  device.gemm_choices().tuning = settings["tune"] != 0;
-  const bench::KernelCases all(device, {whole("tokens"), whole("pairs"), whole("targets"), whole("hidden"),
-                                        whole("heads"), whole("vocabulary"), settings["fp32"] != 0});
-  if (settings["launches"] != 0) {
+  device.gemm_choices().tuning = s.tune;
+  const bench::KernelCases all(device, sizes);
+  if (s.launches) {
     for (const KernelCase& c : all.cases())
       if (!c.product) print_launches(device, c);
     return 0;
   }
-  fmt::print("{}; {}; times are {}\n", device.name(), settings["fp32"] != 0 ? "fp32" : "bf16",
+  fmt::print("{}; {}; times are {}\n", device.name(), s.fp32 ? "fp32" : "bf16",
              Device::is_gpu() ? "medians on the device, in a graph of 20" : "the simulator's");
   fmt::print("{:28} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10} {:>7}\n", "kernel", "µs", "MB", "GFLOP", "GB/s", "GFLOP/s",
              "floor µs", "ratio");
-  for (const KernelCase& c : all.cases()) time(device, c);
+  for (const KernelCase& c : all.cases()) time(device, c, gbps);
+  return 0;
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return run_main(argc, argv, time_kernels); }

@@ -33,15 +33,6 @@ struct Settings {
   bool tune = false, json = false;
 };
 
-double number(const std::string& text, const char* name) {
-  try {
-    size_t end = 0;
-    const double value = std::stod(text, &end);
-    if (end == text.size() && value >= 0) return value;
-  } catch (const std::exception&) {}
-  throw UsageError(fmt::format("--{}: '{}' is no number", name, text));
-}
-
 BertConfig shape(const std::string& size, int vocabulary) {
   struct Shape {
     int layers, hidden, heads;
@@ -59,8 +50,8 @@ BertConfig shape(const std::string& size, int vocabulary) {
 }
 
 // Lengths around the mean with the spread of short-text pairs (a quarter of it, less where the longest is near: all are
-// equal where it is the mean), 15 % of words masked, three of four
-// pairs labelled: about 2.6 targets a pair of 15.5 tokens.
+// equal where it is the mean), 15 % of words masked, three of four pairs labelled:
+// about 2.6 targets a pair of 15.5 tokens.
 Batch random_batch(unsigned seed, int sequences, double mean, int longest, const BertConfig& c) {
   std::mt19937 random(seed);
   std::normal_distribution<double> lengths(0, 1);
@@ -113,18 +104,20 @@ int bench(int argc, char** argv) {
   const Precision precision = s.precision == "fp32"   ? Precision::fp32
                               : s.precision == "tf32" ? Precision::tf32
                                                       : Precision::bf16;
-  const BertConfig config = shape(s.size, int(number(s.vocabulary, "vocabulary")));
-  const int steps = std::max(1, int(number(s.steps, "steps"))), warmup = int(number(s.warmup, "warmup"));
+  const BertConfig config = shape(s.size, int(parse_number("--vocabulary", s.vocabulary)));
+  const int steps = std::max(1, int(parse_number("--steps", s.steps))),
+            warmup = int(parse_number("--warmup", s.warmup));
   std::vector<Batch> batches;
   if (s.batches.empty()) {
-    const double mean = number(s.mean_length, "mean_length");
+    const double mean = parse_number("--mean_length", s.mean_length);
     const double longest = s.longest.empty() ? std::min(std::floor(mean * 2.2) + 3, double(config.max_positions))
-                                             : number(s.longest, "longest");
+                                             : parse_number("--longest", s.longest);
     if (mean < 5 || mean > longest || longest > config.max_positions)
       throw UsageError(fmt::format("--mean_length={} --longest={}: 5 <= mean <= longest <= {}", s.mean_length, longest,
                                    config.max_positions));
     for (unsigned seed = 0; seed < 16; seed++)
-      batches.push_back(random_batch(seed, std::max(1, int(number(s.batch, "batch"))), mean, int(longest), config));
+      batches.push_back(
+          random_batch(seed, std::max(1, int(parse_number("--batch", s.batch))), mean, int(longest), config));
   } else {
     const auto file = io::open_npz(s.batches);
     for (int k = 0; file->find(fmt::format("tokens_{}", k)); k++)
@@ -169,7 +162,8 @@ int bench(int argc, char** argv) {
     return times[std::min(times.size() - 1, size_t(p * double(times.size())))] * 1e3;
   };
   const double floor =
-      (flops / (number(s.tflops, "tflops") * 1e12) + moved / (number(s.gbps, "gbps") * 1e9)) / steps * 1e3;
+      (flops / (parse_number("--tflops", s.tflops) * 1e12) + moved / (parse_number("--gbps", s.gbps) * 1e9)) / steps *
+      1e3;
   const double ms = streamed / steps * 1e3, memory = double(device.bytes_high_water()) / 1048576;
   const LossSums sums = stepper.take_losses();
   if (s.json) {

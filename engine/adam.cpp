@@ -23,8 +23,8 @@ Adam::Adam(ParameterStore& store, AdamOptions options) : store_(store), options_
   updated_.resize(in_memory_.size());
   records_ = DeviceArray<kernels::AdamStep>(device, groups_.size());
   square_ = DeviceArray<double>(device, std::vector<double>{0});
-  // Norm first: the workspace of square_sum. Else a slot a block, and one more a parameter, since a launch may begin at
-  // any.
+  // Norm first: the workspace of square_sum. Else a slot a block, and one more a parameter,
+  // since a launch may begin at any.
   squares_ = DeviceArray<double>(
       device, norm_first() ? kernels::square_sum_workspace() : kernels::adam_blocks(store.size()) + in_memory_.size());
   if (options.outlier_limit > 0) {

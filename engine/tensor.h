@@ -1,5 +1,5 @@
-// A tensor is a handle on a matrix of activations [rows, cols] that the tape's arena owns; copying it copies the
-// handle.
+// A tensor is a handle on a matrix of activations [rows, cols] that the tape's arena owns;
+// copying it copies the handle.
 //
 // Its gradient gets memory when backward first asks for it. Whoever comes first in a backward pass writes it ("="), all
 // later ones add to it ("+="): accumulate() tells which. An op asks exactly once per gradient it writes.

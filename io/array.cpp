@@ -73,8 +73,8 @@ static float half_to_float(uint16_t half) {
   return std::bit_cast<float>(sign | widened << 23 | fraction << 13);
 }
 
-// Calls visit(i, value) for every element; value is a double for float64, a float for narrower floats, else the
-// integer.
+// Calls visit(i, value) for every element; value is a double for float64,
+// a float for narrower floats, else the integer.
 template <class Visit>
 static void for_each_value(DType dtype, std::span<const std::byte> bytes, Visit visit) {
   const auto walk = [&]<class Stored>(Stored, auto convert) {

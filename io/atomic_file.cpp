@@ -55,8 +55,8 @@ void AtomicFile::commit() {
   close(descriptor_);
   descriptor_ = -1;
 
-  // The new name is on disk only once the folder is. Some file systems cannot flush folders; the file is there all the
-  // same.
+  // The new name is on disk only once the folder is. Some file systems cannot flush folders;
+  // the file is there all the same.
   const size_t slash = path_.rfind('/');
   const std::string folder = slash == path_.npos ? "." : path_.substr(0, slash + 1);
   if (const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); descriptor >= 0) {

@@ -6,8 +6,8 @@
 
 namespace warpbert::io {
 
-// The file, or its first bytes; "-" is standard input. Refuses a missing file, a folder, an unreadable file, each with
-// its path.
+// The file, or its first bytes; "-" is standard input. Refuses a missing file, a folder, an unreadable file,
+// each with its path.
 std::string read_file(const std::string& path, size_t longest = std::string::npos);
 
 // `text` in quotes, cut to 40 bytes, with control characters escaped: a file may hold anything, a terminal should not.

@@ -105,7 +105,7 @@ class Parser {
     const bool is_text =
         std::any_of(word.begin(), word.end(), [](unsigned char c) { return c >= 0x80 || std::isalpha(c); });
     refuse("{} is no id; expected a non-negative integer{}", quote(word),
-           is_text ? "; training on clear text needs data.text = true" : "");
+           is_text ? "; clear text needs a model trained with data.text = true" : "");
   }
 
   float label(std::string_view text) {

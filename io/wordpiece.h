@@ -6,11 +6,10 @@
 //   1. [PAD], [UNK], [CLS], [SEP] and [MASK] written in the text are those tokens.
 //   2. Control characters and U+FFFD are dropped; white space separates words, and every CJK ideograph is a word.
 //   3. In lower case: canonical decomposition (NFD), nonspacing marks are dropped, then lower case, a character at a
-//   time.
+//      time.
 //   4. Every punctuation character is a word: ASCII's, symbols such as $ and ~ included, and Unicode's categories P*.
 //   5. A word is cut greedily into the longest tokens, all but the first with "##" in front; [UNK] where that fails,
-//   and
-//      for words of more than 100 characters.
+//      and for words of more than 100 characters.
 #pragma once
 #include <array>
 #include <memory>

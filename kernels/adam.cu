@@ -8,8 +8,8 @@
 //
 // All parameters of the model lie in flat arrays, so one launch updates them all. It reads master, m, v and grad and
 // writes master, m, v and weight: 30 bytes a parameter (28 without weight, 8 more with an average), and a dozen
-// operations: bound by memory.
-// BERT-base's 91 M parameters take 0.63 ms at 4.3 TB/s, which makes this the step's largest memory bill.
+// operations: bound by memory. BERT-base's 91 M parameters take 0.63 ms at 4.3 TB/s,
+// which makes this the step's largest memory bill.
 //
 // A thread takes eight neighbours: eight 16-byte loads are in flight at once, and the bf16 side is one 16-byte store.
 #include <stdexcept>

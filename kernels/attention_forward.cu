@@ -8,9 +8,9 @@
 // 16 of them (as many warps as the longest sequence needs; with one of <= 16 tokens, a block is a warp). q, k and v
 // make one trip to shared memory; scores and probabilities never leave the registers.
 //
-// Keys come in tiles as well, and the softmax is online (Milakov & Gimelshein 2018): most = max and sum = Σ exp(s −
-// most) over the keys seen so far; when a new tile raises `most`, sum and output are scaled down by exp(old − new). A
-// sequence that fits in a tile goes through the loop once.
+// Keys come in tiles as well, and the softmax is online (Milakov & Gimelshein 2018): it keeps max and
+// sum = Σ exp(s − max) over the keys seen so far; when a new tile raises max, sum and output are scaled down by
+// exp(old − new). A sequence that fits in a tile goes through the loop once.
 #include "attention.h"
 
 namespace warpbert::kernels {
@@ -18,7 +18,7 @@ namespace warpbert::kernels {
 // What a warp has of its 16 queries after some of the keys; the sum only over this lane's keys.
 template <int D>
 struct OnlineSoftmax {
-  float out[D / 8][4], most[2], sum[2];
+  float out[D / 8][4], max[2], sum[2];
 };
 
 // The maximum over the four lanes that share a row, and the sum.
@@ -38,7 +38,7 @@ __device__ __forceinline__ void attend(OnlineSoftmax<D>& softmax, const T* q, co
   constexpr int chunks = max_tile<T, D> / 16;
   const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
   float s[chunks][2][4];
-  float most[2] = {softmax.most[0], softmax.most[1]};
+  float max[2] = {softmax.max[0], softmax.max[1]};
 #pragma unroll
   for (int c = 0; c < chunks; c++) {
     if (c * 16 < keys) {
@@ -48,15 +48,15 @@ __device__ __forceinline__ void attend(OnlineSoftmax<D>& softmax, const T* q, co
 #pragma unroll
         for (int i = 0; i < 4; i++) {
           s[c][n][i] = c * 16 + n * 8 + t * 2 + i % 2 < keys ? s[c][n][i] * score_scale<D> : -INFINITY;
-          most[i / 2] = fmaxf(most[i / 2], s[c][n][i]);
+          max[i / 2] = fmaxf(max[i / 2], s[c][n][i]);
         }
     }
   }
 #pragma unroll
   for (int r = 0; r < 2; r++) {
-    most[r] = quad_max(most[r]);
-    const float rescale = exponential<T>(softmax.most[r] - most[r]);  // 0 at the first tile
-    softmax.most[r] = most[r];
+    max[r] = quad_max(max[r]);
+    const float rescale = exponential<T>(softmax.max[r] - max[r]);  // 0 at the first tile
+    softmax.max[r] = max[r];
     softmax.sum[r] *= rescale;
 #pragma unroll
     for (int n = 0; n < D / 8; n++) softmax.out[n][r * 2] *= rescale, softmax.out[n][r * 2 + 1] *= rescale;
@@ -69,7 +69,7 @@ __device__ __forceinline__ void attend(OnlineSoftmax<D>& softmax, const T* q, co
 #pragma unroll
         for (int r = 0; r < 2; r++) {
           float &p0 = s[c][n][r * 2], &p1 = s[c][n][r * 2 + 1];
-          p0 = exponential<T>(p0 - most[r]), p1 = exponential<T>(p1 - most[r]);
+          p0 = exponential<T>(p0 - max[r]), p1 = exponential<T>(p1 - max[r]);
           softmax.sum[r] += p0 + p1;
           const float2 factors = mask.factors(query + g + r * 8, key0 + c * 16 + n * 8 + t * 2);
           p0 *= factors.x, p1 *= factors.y;
@@ -128,7 +128,7 @@ static __global__ void __launch_bounds__(128)
 #pragma unroll
     for (int i = 0; i < 2; i++) {
       const int r = threadIdx.x % 32 / 4 + i * 8;
-      if (row0 + r < queries) lse[r] = softmax.most[i] + logarithm<T>(sum[i]);
+      if (row0 + r < queries) lse[r] = softmax.max[i] + logarithm<T>(sum[i]);
     }
   }
 }

@@ -1,7 +1,6 @@
 // Sums over rows, in two stages and a fixed order: gradients of biases, and the second half of those of γ and β.
 //
-//   partials[b] = Σ x[i] over the 32 rows i of block b;   out = Σ_b partials[b]          x: [N, C], partials: [blocks,
-//   C]
+//   partials[b] = Σ x[i] over the 32 rows i of block b;   out = Σ_b partials[b]        x: [N, C], partials: [blocks, C]
 //
 // column_sums reads 2 bytes an element in bf16: [1000, 2304] takes 1.1 µs at 4.3 TB/s; what it writes is 1/16 of that.
 // finish_column_sums is a handful of such sums in one launch, since each by itself is shorter than a launch: 32

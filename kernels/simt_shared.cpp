@@ -1,8 +1,8 @@
 // Shared memory, and asynchronous copies into it.
 //
 // A block's __shared__ variables lie in one arena of its OS thread, 128 bytes apart, and are filled with 0xff bytes
-// when they are first asked for: a float that nobody has written is not a number. AddressSanitizer is told what lies
-// between.
+// when they are first asked for: a float that nobody has written is not a number.
+// AddressSanitizer is told what lies between.
 #include <sys/mman.h>
 
 #include <cstring>

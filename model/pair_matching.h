@@ -13,12 +13,11 @@ struct Targets {
   const float* scale;              // 1 / targets of the whole (accumulated) batch
 };
 
-// Loss of each target, and the start of backward.                                              -> [M], device
+// Loss of each target, and the start of backward.                                                        -> [M], device
 float* pair_matching_loss(Tape&, const Bert&, const Packing&, const Targets&);
 
 // {log p[NO], log p[YES]} of each pair at its [CLS], probabilities over the whole vocabulary; cls: [B], device, the
-// rows of the [CLS] tokens.                                                                             -> [B, 2],
-// device
+// rows of the [CLS] tokens.                                                                           -> [B, 2], device
 float* pair_matching_log_probabilities(Tape&, const Bert&, const Packing&, const int* cls, kernels::Rows pairs, int no,
                                        int yes);
 

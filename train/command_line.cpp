@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 
 #include "build_info.h"
@@ -25,8 +26,9 @@ void CommandLine::repeated(std::string name, std::string type, std::string meani
                     nullptr, nullptr, &values});
 }
 
-void CommandLine::arguments(std::string type, std::string meaning, std::vector<std::string>& values) {
-  arguments_ = {"", std::move(type), std::move(meaning), "", "", false, nullptr, nullptr, &values};
+void CommandLine::arguments(std::string type, std::string meaning, std::vector<std::string>& values, bool required) {
+  arguments_ = {"",      std::move(type), std::move(meaning), required ? "required" : "", "", required, nullptr,
+                nullptr, &values};
 }
 
 void CommandLine::optional(std::string name, std::string type, std::string meaning, std::string& value) {
@@ -86,6 +88,9 @@ bool CommandLine::parse(int argc, const char* const* argv) {
     arguments_.list->push_back(rest);
   }
 
+  if (arguments_.required && arguments_.list->empty())
+    throw UsageError(fmt::format("{} is missing; --help explains it", arguments_.type));
+
   for (size_t i = 0; i < flags_.size(); i++) {
     const Flag& flag = flags_[i];
     if (values[i].size() > 1 && !flag.list)
@@ -137,7 +142,10 @@ static std::string wrapped(std::string_view text, size_t width, size_t indent) {
 std::string CommandLine::help() const {
   constexpr size_t name_width = 42, default_width = 10, width = 120;
   std::string text = fmt::format("Usage: {}", program_), group;
-  if (arguments_.list) text += fmt::format(" [{} ...]", arguments_.type);
+  if (arguments_.list) {
+    const std::string several = arguments_.type + " ...";
+    text += arguments_.required ? " " + several : " [" + several + "]";
+  }
   for (const Flag& flag : flags_)
     if (flag.required) text += fmt::format(" {} {}", flag.name, flag.type);
   const bool has_options = std::any_of(flags_.begin(), flags_.end(), [](const Flag& f) { return !f.group.empty(); });
@@ -149,7 +157,7 @@ std::string CommandLine::help() const {
     text += fmt::format("  {:{}} {:{}} {}\n", name, name_width, default_value, default_width,
                         wrapped(meaning, width - indent, indent));
   };
-  if (arguments_.list) entry(arguments_.type, "", arguments_.meaning);
+  if (arguments_.list) entry(arguments_.type, arguments_.default_value, arguments_.meaning);
   for (const Flag& flag : flags_)
     if (flag.group.empty())
       entry(flag.name + (flag.type.empty() ? "" : " " + flag.type), flag.default_value, flag.meaning);
@@ -172,6 +180,14 @@ int64_t parse_integer(const std::string& flag, const std::string& text, int64_t 
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || stop != text.data() + text.size() || value < low || value > high)
     throw UsageError(fmt::format("{}: {} is not an integer in [{}, {}]", flag, io::quote(text), low, high));
+  return value;
+}
+
+double parse_number(const std::string& flag, const std::string& text) {
+  double value = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || stop != text.data() + text.size() || !std::isfinite(value) || value < 0)
+    throw UsageError(fmt::format("{}: {} is not a number of 0 or more", flag, io::quote(text)));
   return value;
 }
 

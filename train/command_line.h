@@ -19,8 +19,8 @@ class CommandLine {
   // May be given more than once; at least once with `required`.
   void repeated(std::string name, std::string type, std::string meaning, std::vector<std::string>& values,
                 bool required = true);
-  // What stands there without a flag's name; as many as the user likes.
-  void arguments(std::string type, std::string meaning, std::vector<std::string>& values);
+  // What stands there without a flag's name; as many as the user likes, at least one with `required`.
+  void arguments(std::string type, std::string meaning, std::vector<std::string>& values, bool required = false);
   void optional(std::string name, std::string type, std::string meaning, std::string& value);
   void toggle(std::string name, std::string meaning, bool& value);
   // Accepts --section.key of these sections ("run") and keys ("run.threads"); {}: of every section.
@@ -51,6 +51,8 @@ class CommandLine {
 
 // The value of `flag` as an integer in [low, high]; throws UsageError.
 int64_t parse_integer(const std::string& flag, const std::string& text, int64_t low, int64_t high);
+// As a number, not negative; throws UsageError.
+double parse_number(const std::string& flag, const std::string& text);
 
 // train --config FILE.ini [--dry-run | --overfit-batch STEPS] [--section.key=value …]
 struct TrainArguments {

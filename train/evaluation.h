@@ -26,8 +26,8 @@ struct Measures {
 
 Measures measure(std::span<const float> scores, std::span<const float> labels);  // as in metrics.h
 
-// Row of draw 0 … rows − 1 of a resample. A 32-bit random word times the rows, shifted down: probabilities are equal to
-// rows·2⁻³².
+// Row of draw 0 … rows − 1 of a resample. A 32-bit random word times the rows, shifted down:
+// probabilities are equal to rows·2⁻³².
 std::vector<uint32_t> draw_rows(uint64_t seed, uint32_t resample, size_t rows);
 
 // Rows sorted by falling score.

@@ -7,8 +7,8 @@
 //   r < p·mask            becomes [MASK]           0.12
 //   r < p·(mask + keep)   stays as it is           0.015
 //   r < p                 becomes a random word    0.015, uniform over 7 … V − 1, perhaps the same word again
-// and is to be predicted in all three cases. [UNK] takes part like any word; a row may be left without any masked
-// token.
+// and is to be predicted in all three cases. [UNK] takes part like any word;
+// a row may be left without any masked token.
 //
 // With `ngram` = w_1, w_2, … spans of tokens are predicted, of n tokens with probability w_n; each token of a span
 // still becomes [MASK], stays or is replaced by a draw of its own. A span lies in one sentence; the token behind it is
@@ -20,8 +20,8 @@
 // for then, of an endless sentence, the share E / ((1 − q)/q + E + 1) = p is predicted: (1 − q)/q free tokens on
 // average, E of the span, 1 left out. A sentence is a window into that endless one: its first token is inside a span
 // with r tokens left with probability (1 − p)·q·P(n >= r), is left out with (1 − p)·q, else free. So every token is
-// predicted with probability p, wherever it stands and however long the sentence; spans are cut at either end of the
-// window.
+// predicted with probability p, wherever it stands and however long the sentence;
+// spans are cut at either end of the window.
 #pragma once
 #include <cstdint>
 #include <span>

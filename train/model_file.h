@@ -9,8 +9,8 @@
 
 namespace warpbert {
 
-// <canonical names> fp32, and the vocabulary's arrays (vocabulary.h); nothing else, so that equal models are equal
-// files. Atomic.
+// <canonical names> fp32, and the vocabulary's arrays (vocabulary.h); nothing else,
+// so that equal models are equal files. Atomic.
 void save_model(const std::string& path, Bert& bert, const Vocabulary& vocabulary);
 
 // A folder that transformers reads: model.safetensors, config.json, vocab.txt and tokenizer_config.json, so that

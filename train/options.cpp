@@ -95,7 +95,7 @@ std::vector<Option> make_table() {
       integer("train.seed", train, &TrainOptions::seed, {0, std::numeric_limits<int64_t>::max()},
               "of every random number: weights, order, masks, dropout"),
       choice("train.precision", train, &TrainOptions::precision, {"bf16", "fp32", "tf32"},
-             "of matrix products and activations; tf32 on a GPU only"),
+             "of matrix products and activations; tf32 is fp32 on a CPU"),
       real("train.beta1", train, &TrainOptions::beta1, below_one, "Adam's decay of the mean gradient"),
       real("train.beta2", train, &TrainOptions::beta2, below_one, "Adam's decay of the mean squared gradient"),
       real("train.epsilon", train, &TrainOptions::epsilon, fraction, "added to the root in Adam's denominator"),

@@ -152,8 +152,7 @@ void Pretrained::load(Bert& bert, std::span<const int> rows, bool head) {
   store.round_masters();
 }
 
-// ---- Beside the weights
-// -----------------------------------------------------------------------------------------------
+// ---- Beside the weights ---------------------------------------------------------------------------------------------
 
 ConfigFacts read_config_facts(const std::string& text, const std::string& what) {
   const auto json = nlohmann::json::parse(text, nullptr, false);

@@ -27,8 +27,8 @@ class RunLog {
   std::unique_ptr<TensorBoardLog> tensorboard_;
 };
 
-// A line of names, then one a record; a field that is undefined is empty, all others have the digits that give them
-// back.
+// A line of names, then one a record; a field that is undefined is empty,
+// all others have the digits that give them back.
 std::string steps_csv(const Metrics& metrics);
 std::string epochs_csv(const Metrics& metrics);
 

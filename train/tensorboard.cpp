@@ -14,8 +14,7 @@
 namespace warpbert {
 namespace {
 
-// ---- Protobuf: a field is its number and wire type in one varint, then its value
-// ---------------------------------------
+// ---- Protobuf: a field is its number and wire type in one varint, then its value ------------------------------------
 
 std::string little_endian(uint64_t value, int bytes) {
   std::string out;

@@ -22,6 +22,9 @@ Vocabulary::Vocabulary(const io::Pairs& pairs, int min_count) {
     counts[found->second].count++;
   }
   std::erase_if(counts, [&](const Count& c) { return c.count < min_count; });
+  if (counts.empty())
+    io::fail("no id of the data occurs data.min_count (= {}) times, so no vocabulary can be made; lower data.min_count",
+             min_count);
   std::stable_sort(counts.begin(), counts.end(), [](const Count& x, const Count& y) { return x.count > y.count; });
   for (const Count& c : counts) cipher_ids_.push_back(c.id);
   index();

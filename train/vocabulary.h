@@ -27,7 +27,7 @@ struct TextVocabulary {
 class Vocabulary {
  public:
   // Keeps the cipher ids that occur at least min_count times in `pairs` (training, validation and test rows alike,
-  // after truncation), by falling count, equal counts by first appearance.
+  // after truncation), by falling count, equal counts by first appearance. Throws io::Error if none does.
   Vocabulary(const io::Pairs& pairs, int min_count);
 
   // The stored vocabulary of a trained model: cipher_ids[i] is token 7 + i.

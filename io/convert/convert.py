@@ -15,7 +15,10 @@ import re
 import sys
 from pathlib import Path
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError as error:
+    sys.exit(f"convert.py: error: NumPy is missing ({error}); install python3-numpy (Debian) or numpy (pip)")
 
 import config as configuration
 from arrays import Array, ConvertError, Source

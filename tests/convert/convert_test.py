@@ -5,6 +5,7 @@ weights.hf.npz that conversion must give, bit for bit. UER's files are made here
 """
 import importlib.util
 import json
+import os
 import pathlib
 import resource
 import shutil
@@ -164,6 +165,11 @@ class Convert(unittest.TestCase):
         index.write_bytes(block + struct.pack("<I", masked_crc32c(block)) + data[size + 5:])
 
     # Every family gives the same bits.
+
+    def test_without_numpy(self):
+        (self.dir / "numpy.py").write_text('raise ImportError("No module named \'numpy\'")\n')
+        done = self.run_convert(GOLDEN, self.output, code=1, env={**os.environ, "PYTHONPATH": str(self.dir)})
+        self.assertEqual(done.stderr, "convert.py: error: NumPy is missing (No module named 'numpy'); install python3-numpy (Debian) or numpy (pip)\n")
 
     def test_tensorflow_checkpoint(self):
         for source in (GOLDEN / "bert_model.ckpt", GOLDEN / "bert_model.ckpt.index"):

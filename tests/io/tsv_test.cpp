@@ -48,8 +48,9 @@ TEST_CASE("tsv: what strip() forgives") {
 
 TEST_CASE("tsv: refused, with file and line") {
   CHECK(refusal("1\t2\n1 x\t2\n") ==
-        "p.tsv: line 2: 'x' is no id; expected a non-negative integer; training on clear text needs data.text = true");
-  CHECK(refusal("\xe7\x87\x88\t2\n").ends_with("integer; training on clear text needs data.text = true"));
+        "p.tsv: line 2: 'x' is no id; expected a non-negative integer; clear text needs a model trained with "
+        "data.text = true");
+  CHECK(refusal("\xe7\x87\x88\t2\n").ends_with("integer; clear text needs a model trained with data.text = true"));
   CHECK(refusal("1\t2\n1\t-2\n") == "p.tsv: line 2: '-2' is no id; expected a non-negative integer");
   CHECK(refusal("-0\t2\n") == "p.tsv: line 1: '-0' is no id; expected a non-negative integer");
   CHECK(refusal("1.5\t2\n") == "p.tsv: line 1: '1.5' is no id; expected a non-negative integer");
@@ -87,8 +88,8 @@ TEST_CASE("tsv: files without rows, and bytes that are no text") {
   CHECK(refusal("\xff\xfe"
                 "1\t2") == "p.tsv: is UTF-16; save it as UTF-8 or plain ASCII");
   CHECK(refusal(std::string("1\t2\n\x01\x1b[31m\t2\n")) ==
-        "p.tsv: line 2: '\\x01\\x1b[31m' is no id; expected a non-negative integer; training on clear text needs "
-        "data.text = true");
+        "p.tsv: line 2: '\\x01\\x1b[31m' is no id; expected a non-negative integer; clear text needs a model trained "
+        "with data.text = true");
   CHECK(refusal(std::string("1 \0 2\t2\n", 8)) == "p.tsv: line 1: '\\x00' is no id; expected a non-negative integer");
 }
 

@@ -102,8 +102,8 @@ void check(const Batch& b) {
     for (int c = b.vocabulary; c < b.ld; c++) not_zero += to_float(g[c]) != 0;
   }
   CHECK(not_zero == 0);
-  // exp has the error of its argument: |z| up to 20, rounded to 2⁻²⁴, is 1e-6 of p; bf16 rounds once more, by 2⁻⁸
-  // = 3.91e-3.
+  // exp has the error of its argument: |z| up to 20, rounded to 2⁻²⁴, is 1e-6 of p;
+  // bf16 rounds once more, by 2⁻⁸ = 3.91e-3.
   CHECK(loss.value < 2e-6);
   CHECK(gradient.value < (sizeof(T) == 2 ? 3.92e-3 : 5e-6));
 }

@@ -67,8 +67,8 @@ TEST_CASE("bias_gelu: forward and backward, dx beside dy and over it") {
 }
 
 TEST_CASE("bias_gelu: the whole range of u, to where Φ is 0 and 1") {
-  // Φ is wrong by 0.75·10⁻⁷ (the series) and 0.6·10⁻⁷ (rounding near 1); times |u|, which is below 4 before Φ is 0
-  // or 1.
+  // Φ is wrong by 0.75·10⁻⁷ (the series) and 0.6·10⁻⁷ (rounding near 1); times |u|,
+  // which is below 4 before Φ is 0 or 1.
   const int n = 4001;
   std::vector<float> u(8 * n);
   for (int i = 0; i < 8 * n; i++) u[i] = (i - 4 * n) * (40.0f / n) / 8;  // −20 … 20

@@ -20,8 +20,8 @@ double square_sum(const std::vector<float>& values) {
 }  // namespace
 
 TEST_CASE("square_sum: against a long double loop, at every length") {
-  // 512 blocks (the most there are) of 256 threads take 8 values each per turn: below, at and above one turn, with
-  // every tail.
+  // 512 blocks (the most there are) of 256 threads take 8 values each per turn: below,
+  // at and above one turn, with every tail.
   const size_t turn = 512 * 256 * 8;
   for (size_t n : {size_t(0), size_t(1), size_t(2), size_t(3), size_t(4), size_t(31), size_t(33), size_t(100003),
                    turn - 1, turn + 31}) {

@@ -124,6 +124,8 @@ class CountTokens(unittest.TestCase):
         for args, message in [([], "CORPUS is missing"), ([self.corpus, "--threads", "x"], "--threads"),
                               ([self.corpus, "--processes", "2"], "--processes")]:
             self.assertIn(message, self.run_count("--vocab", self.vocab, *args, code=2))
+        usage = subprocess.run([BIN / "count_tokens", "--help"], capture_output=True, text=True, check=True).stdout
+        self.assertTrue(usage.startswith("Usage: count_tokens CORPUS ... --vocab FILE --output FILE [option ...]\n"), usage)
 
     def test_missing_and_empty_files(self):
         self.refuses(self.dir / "absent.txt", "--vocab", self.vocab, message="absent.txt")

@@ -5,6 +5,7 @@ kfold_test.py BIN_DIR [unittest arguments]
 import pathlib
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -43,7 +44,7 @@ class KFold(unittest.TestCase):
         return done
 
     def predict(self, runs, rows):
-        (self.dir / "rows.tsv").write_text("".join(row + "\n" for row in rows))
+        (self.dir / "rows.tsv").write_bytes("".join(row + "\n" for row in rows).encode())
         models = [argument for run in runs for argument in ("--run", str(run))]
         command = [str(BIN / "predict"), *models, "--input", str(self.dir / "rows.tsv"), "--output", "-"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
@@ -53,6 +54,7 @@ class KFold(unittest.TestCase):
         folds = [self.dir / f"out/fold-{i}" for i in range(3)]
         self.assertEqual(len(re.findall(r"^[012] +0\.\d{4}$", out, re.M)), 3)
         self.assertRegex(out, r"mean   0\.\d{4}, standard deviation 0\.\d{4}")
+        self.assertEqual(re.findall(r"\d+ scores.* written to .*", out), [f"{TEST} scores of 3 models written to {self.dir}/out/scores.csv"])
         for i, fold in enumerate(folds):
             self.assertIn(f"\nfold = {i}\n", (fold / "config.ini").read_text())
             self.assertIn("\nlr = 0.002\n", (fold / "config.ini").read_text())
@@ -70,11 +72,63 @@ class KFold(unittest.TestCase):
             a, b, label = soft[i].split("\t")
             self.assertEqual([a, b], columns[:2])
             self.assertAlmostEqual(float(label), 0.75 * float(columns[2]) + 0.25 * float(scores[i]), places=6)
+        scored = [(float(s), row.split("\t")[2] == "1") for s, row in zip(scores, rows) if s]
+        wins = [(p > n) + (p == n) / 2 for p, positive in scored if positive for n, other in scored if not other]
+        self.assertIn(f"\nall    {sum(wins) / len(wins):.4f}, the {len(scored)} out-of-fold scores together\n", out)
         self.assertGreater(abs(float(scores[0]) - float(self.predict([folds[1]], [rows[0]])[0])), 1e-4)
         test = (self.dir / "test.tsv").read_text().splitlines()
         self.assertEqual((self.dir / "out/scores.csv").read_text().splitlines(), self.predict(folds, test))
         again = self.kfold("--folds", 3, "--train.lr=2e-3").stdout
         self.assertEqual(again.count("this run is finished"), 3)
+
+    def test_clear_text_may_hold_what_python_takes_for_line_ends(self):
+        special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        (self.dir / "vocab.txt").write_text("\n".join([*special, *"abcdefgh"]) + "\n")
+        rng = random.Random(3)
+        sentence = lambda: rng.choice(["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", " "]).join(rng.choices("abcdefgh", k=4))
+        rows = [f"{sentence()}\t{sentence()}" + (f"\t{i % 2}" if i % 5 else "") for i in range(24)]
+        (self.dir / "train.tsv").write_bytes("".join(row + "\r\n" for row in rows).encode())
+        (self.dir / "text.ini").write_text("[data]\ntext = true\nvocab = vocab.txt\n" + (self.dir / "tiny.ini").read_text()[len("[data]\n"):])
+        options = ["--config", self.dir / "text.ini", "--data.test=", "--model.initializer_range=0.5"]
+        self.kfold("--folds", 2, "--soft", 0.5, *options)
+        scores = (self.dir / "out/out_of_fold.csv").read_text().split("\n")[:-1]
+        soft = (self.dir / "out/soft.tsv").read_bytes().decode().split("\n")[:-1]
+        self.assertEqual((len(scores), len(soft)), (len(rows), len(rows)))
+        for i, row in enumerate(rows):
+            self.assertEqual(soft[i].split("\t")[:2], row.split("\t")[:2])
+            self.assertEqual(scores[i] != "", row.count("\t") == 2)
+            if scores[i]:
+                self.assertAlmostEqual(float(scores[i]), float(self.predict([self.dir / f"out/fold-{i % 2}"], [row])[0]), places=6)
+        self.assertGreater(len(set(scores)), 10)
+
+    def test_programs_are_of_the_gpu_where_there_is_one(self):
+        (self.dir / "scripts").mkdir()
+        script = shutil.copy(SCRIPT, self.dir / "scripts/kfold")
+
+        def program(path, text):
+            path = self.dir / path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"#!/bin/sh\n{text}\n")
+            path.chmod(0o755)
+            return path
+
+        def kfold():
+            command = [sys.executable, script, "--config", "x.ini", "--output", self.dir / "out"]
+            done = subprocess.run(command, capture_output=True, text=True, env={"PATH": f"{self.dir}/path"})
+            return (done.stdout + done.stderr).strip()
+
+        self.assertEqual(kfold(), f"error: no train in {self.dir}/build/cpu/bin; scripts/build makes it, --bin names another folder")
+        smi = program("path/nvidia-smi", "echo 'GPU 0: one'")
+        self.assertEqual(kfold(), f"error: no train in {self.dir}/build/cuda/bin for a GPU, nor in {self.dir}/build/cpu/bin; "
+                         "scripts/build makes them, --bin names another folder")
+        program("build/cpu/bin/train", "echo cpu; exit 3")
+        self.assertEqual(kfold(), "cpu")
+        program("build/cuda/bin/train", "echo cuda; exit 3")
+        self.assertEqual(kfold(), "cuda")
+        program("path/nvidia-smi", "echo no devices; exit 6")
+        self.assertEqual(kfold(), "cpu")
+        smi.unlink()
+        self.assertEqual(kfold(), "cpu")
 
     def test_what_is_wrong_is_said(self):
         self.assertIn("--folds 1: at least 2", self.kfold("--folds", 1, code=1).stderr)

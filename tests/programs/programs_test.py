@@ -243,6 +243,9 @@ class Programs(unittest.TestCase):
         self.train("--train.stage=pretrain", f"--run.directory={self.dir}/unlabelled")
         self.refuses("no row has a label", "--train.stage=finetune", f"--run.directory={self.dir}/none")
 
+    def test_min_count_above_all_counts(self):
+        self.refuses("no id of the data occurs data.min_count (= 100000) times, so no vocabulary can be made; lower data.min_count", "--data.min_count=100000")
+
     def test_more_epochs_on_a_finished_run(self):
         straight = self.dir / "straight"
         self.train("--train.epochs=4", f"--run.directory={straight}")
@@ -752,6 +755,15 @@ class Programs(unittest.TestCase):
         self.assertFalse(out.exists())
         both = self.program("average", run / "best.npz", run / "best.npz", "--output", self.dir / "absent/mean.npz", code=1).stderr
         self.assertIn("its folder does not exist", both)
+
+    def test_kernels_bench(self):
+        out = self.program("kernels_bench", "--help").stdout
+        for name in ("tokens", "pairs", "targets", "hidden", "heads", "vocabulary", "fp32", "gbps", "tune", "launches"):
+            self.assertRegex(out, rf"\n  --{name}\b")
+        launches = self.program("kernels_bench", "--launches", "--tokens=64", "--pairs=4", "--targets=8", "--hidden=128", "--heads=2", "--vocabulary=300", "--fp32").stdout
+        self.assertIn("layer_norm_forward_kernel<float", launches)
+        for argument, message in (("--tokenz=3", "unknown option '--tokenz'; did you mean '--tokens'?"), ("--tokens=x", "--tokens: 'x' is not an integer"), ("--gbps=x", "--gbps: 'x' is not a number of 0 or more")):
+            self.assertIn(message, self.program("kernels_bench", argument, code=2).stderr)
 
     def test_help_of_the_scoring_programs(self):
         for name, words in {"predict": ("--run DIR", "--predict.swap", "--data.max_tokens", "--run.threads"), "eval": ("--bootstrap N", "--json", "--predict.swap"), "average": ("[FILE.npz ...]", "--run DIR")}.items():

@@ -93,6 +93,13 @@ TEST_CASE("command line: repeated flags, bare arguments, single options") {
   CHECK(help.find("--run.threads") != help.npos);
   CHECK(help.find("--run.device") == help.npos);
 
+  CommandLine counting("count", "Counts.");
+  counting.arguments("FILE", "the files", files, true);
+  CHECK(counting.help().starts_with("Usage: count FILE ... [option ...]\n"));
+  CHECK(counting.help().find("\n  FILE                                       required   the files\n") != help.npos);
+  files.clear();
+  CHECK(message_of<UsageError>([&] { counting.parse(1, arguments); }) == "FILE is missing; --help explains it");
+
   const auto refusal = [&](std::vector<const char*> arguments) {
     arguments.insert(arguments.begin(), "eval");
     return message_of<UsageError>([&] { line.parse(int(arguments.size()), arguments.data()); });
@@ -112,6 +119,15 @@ TEST_CASE("command line: integers") {
   for (const char* text : {"", "x", "1x", " 1", "1.5", "10", "-1", "9223372036854775808"})
     CHECK(message_of<UsageError>([&] { parse_integer("--n", text, 0, 9); }) ==
           fmt::format("--n: '{}' is not an integer in [0, 9]", text));
+}
+
+TEST_CASE("command line: numbers") {
+  CHECK(parse_number("--x", "0") == 0);
+  CHECK(parse_number("--x", "15.5") == 15.5);
+  CHECK(parse_number("--x", "1e3") == 1000);
+  for (const char* text : {"", "x", "1x", " 1", "-1", "nan", "inf", "1e400"})
+    CHECK(message_of<UsageError>([&] { parse_number("--x", text); }) ==
+          fmt::format("--x: '{}' is not a number of 0 or more", text));
 }
 
 TEST_CASE("command line: every fault has its message") {

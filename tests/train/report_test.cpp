@@ -179,8 +179,8 @@ TEST_CASE("report: the confusion counts every row once, and agrees with the scor
   RunRecord run = example(1, 20, 0);
   run.scores = {0.9f, 0.8f, 0.7f, 0.4f, 0.3f, 0.2f};
   run.labels = {1, 1, 0, 1, 0, 0};
-  // F1 by threshold: 0.9: 1/2, 0.8: 4/5, 0.7: 2/3, 0.4: 6/7, 0.3: 3/4. So 0.4: three hits, one false alarm, two
-  // rejections.
+  // F1 by threshold: 0.9: 1/2, 0.8: 4/5, 0.7: 2/3, 0.4: 6/7, 0.3: 3/4. So 0.4: three hits,
+  // one false alarm, two rejections.
   const std::string html = report_html(run);
   CHECK(holds(html, "<b>3</b><br>50.0 %"));
   CHECK(holds(html, "<b>0</b><br>0.0 %"));

@@ -161,13 +161,12 @@ int count_tokens(int argc, char** argv) {
       "count_tokens",
       "Counts the WordPiece tokens of plain text, for the order in which a pretrained embedding is aligned: "
       "UTF-8, .gz or not;\n- is standard input. Special tokens and [UNK] are left out.");
-  line.arguments("CORPUS…", "the files of text", corpora);
+  line.arguments("CORPUS", "the files of text", corpora, true);
   line.required("--vocab", "FILE", "vocab.txt of the pretrained BERT", vocab_path);
   line.required("--output", "FILE", "counts.json, {\"token\": count, …}, the most frequent first", output);
   line.toggle("--cased", "keep capitals and accents, for a cased BERT", cased);
   line.optional("--threads", "N", "0: one a processor", threads_text);
   if (!line.parse(argc, argv)) return 0;
-  if (corpora.empty()) throw UsageError("CORPUS is missing; --help explains it");
   int threads = int(parse_integer("--threads", threads_text, 0, 4096));
   if (!threads) threads = int(std::max(1u, std::thread::hardware_concurrency()));
 

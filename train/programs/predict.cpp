@@ -1,5 +1,5 @@
-// predict --run DIR [--run DIR …] --input pairs.tsv --output scores.csv: scores pairs with one trained model or
-// several.
+// predict --run DIR [--run DIR …] --input pairs.tsv --output scores.csv:
+// scores pairs with one trained model or several.
 #include "io/tsv.h"
 #include "train/command_line.h"
 #include "train/main.h"
