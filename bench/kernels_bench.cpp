@@ -113,7 +113,8 @@ int time_kernels(int argc, char** argv) {
     return 0;
   }
   fmt::print("{}; {}; times are {}\n", device.name(), s.fp32 ? "fp32" : "bf16",
-             Device::is_gpu() ? "medians on the device, in a graph of 20" : "the simulator's");
+             Device::is_gpu() ? "medians on the device, in a graph of 20; what fits its L2 cache comes from there"
+                              : "the simulator's");
   fmt::print("{:28} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10} {:>7}\n", "kernel", "µs", "MB", "GFLOP", "GB/s", "GFLOP/s",
              "floor µs", "ratio");
   for (const KernelCase& c : all.cases()) time(device, c, gbps);
