@@ -166,7 +166,7 @@ void Session::warn_of_rows() const {
   if (facts_.unknown_share > 0.5)
     fmt::print(stderr, "warning: {}: {:.0f} % of tokens are [UNK]; are these pairs what the vocabulary is for?\n",
                data.train, 100 * facts_.unknown_share);
-  if (!data.validation_every || options_.train.stage == Stage::pretrain) return;
+  if (!data.validation_every || options_.train.stage == Stage::pretrain || !options_.train.epochs) return;
   std::set<bool> classes;
   for (const Example& row : set_.validation) classes.insert(row.label >= 0.5f);
   if (classes.size() == 2) return;
@@ -174,9 +174,9 @@ void Session::warn_of_rows() const {
                                             : fmt::format("all {} validation rows are {}", set_.validation.size(),
                                                           *classes.begin() ? "matches" : "no matches");
   fmt::print(stderr,
-             "warning: {}: {}, so that there is no AUC, and the last epoch's model is kept; every {}th row validates "
-             "(data.validation_every, data.fold)\n",
-             data.train, which, data.validation_every);
+             "warning: {}: {}, so that there is no AUC, and the last epoch's model is kept; another "
+             "data.validation_every or data.fold chooses other rows\n",
+             data.train, which);
 }
 
 // Row of the pretrained embedding for each token; empty without one.

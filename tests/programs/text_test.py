@@ -145,7 +145,7 @@ class Text(unittest.TestCase):
         self.train("--train.epochs=1")
         self.write("other.txt", "\n".join(reversed(VOCAB)) + "\n")
         self.train("--train.epochs=1", f"--data.vocab={self.dir}/other.txt", f"--run.directory={self.dir}/other")
-        self.write("ids.tsv", "1 2\t3\t1\n2\t4\t0\n" * 20)
+        self.write("ids.tsv", "1 2\t3\t1\n2\t4\t0\n3\t4\t0\n" * 20)
         ids = f"--data.train={self.dir}/ids.tsv", "--data.test=", "--data.text=false", "--data.min_count=1", "--train.epochs=1"
         self.train(*ids, f"--run.directory={self.dir}/ids")
         one, other, both = (
