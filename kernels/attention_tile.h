@@ -39,7 +39,7 @@ __device__ __forceinline__ void multiply(float (&c)[2][4], const bf16* x, const 
   const bf16* y_row = y + (lane % 8 + lane / 16 * 8) * tile_stride<bf16, D> + lane / 8 % 2 * 8;
 #pragma unroll
   for (int i = 0; i < 4; i++) c[0][i] = c[1][i] = 0;
-#pragma unroll
+#pragma unroll(D > 64 ? 4 : D / 16)  // at D = 128 a full one costs registers that the sums need
   for (int k = 0; k < D; k += 16) {
     uint32_t a[4], b[4];
     ldmatrix_x4(a, x_row + k);
