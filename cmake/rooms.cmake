@@ -32,6 +32,7 @@ foreach(program train predict eval report average inspect export count_tokens)
 endforeach()
 target_link_libraries(program_count_tokens PRIVATE ZLIB::ZLIB Threads::Threads)
 file(GLOB CONFIGS CONFIGURE_DEPENDS configs/*.ini)
+file(MAKE_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
 foreach(config ${CONFIGS})
   get_filename_component(name ${config} NAME)
   # A link: an INI that was edited here is not written over by the next configuration.
