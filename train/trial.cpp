@@ -37,9 +37,8 @@ void dry_run(const Options& options) {
   if (const Batch longest = longest_scoring_batch(session); longest.sequences) stepper->log_probabilities(longest);
   const bool in_scoring = std::max(stepper->arena().used(), stepper->arena().high_water()) > in_training;
   fmt::print(
-      "memory    {:.1f} MiB on the device at most, {:.1f} of them for weights, gradients and Adam's means; in the "
-      "largest "
-      "batch of\n          the longest pairs, {}:\n{}",
+      "memory    {:.1f} MiB on the device at most, {:.1f} of them for weights, gradients and Adam's means;\n"
+      "          a batch of the longest pairs, {}:\n{}",
       mib(session.device().bytes_high_water()), parameters, in_scoring ? "when scoring" : "in training",
       stepper->arena().report());
 }
