@@ -195,7 +195,7 @@ TrainArguments parse_train_arguments(int argc, const char* const* argv) {
   TrainArguments arguments;
   CommandLine line("train", "Trains BERT on sentence pairs; the same command again resumes an interrupted run.");
   line.required("--config", "FILE.ini", "the options of the run", arguments.config);
-  line.toggle("--dry-run", "check the files and the memory, run two steps, write nothing", arguments.dry_run);
+  line.toggle("--dry-run", "check the files and the memory, run a few steps, write nothing", arguments.dry_run);
   std::string steps;
   line.optional(
       "--overfit-batch", "STEPS",

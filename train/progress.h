@@ -8,6 +8,11 @@
 
 namespace warpbert {
 
+inline double seconds_since(std::chrono::steady_clock::time_point t) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - t).count();
+}
+inline double mib(size_t bytes) { return double(bytes) / 1048576; }
+
 std::string duration_text(double seconds);  // "42s", "3m 05s", "1h 02m", "2d 03h"
 
 // "loss 1.2345  masked tokens 2.3456  [CLS] 0.6789"; without the part that has no targets (pretraining has no labels).

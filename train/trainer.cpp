@@ -34,10 +34,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double mib(size_t bytes) { return double(bytes) / 1048576; }
-
-double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
-
 class Trainer {
  public:
   Trainer(Session& session, const RunDirectory& directory)

@@ -13,9 +13,6 @@ namespace warpbert {
 
 using Clock = std::chrono::steady_clock;
 
-static double mib(size_t bytes) { return double(bytes) / 1048576; }
-static double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
-
 void dry_run(const Options& options) {
   Session session(options);
   session.load();

@@ -3,8 +3,6 @@
 gpu_check_test.py SCRIPTS_DIR [unittest arguments]
 """
 import contextlib
-import importlib.machinery
-import importlib.util
 import io
 import os
 import pathlib
@@ -17,9 +15,10 @@ from unittest import mock
 
 SCRIPT = pathlib.Path(sys.argv.pop(1)).resolve() / "gpu_check"
 sys.dont_write_bytecode = True
-loader = importlib.machinery.SourceFileLoader("gpu_check", str(SCRIPT))
-gpu_check = importlib.util.module_from_spec(importlib.util.spec_from_loader("gpu_check", loader))
-loader.exec_module(gpu_check)
+sys.path.insert(0, str(SCRIPT.parent))
+from load_script import load_script
+
+gpu_check = load_script("gpu_check")
 
 STEP = {"what": "warpbert base bf16", "ms": 2.0, "median_ms": 1.9, "p10_ms": 1.8, "p90_ms": 2.25, "pairs_per_s": 32000, "memory_mib": 1500, "tokens": 989.4}
 DOCUMENT = "".join(f"{name}\n<!-- begin {name} -->\n{old}\n<!-- end {name} -->\n" for name, old in (

@@ -2,8 +2,6 @@
 
 kernel_table_test.py SCRIPTS_DIR [unittest arguments]
 """
-import importlib.machinery
-import importlib.util
 import json
 import pathlib
 import subprocess
@@ -13,9 +11,10 @@ import unittest
 
 SCRIPT = pathlib.Path(sys.argv.pop(1)).resolve() / "kernel_table"
 sys.dont_write_bytecode = True
-loader = importlib.machinery.SourceFileLoader("kernel_table", str(SCRIPT))
-kernel_table = importlib.util.module_from_spec(importlib.util.spec_from_loader("kernel_table", loader))
-loader.exec_module(kernel_table)
+sys.path.insert(0, str(SCRIPT.parent))
+from load_script import load_script
+
+kernel_table = load_script("kernel_table")
 
 NAME = "_ZN8warpbert7kernels15exchange_kernelEPfS1_m"
 LOG = "".join(
