@@ -1,0 +1,444 @@
+// CUDA's runtime on the simulator, to run the programs and tests of preset cuda where there is no GPU. Loaded before
+// libcudart (ctest --preset cuda_host), its functions are taken in place of those. What it tests is what the host asks of
+// CUDA: streams, events, graphs, copies, memory. It does what CUDA may do and a GPU seldom does:
+//
+//   - Work runs as late as it can: when the host waits for it, and then no more than it waits for, streams that do not
+//     wait for each other in any order (SIMT_ORDER). Who reads too early reads old data.
+//   - Pageable host memory is copied at once, pinned memory when the copy's turn comes.
+//   - Device memory holds NaNs at first, can be touched by running work alone, and no address is given twice.
+//   - In a recording each call that CUDA refuses is refused, and the recording is lost.
+//
+// Functions that are not here are libcudart's, which finds no GPU.
+#include <cuda_runtime_api.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "send.h"
+
+struct CUevent_st {
+  bool timed = false;
+  unsigned number = 0;         // of the graph it was recorded in (below); 0: none yet
+  CUstream_st* stream = nullptr;
+  std::vector<int> after;      // nodes of that graph
+  std::shared_ptr<std::chrono::steady_clock::time_point> time;
+};
+struct CUgraph_st : simt::Graph {};
+struct CUgraphExec_st : simt::Graph {};
+
+namespace {
+
+std::recursive_mutex mutex;
+using Lock = std::lock_guard<std::recursive_mutex>;
+
+thread_local cudaError_t last_error = cudaSuccess;
+cudaError_t result(cudaError_t e) {
+  if (e != cudaSuccess) last_error = e;
+  return e;
+}
+
+// ---- Memory ---------------------------------------------------------------------------------------------------------
+// Device memory is one range of addresses, handed out in pages from its beginning and never again.
+class Memory {
+ public:
+  void* allocate(size_t bytes) {
+    if (bytes >= large_page) used_ = (used_ + large_page - 1) / large_page * large_page;
+    if (used_ > room || bytes > room || pages(bytes) > room - used_) return nullptr;
+    char* p = base_ + used_;
+    used_ += pages(bytes);
+    protect(p, bytes, PROT_READ | PROT_WRITE);
+    if (bytes >= large_page) madvise(p, pages(bytes), MADV_HUGEPAGE);  // open() and close() take a time per page
+    std::memset(p, 0xff, bytes);
+    protect(p, bytes, PROT_NONE);
+    blocks_[p] = bytes;
+    return p;
+  }
+  bool free(void* p) {
+    const auto block = blocks_.find(static_cast<char*>(p));
+    if (block == blocks_.end()) return false;
+    madvise(block->first, pages(block->second), MADV_DONTNEED);
+    blocks_.erase(block);
+    return true;
+  }
+  // Whether these are bytes of one block.
+  bool holds(const void* p, size_t bytes) const {
+    if (!bytes) return true;
+    auto block = blocks_.upper_bound(static_cast<char*>(const_cast<void*>(p)));
+    if (block == blocks_.begin()) return false;
+    --block;
+    const size_t offset = size_t(static_cast<const char*>(p) - block->first);
+    return offset <= block->second && bytes <= block->second - offset;
+  }
+  void open() { protect_blocks(PROT_READ | PROT_WRITE); }
+  void close() { protect_blocks(PROT_NONE); }
+
+ private:
+  static constexpr size_t room = size_t(1) << 40, page = 4096, large_page = size_t(2) << 20;
+  static size_t pages(size_t bytes) {
+    const size_t unit = bytes >= large_page ? large_page : page;
+    return (bytes + unit - 1) / unit * unit;
+  }
+  static void protect(char* p, size_t bytes, int protection) {
+    if (mprotect(p, pages(bytes), protection)) std::perror("CUDA on the simulator: mprotect"), std::abort();
+  }
+  void protect_blocks(int protection) {
+    for (auto block = blocks_.begin(); block != blocks_.end();) {  // neighbours at once
+      char* const begin = block->first;
+      char* end = begin;
+      for (; block != blocks_.end() && block->first == end; ++block) end += pages(block->second);
+      protect(begin, size_t(end - begin), protection);
+    }
+  }
+  char* base_ = static_cast<char*>(
+      mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  size_t used_ = 0;
+  std::map<char*, size_t> blocks_;
+};
+Memory memory;
+std::map<void*, size_t> pinned, managed;
+
+bool is_pinned(const void* p) {
+  const auto after = pinned.upper_bound(const_cast<void*>(p));
+  if (after == pinned.begin()) return false;
+  const auto& [begin, bytes] = *std::prev(after);
+  return static_cast<const char*>(p) < static_cast<const char*>(begin) + bytes;
+}
+
+// ---- Work that waits ------------------------------------------------------------------------------------------------
+// The graph of all that was sent to any stream and has not run yet. It, and each recording, has a number of its own; when
+// all of it has run it is emptied and gets a new one, so that whoever refers to an old number has nothing to wait for.
+simt::Graph sent;
+unsigned sent_number = 1, last_number = 1;
+std::set<CUstream_st*> streams;
+
+struct Recording {
+  simt::Graph graph;
+  unsigned number = 0;
+  std::thread::id thread = std::this_thread::get_id();
+  CUstream_st* origin = nullptr;
+  cudaError_t error = cudaSuccess;  // what made it invalid
+  struct Member {
+    std::vector<int> sent_after;  // to go on with when the recording ends
+    bool joined = false;          // another stream waits for all that this one recorded
+    std::vector<int> joined_after;
+  };
+  std::map<CUstream_st*, Member> members;
+};
+std::unique_ptr<Recording> recording;
+
+bool is_recorded(const CUstream_st* stream) { return recording && stream && stream->graph == &recording->graph; }
+cudaError_t spoil(cudaError_t e) {
+  if (recording && !recording->error) recording->error = e;
+  return result(e);
+}
+// Calls that CUDA refuses to the thread that records (cudaStreamCaptureModeThreadLocal).
+#define REFUSE_IF_RECORDING \
+  if (recording && recording->thread == std::this_thread::get_id()) return spoil(cudaErrorStreamCaptureUnsupported)
+#define REFUSE_IF_SPOILT(stream) \
+  if (is_recorded(stream) && recording->error) return result(cudaErrorStreamCaptureInvalidated)
+
+std::vector<bool> ran;
+
+void run_all_before(std::vector<int> last) {
+  ran.resize(sent.nodes.size());
+  std::vector<int> wanted;
+  std::vector<bool> seen = ran;
+  while (!last.empty()) {
+    const int node = last.back();
+    last.pop_back();
+    if (seen[size_t(node)]) continue;
+    seen[size_t(node)] = true;
+    wanted.push_back(node);
+    last.insert(last.end(), sent.nodes[size_t(node)].after.begin(), sent.nodes[size_t(node)].after.end());
+  }
+  if (!wanted.empty()) {
+    std::sort(wanted.begin(), wanted.end());
+    simt::Graph now;
+    std::map<int, int> place;
+    for (const int node : wanted) {
+      std::vector<int> after;
+      for (const int before : sent.nodes[size_t(node)].after)
+        if (const auto found = place.find(before); found != place.end()) after.push_back(found->second);
+      place[node] = int(now.nodes.size());
+      now.nodes.push_back({std::move(sent.nodes[size_t(node)].run), after});
+      ran[size_t(node)] = true;
+    }
+    static unsigned runs = 0;
+    now.replays = runs++;
+    memory.open();
+    now.replay();
+    memory.close();
+  }
+  if (std::all_of(ran.begin(), ran.end(), [](bool b) { return b; })) {
+    sent.nodes.clear(), ran.clear();
+    for (CUstream_st* s : streams)
+      if (is_recorded(s)) recording->members[s].sent_after.clear();
+      else s->after.clear();
+    sent_number = ++last_number;
+  }
+}
+
+void run_everything() {
+  std::vector<int> all;
+  for (size_t i = 0; i < sent.nodes.size(); i++) all.push_back(int(i));
+  run_all_before(all);
+}
+
+}  // namespace
+
+void send(cudaStream_t stream, std::function<void()> work) {
+  if (stream) return simt::enqueue(stream, std::move(work));
+  memory.open();
+  work();
+  memory.close();
+}
+
+extern "C" {
+
+// ---- Device ---------------------------------------------------------------------------------------------------------
+cudaError_t cudaGetDeviceCount(int* n) { return *n = 1, cudaSuccess; }
+cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
+  *p = {};
+  std::strcpy(p->name, "simulator behind the CUDA runtime");
+  p->major = 9;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  if (attribute != cudaDevAttrL2CacheSize) return result(cudaErrorInvalidValue);
+  return *value = 1 << 20, cudaSuccess;
+}
+cudaError_t cudaDeviceGetStreamPriorityRange(int* lowest, int* highest) {
+  return *lowest = 0, *highest = -5, cudaSuccess;
+}
+cudaError_t cudaDriverGetVersion(int* version) { return *version = CUDART_VERSION, cudaSuccess; }
+cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
+cudaError_t cudaDeviceSynchronize() {
+  const Lock lock(mutex);
+  REFUSE_IF_RECORDING;
+  run_everything();
+  return cudaSuccess;
+}
+cudaError_t cudaProfilerStart() { return cudaSuccess; }
+cudaError_t cudaProfilerStop() { return cudaSuccess; }
+
+// ---- Memory ---------------------------------------------------------------------------------------------------------
+cudaError_t cudaMalloc(void** p, size_t bytes) {
+  const Lock lock(mutex);
+  REFUSE_IF_RECORDING;
+  *p = bytes ? memory.allocate(bytes) : nullptr;
+  return result(!bytes || *p ? cudaSuccess : cudaErrorMemoryAllocation);
+}
+cudaError_t cudaMallocManaged(void** p, size_t bytes, unsigned) {
+  const Lock lock(mutex);
+  REFUSE_IF_RECORDING;
+  if (!(*p = std::malloc(bytes))) return result(cudaErrorMemoryAllocation);
+  return managed[*p] = bytes, cudaSuccess;
+}
+cudaError_t cudaFree(void* p) {
+  const Lock lock(mutex);
+  if (!p) return cudaSuccess;
+  REFUSE_IF_RECORDING;
+  run_everything();
+  if (managed.erase(p)) return std::free(p), cudaSuccess;
+  return result(memory.free(p) ? cudaSuccess : cudaErrorInvalidValue);
+}
+cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) {
+  const Lock lock(mutex);
+  REFUSE_IF_RECORDING;
+  if (!(*p = std::malloc(bytes))) return result(cudaErrorMemoryAllocation);
+  return pinned[*p] = bytes, cudaSuccess;
+}
+cudaError_t cudaFreeHost(void* p) {
+  const Lock lock(mutex);
+  REFUSE_IF_RECORDING;
+  run_everything();
+  if (!pinned.erase(p)) return result(cudaErrorInvalidValue);
+  return std::free(p), cudaSuccess;
+}
+
+cudaError_t cudaMemsetAsync(void* p, int byte, size_t bytes, cudaStream_t stream) {
+  const Lock lock(mutex);
+  REFUSE_IF_SPOILT(stream);
+  if (!memory.holds(p, bytes)) return result(cudaErrorInvalidValue);
+  send(stream, [=] { std::memset(p, byte, bytes); });
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  const Lock lock(mutex);
+  REFUSE_IF_SPOILT(stream);
+  if ((kind != cudaMemcpyDeviceToHost && !memory.holds(to, bytes)) ||
+      (kind != cudaMemcpyHostToDevice && !memory.holds(from, bytes)))
+    return result(cudaErrorInvalidValue);
+  if (kind == cudaMemcpyDeviceToDevice || (!is_recorded(stream) && is_pinned(kind == cudaMemcpyHostToDevice ? from : to))) {
+    send(stream, [=] { std::memcpy(to, from, bytes); });
+    return cudaSuccess;
+  }
+  if (is_recorded(stream)) return spoil(cudaErrorStreamCaptureUnsupported);
+  if (kind == cudaMemcpyHostToDevice) {
+    const auto* begin = static_cast<const char*>(from);
+    const auto copy = std::make_shared<std::vector<char>>(begin, begin + bytes);
+    send(stream, [=] { std::memcpy(to, copy->data(), bytes); });
+  } else {
+    send(stream, [=] { std::memcpy(to, from, bytes); });
+    if (stream) run_all_before(stream->after);
+  }
+  return cudaSuccess;
+}
+
+// ---- Streams and events ---------------------------------------------------------------------------------------------
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) {
+  const Lock lock(mutex);
+  if (flags != cudaStreamNonBlocking) return result(cudaErrorInvalidValue);  // others wait for the default stream
+  *stream = new CUstream_st;
+  (*stream)->graph = &sent;
+  streams.insert(*stream);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  const Lock lock(mutex);
+  if (!streams.count(stream)) return result(cudaErrorInvalidResourceHandle);
+  REFUSE_IF_RECORDING;
+  run_all_before(stream->after);
+  streams.erase(stream);
+  delete stream;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  const Lock lock(mutex);
+  REFUSE_IF_RECORDING;
+  run_all_before(stream->after);
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
+  *event = new CUevent_st;
+  (*event)->timed = !(flags & cudaEventDisableTiming);
+  return cudaSuccess;
+}
+cudaError_t cudaEventCreate(cudaEvent_t* event) { return cudaEventCreateWithFlags(event, cudaEventDefault); }
+cudaError_t cudaEventDestroy(cudaEvent_t event) { return delete event, cudaSuccess; }
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  const Lock lock(mutex);
+  if (!streams.count(stream)) return result(cudaErrorInvalidResourceHandle);
+  REFUSE_IF_SPOILT(stream);
+  const bool recorded = is_recorded(stream);
+  if (event->timed && !recorded) {
+    event->time = std::make_shared<std::chrono::steady_clock::time_point>();
+    send(stream, [time = event->time] { *time = std::chrono::steady_clock::now(); });
+  }
+  event->number = recorded ? recording->number : sent_number;
+  event->stream = stream;
+  event->after = stream->after;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  const Lock lock(mutex);
+  if (!streams.count(stream)) return result(cudaErrorInvalidResourceHandle);
+  REFUSE_IF_SPOILT(stream);
+  const bool of_recording = recording && event->number == recording->number;
+  if (is_recorded(stream) && !of_recording) return spoil(cudaErrorStreamCaptureIsolation);
+  if (event->number != sent_number && !of_recording) return cudaSuccess;  // never recorded, or done
+  if (of_recording && !is_recorded(stream)) {  // it joins the recording
+    recording->members[stream].sent_after = std::exchange(stream->after, {});
+    stream->graph = &recording->graph;
+  }
+  for (const int node : event->after)
+    if (std::find(stream->after.begin(), stream->after.end(), node) == stream->after.end())
+      stream->after.push_back(node);
+  if (of_recording && event->stream != stream) {
+    auto& waited_for = recording->members[event->stream];
+    waited_for.joined = true, waited_for.joined_after = event->after;
+  }
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  const Lock lock(mutex);
+  if (recording && event->number == recording->number) return spoil(cudaErrorCapturedEvent);
+  REFUSE_IF_RECORDING;
+  if (event->number == sent_number) run_all_before(event->after);
+  return cudaSuccess;
+}
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
+  const Lock lock(mutex);
+  for (const cudaEvent_t e : {begin, end}) {
+    if (!e->time) return result(cudaErrorInvalidResourceHandle);
+    if (*e->time == std::chrono::steady_clock::time_point()) return result(cudaErrorNotReady);
+  }
+  *milliseconds = std::chrono::duration<float, std::milli>(*end->time - *begin->time).count();
+  return cudaSuccess;
+}
+
+// ---- Graphs ---------------------------------------------------------------------------------------------------------
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
+  const Lock lock(mutex);
+  if (mode != cudaStreamCaptureModeThreadLocal || !streams.count(stream) || recording)
+    return result(cudaErrorIllegalState);
+  recording = std::make_unique<Recording>();
+  recording->number = ++last_number;
+  recording->origin = stream;
+  recording->members[stream].sent_after = std::exchange(stream->after, {});
+  stream->graph = &recording->graph;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
+  const Lock lock(mutex);
+  *status = !is_recorded(stream)  ? cudaStreamCaptureStatusNone
+            : recording->error    ? cudaStreamCaptureStatusInvalidated
+                                  : cudaStreamCaptureStatusActive;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  const Lock lock(mutex);
+  *graph = nullptr;
+  if (!is_recorded(stream) || recording->origin != stream) return result(cudaErrorIllegalState);
+  cudaError_t e = recording->error ? cudaErrorStreamCaptureInvalidated : cudaSuccess;
+  for (auto& [member, state] : recording->members) {
+    if (!e && member != stream && !(state.joined && state.joined_after == member->after))
+      e = cudaErrorStreamCaptureUnjoined;
+    member->graph = &sent;
+    member->after = std::move(state.sent_after);
+  }
+  if (!e) {
+    *graph = new CUgraph_st;
+    static_cast<simt::Graph&>(**graph) = std::move(recording->graph);
+  }
+  recording.reset();
+  return result(e);
+}
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t*, size_t* n) {
+  return *n = graph->nodes.size(), cudaSuccess;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+  *executable = new CUgraphExec_st;
+  static_cast<simt::Graph&>(**executable) = *graph;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  const Lock lock(mutex);
+  if (is_recorded(stream)) return spoil(cudaErrorStreamCaptureUnsupported);
+  send(stream, [executable] { executable->replay(); });
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  const Lock lock(mutex);
+  run_everything();
+  delete executable;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) { return delete graph, cudaSuccess; }
+
+}  // extern "C"

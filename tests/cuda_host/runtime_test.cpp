@@ -1,0 +1,153 @@
+// The runtime of this folder is strict: mistakes that a GPU may let pass for years show at once.
+#include <cuda_runtime.h>
+#include <doctest/doctest.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+namespace {
+
+struct Streams {
+  cudaStream_t first, second;
+  cudaEvent_t event;
+  int *x, *y;
+  Streams() {
+    REQUIRE(cudaStreamCreateWithPriority(&first, cudaStreamNonBlocking, 0) == cudaSuccess);
+    REQUIRE(cudaStreamCreateWithPriority(&second, cudaStreamNonBlocking, 0) == cudaSuccess);
+    REQUIRE(cudaEventCreateWithFlags(&event, cudaEventDisableTiming) == cudaSuccess);
+    REQUIRE(cudaMalloc(reinterpret_cast<void**>(&x), sizeof(int)) == cudaSuccess);
+    REQUIRE(cudaMalloc(reinterpret_cast<void**>(&y), sizeof(int)) == cudaSuccess);
+  }
+  ~Streams() {
+    cudaFree(x), cudaFree(y), cudaEventDestroy(event), cudaStreamDestroy(second), cudaStreamDestroy(first);
+    cudaGetLastError();
+  }
+  void follow(cudaStream_t later, cudaStream_t earlier) {
+    CHECK(cudaEventRecord(event, earlier) == cudaSuccess);
+    CHECK(cudaStreamWaitEvent(later, event) == cudaSuccess);
+  }
+  void set(cudaStream_t stream, int* p, int byte) { CHECK(cudaMemsetAsync(p, byte, sizeof(int), stream) == cudaSuccess); }
+  int read(const int* p, cudaStream_t stream) {
+    int value = 0;
+    CHECK(cudaMemcpyAsync(&value, p, sizeof value, cudaMemcpyDeviceToHost, stream) == cudaSuccess);
+    return value;
+  }
+};
+
+// How a child process ends that does `work`: the number of the signal, or 0.
+template <class Work>
+int signal_of(const Work& work) {
+  const pid_t child = fork();
+  if (!child) {
+    for (const int s : {SIGSEGV, SIGABRT}) std::signal(s, SIG_DFL);
+    work();
+    _exit(0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+}  // namespace
+
+TEST_CASE("memory: not a number at first, no host may touch it, and nothing is written where it ends") {
+  Streams s;
+  CHECK(s.read(s.x, s.first) == -1);
+  volatile int value = 0;
+  CHECK(signal_of([&] { value = *s.x; }) == SIGSEGV);
+  CHECK(signal_of([&] { value = 1; }) == 0);
+  CHECK(cudaMemsetAsync(s.x, 0, 2 * sizeof(int), s.first) == cudaErrorInvalidValue);
+  CHECK(cudaMemsetAsync(nullptr, 0, sizeof(int), s.first) == cudaErrorInvalidValue);
+  CHECK(cudaMemsetAsync(nullptr, 0, 0, s.first) == cudaSuccess);
+}
+
+TEST_CASE("streams: work waits for the host, and streams wait for nobody who was not named") {
+  Streams s;
+  int* pinned;
+  REQUIRE(cudaHostAlloc(reinterpret_cast<void**>(&pinned), sizeof(int), cudaHostAllocDefault) == cudaSuccess);
+  *pinned = 5;
+  s.set(s.first, s.x, 0);
+  s.read(s.x, s.first);  // done, so far
+  CHECK(cudaMemcpyAsync(s.x, pinned, sizeof(int), cudaMemcpyHostToDevice, s.first) == cudaSuccess);
+  CHECK(s.read(s.x, s.second) == 0);  // nobody made it wait for the copy
+  *pinned = 6;                        // too early
+  s.follow(s.second, s.first);
+  CHECK(s.read(s.x, s.second) == 6);
+
+  int pageable = 7;
+  CHECK(cudaMemcpyAsync(s.x, &pageable, sizeof(int), cudaMemcpyHostToDevice, s.first) == cudaSuccess);
+  pageable = 8;
+  CHECK(s.read(s.x, s.first) == 7);
+
+  CHECK(cudaMemcpyAsync(pinned, s.x, sizeof(int), cudaMemcpyDeviceToHost, s.first) == cudaSuccess);
+  CHECK(*pinned == 6);
+  CHECK(cudaEventRecord(s.event, s.first) == cudaSuccess);
+  CHECK(cudaEventSynchronize(s.event) == cudaSuccess);
+  CHECK(*pinned == 7);
+  CHECK(cudaFreeHost(pinned) == cudaSuccess);
+}
+
+TEST_CASE("graphs: recorded across streams, replayed as a whole") {
+  Streams s;
+  CHECK(cudaStreamBeginCapture(s.first, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+  s.set(s.first, s.x, 1);
+  s.follow(s.second, s.first);
+  CHECK(cudaMemcpyAsync(s.y, s.x, sizeof(int), cudaMemcpyDeviceToDevice, s.second) == cudaSuccess);
+  s.follow(s.first, s.second);
+  cudaGraph_t graph;
+  REQUIRE(cudaStreamEndCapture(s.first, &graph) == cudaSuccess);
+  size_t nodes = 0;
+  CHECK(cudaGraphGetNodes(graph, nullptr, &nodes) == cudaSuccess);
+  CHECK(nodes == 2);
+  CHECK(s.read(s.y, s.second) == -1);
+  cudaGraphExec_t executable;
+  REQUIRE(cudaGraphInstantiate(&executable, graph, 0) == cudaSuccess);
+  CHECK(cudaGraphLaunch(executable, s.first) == cudaSuccess);
+  CHECK(s.read(s.y, s.second) == -1);
+  CHECK(s.read(s.y, s.first) == 0x01010101);
+  CHECK(cudaGraphExecDestroy(executable) == cudaSuccess);
+  CHECK(cudaGraphDestroy(graph) == cudaSuccess);
+}
+
+TEST_CASE("graphs: what a recording does not allow spoils it") {
+  Streams s;
+  void* p;
+  int host = 0;
+  const auto error_of = [&](auto work) {
+    REQUIRE(cudaStreamBeginCapture(s.first, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+    const cudaError_t e = work();
+    cudaGraph_t graph = nullptr;
+    const cudaError_t end = cudaStreamEndCapture(s.first, &graph);
+    CHECK(end == (e ? cudaErrorStreamCaptureInvalidated : cudaSuccess));
+    CHECK((graph == nullptr) == bool(e));
+    if (graph) cudaGraphDestroy(graph);
+    return e;
+  };
+  CHECK(error_of([&] { return cudaMemsetAsync(s.x, 0, sizeof(int), s.first); }) == cudaSuccess);
+  CHECK(error_of([&] { return cudaMalloc(&p, 8); }) == cudaErrorStreamCaptureUnsupported);
+  CHECK(error_of([&] { return cudaFree(s.x); }) == cudaErrorStreamCaptureUnsupported);
+  CHECK(error_of([&] { return cudaDeviceSynchronize(); }) == cudaErrorStreamCaptureUnsupported);
+  CHECK(error_of([&] { return cudaStreamSynchronize(s.first); }) == cudaErrorStreamCaptureUnsupported);
+  CHECK(error_of([&] { return cudaMemcpyAsync(s.x, &host, 4, cudaMemcpyHostToDevice, s.first); }) ==
+        cudaErrorStreamCaptureUnsupported);
+  CHECK(error_of([&] {  // the second stream is not in the recording
+          CHECK(cudaEventRecord(s.event, s.second) == cudaSuccess);
+          return cudaStreamWaitEvent(s.first, s.event);
+        }) == cudaErrorStreamCaptureIsolation);
+  CHECK(error_of([&] {
+          CHECK(cudaEventRecord(s.event, s.first) == cudaSuccess);
+          return cudaEventSynchronize(s.event);
+        }) == cudaErrorCapturedEvent);
+
+  REQUIRE(cudaStreamBeginCapture(s.first, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+  s.follow(s.second, s.first);
+  s.set(s.second, s.x, 1);
+  s.follow(s.first, s.second);
+  s.set(s.second, s.x, 2);  // which nobody waits for
+  cudaGraph_t graph;
+  CHECK(cudaStreamEndCapture(s.first, &graph) == cudaErrorStreamCaptureUnjoined);
+  CHECK(s.read(s.x, s.second) == -1);  // both streams work on
+}

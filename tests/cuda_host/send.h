@@ -1,0 +1,10 @@
+// Between runtime.cpp and cublaslt.cpp.
+#pragma once
+#include <cuda_runtime_api.h>
+
+#include <functional>
+
+#include "kernels/simt_stream.h"
+
+// Sends work to a stream. The default stream, in which only tests of kernels work, runs it at once.
+void send(cudaStream_t stream, std::function<void()> work);
