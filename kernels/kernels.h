@@ -63,7 +63,7 @@ template <class T>
 void embedding_backward_position(Stream, float* dposition, const T* dy, const int* starts, int sequences,
                                  int max_positions, int hidden, bool accumulate);
 
-// ---- layer_norm.cu (Ba et al. 2016; biased variance, ε inside the root) ---------------------------------------------
+// ---- layer_norm_forward.cu, layer_norm_backward.cu (Ba et al. 2016; biased variance, ε inside the root) -------------
 
 // y = dropout(γ·(x − mean)·rstd + β), mean and rstd per row; mean, rstd: [N] =                   x: [N, H], y: [N, H] =
 template <class T>

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <numeric>
 #include <set>
 #include <stdexcept>
@@ -177,6 +178,17 @@ void Session::warn_of_rows() const {
              "warning: {}: {}, so that there is no AUC, and the last epoch's model is kept; another "
              "data.validation_every or data.fold chooses other rows\n",
              data.train, which);
+}
+
+// FNV-1a.
+uint64_t Session::data_hash() const {
+  uint64_t h = 14695981039346656037u;
+  const auto add = [&](uint64_t x) { h = (h ^ x) * 1099511628211u; };
+  for (const int32_t token : tokens_.tokens) add(uint64_t(token));
+  for (const size_t start : tokens_.starts) add(start);
+  for (const auto* examples : {&set_.training, &set_.validation})
+    for (const Example& e : *examples) add(uint64_t(e.row)), add(uint64_t(std::llround(e.label * 1e6)));
+  return h;
 }
 
 // Row of the pretrained embedding for each token; empty without one.

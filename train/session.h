@@ -37,6 +37,7 @@ class Session {
   const Vocabulary& vocabulary() const { return *vocabulary_; }
   const TokenPairs& tokens() const { return tokens_; }
   const DataFacts& facts() const { return facts_; }
+  uint64_t data_hash() const;  // of all pairs that are trained on or measured by, with their labels
   Device& device() { return *device_; }
   Bert& bert() { return *bert_; }
 

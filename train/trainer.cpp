@@ -21,9 +21,9 @@
 #include "model_file.h"
 #include "profile_window.h"
 #include "progress.h"
-#include "report.h"
 #include "run_directory.h"
 #include "run_log.h"
+#include "run_record.h"
 #include "schedule.h"
 #include "scoring.h"
 #include "session.h"
@@ -52,8 +52,6 @@ class Trainer {
   std::vector<float> score(const std::vector<Example>& examples) {
     return score_pairs(*stepper_, session_.tokens(), examples, options_.predict);
   }
-  uint64_t data_hash() const;
-
   bool train_epoch(Loader& loader);
   void log_steps(int step);
   void finish_epoch();
@@ -62,8 +60,6 @@ class Trainer {
   bool checkpoint_is_due() const;
   void save();
   void finish();
-  RunRecord run_record() const;
-  std::vector<Fact> facts() const;
 
   const Options& options_;
   const RunDirectory& directory_;
@@ -219,17 +215,6 @@ void Trainer::keep_if_among_best(std::optional<double> score) {
 
 // ---- Checkpoints ----------------------------------------------------------------------------------------------------
 
-// FNV-1a over what is trained on and measured by: a checkpoint belongs to its data.
-uint64_t Trainer::data_hash() const {
-  uint64_t h = 14695981039346656037u;
-  const auto add = [&](uint64_t x) { h = (h ^ x) * 1099511628211u; };
-  for (const int32_t token : session_.tokens().tokens) add(uint64_t(token));
-  for (const size_t start : session_.tokens().starts) add(start);
-  for (const auto* examples : {&session_.set().training, &session_.set().validation})
-    for (const Example& e : *examples) add(uint64_t(e.row)), add(uint64_t(std::llround(e.label * 1e6)));
-  return h;
-}
-
 bool Trainer::checkpoint_is_due() const {
   const double minutes = options_.run.checkpoint_minutes;
   const int steps = options_.run.checkpoint_steps;
@@ -240,7 +225,7 @@ void Trainer::save() {
   if (state_.step == saved_step_ && state_.step_in_epoch) return;
   const Range range("checkpoint", Category::io, state_.step);
   state_.stepper = stepper_->state();
-  state_.data_hash = data_hash();
+  state_.data_hash = session_.data_hash();
   if (gemm_files_) gemm_files_->save();  // the checkpoint's bits depend on them
   save_checkpoint(directory_.checkpoint(state_.step), bert_.store, session_.vocabulary(), state_);
   directory_.keep_checkpoints(options_.run.keep_checkpoints);
@@ -258,7 +243,7 @@ bool Trainer::resume() {
       fmt::print(stderr, "warning: {}; trying the one before\n", error.what());
       continue;
     }
-    if (state_.data_hash != data_hash())
+    if (state_.data_hash != session_.data_hash())
       throw DataChanged(
           fmt::format("{}: the data changed since this run was started; set run.directory to another folder", file));
     stepper_->restore(state_.stepper);
@@ -317,47 +302,16 @@ void Trainer::finish() {
     if (gemm_files_) gemm_files_->save();  // predict takes them too, and repeats the scores
     book(spent_.scoring);
   }
-  const RunRecord record = run_record();
+  const RunRecord record = run_record(session_, directory_, state_,
+                                      {{"training", spent_.training},
+                                       {"waiting for batches", spent_.waiting},
+                                       {"scoring", spent_.scoring},
+                                       {"saving", spent_.saving}});
   write_report(directory_.report(), record);
   if (best_epoch && std::isfinite(record.best_auc))
     fmt::print("best      AUC {:.4f} in epoch {}\n", record.best_auc, best_epoch);
   else if (best_epoch) fmt::print("kept      epoch {}, the last evaluated: there is no AUC to choose by\n", best_epoch);
   fmt::print("written   {}\n", directory_.path());
-}
-
-RunRecord Trainer::run_record() const {
-  RunRecord record;
-  Metrics metrics = read_metrics(directory_.metrics());
-  record.name = std::filesystem::absolute(directory_.path()).filename();
-  record.steps = std::move(metrics.steps), record.epochs = std::move(metrics.epochs);
-  if (!state_.best.empty()) std::tie(record.best_auc, record.best_epoch) = state_.best.front();
-  record.seconds = state_.seconds;
-  record.scores = state_.best_scores;
-  for (const Example& row : session_.set().validation) record.labels.push_back(row.label);
-  record.lengths = session_.facts().lengths;
-  record.time_split = {{"training", spent_.training},
-                       {"waiting for batches", spent_.waiting},
-                       {"scoring", spent_.scoring},
-                       {"saving", spent_.saving}};
-  record.facts = facts();
-  record.machine = machine_facts(device_.name() + ", " + precision_text(options_.train.precision));
-  record.config = config_text(options_);
-  return record;
-}
-
-std::vector<Fact> Trainer::facts() const {
-  const DataFacts& f = session_.facts();
-  const BertConfig& c = bert_.config;
-  return {{"Training file", options_.data.train},
-          {"Pairs", fmt::format("{}, {} of them labelled, {} for validation", f.rows, f.labelled,
-                                session_.set().validation.size())},
-          {"Length",
-           fmt::format("mean {:.1f} tokens, half ≤ {}, 99 % ≤ {}, longest {}", f.mean_length, f.p50, f.p99, f.longest)},
-          {"Vocabulary", fmt::format("{} of {} {}, {:.2f} % of tokens unknown", f.distinct - f.dropped, f.distinct,
-                                     session_.vocabulary().text() ? "words" : "ids", 100 * f.unknown_share)},
-          {"Model", fmt::format("{} layers, hidden {}, {} heads, {:.1f} M parameters", c.layers, c.hidden, c.heads,
-                                double(bert_.store.real_size()) * 1e-6)},
-          {"Memory on the device", fmt::format("{:.0f} MiB", mib(device_.bytes_high_water()))}};
 }
 
 // Whether the newest checkpoint says that all is done.

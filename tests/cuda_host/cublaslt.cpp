@@ -113,9 +113,9 @@ bool valid(const Operation& op, const Layout& a, const Layout& b, const Layout& 
   const auto sane = [](const Layout& l) {
     return l.rows > 0 && l.columns > 0 && l.ld >= l.rows && (l.type == CUDA_R_16BF || l.type == CUDA_R_32F);
   };
-  const bool types = a.type == b.type && (c.type == a.type || c.type == CUDA_R_32F) &&
-                     (op.compute == CUBLAS_COMPUTE_32F ||
-                      (op.compute == CUBLAS_COMPUTE_32F_FAST_TF32 && a.type == CUDA_R_32F));
+  const bool types =
+      a.type == b.type && (c.type == a.type || c.type == CUDA_R_32F) &&
+      (op.compute == CUBLAS_COMPUTE_32F || (op.compute == CUBLAS_COMPUTE_32F_FAST_TF32 && a.type == CUDA_R_32F));
   return sane(a) && sane(b) && sane(c) && m == c.rows && n == c.columns && k == k2 && types;
 }
 
@@ -151,7 +151,8 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
 }
 
 // The headers' inline ...Create and ...Destroy functions are these.
-cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* handle, cublasComputeType_t compute, cudaDataType_t scale) {
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* handle, cublasComputeType_t compute,
+                                        cudaDataType_t scale) {
   if (scale != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
   return create(handle, Operation{compute});
 }
@@ -186,13 +187,20 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t h
                                                     size_t bytes) {
   auto& p = inside<Preference>(handle);
   switch (attribute) {
-    case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES: return set(p.workspace, from, bytes);
-    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK: return set(p.reductions, from, bytes);
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES: return set(p.alignment[0], from, bytes);
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES: return set(p.alignment[1], from, bytes);
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES: return set(p.alignment[2], from, bytes);
-    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES: return set(p.alignment[3], from, bytes);
-    default: return CUBLAS_STATUS_NOT_SUPPORTED;
+    case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
+      return set(p.workspace, from, bytes);
+    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:
+      return set(p.reductions, from, bytes);
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES:
+      return set(p.alignment[0], from, bytes);
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES:
+      return set(p.alignment[1], from, bytes);
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES:
+      return set(p.alignment[2], from, bytes);
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES:
+      return set(p.alignment[3], from, bytes);
+    default:
+      return CUBLAS_STATUS_NOT_SUPPORTED;
   }
 }
 
@@ -251,8 +259,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t operation, 
                               size_t workspace_bytes, cudaStream_t stream) {
   const Kind kind = inside<Algorithm>(algorithm).kind;
   if (kind == Kind::refused) return CUBLAS_STATUS_NOT_SUPPORTED;
-  const Product p{inside<Operation>(operation), inside<Layout>(left), inside<Layout>(right), inside<Layout>(result), a, b,
-                  d, *static_cast<const float*>(beta)};
+  const Product p{
+      inside<Operation>(operation),    inside<Layout>(left), inside<Layout>(right), inside<Layout>(result), a, b, d,
+      *static_cast<const float*>(beta)};
   const size_t needed = workspace_of(kind, p.result);
   if (!valid(p.operation, p.left, p.right, p.result) || c != d || *static_cast<const float*>(alpha) != 1 ||
       needed > workspace_bytes || (needed && !workspace))
@@ -277,9 +286,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t operation, 
     send(stream, [=] { finish(p.initial(), 0); });
   } else {
     static unsigned runs = 0;
-    send(stream, [=] {
-      static_cast<char*>(p.c)[0] = kind == Kind::unsteady ? char(runs++) : 0;
-    });
+    send(stream, [=] { static_cast<char*>(p.c)[0] = kind == Kind::unsteady ? char(runs++) : 0; });
   }
   return CUBLAS_STATUS_SUCCESS;
 }

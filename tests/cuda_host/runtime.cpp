@@ -30,9 +30,9 @@
 
 struct CUevent_st {
   bool timed = false;
-  unsigned number = 0;         // of the graph it was recorded in (below); 0: none yet
+  unsigned number = 0;  // of the graph it was recorded in (below); 0: none yet
   CUstream_st* stream = nullptr;
-  std::vector<int> after;      // nodes of that graph
+  std::vector<int> after;  // nodes of that graph
   std::shared_ptr<std::chrono::steady_clock::time_point> time;
 };
 struct CUgraph_st : simt::Graph {};
@@ -101,8 +101,7 @@ class Memory {
       protect(begin, size_t(end - begin), protection);
     }
   }
-  char* base_ = static_cast<char*>(
-      mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  char* base_ = static_cast<char*>(mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
   size_t used_ = 0;
   std::map<char*, size_t> blocks_;
 };
@@ -283,7 +282,8 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   if ((kind != cudaMemcpyDeviceToHost && !memory.holds(to, bytes)) ||
       (kind != cudaMemcpyHostToDevice && !memory.holds(from, bytes)))
     return result(cudaErrorInvalidValue);
-  if (kind == cudaMemcpyDeviceToDevice || (!is_recorded(stream) && is_pinned(kind == cudaMemcpyHostToDevice ? from : to))) {
+  if (kind == cudaMemcpyDeviceToDevice ||
+      (!is_recorded(stream) && is_pinned(kind == cudaMemcpyHostToDevice ? from : to))) {
     send(stream, [=] { std::memcpy(to, from, bytes); });
     return cudaSuccess;
   }
@@ -352,7 +352,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   const bool of_recording = recording && event->number == recording->number;
   if (is_recorded(stream) && !of_recording) return spoil(cudaErrorStreamCaptureIsolation);
   if (event->number != sent_number && !of_recording) return cudaSuccess;  // never recorded, or done
-  if (of_recording && !is_recorded(stream)) {  // it joins the recording
+  if (of_recording && !is_recorded(stream)) {                             // it joins the recording
     recording->members[stream].sent_after = std::exchange(stream->after, {});
     stream->graph = &recording->graph;
   }
@@ -396,9 +396,9 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mo
 }
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
   const Lock lock(mutex);
-  *status = !is_recorded(stream)  ? cudaStreamCaptureStatusNone
-            : recording->error    ? cudaStreamCaptureStatusInvalidated
-                                  : cudaStreamCaptureStatusActive;
+  *status = !is_recorded(stream) ? cudaStreamCaptureStatusNone
+            : recording->error   ? cudaStreamCaptureStatusInvalidated
+                                 : cudaStreamCaptureStatusActive;
   return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {

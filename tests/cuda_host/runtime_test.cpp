@@ -2,10 +2,10 @@
 #include <cuda_runtime.h>
 #include <doctest/doctest.h>
 
-#include <csignal>
-#include <cstdlib>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <csignal>
+#include <cstdlib>
 #include <vector>
 
 namespace {
@@ -29,7 +29,9 @@ struct Streams {
     CHECK(cudaEventRecord(event, earlier) == cudaSuccess);
     CHECK(cudaStreamWaitEvent(later, event) == cudaSuccess);
   }
-  void set(cudaStream_t stream, int* p, int byte) { CHECK(cudaMemsetAsync(p, byte, sizeof(int), stream) == cudaSuccess); }
+  void set(cudaStream_t stream, int* p, int byte) {
+    CHECK(cudaMemsetAsync(p, byte, sizeof(int), stream) == cudaSuccess);
+  }
   int read(const int* p, cudaStream_t stream) {
     int value = 0;
     CHECK(cudaMemcpyAsync(&value, p, sizeof value, cudaMemcpyDeviceToHost, stream) == cudaSuccess);

@@ -1,0 +1,137 @@
+// LayerNorm (layer_norm.h), forward: alone, and behind each sublayer with bias, dropout and residual.
+//
+// Moves 4 bytes an element in bf16, 8 behind a sublayer (x, residual, h, y): for [1000, 768] 0.7 and 1.4 µs at 4.3 TB/s,
+// less than a launch takes. The statistics are two passes over registers, mean first, because Σx² − mean² would cancel.
+#include "layer_norm.h"
+
+namespace warpbert::kernels {
+namespace {
+
+using namespace norm;
+
+struct Statistics {
+  float mean, rstd;
+};
+
+template <int V>
+__device__ __forceinline__ Statistics statistics(const Float8 (&x)[V], int hidden, float epsilon) {
+  float sum = 0, squares = 0;
+#pragma unroll
+  for (int j = 0; j < V; j++) {
+    float part = 0;
+#pragma unroll
+    for (int i = 0; i < 8; i++) part += x[j][i];
+    sum += lane_column(j) < hidden ? part : 0.0f;
+  }
+  const float mean = warp_sum(sum) / float(hidden);
+#pragma unroll
+  for (int j = 0; j < V; j++) {
+    float part = 0;
+#pragma unroll
+    for (int i = 0; i < 8; i++) part += (x[j][i] - mean) * (x[j][i] - mean);
+    squares += lane_column(j) < hidden ? part : 0.0f;
+  }
+  return {mean, rsqrtf(warp_sum(squares) / float(hidden) + epsilon)};
+}
+
+__device__ __forceinline__ Float8 normalise(const Float8& x, Statistics s, const float* gamma, const float* beta) {
+  const Float8 g = load8(gamma), b = load8(beta);
+  Float8 y;
+#pragma unroll
+  for (int i = 0; i < 8; i++) y[i] = (x[i] - s.mean) * s.rstd * g[i] + b[i];
+  return y;
+}
+
+template <class T, int V, bool dropping>
+__global__ void __launch_bounds__(32 * warps, 2)
+    layer_norm_forward_kernel(T* __restrict__ y, float* __restrict__ mean, float* __restrict__ rstd,
+                              const T* __restrict__ x, const float* __restrict__ gamma, const float* __restrict__ beta,
+                              float epsilon, Mask mask, Rows rows, int hidden) {
+  const int row = int(blockIdx.x) * warps + int(threadIdx.x) / 32;
+  if (row >= rows.capacity) return;
+  const size_t begin = size_t(row) * hidden;
+  Statistics s = {};
+  if (row >= *rows.count) {
+    store_zeros<T, V>(y + begin, hidden);
+  } else {
+    Float8 a[V];
+    load_row(a, x + begin, hidden);
+    s = statistics(a, hidden, epsilon);
+#pragma unroll
+    for (int j = 0; j < V; j++) {
+      const int c = lane_column(j);
+      if (c >= hidden) continue;
+      Float8 out = normalise(a[j], s, gamma + c, beta + c);
+      if constexpr (dropping) out = drop(mask, begin + c, out);
+      store8(y + begin + c, out);
+    }
+  }
+  if (threadIdx.x % 32 == 0) mean[row] = s.mean, rstd[row] = s.rstd;
+}
+
+// x and h may be the same array: no __restrict__ on them.
+template <class T, int V, bool dropping>
+__global__ void __launch_bounds__(32 * warps, 2)
+    add_dropout_norm_forward_kernel(T* __restrict__ y, T* h, float* __restrict__ mean, float* __restrict__ rstd,
+                                    const T* x, const float* __restrict__ bias, const T* __restrict__ residual,
+                                    const float* __restrict__ gamma, const float* __restrict__ beta, float epsilon,
+                                    Mask mask, Rows rows, int hidden) {
+  const int row = int(blockIdx.x) * warps + int(threadIdx.x) / 32;
+  if (row >= rows.capacity) return;
+  const size_t begin = size_t(row) * hidden;
+  Statistics s = {};
+  if (row >= *rows.count) {
+    store_zeros<T, V>(h + begin, hidden);
+    store_zeros<T, V>(y + begin, hidden);
+  } else {
+    Float8 a[V], r[V];
+    load_row(a, x + begin, hidden);
+    load_row(r, residual + begin, hidden);
+#pragma unroll
+    for (int j = 0; j < V; j++) {
+      const Float8 b = load8(bias + load_column(j, hidden));
+#pragma unroll
+      for (int i = 0; i < 8; i++) a[j][i] += b[i];
+      if constexpr (dropping) a[j] = drop(mask, begin + lane_column(j), a[j]);
+#pragma unroll
+      for (int i = 0; i < 8; i++)  // backward will read the rounded h, so that is what is normalised
+        a[j][i] = to_float(from_float<T>(a[j][i] + r[j][i]));
+      if (const int c = lane_column(j); c < hidden) store8(h + begin + c, a[j]);
+    }
+    s = statistics(a, hidden, epsilon);
+#pragma unroll
+    for (int j = 0; j < V; j++)
+      if (const int c = lane_column(j); c < hidden) store8(y + begin + c, normalise(a[j], s, gamma + c, beta + c));
+  }
+  if (threadIdx.x % 32 == 0) mean[row] = s.mean, rstd[row] = s.rstd;
+}
+
+}  // namespace
+
+template <class T>
+void layer_norm_forward(Stream stream, T* y, float* mean, float* rstd, const T* x, const float* gamma,
+                        const float* beta, float epsilon, Dropout dropout, Rows rows, int hidden) {
+  choose("layer_norm_forward", rows, hidden, dropout, [&]<int V, bool dropping>() {
+    launch<layer_norm_forward_kernel<T, V, dropping>>((rows.capacity + warps - 1) / warps, 32 * warps, 0, stream, y,
+                                                      mean, rstd, x, gamma, beta, epsilon, mask_of(dropout), rows,
+                                                      hidden);
+  });
+}
+
+template <class T>
+void add_dropout_norm_forward(Stream stream, T* y, T* h, float* mean, float* rstd, const T* x, const float* bias,
+                              const T* residual, const float* gamma, const float* beta, float epsilon, Dropout dropout,
+                              Rows rows, int hidden) {
+  choose("add_dropout_norm_forward", rows, hidden, dropout, [&]<int V, bool dropping>() {
+    launch<add_dropout_norm_forward_kernel<T, V, dropping>>((rows.capacity + warps - 1) / warps, 32 * warps, 0, stream,
+                                                            y, h, mean, rstd, x, bias, residual, gamma, beta, epsilon,
+                                                            mask_of(dropout), rows, hidden);
+  });
+}
+
+template decltype(layer_norm_forward<float>) layer_norm_forward<float>;
+template decltype(layer_norm_forward<bf16>) layer_norm_forward<bf16>;
+template decltype(add_dropout_norm_forward<float>) add_dropout_norm_forward<float>;
+template decltype(add_dropout_norm_forward<bf16>) add_dropout_norm_forward<bf16>;
+
+}  // namespace warpbert::kernels
