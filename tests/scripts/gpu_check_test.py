@@ -59,6 +59,9 @@ class GpuCheck(unittest.TestCase):
         self.assertEqual(report.failed, ["bad", "empty", "absent"])
         self.assertIn("| bad | FAILED (3) |", report.text)
         self.assertIn("why", report.text)
+        report.attempt("good", 1, "true")
+        after = report.text[report.text.index("| bad |"):]  # what failed said something: the table begins again
+        self.assertRegex(after, r"(?s)```\n\n\| what \| result \| time \| \|\n\|---\|---\|---\|---\|\n\| good \| passed ")
 
     def test_what_hangs_does_not_take_the_time_of_the_rest(self):
         report = gpu_check.Report(self.dir / "r.md", 10)
