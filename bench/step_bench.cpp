@@ -107,6 +107,8 @@ int bench(int argc, char** argv) {
   const BertConfig config = shape(s.size, int(parse_number("--vocabulary", s.vocabulary)));
   const int steps = std::max(1, int(parse_number("--steps", s.steps))),
             warmup = int(parse_number("--warmup", s.warmup));
+  const double flops_per_second = parse_number("--tflops", s.tflops) * 1e12,
+               bytes_per_second = parse_number("--gbps", s.gbps) * 1e9;
   std::vector<Batch> batches;
   if (s.batches.empty()) {
     const double mean = parse_number("--mean_length", s.mean_length);
@@ -150,20 +152,19 @@ int bench(int argc, char** argv) {
     flops += step_flops(batch, config);
     moved += bytes(batch, config, double(bert.store.real_size()), precision == Precision::bf16);
   }
-  const double waited = std::chrono::duration<double>(clock::now() - begin).count();
-  const auto begin_stream = clock::now();  // without waiting for each step, as training does
-  for (int i = 0; i < steps; i++) step(i);
-  device.synchronize();
-  const double streamed =
-      Device::is_gpu() ? std::chrono::duration<double>(clock::now() - begin_stream).count() : waited;
+  double streamed = std::chrono::duration<double>(clock::now() - begin).count();
+  if (Device::is_gpu()) {  // once more without waiting for each step, as training does
+    const auto begin_stream = clock::now();
+    for (int i = 0; i < steps; i++) step(i);
+    device.synchronize();
+    streamed = std::chrono::duration<double>(clock::now() - begin_stream).count();
+  }
 
   std::sort(times.begin(), times.end());
   const auto percentile = [&](double p) {
     return times[std::min(times.size() - 1, size_t(p * double(times.size())))] * 1e3;
   };
-  const double floor =
-      (flops / (parse_number("--tflops", s.tflops) * 1e12) + moved / (parse_number("--gbps", s.gbps) * 1e9)) / steps *
-      1e3;
+  const double floor = (flops / flops_per_second + moved / bytes_per_second) / steps * 1e3;
   const double ms = streamed / steps * 1e3, memory = double(device.bytes_high_water()) / 1048576;
   const LossSums sums = stepper.take_losses();
   if (s.json) {
