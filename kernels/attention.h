@@ -74,12 +74,17 @@ __device__ __forceinline__ void copy_tile(T* tile, const T* x, int ld, int count
   }
 }
 
-// Adds the bias to the rows that copy_tile brought: each thread to the pieces it copied itself, so that waiting for its
-// own copies is enough.
+// The bias of the columns that this thread copies; to be loaded while the copies are under way.
+template <int D>
+__device__ __forceinline__ Float8 own_bias(const float* bias) {
+  return load8(bias + threadIdx.x % (D / 8) * 8);
+}
+
+// Adds it to the rows that copy_tile brought: each thread to the pieces it copied itself, so that waiting for its own
+// copies is enough.
 template <int D, class T>
-__device__ __forceinline__ void add_bias(T* tile, const float* bias, int count) {
+__device__ __forceinline__ void add_bias(T* tile, const Float8& b, int count) {
   const int c = threadIdx.x % (D / 8) * 8;
-  const Float8 b = load8(bias + c);
   for (int r = threadIdx.x / (D / 8); r < count; r += blockDim.x / (D / 8)) {
     T* p = tile + r * tile_stride<T, D> + c;
     Float8 x = load8(p);

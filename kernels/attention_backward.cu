@@ -30,6 +30,7 @@ __device__ __forceinline__ void load_statistics(RowStatistics& rows, const T* do
   const int c = threadIdx.x % lanes * 8;
   for (int r = threadIdx.x / lanes; r < round_up_16(count); r += blockDim.x / lanes) {
     float delta = 0;
+    const float row_lse = c == 0 && r < count ? lse[r] : 0;  // here, so that it is not waited for after the sums
     if (r < count) {
       const Float8 a = load8(dout + size_t(r) * hidden + c), b = load8(out + size_t(r) * hidden + c);
 #pragma unroll
@@ -37,7 +38,7 @@ __device__ __forceinline__ void load_statistics(RowStatistics& rows, const T* do
     }
 #pragma unroll
     for (int i = 1; i < lanes; i *= 2) delta += __shfl_xor_sync(0xffffffff, delta, i);
-    if (c == 0) rows.delta[r] = delta, rows.lse[r] = r < count ? lse[r] : 0;
+    if (c == 0) rows.delta[r] = delta, rows.lse[r] = row_lse;
   }
 }
 
@@ -139,9 +140,11 @@ static __global__ void __launch_bounds__(128, 2)
     copy_tile<D>(tile.dout, dout_rows, hidden, queries);
     cp_async_commit();
     load_statistics<T, D>(statistics, dout_rows, locate<D>(out, at, query0, 0, 1), hidden, lse + query0, queries);
+    const Float8 q_bias = own_bias<D>(bias), k_bias = own_bias<D>(bias + hidden),
+                 v_bias = own_bias<D>(bias + 2 * hidden);
     cp_async_wait<0>();
-    if (query0 == 0) add_bias<D>(tile.k, bias + hidden, keys), add_bias<D>(tile.v, bias + 2 * hidden, keys);
-    add_bias<D>(tile.q, bias, queries);
+    if (query0 == 0) add_bias<D>(tile.k, k_bias, keys), add_bias<D>(tile.v, v_bias, keys);
+    add_bias<D>(tile.q, q_bias, queries);
     __syncthreads();  // the tiles and the statistics are complete: each thread brought a part of them
     for (int row = 0; row < queries && row0 < keys; row += 16)
       add_queries<T, D, Drop>(dk, dv, mine, statistics, row, query0 + row, at.start + row0, keys - row0, mask, scratch,
@@ -213,10 +216,12 @@ static __global__ void __launch_bounds__(128, 2)
     copy_tile<D>(tile.k, locate<D>(qkv, at, key0, 1, 3), 3 * hidden, keys);
     copy_tile<D>(tile.v, locate<D>(qkv, at, key0, 2, 3), 3 * hidden, keys);
     cp_async_commit();
+    const Float8 q_bias = own_bias<D>(bias), k_bias = own_bias<D>(bias + hidden),
+                 v_bias = own_bias<D>(bias + 2 * hidden);
     cp_async_wait<0>();
-    if (key0 == 0) add_bias<D>(tile.q, bias, queries);
-    add_bias<D>(tile.k, bias + hidden, keys);
-    add_bias<D>(tile.v, bias + 2 * hidden, keys);
+    if (key0 == 0) add_bias<D>(tile.q, q_bias, queries);
+    add_bias<D>(tile.k, k_bias, keys);
+    add_bias<D>(tile.v, v_bias, keys);
     __syncthreads();  // the tiles and the statistics are complete: each thread brought a part of them
     for (int key = 0; key < keys && row0 < queries; key += 16) {
       const Tiles<T> mine = {tile.q + row0 * stride, tile.k + key * stride, tile.v + key * stride,

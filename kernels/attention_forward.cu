@@ -111,10 +111,12 @@ static __global__ void __launch_bounds__(128)
     copy_tile<D>(k, locate<D>(qkv, at, key0, 1, 3), 3 * hidden, keys);
     copy_tile<D>(v, locate<D>(qkv, at, key0, 2, 3), 3 * hidden, keys);
     cp_async_commit();
+    const Float8 q_bias = own_bias<D>(bias), k_bias = own_bias<D>(bias + hidden),
+                 v_bias = own_bias<D>(bias + 2 * hidden);
     cp_async_wait<0>();
-    if (key0 == 0) add_bias<D>(q, bias, queries);
-    add_bias<D>(k, bias + hidden, keys);
-    add_bias<D>(v, bias + 2 * hidden, keys);
+    if (key0 == 0) add_bias<D>(q, q_bias, queries);
+    add_bias<D>(k, k_bias, keys);
+    add_bias<D>(v, v_bias, keys);
     __syncthreads();  // the tiles are complete: each thread brought a part of them
     if (row0 < queries)
       attend<T, D, Drop>(softmax, q + row0 * tile_stride<T, D>, k, v, at.start + row0, key0, keys, mask, scratch);

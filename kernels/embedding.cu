@@ -105,10 +105,14 @@ __global__ void __launch_bounds__(32 * warps)
   constexpr int batch = 8;  // rows whose loads are in flight together
   Float8 sum = {};
   for (int i = first; i < first + chunk_rows; i += batch) {
-    Float8 d[batch];
+    Float8 d[batch], old[batch];
 #pragma unroll
-    for (int k = 0; k < batch; k++)  // behind the last real row: row 0, and no use of it
-      d[k] = load8(dy + size_t(sorted.row[i + k]) * hidden + column);
+    for (int k = 0; k < batch; k++) {
+      const int word = sorted.word[i + k];
+      d[k] = load8(dy + size_t(sorted.row[i + k]) * hidden + column);  // behind the last real row: row 0, and no use
+      const bool whole_run_ends = word >= 0 && word != sorted.word[i + k + 1] && word != before;
+      old[k] = whole_run_ends ? load8(dword + size_t(word) * hidden + column) : Float8{};
+    }
 #pragma unroll
     for (int k = 0; k < batch; k++) {
       const int word = sorted.word[i + k];
@@ -117,9 +121,14 @@ __global__ void __launch_bounds__(32 * warps)
       const bool last = i + k == first + chunk_rows - 1;
       if (!last && sorted.word[i + k + 1] == word) continue;
       // The run ends here, or goes on in the next chunk.
-      if (word == before) store8(head(workspace, chunk, hidden) + column, sum);
-      else if (last && word == after) store8(tail(workspace, chunk, hidden) + column, sum);
-      else add_to(dword + size_t(word) * hidden + column, sum);
+      if (word == before) {
+        store8(head(workspace, chunk, hidden) + column, sum);
+      } else if (last && word == after) {
+        store8(tail(workspace, chunk, hidden) + column, sum);
+      } else {
+        add(sum, old[k]);  // of this word nothing else is added in this kernel
+        store8(dword + size_t(word) * hidden + column, sum);
+      }
       sum = Float8{};
     }
   }

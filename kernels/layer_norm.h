@@ -26,18 +26,30 @@ struct Mask {
   const RandomState* random;
 };
 
-// The dropout of eight neighbours; `element` is the number of the first, a multiple of 8.
-__device__ __forceinline__ Float8 drop(const Mask& mask, uint64_t element, Float8 x) {
-  const uint64_t seed = mask.random->seed;
-  const uint32_t pass = mask.random->pass;
-#pragma unroll
-  for (int half = 0; half < 2; half++) {
-    const Random4 words = random4(seed, pass, mask.site, element / 4 + half);
-#pragma unroll
-    for (int i = 0; i < 4; i++) x[4 * half + i] = words.v[i] >= mask.threshold ? x[4 * half + i] * mask.scale : 0.0f;
+// The dropout of eight neighbours; `element` is the number of the first, a multiple of 8. The random state is loaded
+// once, at the beginning, where nothing waits for it.
+template <bool dropping>
+class Drop {
+ public:
+  __device__ __forceinline__ explicit Drop(const Mask& mask) : mask_(mask) {
+    if constexpr (dropping) state_ = *mask.random;
   }
-  return x;
-}
+  __device__ __forceinline__ Float8 operator()(uint64_t element, Float8 x) const {
+    if constexpr (!dropping) return x;
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+      const Random4 words = random4(state_.seed, state_.pass, mask_.site, element / 4 + half);
+#pragma unroll
+      for (int i = 0; i < 4; i++)
+        x[4 * half + i] = words.v[i] >= mask_.threshold ? x[4 * half + i] * mask_.scale : 0.0f;
+    }
+    return x;
+  }
+
+ private:
+  Mask mask_;
+  RandomState state_;
+};
 
 // The columns of a lane: vector j begins here. Where the row is already over, gains and biases are loaded from its last
 // vector, and nothing is done with them: a branch around a load would make the next load wait for this one. Of the row

@@ -30,7 +30,7 @@ struct TwoRows {
 
 template <class T, int V, bool dropping>
 __device__ __forceinline__ void load(TwoRows<V>& two, const T* dy, const T* x, const float* mean, const float* rstd,
-                                     const float* gamma, const Mask& mask, int count, int hidden) {
+                                     const float* gamma, const Drop<dropping>& drop, int count, int hidden) {
   const int first = first_row(), rows[2] = {first, min(first + 1, count - 1)};
   float m[2];
 #pragma unroll
@@ -45,7 +45,7 @@ __device__ __forceinline__ void load(TwoRows<V>& two, const T* dy, const T* x, c
 #pragma unroll
     for (int j = 0; j < V; j++) {
       Float8 &xhat = two.xhat[k][j], &g = two.g[k][j];
-      if constexpr (dropping) g = drop(mask, size_t(rows[k]) * hidden + lane_column(j), g);
+      g = drop(size_t(rows[k]) * hidden + lane_column(j), g);
       if (first + k >= count) g = Float8{};
       const Float8 w = load8(gamma + load_column(j, hidden));
       float part = 0, part_product = 0;
@@ -133,7 +133,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
   const int first = first_row(), count = *rows.count;
   if (first < count) {
     TwoRows<V> two;
-    load<T, V, dropping>(two, dy, x, mean, rstd, gamma, mask, count, hidden);
+    load(two, dy, x, mean, rstd, gamma, Drop<dropping>(mask), count, hidden);
 #pragma unroll
     for (int j = 0; j < V; j++) {
       const int c = lane_column(j);
@@ -162,8 +162,9 @@ __global__ void __launch_bounds__(32 * warps, 2)
   auto& sums = shared<WarpSums<3, V>>();
   const int first = first_row(), count = *rows.count;
   if (first < count) {
+    const Drop<dropping> drop(mask);
     TwoRows<V> two;
-    load<T, V, false>(two, dy, h, mean, rstd, gamma, mask, count, hidden);
+    load(two, dy, h, mean, rstd, gamma, Drop<false>(mask), count, hidden);
 #pragma unroll
     for (int j = 0; j < V; j++) {
       const int c = lane_column(j);
@@ -176,7 +177,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
         const size_t i = size_t(first + k) * hidden + c;
         Float8 dh = input_gradient(two, k, j, gamma + c);
         write(dresidual + i, dh, accumulate);
-        if constexpr (dropping) dh = drop(mask, i, dh);
+        dh = drop(i, dh);
         store8(dx + i, dh);
 #pragma unroll
         for (int e = 0; e < 8; e++) bias_sum[e] += dh[e];

@@ -34,11 +34,25 @@ __device__ __forceinline__ Statistics statistics(const Float8 (&x)[V], int hidde
   return {mean, rsqrtf(warp_sum(squares) / float(hidden) + epsilon)};
 }
 
-__device__ __forceinline__ Float8 normalise(const Float8& x, Statistics s, const float* gamma, const float* beta) {
-  const Float8 g = load8(gamma), b = load8(beta);
+// A lane's gains and biases; loaded before the statistics, which take long enough for them to arrive.
+template <int V>
+struct Affine {
+  Float8 gamma[V], beta[V];
+};
+
+template <int V>
+__device__ __forceinline__ void load_affine(Affine<V>& to, const float* gamma, const float* beta, int hidden) {
+#pragma unroll
+  for (int j = 0; j < V; j++) {
+    const int c = load_column(j, hidden);
+    to.gamma[j] = load8(gamma + c), to.beta[j] = load8(beta + c);
+  }
+}
+
+__device__ __forceinline__ Float8 normalise(const Float8& x, Statistics s, const Float8& gamma, const Float8& beta) {
   Float8 y;
 #pragma unroll
-  for (int i = 0; i < 8; i++) y[i] = (x[i] - s.mean) * s.rstd * g[i] + b[i];
+  for (int i = 0; i < 8; i++) y[i] = (x[i] - s.mean) * s.rstd * gamma[i] + beta[i];
   return y;
 }
 
@@ -54,17 +68,16 @@ __global__ void __launch_bounds__(32 * warps, 2)
   if (row >= *rows.count) {
     store_zeros<T, V>(y + begin, hidden);
   } else {
+    const Drop<dropping> drop(mask);
     Float8 a[V];
+    Affine<V> affine;
     load_row(a, x + begin, hidden);
+    load_affine(affine, gamma, beta, hidden);
     s = statistics(a, hidden, epsilon);
 #pragma unroll
-    for (int j = 0; j < V; j++) {
-      const int c = lane_column(j);
-      if (c >= hidden) continue;
-      Float8 out = normalise(a[j], s, gamma + c, beta + c);
-      if constexpr (dropping) out = drop(mask, begin + c, out);
-      store8(y + begin + c, out);
-    }
+    for (int j = 0; j < V; j++)
+      if (const int c = lane_column(j); c < hidden)
+        store8(y + begin + c, drop(begin + c, normalise(a[j], s, affine.gamma[j], affine.beta[j])));
   }
   if (threadIdx.x % 32 == 0) mean[row] = s.mean, rstd[row] = s.rstd;
 }
@@ -84,15 +97,18 @@ __global__ void __launch_bounds__(32 * warps, 2)
     store_zeros<T, V>(h + begin, hidden);
     store_zeros<T, V>(y + begin, hidden);
   } else {
+    const Drop<dropping> drop(mask);
     Float8 a[V], r[V];
+    Affine<V> affine;
     load_row(a, x + begin, hidden);
     load_row(r, residual + begin, hidden);
+    load_affine(affine, gamma, beta, hidden);
 #pragma unroll
     for (int j = 0; j < V; j++) {
       const Float8 b = load8(bias + load_column(j, hidden));
 #pragma unroll
       for (int i = 0; i < 8; i++) a[j][i] += b[i];
-      if constexpr (dropping) a[j] = drop(mask, begin + lane_column(j), a[j]);
+      a[j] = drop(begin + lane_column(j), a[j]);
 #pragma unroll
       for (int i = 0; i < 8; i++)  // backward will read the rounded h, so that is what is normalised
         a[j][i] = to_float(from_float<T>(a[j][i] + r[j][i]));
@@ -101,7 +117,8 @@ __global__ void __launch_bounds__(32 * warps, 2)
     s = statistics(a, hidden, epsilon);
 #pragma unroll
     for (int j = 0; j < V; j++)
-      if (const int c = lane_column(j); c < hidden) store8(y + begin + c, normalise(a[j], s, gamma + c, beta + c));
+      if (const int c = lane_column(j); c < hidden)
+        store8(y + begin + c, normalise(a[j], s, affine.gamma[j], affine.beta[j]));
   }
   if (threadIdx.x % 32 == 0) mean[row] = s.mean, rstd[row] = s.rstd;
 }

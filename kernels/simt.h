@@ -45,7 +45,7 @@ void launch(dim3 grid, dim3 block, size_t dynamic_bytes, cudaStream_t stream, Ar
     return simt::Launch{signature, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic_bytes, stream};
   });
   cudaError_t e = cudaSuccess;
-  static size_t allowed = 48 * 1024;  // of this kernel; only ever raised, as graphs keep launches that needed more
+  static size_t allowed = 0;  // of this kernel; only ever raised, as graphs keep launches that needed more
   if (dynamic_bytes > allowed) {
     e = cudaFuncSetAttribute(Kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(dynamic_bytes));
     if (e == cudaSuccess) allowed = dynamic_bytes;
@@ -92,10 +92,11 @@ __device__ __forceinline__ void cp_async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
 }
 
-// The sum and the maximum over the 32 lanes of a warp, in butterfly order: every lane gets the same bits.
+// The sum and the maximum over the 32 lanes of a warp, in butterfly order: every lane gets the same bits. (A plain + might
+// become one fma with the product that x was, of which each lane then has its own.)
 __device__ __forceinline__ float warp_sum(float x) {
 #pragma unroll
-  for (int i = 16; i > 0; i /= 2) x += __shfl_xor_sync(0xffffffff, x, i);
+  for (int i = 16; i > 0; i /= 2) x = __fadd_rn(x, __shfl_xor_sync(0xffffffff, x, i));
   return x;
 }
 __device__ __forceinline__ float warp_max(float x) {
