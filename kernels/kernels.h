@@ -21,7 +21,7 @@ struct CUstream_st;
 
 namespace warpbert::kernels {
 
-using Stream = CUstream_st*;  // cudaStream_t; the simulator ignores it
+using Stream = CUstream_st*;  // cudaStream_t
 
 struct Rows {
   int capacity;

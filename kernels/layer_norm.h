@@ -35,13 +35,14 @@ class Drop {
     if constexpr (dropping) state_ = *mask.random;
   }
   __device__ __forceinline__ Float8 operator()(uint64_t element, Float8 x) const {
-    if constexpr (!dropping) return x;
+    if constexpr (dropping) {
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
-      const Random4 words = random4(state_.seed, state_.pass, mask_.site, element / 4 + half);
+      for (int half = 0; half < 2; half++) {
+        const Random4 words = random4(state_.seed, state_.pass, mask_.site, element / 4 + half);
 #pragma unroll
-      for (int i = 0; i < 4; i++)
-        x[4 * half + i] = words.v[i] >= mask_.threshold ? x[4 * half + i] * mask_.scale : 0.0f;
+        for (int i = 0; i < 4; i++)
+          x[4 * half + i] = words.v[i] >= mask_.threshold ? x[4 * half + i] * mask_.scale : 0.0f;
+      }
     }
     return x;
   }

@@ -97,15 +97,6 @@ void* dynamic_storage(const char* file, int line);
 // Prints the message with kernel, block and thread, and aborts.
 [[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
-// In which order blocks start, and threads that can run. SIMT_ORDER = forward, reverse or random, SIMT_SEED = a number.
-enum class Order { forward, reverse, random };
-void set_order(Order order, unsigned seed = 1);
-struct OrderAndSeed {
-  Order order;
-  unsigned seed;
-};
-OrderAndSeed current_order();
-
 template <class T, int Tag>
 inline char key;
 }  // namespace simt

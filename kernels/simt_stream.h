@@ -11,6 +11,16 @@ struct CUstream_st;
 
 namespace simt {
 
+// In which order blocks start, threads that can run, and nodes of a graph. SIMT_ORDER = forward, reverse or random,
+// SIMT_SEED = a number.
+enum class Order { forward, reverse, random };
+void set_order(Order order, unsigned seed = 1);
+struct OrderAndSeed {
+  Order order;
+  unsigned seed;
+};
+OrderAndSeed current_order();
+
 struct Graph {
   struct Node {
     std::function<void()> run;

@@ -25,7 +25,7 @@ struct Layout {
 };
 struct Preference {
   uint64_t workspace = 0;
-  uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_MASK, alignment[4] = {256, 256, 256, 256};
+  uint32_t alignment[4] = {256, 256, 256, 256};  // of A, B, C and D
 };
 
 // Opaque in the library's structs.
@@ -52,6 +52,7 @@ enum class Kind : uint32_t {
 struct Algorithm {
   uint32_t magic = 0x57415250;
   Kind kind = Kind::whole;
+  uint32_t alignment[4] = {};  // what it relies on
 };
 
 size_t size_of(cudaDataType type) { return type == CUDA_R_16BF ? 2 : 4; }
@@ -150,7 +151,6 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
   return CUBLAS_STATUS_SUCCESS;
 }
 
-// The headers' inline ...Create and ...Destroy functions are these.
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* handle, cublasComputeType_t compute,
                                         cudaDataType_t scale) {
   if (scale != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
@@ -189,8 +189,8 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t h
   switch (attribute) {
     case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
       return set(p.workspace, from, bytes);
-    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:
-      return set(p.reductions, from, bytes);
+    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:  // a wish, which the algorithm in_place ignores
+      return bytes == sizeof(uint32_t) ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES:
       return set(p.alignment[0], from, bytes);
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES:
@@ -232,7 +232,9 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
     if (workspace_of(kind, result) > inside<Preference>(preference).workspace) continue;
     cublasLtMatmulHeuristicResult_t& next = found[(*count)++];
     next = {};
-    inside<Algorithm>(&next.algo) = {.kind = kind};
+    Algorithm algorithm{.kind = kind};
+    std::copy_n(inside<Preference>(preference).alignment, 4, algorithm.alignment);
+    inside<Algorithm>(&next.algo) = algorithm;
     next.workspaceSize = workspace_of(kind, result);
   }
   return *count ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
@@ -257,15 +259,24 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t operation, 
                               const void* beta, const void* c, cublasLtMatrixLayout_t result, void* d,
                               cublasLtMatrixLayout_t, const cublasLtMatmulAlgo_t* algorithm, void* workspace,
                               size_t workspace_bytes, cudaStream_t stream) {
-  const Kind kind = inside<Algorithm>(algorithm).kind;
-  if (kind == Kind::refused) return CUBLAS_STATUS_NOT_SUPPORTED;
+  const auto& chosen = inside<Algorithm>(algorithm);
+  const Kind kind = chosen.kind;
+  if (chosen.magic != Algorithm().magic || kind >= Kind::refused) return CUBLAS_STATUS_NOT_SUPPORTED;
   const Product p{
       inside<Operation>(operation),    inside<Layout>(left), inside<Layout>(right), inside<Layout>(result), a, b, d,
       *static_cast<const float*>(beta)};
   const size_t needed = workspace_of(kind, p.result);
   if (!valid(p.operation, p.left, p.right, p.result) || c != d || *static_cast<const float*>(alpha) != 1 ||
-      needed > workspace_bytes || (needed && !workspace))
+      needed > workspace_bytes || !on_device(workspace, needed))
     return CUBLAS_STATUS_INVALID_VALUE;
+  // What a GPU would find out by a fault: memory that is not there, or not aligned as was promised.
+  const auto is_there = [](const void* data, const Layout& x) {
+    return on_device(data, (size_t(x.columns - 1) * size_t(x.ld) + size_t(x.rows)) * size_of(x.type));
+  };
+  const void* const operands[4] = {a, b, c, d};
+  for (int i = 0; i < 4; i++)
+    if (reinterpret_cast<uintptr_t>(operands[i]) % chosen.alignment[i]) return CUBLAS_STATUS_EXECUTION_FAILED;
+  if (!is_there(a, p.left) || !is_there(b, p.right) || !is_there(d, p.result)) return CUBLAS_STATUS_EXECUTION_FAILED;
   const auto finish = [p](std::vector<float> sums, int begin) {
     p.add(sums.data(), begin, p.terms());
     store(p.c, p.result, sums);

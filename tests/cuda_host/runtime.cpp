@@ -3,10 +3,11 @@
 // CUDA: streams, events, graphs, copies, memory. It does what CUDA may do and a GPU seldom does:
 //
 //   - Work runs as late as it can: when the host waits for it, and then no more than it waits for, streams that do not
-//     wait for each other in any order (SIMT_ORDER). Who reads too early reads old data.
+//     wait for each other in a random order (SIMT_SEED; SIMT_ORDER, if it is set). Who reads too early reads old data.
 //   - Pageable host memory is copied at once, pinned memory when the copy's turn comes.
 //   - Device memory holds NaNs at first, can be touched by running work alone, and no address is given twice.
-//   - In a recording each call that CUDA refuses is refused, and the recording is lost.
+//   - In a recording calls that CUDA refuses are refused, and some that nothing here should make; the recording is lost.
+//   - cudaFree waits for all work, as GPUs do.
 //
 // Functions that are not here are libcudart's, which finds no GPU.
 #include <cuda_runtime_api.h>
@@ -36,7 +37,9 @@ struct CUevent_st {
   std::shared_ptr<std::chrono::steady_clock::time_point> time;
 };
 struct CUgraph_st : simt::Graph {};
-struct CUgraphExec_st : simt::Graph {};
+struct CUgraphExec_st {
+  std::shared_ptr<simt::Graph> graph;  // shared with the work that replays it
+};
 
 namespace {
 
@@ -108,11 +111,15 @@ class Memory {
 Memory memory;
 std::map<void*, size_t> pinned, managed;
 
-bool is_pinned(const void* p) {
-  const auto after = pinned.upper_bound(const_cast<void*>(p));
-  if (after == pinned.begin()) return false;
-  const auto& [begin, bytes] = *std::prev(after);
-  return static_cast<const char*>(p) < static_cast<const char*>(begin) + bytes;
+// The block of page-locked or managed memory with this address; null if there is none.
+const std::pair<void* const, size_t>* block_with(const std::map<void*, size_t>& blocks, const void* p) {
+  const auto after = blocks.upper_bound(const_cast<void*>(p));
+  if (after == blocks.begin()) return nullptr;
+  const auto& block = *std::prev(after);
+  return static_cast<const char*>(p) < static_cast<const char*>(block.first) + block.second ? &block : nullptr;
+}
+bool fits(const std::pair<void* const, size_t>& block, const void* p, size_t bytes) {
+  return static_cast<const char*>(p) + bytes <= static_cast<const char*>(block.first) + block.second;
 }
 
 // ---- Work that waits ------------------------------------------------------------------------------------------------
@@ -150,6 +157,16 @@ cudaError_t spoil(cudaError_t e) {
 
 std::vector<bool> ran;
 
+// Streams meet in random orders, which are not those of the threads of a kernel unless SIMT_ORDER says so.
+void replay(simt::Graph& graph) {
+  const simt::OrderAndSeed before = simt::current_order();
+  if (!std::getenv("SIMT_ORDER")) simt::set_order(simt::Order::random, before.seed);
+  const std::vector<int> order = graph.order();
+  simt::set_order(before.order, before.seed);
+  graph.replays++;
+  for (const int node : order) graph.nodes[size_t(node)].run();
+}
+
 void run_all_before(std::vector<int> last) {
   ran.resize(sent.nodes.size());
   std::vector<int> wanted;
@@ -177,7 +194,7 @@ void run_all_before(std::vector<int> last) {
     static unsigned runs = 0;
     now.replays = runs++;
     memory.open();
-    now.replay();
+    replay(now);
     memory.close();
   }
   if (std::all_of(ran.begin(), ran.end(), [](bool b) { return b; })) {
@@ -196,6 +213,12 @@ void run_everything() {
 }
 
 }  // namespace
+
+bool on_device(const void* p, size_t bytes) {
+  const Lock lock(mutex);
+  const auto* block = block_with(managed, p);
+  return block ? fits(*block, p, bytes) : memory.holds(p, bytes);
+}
 
 void send(cudaStream_t stream, std::function<void()> work) {
   if (stream) return simt::enqueue(stream, std::move(work));
@@ -282,8 +305,10 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   if ((kind != cudaMemcpyDeviceToHost && !memory.holds(to, bytes)) ||
       (kind != cudaMemcpyHostToDevice && !memory.holds(from, bytes)))
     return result(cudaErrorInvalidValue);
-  if (kind == cudaMemcpyDeviceToDevice ||
-      (!is_recorded(stream) && is_pinned(kind == cudaMemcpyHostToDevice ? from : to))) {
+  const void* const host = kind == cudaMemcpyHostToDevice ? from : to;
+  const auto* page_locked = kind == cudaMemcpyDeviceToDevice ? nullptr : block_with(pinned, host);
+  if (page_locked && !fits(*page_locked, host, bytes)) return result(cudaErrorInvalidValue);
+  if (kind == cudaMemcpyDeviceToDevice || (page_locked && !is_recorded(stream))) {
     send(stream, [=] { std::memcpy(to, from, bytes); });
     return cudaSuccess;
   }
@@ -312,8 +337,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   const Lock lock(mutex);
   if (!streams.count(stream)) return result(cudaErrorInvalidResourceHandle);
   REFUSE_IF_RECORDING;
-  run_all_before(stream->after);
-  streams.erase(stream);
+  streams.erase(stream);  // what was sent to it runs all the same
   delete stream;
   return cudaSuccess;
 }
@@ -424,21 +448,16 @@ cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t*, size_t* n) {
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
   *executable = new CUgraphExec_st;
-  static_cast<simt::Graph&>(**executable) = *graph;
+  (*executable)->graph = std::make_shared<simt::Graph>(*graph);
   return cudaSuccess;
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   const Lock lock(mutex);
   if (is_recorded(stream)) return spoil(cudaErrorStreamCaptureUnsupported);
-  send(stream, [executable] { executable->replay(); });
+  send(stream, [graph = executable->graph] { replay(*graph); });
   return cudaSuccess;
 }
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
-  const Lock lock(mutex);
-  run_everything();
-  delete executable;
-  return cudaSuccess;
-}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) { return delete executable, cudaSuccess; }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) { return delete graph, cudaSuccess; }
 
 }  // extern "C"

@@ -30,7 +30,7 @@ TEST_CASE("atomic file: appears at commit, not before, and leaves nothing beside
   CHECK(folder.count_files() == 1);
 }
 
-TEST_CASE("atomic file: without commit the older file stays; a killed writer's left-over is replaced") {
+TEST_CASE("atomic file: without commit the older file stays, and a killed writer's left-over is replaced") {
   const TemporaryFolder folder;
   const std::string path = folder.write("a", "old");
   { io::AtomicFile(path).write("half of the n"); }

@@ -47,7 +47,7 @@ std::string refusal(const std::vector<std::string>& files, const std::string& ou
 
 }  // namespace
 
-TEST_CASE("average: each weight is the mean in double, rounded once; the vocabulary is kept") {
+TEST_CASE("average: each weight is the mean in double, rounded once, and the vocabulary is kept") {
   TemporaryFolder folder;
   const Saved a(folder / "a.npz", 1), b(folder / "b.npz", 2), c(folder / "c.npz", 3);
   const std::string output = folder / "mean.npz";

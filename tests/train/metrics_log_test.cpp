@@ -166,7 +166,7 @@ TEST_CASE("metrics log: a last line without its end is passed over, and cut away
   CHECK(contents(path) == whole);
 }
 
-TEST_CASE("metrics log: lines of another kind stay; a broken one is named") {
+TEST_CASE("metrics log: lines of another kind stay, and a broken one is named") {
   const TemporaryFolder folder;
   const std::string path = folder.write("metrics.jsonl", "{\"kind\":\"note\",\"text\":\"x\"}\n");
   CHECK(read_metrics(path).steps.empty());

@@ -153,7 +153,7 @@ TEST_CASE("scoring: one model without options gives the bits of its own log p") 
   }
 }
 
-TEST_CASE("scoring: a model named thrice is itself; with swap the order of sentences does not matter; to the bit") {
+TEST_CASE("scoring: a model named thrice is itself, and with swap the order of sentences does not matter, to the bit") {
   Models m;
   const std::string run = m.runs[1];  // its max_tokens cuts nothing
   const std::vector<Override> swap{{"predict.swap", "true"}};
@@ -214,7 +214,7 @@ TEST_CASE("scoring: the table of latencies, percentiles by nearest rank") {
         "mean          2.333 ms\n");
 }
 
-TEST_CASE("scoring: each run keeps its own swap; runs that differ in predict.score are refused") {
+TEST_CASE("scoring: each run keeps its own swap, and runs that differ in predict.score are refused") {
   Models m;
   m.one.options.predict.swap = true;
   m.one.save(m.runs[0]);
