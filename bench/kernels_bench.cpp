@@ -17,6 +17,7 @@
 #include "kernels/simt_name.h"
 #include "train/command_line.h"
 #include "train/main.h"
+#include "train/progress.h"
 
 using namespace warpbert;
 using bench::KernelCase;
@@ -45,7 +46,7 @@ void time(Device& device, const KernelCase& c, double gbps) {
     const auto start = clock::now();
     graph.replay();
     device.synchronize();
-    times.push_back(std::chrono::duration<double>(clock::now() - start).count() / repeats);
+    times.push_back(seconds_since(start) / repeats);
   } while (times.size() < 5 || (times.size() < 200 && clock::now() - begin < std::chrono::milliseconds(300)));
   std::sort(times.begin(), times.end());
   const double t = times[times.size() / 2], floor = c.bytes / (gbps * 1e9);

@@ -19,6 +19,7 @@
 #include "train/batch_file.h"
 #include "train/command_line.h"
 #include "train/main.h"
+#include "train/progress.h"
 #include "train/step.h"
 #include "train/training.h"
 #include "train/vocabulary.h"
@@ -146,18 +147,18 @@ int bench(int argc, char** argv) {
     const auto start = clock::now();
     step(i);
     device.synchronize();
-    times.push_back(std::chrono::duration<double>(clock::now() - start).count());
+    times.push_back(seconds_since(start));
     const Batch& batch = batches[size_t(i) % batches.size()];
     pairs += batch.sequences, tokens += batch.tokens;
     flops += step_flops(batch, config);
     moved += bytes(batch, config, double(bert.store.real_size()), precision == Precision::bf16);
   }
-  double streamed = std::chrono::duration<double>(clock::now() - begin).count();
+  double streamed = seconds_since(begin);
   if (Device::is_gpu()) {  // once more without waiting for each step, as training does
     const auto begin_stream = clock::now();
     for (int i = 0; i < steps; i++) step(i);
     device.synchronize();
-    streamed = std::chrono::duration<double>(clock::now() - begin_stream).count();
+    streamed = seconds_since(begin_stream);
   }
 
   std::sort(times.begin(), times.end());
@@ -165,7 +166,7 @@ int bench(int argc, char** argv) {
     return times[std::min(times.size() - 1, size_t(p * double(times.size())))] * 1e3;
   };
   const double floor = (flops / flops_per_second + moved / bytes_per_second) / steps * 1e3;
-  const double ms = streamed / steps * 1e3, memory = double(device.bytes_high_water()) / 1048576;
+  const double ms = streamed / steps * 1e3, memory = mib(device.bytes_high_water());
   const LossSums sums = stepper.take_losses();
   if (s.json) {
     const nlohmann::ordered_json json = {{"device", device.name()},

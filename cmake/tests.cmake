@@ -18,8 +18,12 @@ if(WARPBERT_SANITIZE OR CMAKE_BUILD_TYPE STREQUAL "Debug")
   set(TEST_TIMEOUT 1200)
 endif()
 
+# discover_cases(<program> <prefix> <label> <timeout> [<option of doctest_discover_tests>...]): every doctest case a ctest.
 # A name with a semicolon is two names to CMake, neither of which is a case: doctest then runs none, and is content.
-set(NOTHING_RAN "test cases: +0 ")
+function(discover_cases program prefix label timeout)
+  doctest_discover_tests(${program} TEST_PREFIX "${prefix}/" ${ARGN} PROPERTIES LABELS "${label}" TIMEOUT ${timeout}
+    FAIL_REGULAR_EXPRESSION "test cases: +0 ")
+endfunction()
 
 function(add_tests folder)
   file(GLOB files CONFIGURE_DEPENDS tests/${folder}/*_test.cpp tests/${folder}/*_test.cu)
@@ -35,11 +39,11 @@ function(add_tests folder)
     target_compile_definitions(${program} PRIVATE WARPBERT_GOLDEN="${CMAKE_SOURCE_DIR}/tests/golden")
     if(folder STREQUAL "kernels" AND NOT WARPBERT_CUDA)
       foreach(order ${THREAD_ORDERS})
-        doctest_discover_tests(${program} TEST_PREFIX "${folder}/${stem}/" TEST_SUFFIX "/${order}" TEST_LIST ${program}_${order}
-          EXTRA_ARGS --simt-order=${order} PROPERTIES LABELS "${folder}" TIMEOUT ${TEST_TIMEOUT} FAIL_REGULAR_EXPRESSION "${NOTHING_RAN}")
+        discover_cases(${program} ${folder}/${stem} ${folder} ${TEST_TIMEOUT} TEST_SUFFIX "/${order}"
+          TEST_LIST ${program}_${order} EXTRA_ARGS --simt-order=${order})
       endforeach()
     else()
-      doctest_discover_tests(${program} TEST_PREFIX "${folder}/${stem}/" PROPERTIES LABELS "${folder}" TIMEOUT ${TEST_TIMEOUT} FAIL_REGULAR_EXPRESSION "${NOTHING_RAN}")
+      discover_cases(${program} ${folder}/${stem} ${folder} ${TEST_TIMEOUT})
     endif()
   endforeach()
 endfunction()
@@ -60,7 +64,7 @@ if(TARGET kernel_cases AND NOT WARPBERT_CUDA AND NOT WARPBERT_SANITIZE AND CMAKE
   add_executable(bench_bytes_test tests/bench/bytes_test.cpp tests/bench/counted_access.cpp)
   set_target_properties(bench_bytes_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_link_libraries(bench_bytes_test PRIVATE counted_kernels test_support kernel_cases warnings)
-  doctest_discover_tests(bench_bytes_test TEST_PREFIX "bench/bytes/" PROPERTIES LABELS bench TIMEOUT 120)
+  discover_cases(bench_bytes_test bench/bytes bench 120)
 endif()
 
 if(TARGET example_mlp)

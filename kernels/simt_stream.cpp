@@ -15,16 +15,20 @@ void enqueue(CUstream_st* stream, std::function<void()> work) {
   stream->after = {int(nodes.size()) - 1};
 }
 
+void follow(CUstream_st& stream, const std::vector<int>& nodes) {
+  for (const int node : nodes)
+    if (std::find(stream.after.begin(), stream.after.end(), node) == stream.after.end()) stream.after.push_back(node);
+}
+
 void wait(CUstream_st& stream, const CUstream_st& other) {
   if (stream.graph && !other.graph)
     throw std::logic_error("a stream that is being recorded waits for one that is not; CUDA refuses that");
   stream.graph = other.graph;
-  for (const int node : other.after)
-    if (std::find(stream.after.begin(), stream.after.end(), node) == stream.after.end()) stream.after.push_back(node);
+  follow(stream, other.after);
 }
 
-std::vector<int> Graph::order() const {
-  const auto [order, seed] = current_order();
+std::vector<int> Graph::order(OrderAndSeed how) const {
+  const auto [order, seed] = how;
   std::mt19937 random(seed + 7919 * replays);
   std::vector<int> waits_for(nodes.size()), ready, result;
   std::vector<std::vector<int>> next(nodes.size());
@@ -47,8 +51,8 @@ std::vector<int> Graph::order() const {
   return result;
 }
 
-void Graph::replay() {
-  for (const int node : order()) nodes[node].run();
+void Graph::replay(OrderAndSeed how) {
+  for (const int node : order(how)) nodes[node].run();
   replays++;
 }
 

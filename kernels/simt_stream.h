@@ -29,13 +29,16 @@ struct Graph {
   std::vector<Node> nodes;
   unsigned replays = 0;
 
-  void replay();
+  void replay(OrderAndSeed how = current_order());
   // The order of the next replay: node numbers.
-  std::vector<int> order() const;
+  std::vector<int> order(OrderAndSeed how = current_order()) const;
 };
 
 // Sends work to a stream; null is a stream that is never recorded.
 void enqueue(CUstream_st* stream, std::function<void()> work);
+
+// What is sent to `stream` from now on also follows these nodes of its graph.
+void follow(CUstream_st& stream, const std::vector<int>& nodes);
 
 // What is sent to `stream` from now on follows all that was sent to `other` so far. As in CUDA a stream that waits for
 // one that is being recorded is recorded from then on, and one that is being recorded cannot wait for one that is not:

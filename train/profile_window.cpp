@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/ranges.h"
+#include "progress.h"
 
 namespace warpbert {
 
@@ -21,7 +22,7 @@ void ProfileWindow::before(long step) {
 std::string ProfileWindow::after(long step) {
   if (launches_) {
     launches_->stop();
-    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+    seconds_ += seconds_since(begin_);
     steps_++;
   }
   if (step != long(options_.profile.start_step) + options_.profile.steps - 1) return "";

@@ -22,6 +22,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 #include <utility>
@@ -53,6 +54,23 @@ cudaError_t result(cudaError_t e) {
 }
 
 // ---- Memory ---------------------------------------------------------------------------------------------------------
+using Blocks = std::map<const char*, size_t>;  // bytes by address
+
+// The block with this address; the end if there is none.
+Blocks::const_iterator block_with(const Blocks& blocks, const void* p) {
+  const auto* const address = static_cast<const char*>(p);
+  const auto after = blocks.upper_bound(address);
+  if (after == blocks.begin()) return blocks.end();
+  const auto block = std::prev(after);
+  return address < block->first + block->second ? block : blocks.end();
+}
+// Whether these are bytes of one block.
+bool holds(const Blocks& blocks, const void* p, size_t bytes) {
+  if (!bytes) return true;
+  const auto block = block_with(blocks, p);
+  return block != blocks.end() && bytes <= size_t(block->first + block->second - static_cast<const char*>(p));
+}
+
 // Device memory is one range of addresses, handed out in pages from its beginning and never again.
 class Memory {
  public:
@@ -71,19 +89,11 @@ class Memory {
   bool free(void* p) {
     const auto block = blocks_.find(static_cast<char*>(p));
     if (block == blocks_.end()) return false;
-    madvise(block->first, pages(block->second), MADV_DONTNEED);
+    madvise(p, pages(block->second), MADV_DONTNEED);
     blocks_.erase(block);
     return true;
   }
-  // Whether these are bytes of one block.
-  bool holds(const void* p, size_t bytes) const {
-    if (!bytes) return true;
-    auto block = blocks_.upper_bound(static_cast<char*>(const_cast<void*>(p)));
-    if (block == blocks_.begin()) return false;
-    --block;
-    const size_t offset = size_t(static_cast<const char*>(p) - block->first);
-    return offset <= block->second && bytes <= block->second - offset;
-  }
+  bool holds(const void* p, size_t bytes) const { return ::holds(blocks_, p, bytes); }
   void open() { protect_blocks(PROT_READ | PROT_WRITE); }
   void close() { protect_blocks(PROT_NONE); }
 
@@ -98,29 +108,18 @@ class Memory {
   }
   void protect_blocks(int protection) {
     for (auto block = blocks_.begin(); block != blocks_.end();) {  // neighbours at once
-      char* const begin = block->first;
-      char* end = begin;
+      char* const begin = base_ + (block->first - base_);
+      const char* end = begin;
       for (; block != blocks_.end() && block->first == end; ++block) end += pages(block->second);
       protect(begin, size_t(end - begin), protection);
     }
   }
   char* base_ = static_cast<char*>(mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
   size_t used_ = 0;
-  std::map<char*, size_t> blocks_;
+  Blocks blocks_;
 };
 Memory memory;
-std::map<void*, size_t> pinned, managed;
-
-// The block of page-locked or managed memory with this address; null if there is none.
-const std::pair<void* const, size_t>* block_with(const std::map<void*, size_t>& blocks, const void* p) {
-  const auto after = blocks.upper_bound(const_cast<void*>(p));
-  if (after == blocks.begin()) return nullptr;
-  const auto& block = *std::prev(after);
-  return static_cast<const char*>(p) < static_cast<const char*>(block.first) + block.second ? &block : nullptr;
-}
-bool fits(const std::pair<void* const, size_t>& block, const void* p, size_t bytes) {
-  return static_cast<const char*>(p) + bytes <= static_cast<const char*>(block.first) + block.second;
-}
+Blocks pinned, managed;
 
 // ---- Work that waits ------------------------------------------------------------------------------------------------
 // The graph of all that was sent to any stream and has not run yet. It, and each recording, has a number of its own; when
@@ -136,9 +135,8 @@ struct Recording {
   CUstream_st* origin = nullptr;
   cudaError_t error = cudaSuccess;  // what made it invalid
   struct Member {
-    std::vector<int> sent_after;  // to go on with when the recording ends
-    bool joined = false;          // another stream waits for all that this one recorded
-    std::vector<int> joined_after;
+    std::vector<int> sent_after;                 // to go on with when the recording ends
+    std::optional<std::vector<int>> waited_for;  // what another stream waits for, of what this one recorded
   };
   std::map<CUstream_st*, Member> members;
 };
@@ -158,13 +156,9 @@ cudaError_t spoil(cudaError_t e) {
 std::vector<bool> ran;
 
 // Streams meet in random orders, which are not those of the threads of a kernel unless SIMT_ORDER says so.
-void replay(simt::Graph& graph) {
-  const simt::OrderAndSeed before = simt::current_order();
-  if (!std::getenv("SIMT_ORDER")) simt::set_order(simt::Order::random, before.seed);
-  const std::vector<int> order = graph.order();
-  simt::set_order(before.order, before.seed);
-  graph.replays++;
-  for (const int node : order) graph.nodes[size_t(node)].run();
+simt::OrderAndSeed order_of_streams() {
+  const simt::OrderAndSeed current = simt::current_order();
+  return {std::getenv("SIMT_ORDER") ? current.order : simt::Order::random, current.seed};
 }
 
 void run_all_before(std::vector<int> last) {
@@ -194,7 +188,7 @@ void run_all_before(std::vector<int> last) {
     static unsigned runs = 0;
     now.replays = runs++;
     memory.open();
-    replay(now);
+    now.replay(order_of_streams());
     memory.close();
   }
   if (std::all_of(ran.begin(), ran.end(), [](bool b) { return b; })) {
@@ -212,12 +206,19 @@ void run_everything() {
   run_all_before(all);
 }
 
+cudaError_t allocate_on_host(Blocks& blocks, void** p, size_t bytes) {
+  const Lock lock(mutex);
+  REFUSE_IF_RECORDING;
+  if (!(*p = std::malloc(bytes))) return result(cudaErrorMemoryAllocation);
+  blocks[static_cast<char*>(*p)] = bytes;
+  return cudaSuccess;
+}
+
 }  // namespace
 
 bool on_device(const void* p, size_t bytes) {
   const Lock lock(mutex);
-  const auto* block = block_with(managed, p);
-  return block ? fits(*block, p, bytes) : memory.holds(p, bytes);
+  return holds(managed, p, bytes) || memory.holds(p, bytes);
 }
 
 void send(cudaStream_t stream, std::function<void()> work) {
@@ -263,31 +264,21 @@ cudaError_t cudaMalloc(void** p, size_t bytes) {
   *p = bytes ? memory.allocate(bytes) : nullptr;
   return result(!bytes || *p ? cudaSuccess : cudaErrorMemoryAllocation);
 }
-cudaError_t cudaMallocManaged(void** p, size_t bytes, unsigned) {
-  const Lock lock(mutex);
-  REFUSE_IF_RECORDING;
-  if (!(*p = std::malloc(bytes))) return result(cudaErrorMemoryAllocation);
-  return managed[*p] = bytes, cudaSuccess;
-}
+cudaError_t cudaMallocManaged(void** p, size_t bytes, unsigned) { return allocate_on_host(managed, p, bytes); }
 cudaError_t cudaFree(void* p) {
   const Lock lock(mutex);
   if (!p) return cudaSuccess;
   REFUSE_IF_RECORDING;
   run_everything();
-  if (managed.erase(p)) return std::free(p), cudaSuccess;
+  if (managed.erase(static_cast<char*>(p))) return std::free(p), cudaSuccess;
   return result(memory.free(p) ? cudaSuccess : cudaErrorInvalidValue);
 }
-cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) {
-  const Lock lock(mutex);
-  REFUSE_IF_RECORDING;
-  if (!(*p = std::malloc(bytes))) return result(cudaErrorMemoryAllocation);
-  return pinned[*p] = bytes, cudaSuccess;
-}
+cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) { return allocate_on_host(pinned, p, bytes); }
 cudaError_t cudaFreeHost(void* p) {
   const Lock lock(mutex);
   REFUSE_IF_RECORDING;
   run_everything();
-  if (!pinned.erase(p)) return result(cudaErrorInvalidValue);
+  if (!pinned.erase(static_cast<char*>(p))) return result(cudaErrorInvalidValue);
   return std::free(p), cudaSuccess;
 }
 
@@ -306,8 +297,8 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
       (kind != cudaMemcpyHostToDevice && !memory.holds(from, bytes)))
     return result(cudaErrorInvalidValue);
   const void* const host = kind == cudaMemcpyHostToDevice ? from : to;
-  const auto* page_locked = kind == cudaMemcpyDeviceToDevice ? nullptr : block_with(pinned, host);
-  if (page_locked && !fits(*page_locked, host, bytes)) return result(cudaErrorInvalidValue);
+  const bool page_locked = kind != cudaMemcpyDeviceToDevice && block_with(pinned, host) != pinned.end();
+  if (page_locked && !holds(pinned, host, bytes)) return result(cudaErrorInvalidValue);
   if (kind == cudaMemcpyDeviceToDevice || (page_locked && !is_recorded(stream))) {
     send(stream, [=] { std::memcpy(to, from, bytes); });
     return cudaSuccess;
@@ -380,13 +371,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     recording->members[stream].sent_after = std::exchange(stream->after, {});
     stream->graph = &recording->graph;
   }
-  for (const int node : event->after)
-    if (std::find(stream->after.begin(), stream->after.end(), node) == stream->after.end())
-      stream->after.push_back(node);
-  if (of_recording && event->stream != stream) {
-    auto& waited_for = recording->members[event->stream];
-    waited_for.joined = true, waited_for.joined_after = event->after;
-  }
+  simt::follow(*stream, event->after);
+  if (of_recording && event->stream != stream) recording->members[event->stream].waited_for = event->after;
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
@@ -431,8 +417,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   if (!is_recorded(stream) || recording->origin != stream) return result(cudaErrorIllegalState);
   cudaError_t e = recording->error ? cudaErrorStreamCaptureInvalidated : cudaSuccess;
   for (auto& [member, state] : recording->members) {
-    if (!e && member != stream && !(state.joined && state.joined_after == member->after))
-      e = cudaErrorStreamCaptureUnjoined;
+    if (!e && member != stream && state.waited_for != member->after) e = cudaErrorStreamCaptureUnjoined;
     member->graph = &sent;
     member->after = std::move(state.sent_after);
   }
@@ -454,7 +439,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   const Lock lock(mutex);
   if (is_recorded(stream)) return spoil(cudaErrorStreamCaptureUnsupported);
-  send(stream, [graph = executable->graph] { replay(*graph); });
+  send(stream, [graph = executable->graph] { graph->replay(order_of_streams()); });
   return cudaSuccess;
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) { return delete executable, cudaSuccess; }
