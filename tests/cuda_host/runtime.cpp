@@ -94,6 +94,7 @@ class Memory {
     return true;
   }
   bool holds(const void* p, size_t bytes) const { return ::holds(blocks_, p, bytes); }
+  const Blocks& blocks() const { return blocks_; }
   void open() { protect_blocks(PROT_READ | PROT_WRITE); }
   void close() { protect_blocks(PROT_NONE); }
 
@@ -219,6 +220,12 @@ cudaError_t allocate_on_host(Blocks& blocks, void** p, size_t bytes) {
 bool on_device(const void* p, size_t bytes) {
   const Lock lock(mutex);
   return holds(managed, p, bytes) || memory.holds(p, bytes);
+}
+
+std::pair<const char*, size_t> device_block(const void* p) {
+  for (const Blocks* const blocks : {&memory.blocks(), static_cast<const Blocks*>(&managed)})
+    if (const auto block = block_with(*blocks, p); block != blocks->end()) return *block;
+  return {nullptr, 0};
 }
 
 void send(cudaStream_t stream, std::function<void()> work) {

@@ -22,7 +22,7 @@ GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden/tiny"
 LABELLED, UNLABELLED = 120, 30
 ON_GPU = "CUDA" in subprocess.run([BIN / "train", "--version"], capture_output=True, text=True).stdout
 # Of runs that are stopped: long enough for the signal to come in time.
-STOPPED = f"--train.epochs={100 if ON_GPU and 'cuda_on_simulator' not in os.environ.get('LD_PRELOAD', '') else 5}"
+STOPPED = f"--train.epochs={100 if ON_GPU and 'cuda_on_cpu' not in os.environ.get('LD_PRELOAD', '') else 5}"
 
 
 def pairs(n, labels, seed):

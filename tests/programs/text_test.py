@@ -16,7 +16,7 @@ import unittest
 import zipfile
 
 BIN = pathlib.Path(sys.argv.pop(1)).resolve()
-FAST = "CUDA" in subprocess.run([BIN / "train", "--version"], capture_output=True, text=True).stdout and "cuda_on_simulator" not in os.environ.get("LD_PRELOAD", "")
+FAST = "CUDA" in subprocess.run([BIN / "train", "--version"], capture_output=True, text=True).stdout and "cuda_on_cpu" not in os.environ.get("LD_PRELOAD", "")
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden/tiny"
 THINGS = {  # what a request is about, in English and Chinese
     "light": ("lamp", "lights", "燈"),

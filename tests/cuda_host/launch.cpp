@@ -1,0 +1,179 @@
+// The part of CUDA's runtime that launches kernels, over the interpreter: what nvcc's code calls to make them known and to
+// launch them, with the limits of a GPU.
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cctype>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <mutex>
+#include <numeric>
+#include <random>
+#include <sstream>
+#include <stdexcept>
+#include <thread>
+
+#include "ptx/block.h"
+#include "send.h"
+
+namespace {
+
+constexpr size_t shared_without_asking = 48 << 10, most_shared = 99 << 10;  // the second is that of sm_86, 89 and 120
+
+struct Function {
+  std::string name;  // mangled
+  size_t allowed_dynamic = shared_without_asking;
+};
+// Not a plain variable: libraries make their kernels known before this one's variables are made.
+std::map<const void*, Function>& functions() {
+  static std::map<const void*, Function> all;
+  return all;
+}
+
+std::mutex counts_mutex;
+std::map<std::string, ptx::Counts>& all_counts() {
+  static std::map<std::string, ptx::Counts> counts;
+  return counts;
+}
+const char* counts_path() {
+  static const char* const path = std::getenv("PTX_COUNTS");
+  return path;
+}
+void write_counts() {
+  std::ofstream file(counts_path());
+  file << "kernel\tlaunches\tinteger\tfp32\tfp64\tspecial\tmma\tshuffle\tshared\tglobal\tcontrol\tthreads\tglobal_requests\t"
+          "global_sectors\tglobal_least\tshared_requests\tshared_passes\tshared_least\n";
+  for (const auto& [name, c] : all_counts()) {
+    file << name << '\t' << c.launches;
+    for (int unit = 1; unit < 10; unit++) file << '\t' << c.instructions[unit];
+    file << '\t' << c.threads << '\t' << c.global_requests << '\t' << c.global_sectors << '\t' << c.global_least << '\t'
+         << c.shared_requests << '\t' << c.shared_passes << '\t' << c.shared_least << '\n';
+  }
+}
+
+// Names in anonymous namespaces hold numbers of the compilation: 44_GLOBAL__N__aeabd346_7_gelu_cu_ca7dd378_8660.
+std::string without_numbers(std::string name) {
+  const std::string anonymous = "_GLOBAL__N__";
+  for (auto begin = name.find(anonymous); begin != name.npos; begin = name.find(anonymous, begin)) {
+    auto digits = begin;
+    while (digits > 0 && std::isdigit(name[digits - 1])) digits--;
+    name.erase(digits, begin - digits + std::stoul(name.substr(digits, begin - digits)));
+  }
+  return name;
+}
+
+}  // namespace
+
+namespace ptx {
+
+const Kernel* find(const std::string& name) {
+  struct Entry {
+    std::function<Kernel()> parse;
+    std::unique_ptr<Kernel> kernel;
+  };
+  static std::map<std::string, Entry> all = [] {
+    std::map<std::string, Entry> entries;
+    std::istringstream paths(PTX_FILES);
+    for (std::string path; std::getline(paths, path, ':');) {
+      std::ifstream file(path);
+      std::stringstream text;
+      text << file.rdbuf();
+      if (!file) throw std::runtime_error("cannot read " + path);
+      for (auto& [kernel, parser] : parse(text.str())) entries[without_numbers(kernel)].parse = parser;
+    }
+    return entries;
+  }();
+  const auto found = all.find(without_numbers(name));
+  if (found == all.end()) return nullptr;
+  if (!found->second.kernel) found->second.kernel = std::make_unique<Kernel>(found->second.parse());
+  return found->second.kernel.get();
+}
+
+void run(const Kernel& kernel, Size3 grid, Size3 block, unsigned dynamic_shared, const std::vector<char>& parameters) {
+  const auto how = simt::current_order();
+  const bool random = how.order == simt::Order::random;
+  std::vector<unsigned> order(size_t(grid.x) * grid.y * grid.z);
+  std::iota(order.begin(), order.end(), 0u);
+  if (how.order == simt::Order::reverse) std::reverse(order.begin(), order.end());
+  if (random) std::shuffle(order.begin(), order.end(), std::mt19937(how.seed));
+  std::atomic<size_t> next = 0;
+  const auto work = [&] {
+    Block b(kernel, grid, block, dynamic_shared, parameters.data(), counts_path());
+    for (size_t k; (k = next++) < order.size();) {
+      const unsigned n = order[k];
+      b.run({n % grid.x, n / grid.x % grid.y, n / grid.x / grid.y}, random, how.seed);
+    }
+    if (!counts_path()) return;
+    const std::lock_guard lock(counts_mutex);
+    all_counts()[kernel.name].add(b.counts);
+  };
+  std::vector<std::thread> others;
+  const size_t workers = std::min<size_t>(order.size(), std::max(1u, std::thread::hardware_concurrency()));
+  for (size_t k = 1; k < workers; k++) others.emplace_back(work);
+  work();
+  for (auto& t : others) t.join();
+  if (!counts_path()) return;
+  static std::once_flag once;
+  std::call_once(once, [] { std::atexit(write_counts); });
+  all_counts()[kernel.name].launches++;
+}
+
+}  // namespace ptx
+
+extern "C" {
+
+// Called by nvcc's code for each kernel when a program or library is loaded. The kernels' images are not looked at.
+void** __cudaRegisterFatBinary(void* image) {
+  static std::vector<void*> images;
+  images.push_back(image);
+  return &images.back();
+}
+void __cudaRegisterFatBinaryEnd(void**) {}
+void __cudaUnregisterFatBinary(void**) {}
+void __cudaRegisterFunction(void**, const char* host, char*, const char* name, int, uint3*, uint3*, dim3*, dim3*, int*) {
+  functions()[host].name = name;
+}
+
+cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribute, int value) {
+  const auto found = functions().find(function);
+  if (found == functions().end()) return cudaErrorInvalidDeviceFunction;
+  if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaErrorInvalidValue;
+  const ptx::Kernel* const kernel = ptx::find(found->second.name);
+  if (!kernel || value < 0 || size_t(value) + kernel->static_shared > most_shared) return cudaErrorInvalidValue;
+  found->second.allowed_dynamic = size_t(value);
+  return cudaSuccess;
+}
+
+cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* function, void** arguments) {
+  const auto found = functions().find(function);
+  if (found == functions().end()) return cudaErrorInvalidDeviceFunction;
+  const ptx::Kernel* kernel = nullptr;
+  try {
+    kernel = ptx::find(found->second.name);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "ptx: kernel %s: %s\n", found->second.name.c_str(), e.what());
+  }
+  if (!kernel) return cudaErrorInvalidDeviceFunction;
+  const dim3 grid = config->gridDim, block = config->blockDim;
+  const auto within = [](dim3 n, unsigned x, unsigned y, unsigned z) {
+    return n.x && n.y && n.z && n.x <= x && n.y <= y && n.z <= z;
+  };
+  if (config->numAttrs || !within(grid, 0x7fffffff, 65535, 65535) || !within(block, 1024, 1024, 64) ||
+      size_t(block.x) * block.y * block.z > kernel->max_threads)
+    return cudaErrorInvalidConfiguration;
+  if (config->dynamicSmemBytes > found->second.allowed_dynamic ||
+      config->dynamicSmemBytes + kernel->static_shared > most_shared)
+    return cudaErrorInvalidValue;
+  std::vector<char> parameters(size_t(kernel->parameter_bytes));
+  for (size_t k = 0; k < kernel->parameters.size(); k++)
+    std::memcpy(parameters.data() + kernel->parameters[k].offset, arguments[k], size_t(kernel->parameters[k].bytes));
+  send(config->stream, [=, dynamic = unsigned(config->dynamicSmemBytes)] {
+    ptx::run(*kernel, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic, parameters);
+  });
+  return cudaSuccess;
+}
+
+}  // extern "C"
