@@ -2,7 +2,7 @@
 // those imply. On the CPU the times are the simulator's and say nothing about a GPU.
 //
 // kernels_bench [--tokens=992] [--pairs=64] [--targets=166] [--hidden=768] [--heads=12] [--vocabulary=6413] [--fp32]
-//               [--gbps=4300] [--tune] [--launches]
+//               [--gbps=4300] [--tune] [--launches] [--once]
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -27,7 +27,7 @@ namespace {
 struct Settings {
   std::string tokens = "992", pairs = "64", targets = "166", hidden = "768", heads = "12", vocabulary = "6413",
               gbps = "4300";
-  bool fp32 = false, tune = false, launches = false;
+  bool fp32 = false, tune = false, launches = false, once = false;
 };
 
 // On a GPU the work is repeated in a graph, so that neither launches nor the host's waiting are in the time.
@@ -92,6 +92,7 @@ int time_kernels(int argc, char** argv) {
   line.toggle("--tune", "algorithms of the matrix products are timed first, as with run.gemm_tuning", s.tune);
   line.toggle("--launches", "run nothing: a line of JSON for each launch of each row (scripts/kernel_table)",
               s.launches);
+  line.toggle("--once", "run each row once and time nothing: for a profiler, or to count what it does", s.once);
   if (!line.parse(argc, argv)) return 0;
   const auto whole = [](const char* flag, const std::string& text) {
     return int(parse_integer(flag, text, 1, 10'000'000));
@@ -111,6 +112,10 @@ int time_kernels(int argc, char** argv) {
   if (s.launches) {
     for (const KernelCase& c : all.cases())
       if (!c.product) print_launches(device, c);
+    return 0;
+  }
+  if (s.once) {
+    for (const KernelCase& c : all.cases()) c.run(), device.synchronize();
     return 0;
   }
   fmt::print("{}; {}; times are {}\n", device.name(), s.fp32 ? "fp32" : "bf16",
