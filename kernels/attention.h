@@ -129,11 +129,11 @@ __device__ __forceinline__ float logarithm(float x) {
 struct AttentionDropout {
   const RandomState* random;
   uint32_t site, threshold;
-  float scale;  // of what is kept: 1 / (1 − rate)
+  float scale;  // of what is kept
   int max_positions;
 };
 
-// The factors of one head's probabilities: 0 or 1 / (1 − rate); always 1 when off.
+// The factors of one head's probabilities: 0 or `scale`; always 1 when off.
 template <bool On>
 class DropoutMask {
  public:
@@ -145,17 +145,17 @@ class DropoutMask {
   __device__ __forceinline__ uint32_t keeps(int query, int key) const {  // 0 or 1
     if constexpr (!On) return 1;
     const uint64_t i = element(query, key);
-    return word(draw(i), i) >= dropout_.threshold;
+    return bits(draw(i), i) >= dropout_.threshold;
   }
   __device__ __forceinline__ float factor(uint32_t kept) const { return !On ? 1 : kept ? dropout_.scale : 0; }
 
-  // The factors of key and key + 1, which mostly share a draw of four.
+  // The factors of key and key + 1, which mostly share a draw of eight.
   __device__ __forceinline__ float2 factors(int query, int key) const {
     if constexpr (!On) return make_float2(1, 1);
     const uint64_t i = element(query, key);
     const Random4 r = draw(i);
-    const uint32_t next = i % 4 == 3 ? draw(i + 1).v[0] : word(r, i + 1);
-    return make_float2(factor(word(r, i) >= dropout_.threshold), factor(next >= dropout_.threshold));
+    const uint32_t next = bits(i % 8 == 7 ? draw(i + 1) : r, i + 1);
+    return make_float2(factor(bits(r, i) >= dropout_.threshold), factor(next >= dropout_.threshold));
   }
 
  private:
@@ -163,11 +163,11 @@ class DropoutMask {
     return (uint64_t(at_.first + query) * at_.heads + at_.head) * dropout_.max_positions + key;
   }
   __device__ __forceinline__ Random4 draw(uint64_t i) const {
-    return random4(state_.seed, state_.pass, dropout_.site, i >> 2);
+    return random4(state_.seed, state_.pass, dropout_.site, i >> 3);
   }
-  __device__ static __forceinline__ uint32_t word(const Random4& r, uint64_t i) {
-    const uint32_t low = i & 1 ? r.v[1] : r.v[0], high = i & 1 ? r.v[3] : r.v[2];
-    return i & 2 ? high : low;
+  __device__ static __forceinline__ uint32_t bits(const Random4& r, uint64_t i) {
+    const uint32_t low = i & 2 ? r.v[1] : r.v[0], high = i & 2 ? r.v[3] : r.v[2];
+    return dropout_bits(i & 4 ? high : low, uint32_t(i));
   }
 
   AttentionDropout dropout_;
@@ -200,7 +200,7 @@ inline void check_attention(const char* launcher, const AttentionShape& s, const
 }
 
 inline AttentionDropout attention_dropout(const Dropout& dropout, int max_positions) {
-  return {dropout.random, dropout.site, dropout_threshold(dropout.rate), 1 / (1 - dropout.rate), max_positions};
+  return {dropout.random, dropout.site, dropout_threshold(dropout.rate), dropout_scale(dropout.rate), max_positions};
 }
 
 // One block's tile: as many groups of 16 rows as the longest sequence needs, to max_tile.

@@ -34,10 +34,10 @@ struct RandomState {
   uint32_t pass;
 };
 
-// Inverted dropout: element i is kept, and divided by 1 − rate, iff word i of (seed, pass, site) >= rate·2³²
+// Inverted dropout: element i is kept, and divided by 1 − rate, iff half-word i of (seed, pass, site) >= rate·2¹⁶
 // (philox.h). Element = row·columns + column unless a kernel says otherwise.
 struct Dropout {
-  float rate = 0;  // 0: off, nothing is drawn and `random` may be null
+  float rate = 0;  // of it the nearest multiple of 2⁻¹⁶ below 1; 0: off, nothing is drawn and `random` may be null
   uint32_t site = 0;
   const RandomState* random = nullptr;  // device
 };

@@ -20,7 +20,7 @@ constexpr int warps = 4;  // of every block here
 
 // A Dropout as the kernels want it.
 struct Mask {
-  uint32_t threshold;  // a value is kept iff its random word is at least this …
+  uint32_t threshold;  // a value is kept iff its random bits are at least this …
   float scale;         // … and then multiplied by this
   uint32_t site;
   const RandomState* random;
@@ -36,13 +36,9 @@ class Drop {
   }
   __device__ __forceinline__ Float8 operator()(uint64_t element, Float8 x) const {
     if constexpr (dropping) {
+      const Random4 draw = random4(state_.seed, state_.pass, mask_.site, element / 8);
 #pragma unroll
-      for (int half = 0; half < 2; half++) {
-        const Random4 words = random4(state_.seed, state_.pass, mask_.site, element / 4 + half);
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-          x[4 * half + i] = words.v[i] >= mask_.threshold ? x[4 * half + i] * mask_.scale : 0.0f;
-      }
+      for (int i = 0; i < 8; i++) x[i] = dropout_bits(draw.v[i / 2], i) >= mask_.threshold ? x[i] * mask_.scale : 0.0f;
     }
     return x;
   }
@@ -72,7 +68,7 @@ __device__ __forceinline__ void store_zeros(T* row, int hidden) {
 }
 
 // ---- Launchers ------------------------------------------------------------------------------------------------------
-inline Mask mask_of(const Dropout& d) { return {dropout_threshold(d.rate), 1.0f / (1.0f - d.rate), d.site, d.random}; }
+inline Mask mask_of(const Dropout& d) { return {dropout_threshold(d.rate), dropout_scale(d.rate), d.site, d.random}; }
 
 // Calls f.operator()<V, dropping>() for the kernel that fits.
 template <class F>

@@ -2,7 +2,7 @@
 //
 // A random number here is a function of (seed, pass, site, element) and of nothing else, so that backward draws
 // forward's dropout mask again instead of storing it, and a resumed run draws what an uninterrupted one does.
-// Element i of (seed, pass, site) equals what cuRAND draws after curand_init(seed, uint64_t(pass) << 32 | site, i).
+// Word i of (seed, pass, site) equals what cuRAND draws after curand_init(seed, uint64_t(pass) << 32 | site, i).
 #pragma once
 #include <cstdint>
 
@@ -14,6 +14,17 @@ struct Random4 {
   uint32_t v[4];
 };
 
+// Both halves of a·b. On a GPU they are one instruction, which nvcc 13 has to be told: by itself it makes a second one for
+// the low half, and this generator is most of what a kernel with dropout computes.
+WARPBERT_HOST_DEVICE void multiply(uint32_t a, uint32_t b, uint32_t& high, uint32_t& low) {
+#ifdef __CUDA_ARCH__
+  asm("{ .reg .b64 %%product; mul.wide.u32 %%product, %2, %3; mov.b64 {%1, %0}, %%product; }"
+      : "=r"(high), "=r"(low)
+      : "r"(a), "r"(b));
+#else
+  high = uint32_t(uint64_t(a) * b >> 32), low = a * b;
+#endif
+}
 WARPBERT_HOST_DEVICE uint32_t multiply_high(uint32_t a, uint32_t b) { return uint32_t(uint64_t(a) * b >> 32); }
 
 WARPBERT_HOST_DEVICE Random4 philox4x32_10(Random4 counter, uint32_t key0, uint32_t key1) {
@@ -21,20 +32,34 @@ WARPBERT_HOST_DEVICE Random4 philox4x32_10(Random4 counter, uint32_t key0, uint3
 #pragma unroll
 #endif
   for (int round = 0; round < 10; round++) {
-    const uint32_t high0 = multiply_high(0xD2511F53u, counter.v[0]), low0 = 0xD2511F53u * counter.v[0];
-    const uint32_t high1 = multiply_high(0xCD9E8D57u, counter.v[2]), low1 = 0xCD9E8D57u * counter.v[2];
+    uint32_t high0, low0, high1, low1;
+    multiply(counter.v[0], 0xD2511F53u, high0, low0);
+    multiply(counter.v[2], 0xCD9E8D57u, high1, low1);
     counter = {{high1 ^ counter.v[1] ^ key0, low1, high0 ^ counter.v[3] ^ key1, low0}};
     key0 += 0x9E3779B9u, key1 += 0xBB67AE85u;
   }
   return counter;
 }
 
-// Elements 4·group … 4·group+3 of (seed, pass, site).
+// Words 4·group … 4·group+3 of (seed, pass, site).
 WARPBERT_HOST_DEVICE Random4 random4(uint64_t seed, uint32_t pass, uint32_t site, uint64_t group) {
   return philox4x32_10({{uint32_t(group), uint32_t(group >> 32), site, pass}}, uint32_t(seed), uint32_t(seed >> 32));
 }
 
-// An element is kept iff its random word is at least this: P(dropped) = rate to 2⁻³².
-WARPBERT_HOST_DEVICE uint32_t dropout_threshold(float rate) { return uint32_t(double(rate) * 4294967296.0); }
+// ---- Dropout takes 16 bits an element, so that a draw of four words serves eight -----------------------------------
+// Element e has half-word e of (seed, pass, site), the low half of a word first: half-word e % 8 of draw e/8. It is
+// dropped iff that number is less than rate·2¹⁶, rounded to a whole one; what is kept is divided by the probability of it.
+
+// Half-word i of a draw as the upper half of a word.
+WARPBERT_HOST_DEVICE uint32_t dropout_bits(uint32_t word, uint32_t i) { return i % 2 ? word : word << 16; }
+
+// Kept iff dropout_bits are at least this, whatever the word's lower half holds.
+WARPBERT_HOST_DEVICE uint32_t dropout_threshold(float rate) {
+  const uint32_t dropped = uint32_t(double(rate) * 65536 + 0.5);
+  return (dropped < 65536 ? dropped : 65535) << 16;
+}
+WARPBERT_HOST_DEVICE float dropout_scale(float rate) {
+  return float(4294967296.0 / (4294967296.0 - dropout_threshold(rate)));
+}
 
 }  // namespace warpbert

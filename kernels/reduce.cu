@@ -4,7 +4,7 @@
 // so that the result does not depend on how the sum is cut to more than 2⁻⁵⁰ or so, and is exact enough for any n.
 //
 // Two stages, because blocks of one launch cannot wait for each other: up to 512 blocks walk over x with the stride of
-// the whole grid, eight neighbours a thread, and leave one double each; then one block adds these. Which value
+// the whole grid, 2,048 values at a time, and leave one double each; then one block adds these. Which value
 // meets which in what order depends on n alone, never on the device or on timing.
 #include <algorithm>
 #include <stdexcept>
@@ -18,22 +18,21 @@ namespace warpbert::kernels {
 
 constexpr int max_square_sum_blocks =
     512;  // 4 on each of 132 SMs: 131,072 threads with 32 bytes each in flight fill HBM
-constexpr int square_sum_threads = 256, finish_threads = 1024;
+constexpr int finish_threads = 1024;
 
-static __global__ void __launch_bounds__(square_sum_threads)
+static __global__ void __launch_bounds__(flat_threads)
     square_sum_kernel(double* __restrict__ partials, const float* __restrict__ x, size_t n) {
-  const size_t thread = size_t(blockIdx.x) * blockDim.x + threadIdx.x, threads = size_t(gridDim.x) * blockDim.x;
   double sum = 0;
-  for (size_t i = thread; i < n / 8; i += threads) {
-    const Float8 v = load8(x + i * 8);
+  for (size_t begin = flat_begin(); begin < n; begin += size_t(gridDim.x) * flat_values) {
+    if (begin + flat_values > n) {
+      for (size_t i = begin + threadIdx.x; i < n; i += flat_threads) sum += double(x[i]) * x[i];
+      break;
+    }
+    const Float8 v = load_groups(x + begin + threadIdx.x * 4);
 #pragma unroll
     for (int j = 0; j < 8; j++) sum += double(v[j]) * v[j];
   }
-  if (thread < n % 8) {
-    const double tail = x[n / 8 * 8 + thread];
-    sum += tail * tail;
-  }
-  sum = block_sum<square_sum_threads>(sum);
+  sum = block_sum<flat_threads>(sum);
   if (threadIdx.x == 0) partials[blockIdx.x] = sum;
 }
 
@@ -61,8 +60,8 @@ size_t square_sum_workspace() { return max_square_sum_blocks; }
 void square_sum(Stream stream, double* out, double* workspace, const float* x, size_t n) {
   if (!out || !workspace || (!x && n))
     throw std::invalid_argument("square_sum: no out, workspace or x, n = " + std::to_string(n));
-  const size_t blocks = std::min(n / (8 * square_sum_threads) + 1, square_sum_workspace());
-  launch<square_sum_kernel>(int(blocks), square_sum_threads, 0, stream, workspace, x, n);
+  const size_t blocks = std::clamp(size_t(flat_blocks(n)), size_t(1), square_sum_workspace());
+  launch<square_sum_kernel>(int(blocks), flat_threads, 0, stream, workspace, x, n);
   sum(stream, out, workspace, blocks);
 }
 

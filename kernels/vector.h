@@ -1,4 +1,4 @@
-// Eight neighbouring values at a time: one 16-byte access for bf16, two for float.
+// Eight values of a thread, as floats: neighbours in a row, or of a flat array.
 #pragma once
 #include "simt.h"
 
@@ -10,6 +10,7 @@ struct Float8 {
   __device__ __forceinline__ float operator[](int i) const { return v[i]; }
 };
 
+// ---- Eight neighbours: one 16-byte access for bf16, two for float ---------------------------------------------------
 __device__ __forceinline__ Float8 load8(const float* p) {
   const float4 a = reinterpret_cast<const float4*>(p)[0], b = reinterpret_cast<const float4*>(p)[1];
   return {{a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w}};
@@ -33,6 +34,41 @@ __device__ __forceinline__ void store8(float* p, const Float8& x) {
 __device__ __forceinline__ void store8(bf16* p, const Float8& x) {
   *reinterpret_cast<uint4*>(p) = make_uint4(pack_bf16(x.v[0], x.v[1]), pack_bf16(x.v[2], x.v[3]),
                                             pack_bf16(x.v[4], x.v[5]), pack_bf16(x.v[6], x.v[7]));
+}
+
+// ---- Flat arrays of floats: a block of 256 threads takes 2,048 values, a thread two groups of four, 1,024 apart -----
+// With eight neighbours a thread, each access of a warp would touch 32 sectors of 32 bytes and use half of every one, and
+// each sector would be stored twice. So lanes are neighbours, and an access is 512 bytes in a row.
+constexpr int flat_threads = 256, flat_values = 8 * flat_threads, flat_apart = flat_values / 2;
+
+inline unsigned flat_blocks(size_t n) { return unsigned((n + flat_values - 1) / flat_values); }
+
+// Where a block's values begin. If all of them are there a thread's first is 4·threadIdx.x further; of the last block's rest
+// threads take one value after another.
+__device__ __forceinline__ size_t flat_begin() { return size_t(blockIdx.x) * flat_values; }
+
+__device__ __forceinline__ Float8 load_groups(const float* p) {
+  const float4 a = *reinterpret_cast<const float4*>(p), b = *reinterpret_cast<const float4*>(p + flat_apart);
+  return {{a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w}};
+}
+__device__ __forceinline__ Float8 load_groups(const bf16* p) {
+  const uint2 a = *reinterpret_cast<const uint2*>(p), b = *reinterpret_cast<const uint2*>(p + flat_apart);
+  const unsigned pairs[4] = {a.x, a.y, b.x, b.y};
+  Float8 r;
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    r.v[2 * i] = __uint_as_float(pairs[i] << 16);
+    r.v[2 * i + 1] = __uint_as_float(pairs[i] & 0xffff0000u);
+  }
+  return r;
+}
+__device__ __forceinline__ void store_groups(float* p, const Float8& x) {
+  *reinterpret_cast<float4*>(p) = make_float4(x.v[0], x.v[1], x.v[2], x.v[3]);
+  *reinterpret_cast<float4*>(p + flat_apart) = make_float4(x.v[4], x.v[5], x.v[6], x.v[7]);
+}
+__device__ __forceinline__ void store_groups(bf16* p, const Float8& x) {
+  *reinterpret_cast<uint2*>(p) = make_uint2(pack_bf16(x.v[0], x.v[1]), pack_bf16(x.v[2], x.v[3]));
+  *reinterpret_cast<uint2*>(p + flat_apart) = make_uint2(pack_bf16(x.v[4], x.v[5]), pack_bf16(x.v[6], x.v[7]));
 }
 
 }  // namespace warpbert::kernels

@@ -42,13 +42,24 @@ const char* counts_path() {
   static const char* const path = std::getenv("PTX_COUNTS");
   return path;
 }
+// Two tables: a row a kernel, and, as PATH.lines, a row a line of source of each kernel.
 void write_counts() {
-  std::ofstream file(counts_path());
+  std::ofstream file(counts_path()), by_line(counts_path() + std::string(".lines"));
+  by_line << "kernel\tline\tinstructions\n";
   file << "kernel\tlaunches\tinteger\tfp32\tfp64\tspecial\tmma\tshuffle\tshared\tglobal\tcontrol\tthreads\tglobal_requests\t"
           "global_sectors\tglobal_least\tshared_requests\tshared_passes\tshared_least\n";
   for (const auto& [name, c] : all_counts()) {
+    const ptx::Kernel& kernel = *ptx::find(name);
+    uint64_t by_unit[10] = {};
+    std::map<std::string, uint64_t> lines;
+    for (size_t k = 0; k < kernel.code.size(); k++) {
+      by_unit[size_t(kernel.code[k].unit)] += c.executed[k];
+      if (kernel.code[k].unit != ptx::Unit::none) lines[kernel.code[k].line] += c.executed[k];
+    }
+    for (const auto& [line, instructions] : lines)
+      if (instructions) by_line << name << '\t' << line << '\t' << instructions << '\n';
     file << name << '\t' << c.launches;
-    for (int unit = 1; unit < 10; unit++) file << '\t' << c.instructions[unit];
+    for (int unit = 1; unit < 10; unit++) file << '\t' << by_unit[unit];
     file << '\t' << c.threads << '\t' << c.global_requests << '\t' << c.global_sectors << '\t' << c.global_least << '\t'
          << c.shared_requests << '\t' << c.shared_passes << '\t' << c.shared_least << '\n';
   }

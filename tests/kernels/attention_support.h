@@ -83,8 +83,9 @@ class AttentionReference {
   double factor(int query, int key, int head) const {  // key: position in its sequence
     if (c_.dropout == 0) return 1;
     const uint64_t element = (uint64_t(query) * c_.heads + head) * c_.max_positions + key;
-    const Random4 r = random4(attention_seed, attention_pass, attention_site, element / 4);
-    return r.v[element % 4] >= dropout_threshold(c_.dropout) ? 1 / (1 - double(c_.dropout)) : 0;
+    const uint32_t word = random4(attention_seed, attention_pass, attention_site, element / 8).v[element % 8 / 2];
+    const double rate = std::round(double(c_.dropout) * 65536) / 65536;
+    return (element % 2 ? word >> 16 : word & 0xffff) / 65536.0 >= rate ? 1 / (1 - rate) : 0;
   }
   std::vector<double> probabilities(int query, int first, int length, int head, double& lse) const {
     std::vector<double> p(length);

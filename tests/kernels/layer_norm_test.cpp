@@ -29,8 +29,9 @@ constexpr Shape shapes[] = {{1, 1, 8},     {0, 3, 64},  {3, 9, 64},   {33, 40, 2
 // ---- The formulas in double precision -------------------------------------------------------------------------------
 double dropout_factor(const Dropout& dropout, uint64_t element) {
   if (dropout.rate == 0) return 1;
-  const Random4 words = random4(random_state.seed, random_state.pass, dropout.site, element / 4);
-  return words.v[element % 4] >= double(dropout.rate) * 4294967296.0 ? 1 / (1 - double(dropout.rate)) : 0;
+  const uint32_t word = random4(random_state.seed, random_state.pass, dropout.site, element / 8).v[element % 8 / 2];
+  const double rate = std::round(double(dropout.rate) * 65536) / 65536;
+  return (element % 2 ? word >> 16 : word & 0xffff) / 65536.0 >= rate ? 1 / (1 - rate) : 0;
 }
 
 struct Moments {

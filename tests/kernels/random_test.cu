@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 #include "kernels/kernels.h"
@@ -82,14 +84,22 @@ TEST_CASE("random_words: seed, pass and site each give other words") {
   CHECK(same(words(64, 1, 3, 2)) == 0);
 }
 
-TEST_CASE("random_words: as many words fall below the dropout threshold as the rate says") {
+TEST_CASE("dropout: as many half-words fall below the threshold as the rate says, and the mean stays") {
   const size_t n = 200000;
   const auto w = words(n, 7, 1, 5);
-  for (float rate : {0.1f, 0.5f}) {
-    double dropped = 0;
-    for (uint32_t v : w) dropped += v < dropout_threshold(rate);
-    CHECK(std::abs(dropped / n - rate) < 5 * std::sqrt(rate * (1 - rate) / n));  // five standard deviations
+  for (float rate : {0.1f, 0.5f})
+    for (uint32_t half : {0, 1}) {
+      double dropped = 0;
+      for (uint32_t v : w) dropped += dropout_bits(v, half) < dropout_threshold(rate);
+      CHECK(std::abs(dropped / n - rate) < 5 * std::sqrt(rate * (1 - rate) / n));  // five standard deviations
+    }
+  for (float rate : {0.0f, 1e-6f, 0.1f, 0.5f, 0.9f, 0.99999f}) {
+    const double threshold = dropout_threshold(rate) / 4294967296.0;
+    CHECK(std::abs(threshold - rate) <= std::max(0x1p-17, rate - (1 - 0x1p-16)));
+    CHECK(std::abs((1 - threshold) * dropout_scale(rate) - 1) < 1e-7);
   }
+  CHECK(dropout_bits(0x12345678, 0) == 0x56780000);
+  CHECK(dropout_bits(0x12345678, 1) / 0x10000 == 0x1234);
 }
 
 TEST_CASE("random_words: refuses null pointers, and does nothing for no words") {

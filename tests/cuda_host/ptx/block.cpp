@@ -14,7 +14,8 @@ namespace ptx {
 
 void Counts::add(const Counts& other) {
   launches += other.launches, threads += other.threads;
-  for (size_t k = 0; k < std::size(instructions); k++) instructions[k] += other.instructions[k];
+  executed.resize(std::max(executed.size(), other.executed.size()));
+  for (size_t k = 0; k < other.executed.size(); k++) executed[k] += other.executed[k];
   global_requests += other.global_requests, global_sectors += other.global_sectors, global_least += other.global_least;
   shared_requests += other.shared_requests, shared_passes += other.shared_passes, shared_least += other.shared_least;
 }
@@ -28,6 +29,7 @@ Warp::Warp(Block& b, unsigned n) : block(b), number(n), registers_(size_t(b.kern
 Block::Block(const Kernel& k, Size3 grid, Size3 block, unsigned dynamic_shared, const char* p, bool c)
     : parameters(p), counting(c), kernel(k), grid_(grid), size_(block), threads_(block.x * block.y * block.z) {
   shared_.resize(dynamic_shared ? (k.static_shared + 127) / 128 * 128 + dynamic_shared : k.static_shared);
+  counts.executed.resize(k.code.size());
   for (unsigned n = 0; n * lanes < threads_; n++) warps_.emplace_back(*this, n);
 }
 
@@ -124,7 +126,7 @@ void Block::advance(Warp& w, size_t number, int patience) {
       }
     }
     if (counting) {
-      counts.instructions[size_t(i.unit)]++;
+      counts.executed[size_t(part.at)]++;
       if (i.unit != Unit::none) counts.threads += uint64_t(std::popcount(mask));
     }
     if (i.meeting == Meeting::branch) {
@@ -166,7 +168,7 @@ void Block::open_barrier() {
   for (Warp& w : warps_) {
     w.in_barrier_ = 0;
     for (auto& part : w.parts_) part.waits = false, part.at++;
-    if (counting) counts.instructions[size_t(Unit::control)]++, counts.threads += uint64_t(std::popcount(w.live_));
+    if (counting) counts.executed[size_t(barrier_)]++, counts.threads += uint64_t(std::popcount(w.live_));
   }
   barrier_ = -1;
 }

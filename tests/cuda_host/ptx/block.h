@@ -11,8 +11,8 @@ namespace ptx {
 // What a kernel did, over all of its launches.
 struct Counts {
   uint64_t launches = 0;
-  uint64_t instructions[10] = {};    // of warps, by Unit
-  uint64_t threads = 0;              // that executed them
+  std::vector<uint64_t> executed;    // by instruction of the code: how many warps executed it
+  uint64_t threads = 0;              // that executed them, of those with a Unit
   uint64_t global_requests = 0, global_sectors = 0, global_least = 0;  // sectors: 32 bytes; least: if no byte were moved in vain
   uint64_t shared_requests = 0, shared_passes = 0, shared_least = 0;   // passes: a pass serves each of 32 banks once
   void add(const Counts& other);
