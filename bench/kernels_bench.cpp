@@ -2,7 +2,7 @@
 // those imply. On the CPU the times are the simulator's and say nothing about a GPU.
 //
 // kernels_bench [--tokens=992] [--pairs=64] [--targets=166] [--hidden=768] [--heads=12] [--vocabulary=6413] [--fp32]
-//               [--gbps=4300] [--tune] [--launches] [--once]
+//               [--gbps=4300] [--tune] [--launches] [--once] [--only=ROW]
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -26,7 +26,7 @@ namespace {
 
 struct Settings {
   std::string tokens = "992", pairs = "64", targets = "166", hidden = "768", heads = "12", vocabulary = "6413",
-              gbps = "4300";
+              gbps = "4300", only;
   bool fp32 = false, tune = false, launches = false, once = false;
 };
 
@@ -92,6 +92,7 @@ int time_kernels(int argc, char** argv) {
   line.toggle("--tune", "algorithms of the matrix products are timed first, as with run.gemm_tuning", s.tune);
   line.toggle("--launches", "run nothing: a line of JSON for each launch of each row (scripts/kernel_table)",
               s.launches);
+  line.optional("--only", "ROW", "this row alone", s.only);
   line.toggle("--once", "run each row once and time nothing: for a profiler, or to count what it does", s.once);
   if (!line.parse(argc, argv)) return 0;
   const auto whole = [](const char* flag, const std::string& text) {
@@ -109,13 +110,20 @@ int time_kernels(int argc, char** argv) {
   Device device;
   device.gemm_choices().tuning = s.tune;
   const bench::KernelCases all(device, sizes);
+  std::vector<KernelCase> rows = all.cases();
+  if (!s.only.empty()) {
+    std::erase_if(rows, [&](const KernelCase& c) { return c.name != s.only; });
+    std::string names;
+    for (const KernelCase& c : all.cases()) names += (names.empty() ? "" : "; ") + c.name;
+    if (rows.empty()) throw UsageError(fmt::format("--only: no row '{}'; there are {}", s.only, names));
+  }
   if (s.launches) {
-    for (const KernelCase& c : all.cases())
+    for (const KernelCase& c : rows)
       if (!c.product) print_launches(device, c);
     return 0;
   }
   if (s.once) {
-    for (const KernelCase& c : all.cases()) c.run(), device.synchronize();
+    for (const KernelCase& c : rows) c.run(), device.synchronize();
     return 0;
   }
   fmt::print("{}; {}; times are {}\n", device.name(), s.fp32 ? "fp32" : "bf16",
@@ -123,7 +131,7 @@ int time_kernels(int argc, char** argv) {
                               : "the simulator's");
   fmt::print("{:28} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10} {:>7}\n", "kernel", "µs", "MB", "GFLOP", "GB/s", "GFLOP/s",
              "floor µs", "ratio");
-  for (const KernelCase& c : all.cases()) time(device, c, gbps);
+  for (const KernelCase& c : rows) time(device, c, gbps);
   return 0;
 }
 

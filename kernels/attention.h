@@ -118,7 +118,7 @@ constexpr float score_scale = D == 16   ? 0.25f
 // bf16 takes the fast functions; float, for which exactness is claimed, the accurate ones.
 template <class T>
 __device__ __forceinline__ float exponential(float x) {
-  return sizeof(T) == 2 ? __expf(x) : expf(x);
+  return sizeof(T) == 2 ? fast_exp(x) : expf(x);
 }
 template <class T>
 __device__ __forceinline__ float logarithm(float x) {

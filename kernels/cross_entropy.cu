@@ -29,7 +29,7 @@ struct SoftmaxSum {
 
 static __device__ __forceinline__ SoftmaxSum merge(SoftmaxSum a, SoftmaxSum b) {
   const float m = fmaxf(a.max, b.max);
-  return {m, a.sum * __expf(a.max - m) + b.sum * __expf(b.max - m)};
+  return {m, a.sum * fast_exp(a.max - m) + b.sum * fast_exp(b.max - m)};
 }
 
 // z of columns c … c + 7; −∞ from V on, which exp makes 0. Neither padding nor the end of bias is read as a value.
@@ -55,11 +55,11 @@ static __device__ __forceinline__ SoftmaxSum softmax_sum(const float* row, const
 #pragma unroll
     for (int j = 0; j < 8; j++) eight.max = fmaxf(eight.max, z[j]);
 #pragma unroll
-    for (int j = 0; j < 8; j++) eight.sum += __expf(z[j] - eight.max);
+    for (int j = 0; j < 8; j++) eight.sum += fast_exp(z[j] - eight.max);
     s = merge(s, eight);
   }
   const float max = warp_max(s.max);
-  s = {max, warp_sum(s.sum * __expf(s.max - max))};
+  s = {max, warp_sum(s.sum * fast_exp(s.max - max))};
   auto& warps = shared<SoftmaxSum[row_warps]>();
   if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = s;
   __syncthreads();  // every warp's sum is there before all read them; and all logits were read once
@@ -102,7 +102,7 @@ static __global__ void __launch_bounds__(row_threads)
       const Float8 z = load_z(row, bias, c, vocabulary);
 #pragma unroll
       for (int j = 0; j < 8; j++) {
-        g[j] = share * __expf(z[j] - s.max);
+        g[j] = share * fast_exp(z[j] - s.max);
         if (c + j == target.token) g[j] -= k * (1 - w);
         if (c + j == target.other) g[j] -= k * w;
       }

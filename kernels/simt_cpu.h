@@ -237,22 +237,22 @@ inline float atomicAdd(float* p, float v) {
 }
 
 // ---- Arithmetic --------------------------------------------------------------------------------------------------
-// eˣ = 2ⁿ·eʳ, |r| <= ln 2/2 (Cephes's expf): no call and no branch, so that compilers vectorise loops over it. Exact to
+// 2ˣ = 2ⁿ·eʳ, |r| <= ln 2/2 (Cephes's expf): no call and no branch, so that compilers vectorise loops over it. Exact to
 // 2 units in the last place, which is no worse than on a GPU; 0 below 2⁻¹²⁵.
-inline float __expf(float x) {
-  float n = x < 89.0f ? x * 1.44269504f : 128.0f;
+inline float fast_exp2(float x) {
+  float n = x < 128.0f ? x : 128.0f;
   n = n > -125.0f ? n : -125.0f;
-  n = (n + 12582912.0f) - 12582912.0f;                        // 1.5·2²³: rounds to an integer
-  const float r = x - n * 0.693359375f + n * 2.12194440e-4f;  // ln 2 in two parts: n times the first one is exact
+  n = (n + 12582912.0f) - 12582912.0f;  // 1.5·2²³: rounds to an integer
+  const float r = (x - n) * 0.693147181f;
   const float series =
       0.5f +
       r * (0.166666655f + r * (0.0416657959f + r * (0.00833345191f + r * (0.0013981999f + r * 0.000198756915f))));
   const float result = 2 * (1 + (r + r * r * series)) * std::bit_cast<float>((int(n) + 126) << 23);
-  return x < -86.643397f ? 0.0f : result;
+  return x < -125.0f ? 0.0f : result;
 }
 inline float __logf(float x) { return logf(x); }
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
-inline float __fdividef(float x, float y) { return x / y; }
+inline float fast_reciprocal(float x) { return 1.0f / x; }
 inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned(uint64_t(a) * b >> 32); }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int min(int a, int b) { return a < b ? a : b; }

@@ -46,7 +46,8 @@ const char* counts_path() {
 void write_counts() {
   std::ofstream file(counts_path()), by_line(counts_path() + std::string(".lines"));
   by_line << "kernel\tline\tinstructions\n";
-  file << "kernel\tlaunches\tinteger\tfp32\tfp64\tspecial\tmma\tshuffle\tshared\tglobal\tcontrol\tthreads\tglobal_requests\t"
+  file << "kernel\tlaunches\tinteger\tfp32\tfp64\tspecial\tmma\tshuffle\tshared\tglobal\tcontrol\tthreads\tglobal_"
+          "requests\t"
           "global_sectors\tglobal_least\tshared_requests\tshared_passes\tshared_least\n";
   for (const auto& [name, c] : all_counts()) {
     const ptx::Kernel& kernel = *ptx::find(name);
@@ -144,7 +145,8 @@ void** __cudaRegisterFatBinary(void* image) {
 }
 void __cudaRegisterFatBinaryEnd(void**) {}
 void __cudaUnregisterFatBinary(void**) {}
-void __cudaRegisterFunction(void**, const char* host, char*, const char* name, int, uint3*, uint3*, dim3*, dim3*, int*) {
+void __cudaRegisterFunction(void**, const char* host, char*, const char* name, int, uint3*, uint3*, dim3*, dim3*,
+                            int*) {
   functions()[host].name = name;
 }
 

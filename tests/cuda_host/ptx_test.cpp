@@ -130,13 +130,25 @@ TEST_CASE("ptx: floats round and compare as in IEEE 754, NaN included") {
   CHECK(value("cvt.rzi.s32.f64 %r2, 0dC000000000000000;") == uint32_t(-2));
   CHECK(value("cvt.rn.bf16x2.f32 %r2, 0f3F808000, 0f3F818000;") == 0x3f803f82);  // halves: to the even one
   CHECK(value("cvt.rn.bf16x2.f32 %r2, 0f7F7FFFFF, 0f7F800001;") == 0x7f807fff);
-  for (const auto& [name, holds] : {std::pair{"eq", 0}, {"ne", 0}, {"lt", 0}, {"ge", 0}, {"equ", 1}, {"neu", 1}, {"ltu", 1}, {"leu", 1}, {"gtu", 1}, {"geu", 1}})
-    CHECK(value("setp." + std::string(name) + ".f32 %p1, 0f7FC00000, 0f3F800000; selp.b32 %r2, 1, 0, %p1;") == uint32_t(holds));
+  for (const auto& [name, holds] : {std::pair{"eq", 0},
+                                    {"ne", 0},
+                                    {"lt", 0},
+                                    {"ge", 0},
+                                    {"equ", 1},
+                                    {"neu", 1},
+                                    {"ltu", 1},
+                                    {"leu", 1},
+                                    {"gtu", 1},
+                                    {"geu", 1}})
+    CHECK(value("setp." + std::string(name) + ".f32 %p1, 0f7FC00000, 0f3F800000; selp.b32 %r2, 1, 0, %p1;") ==
+          uint32_t(holds));
 }
 
 TEST_CASE("ptx: shuffles keep to their segment") {
   const auto run = [](const std::string& shuffle) {
-    return Program{"mov.u32 %r3, 99; shfl.sync." + shuffle + " selp.b32 %r4, 100, 0, %p1; add.s32 %r2, %r2, %r4;" + store, ""}.run();
+    return Program{
+        "mov.u32 %r3, 99; shfl.sync." + shuffle + " selp.b32 %r4, 100, 0, %p1; add.s32 %r2, %r2, %r4;" + store, ""}
+        .run();
   };
   CHECK(run("bfly.b32 %r2|%p1, %r1, 5, 31, -1;")[9] == 100 + (9 ^ 5));
   const auto down = run("down.b32 %r2|%p1, %r1, 3, 31, -1;");
@@ -169,7 +181,9 @@ TEST_CASE("ptx: lanes part and meet again, threads wait for each other, in every
       st.shared.u32 [%r6], %r2;
       bar.sync 0;
       xor.b32 %r6, %r6, 128;
-      ld.shared.u32 %r2, [%r6];)" + store, ".shared .align 128 .b8 s[256];\n", 64};
+      ld.shared.u32 %r2, [%r6];)" +
+                              store,
+                          ".shared .align 128 .b8 s[256];\n", 64};
   const auto out = diverging.run();
   for (unsigned t = 0; t < 64; t++) CHECK(out[t] == 20 + ((t ^ 32) | 1));
 }
@@ -210,13 +224,17 @@ TEST_CASE("ptx: mma and ldmatrix, by the fragments of the PTX ISA") {
   std::vector<uint32_t> elements(128);
   for (uint32_t e = 0; e < 256; e++) elements[e / 2] |= e << 16 * (e % 2);
   for (const bool transposed : {false, true}) {
-    const auto out = Program{std::string(R"(mov.u32 %r5, s; shl.b32 %r6, %r1, 4; add.s32 %r5, %r5, %r6; mul.wide.u32 %rd5, %r1, 16;
+    const auto out =
+        Program{std::string(R"(mov.u32 %r5, s; shl.b32 %r6, %r1, 4; add.s32 %r5, %r5, %r6; mul.wide.u32 %rd5, %r1, 16;
       add.s64 %rd5, %rd5, %rd2; cp.async.cg.shared.global [%r5], [%rd5], 16; cp.async.commit_group; cp.async.wait_group 0; bar.warp.sync -1;
-      ldmatrix.sync.aligned.m8n8.x4.)") + (transposed ? "trans." : "") + "shared.b16 {%r3,%r4,%r2,%r6}, [%r5];" + store,
-                             ".shared .align 128 .b8 s[512];\n"}.run(elements);
+      ldmatrix.sync.aligned.m8n8.x4.)") +
+                    (transposed ? "trans." : "") + "shared.b16 {%r3,%r4,%r2,%r6}, [%r5];" + store,
+                ".shared .align 128 .b8 s[512];\n"}
+            .run(elements);
     for (uint32_t lane = 0; lane < 32; lane++) {
       const uint32_t major = lane / 4, minor = 2 * (lane % 4);
-      const uint32_t low = 128 + (transposed ? 8 * minor + major : 8 * major + minor), high = low + (transposed ? 8 : 1);
+      const uint32_t low = 128 + (transposed ? 8 * minor + major : 8 * major + minor),
+                     high = low + (transposed ? 8 : 1);
       CHECK(out[lane] == (high << 16 | low));
     }
   }
@@ -227,33 +245,46 @@ TEST_CASE("ptx: an mma cuts off what lies beyond 24 bits of the largest term") {
     std::vector<uint32_t> in(2);
     const auto bf16 = [](float x) { return bits(x) >> 16; };
     for (size_t k = 0; k < 2; k++) in[k] = k < products.size() ? bf16(products[k]) : 0;
-    const std::string code = R"(ld.global.u32 %x, [%rd2]; ld.global.u32 %y, [%rd2+4]; shl.b32 %y, %y, 16; or.b32 %x, %x, %y;
-      mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%r2,%d1,%d2,%d3}, {%x,0,0,0}, {0x3F803F80,0}, {)" + literal(c) + ",0,0,0};" + store;
+    const std::string code =
+        R"(ld.global.u32 %x, [%rd2]; ld.global.u32 %y, [%rd2+4]; shl.b32 %y, %y, 16; or.b32 %x, %x, %y;
+      mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%r2,%d1,%d2,%d3}, {%x,0,0,0}, {0x3F803F80,0}, {)" +
+        literal(c) + ",0,0,0};" + store;
     // All lanes hold %x, so the row has its two products four times; c is that of each.
     return std::bit_cast<float>(Program{code, ""}.run(in)[0]);
   };
   CHECK(dot(1, {0.5f, 0.25f}) == 4);
-  CHECK(dot(0x1p30f, {0x1p4f, 0}) == 0x1p30f);               // each 2^4 is below the last bit kept, 2^6
-  CHECK(dot(0x1p30f, {0x1p6f, 0}) == 0x1p30f + 0x1p8f);      // a sum before rounding would be the same
+  CHECK(dot(0x1p30f, {0x1p4f, 0}) == 0x1p30f);           // each 2^4 is below the last bit kept, 2^6
+  CHECK(dot(0x1p30f, {0x1p6f, 0}) == 0x1p30f + 0x1p8f);  // a sum before rounding would be the same
   CHECK(dot(-0x1p30f, {-0x1p6f, 0}) == -0x1p30f - 0x1p8f);
-  CHECK(dot(0x1p30f, {0x1.8p6f, 0}) == 0x1p30f + 0x1p8f);    // 1.5 · 2^6 is cut off to 2^6
+  CHECK(dot(0x1p30f, {0x1.8p6f, 0}) == 0x1p30f + 0x1p8f);  // 1.5 · 2^6 is cut off to 2^6
   CHECK(std::isinf(dot(0x1.fffffep127f, {0x1p127f, 0})));
   CHECK(std::isnan(dot(NAN, {1, 1})));
 }
 
 TEST_CASE("ptx: what a GPU would refuse or answer wrongly is refused, by name and line") {
-  CHECK(contains(Program{"ld.global.u32 %r2, [%rd1+2];", ""}.message(), "kernel k, block (0,0,0), warp 0: misaligned address, lane 0\n  ?:7: ld.global.u32 %r2, [%rd1+2]"));
+  CHECK(contains(Program{"ld.global.u32 %r2, [%rd1+2];", ""}.message(),
+                 "kernel k, block (0,0,0), warp 0: misaligned address, lane 0\n  ?:7: ld.global.u32 %r2, [%rd1+2]"));
   CHECK(contains(Program{"ld.global.u32 %r2, [%rd4+4];", ""}.message(), "not memory of the device, lane 31"));
-  CHECK(contains(Program{"ld.global.v2.u32 {%r2,%r3}, [%rd1+128];", "", 33}.message(), "beyond the end of an array, lane 0"));
+  CHECK(contains(Program{"ld.global.v2.u32 {%r2,%r3}, [%rd1+128];", "", 33}.message(),
+                 "beyond the end of an array, lane 0"));
   CHECK(contains(Program{"ld.global.v4.u32 {%r2,%r3,%r4,%r5}, [%rd1+4];", ""}.message(), "misaligned"));
   CHECK(contains(Program{"ld.global.u32 %r2, [%rd3];", ""}.message(), "not memory of the device, lane 0"));
-  CHECK(contains(Program{"st.shared.u32 [s+64], %r1;", ".shared .align 128 .b8 s[64];\n"}.message(), "beyond the end of shared memory"));
+  CHECK(contains(Program{"st.shared.u32 [s+64], %r1;", ".shared .align 128 .b8 s[64];\n"}.message(),
+                 "beyond the end of shared memory"));
   const std::string half = "setp.lt.s32 %p1, %r1, 16; @%p1 bra $end; ";
-  CHECK(contains(Program{half + "bar.sync 0; $end:", ""}.message(), "no thread can go on\n  warp 0, 16 lanes: bar.sync 0 at ?:7\n  warp 0, 16 lanes: returned"));
-  CHECK(contains(Program{half + "bar.sync 0; bra $all; $end: bar.sync 0; $all:", ""}.message(), "threads of a block wait at different barriers"));
-  CHECK(contains(Program{half + "shfl.sync.bfly.b32 %r2|%p2, %r1, 1, 31, -1; bra $all; $end: shfl.sync.bfly.b32 %r2|%p2, %r1, 1, 31, -1; $all:", ""}.message(), "no thread can go on"));
-  CHECK(contains(Program{half + "bra $on; $end: ret; $on: bar.sync 0;", ""}.message(), "lanes have returned that others wait for"));
-  CHECK(contains(Program{"shfl.sync.bfly.b32 %r2|%p2, %r1, 1, 31, 0xffff;", ""}.message(), "a lane is not in the mask"));
+  CHECK(contains(Program{half + "bar.sync 0; $end:", ""}.message(),
+                 "no thread can go on\n  warp 0, 16 lanes: bar.sync 0 at ?:7\n  warp 0, 16 lanes: returned"));
+  CHECK(contains(Program{half + "bar.sync 0; bra $all; $end: bar.sync 0; $all:", ""}.message(),
+                 "threads of a block wait at different barriers"));
+  CHECK(contains(Program{half + "shfl.sync.bfly.b32 %r2|%p2, %r1, 1, 31, -1; bra $all; $end: shfl.sync.bfly.b32 "
+                                "%r2|%p2, %r1, 1, 31, -1; $all:",
+                         ""}
+                     .message(),
+                 "no thread can go on"));
+  CHECK(contains(Program{half + "bra $on; $end: ret; $on: bar.sync 0;", ""}.message(),
+                 "lanes have returned that others wait for"));
+  CHECK(
+      contains(Program{"shfl.sync.bfly.b32 %r2|%p2, %r1, 1, 31, 0xffff;", ""}.message(), "a lane is not in the mask"));
 }
 
 TEST_CASE("ptx: what is not known is refused when it is read") {
@@ -268,5 +299,6 @@ TEST_CASE("ptx: what is not known is refused when it is read") {
   CHECK(message("sin.approx.f32 %r2, %r1;") == "instruction sin.approx.f32 is not known, in: sin.approx.f32 %r2, %r1;");
   CHECK(message("mov.u32 %r2, nowhere;") == "operand nowhere is not known, in: mov.u32 %r2, nowhere;");
   CHECK(message("bra $nowhere;") == "no label $nowhere");
-  CHECK(message(".local .align 4 .b8 __local_depot0[8];") == "not known: .local .align 4 .b8 __local_depot0[8], in: .local .align 4 .b8 __local_depot0[8];");
+  CHECK(message(".local .align 4 .b8 __local_depot0[8];") ==
+        "not known: .local .align 4 .b8 __local_depot0[8], in: .local .align 4 .b8 __local_depot0[8];");
 }

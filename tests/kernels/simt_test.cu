@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <stdexcept>
 
@@ -42,6 +43,42 @@ TEST_CASE("warp_sum and warp_max: the bits of five butterfly shuffles") {
   CHECK(std::isnan(sums[40]));
   CHECK(maxima[40] == *std::max_element(values.begin() + 33, values.begin() + 64));  // a NaN does not count
   CHECK(maxima[130] == -INFINITY);
+}
+
+static __global__ void fast_functions(float* powers, float* exponentials, float* reciprocals, const float* x) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  powers[i] = fast_exp2(x[i]), exponentials[i] = fast_exp(x[i]), reciprocals[i] = fast_reciprocal(x[i]);
+}
+
+TEST_CASE("fast_exp2, fast_exp and fast_reciprocal: two units in the last place, or as many as the argument has lost") {
+  const int n = 256 * 64;
+  std::vector<float> values(n);
+  for (int i = 0; i < n; i++) values[i] = (i - n / 2) * (250.0f / n) + 1e-4f;
+  const float special[] = {0, INFINITY, -INFINITY, NAN, 128, -126.5f, 1e30f, -1e30f, 1e-30f};
+  std::copy(std::begin(special), std::end(special), values.begin());
+  Buffer<float> x(values), powers(n), exponentials(n), reciprocals(n);
+  launch<fast_functions>(n / 256, 256, 0, nullptr, powers.data(), exponentials.data(), reciprocals.data(), x.data());
+  synchronize();
+  const double unit = 0x1p-23;
+  double of_power = 0, of_exponential = 0, of_reciprocal = 0;
+  for (int i = int(std::size(special)); i < n; i++) {
+    const double v = values[i];
+    of_power = std::max(of_power, std::abs(powers[i] / std::exp2(v) - 1));
+    if (std::abs(v) < 86)  // x·log₂e is off by half a unit, which the function multiplies by ln 2
+      of_exponential = std::max(of_exponential, std::abs(exponentials[i] / std::exp(v) - 1) / (2 + std::abs(v)));
+    of_reciprocal = std::max(of_reciprocal, std::abs(reciprocals[i] * v - 1));
+  }
+  CHECK(of_power < 2 * unit);
+  CHECK(of_exponential < unit);
+  CHECK(of_reciprocal < 2 * unit);
+  const auto same = [&](const float* results, std::vector<float> expected) {
+    for (size_t i = 0; i < expected.size(); i++)
+      if (!(std::isnan(expected[i]) ? std::isnan(results[i]) : results[i] == expected[i])) return false;
+    return true;
+  };
+  CHECK(same(powers.data(), {1, INFINITY, 0, NAN, INFINITY, 0, INFINITY, 0, 1}));
+  CHECK(same(exponentials.data(), {1, INFINITY, 0, NAN, INFINITY, 0, INFINITY, 0, 1}));
+  CHECK(same(reciprocals.data(), {INFINITY, 0, 0, NAN, 1 / 128.0f}));
 }
 
 static __global__ void note_order(int* order, int* count) {

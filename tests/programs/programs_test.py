@@ -759,10 +759,15 @@ class Programs(unittest.TestCase):
 
     def test_kernels_bench(self):
         out = self.program("kernels_bench", "--help").stdout
-        for name in ("tokens", "pairs", "targets", "hidden", "heads", "vocabulary", "fp32", "gbps", "tune", "launches"):
+        for name in ("tokens", "pairs", "targets", "hidden", "heads", "vocabulary", "fp32", "gbps", "tune", "launches", "once", "only"):
             self.assertRegex(out, rf"\n  --{name}\b")
         launches = self.program("kernels_bench", "--launches", "--tokens=64", "--pairs=4", "--targets=8", "--hidden=128", "--heads=2", "--vocabulary=300", "--fp32").stdout
         self.assertIn("layer_norm_forward_kernel<float", launches)
+        small = ("--tokens=64", "--pairs=4", "--targets=8", "--hidden=128", "--heads=2", "--vocabulary=300")
+        self.assertEqual(self.program("kernels_bench", "--once", *small).stdout, "")
+        one = self.program("kernels_bench", "--launches", "--only=clip", *small).stdout
+        self.assertEqual((one.count("\n"), '"row":"clip"' in one), (1, True))
+        self.assertIn("error: --only: no row 'clipp'; there are embedding_forward; ", self.program("kernels_bench", "--only=clipp", *small, code=2).stderr)
         for argument, message in (("--tokenz=3", "unknown option '--tokenz'; did you mean '--tokens'?"), ("--tokens=x", "--tokens: 'x' is not an integer"), ("--gbps=x", "--gbps: 'x' is not a number of 0 or more")):
             self.assertIn(message, self.program("kernels_bench", argument, code=2).stderr)
 

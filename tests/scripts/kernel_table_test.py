@@ -56,6 +56,23 @@ class KernelTable(unittest.TestCase):
         code, text, _ = self.program({**LAUNCH, "kernel": "gelu_kernel<bf16>"})
         self.assertEqual((code, text), (1, "kernel_table: the log has no gelu_kernel<bf16> for sm_80, sm_90; was it a build from scratch?\n"))
 
+    def test_counts_give_the_time_to_issue_and_that_of_the_busiest_unit(self):
+        counts = {"kernel": "gelu_kernel<bf16>", "launches": 2, "integer": 1000, "fp32": 4000, "fp64": 0, "special": 897600, "mma": 0, "shuffle": 0, "shared": 200,
+                  "global": 300, "control": 100, "threads": 16 * 903200, "global_requests": 300, "global_sectors": 3000, "global_least": 1500,
+                  "shared_requests": 200, "shared_passes": 250, "shared_least": 200}
+        # 448,800 special instructions a launch, one in two clocks on each of 132 multiprocessors: 6,800 clocks, 4 µs at 1.7 GHz.
+        self.assertEqual(kernel_table.counts_table([("gelu", counts), ("gelu", {**counts, "kernel": "other", "shared_passes": 0, "shared_least": 0})]).splitlines()[2:], [
+            "| gelu | `gelu_kernel<bf16>` | 451600 | 0.50 | special | 4.00 | 50% | 2.00 | 1.25 |",
+            "|  | `other` | 451600 | 0.50 | special | 4.00 | 50% | 2.00 |  |"])
+
+    def test_counts_are_read_by_the_names_of_the_other_table(self):
+        text = "kernel\tlaunches\tinteger\n_Z4castI13__nv_bfloat16Evv\t2\t30\n"
+        self.assertEqual(kernel_table.read_counts(text, lambda names: ["cast<__nv_bfloat16>" for _ in names]), [{"kernel": "cast<bf16>", "launches": 2, "integer": 30}])
+
+    def test_either_a_log_or_counting(self):
+        done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr.splitlines()[-1]), (2, "kernel_table: error: either LOG, or --count"))
+
     def test_the_table_replaces_what_is_between_the_markers(self):
         code, text, _ = self.program(LAUNCH, document="before\n<!-- begin kernels -->\nold\n<!-- end kernels -->\nafter\n")
         self.assertEqual(code, 0)

@@ -52,8 +52,10 @@ void Block::run(Size3 index, bool in_random_order, unsigned seed) {
       for (unsigned lane = 0; lane < lanes; lane++) {
         const unsigned t = w.number * lanes + lane;
         const Size3 thread = {t % size_.x, t / size_.x % size_.y, t / size_.x / size_.y};
-        const Size3& of = name.starts_with("%tid") ? thread : name.starts_with("%ntid") ? size_
-                          : name.starts_with("%ctaid") ? index_ : grid_;
+        const Size3& of = name.starts_with("%tid")     ? thread
+                          : name.starts_with("%ntid")  ? size_
+                          : name.starts_with("%ctaid") ? index_
+                                                       : grid_;
         w.row(r)[lane] = name == "%laneid" ? lane : name.back() == 'x' ? of.x : name.back() == 'y' ? of.y : of.z;
       }
   }
@@ -180,7 +182,8 @@ char* Block::global(uint64_t address, int bytes, int lane) {
     if (p >= r.begin && p + bytes <= r.end) return const_cast<char*>(p);
   const auto [begin, size] = device_block(p);
   if (!begin || p + bytes > begin + size)
-    fail(std::string(begin ? "beyond the end of an array" : "not memory of the device") + ", lane " + std::to_string(lane));
+    fail(std::string(begin ? "beyond the end of an array" : "not memory of the device") + ", lane " +
+         std::to_string(lane));
   known_[next_known_++ % 4] = {begin, begin + size};
   return const_cast<char*>(p);
 }

@@ -11,10 +11,11 @@ namespace ptx {
 // What a kernel did, over all of its launches.
 struct Counts {
   uint64_t launches = 0;
-  std::vector<uint64_t> executed;    // by instruction of the code: how many warps executed it
-  uint64_t threads = 0;              // that executed them, of those with a Unit
-  uint64_t global_requests = 0, global_sectors = 0, global_least = 0;  // sectors: 32 bytes; least: if no byte were moved in vain
-  uint64_t shared_requests = 0, shared_passes = 0, shared_least = 0;   // passes: a pass serves each of 32 banks once
+  std::vector<uint64_t> executed;  // by instruction of the code: how many warps executed it
+  uint64_t threads = 0;            // that executed them, of those with a Unit
+  uint64_t global_requests = 0, global_sectors = 0,
+           global_least = 0;  // sectors: 32 bytes; least: if no byte were moved in vain
+  uint64_t shared_requests = 0, shared_passes = 0, shared_least = 0;  // passes: a pass serves each of 32 banks once
   void add(const Counts& other);
 };
 
@@ -35,9 +36,9 @@ class Warp {
     const char* from;
     int bytes;
   };
-  struct Copies {  // of one lane: cp.async that were not waited for
-    std::vector<Copy> open;                   // not in a group yet
-    std::vector<std::vector<Copy>> groups;    // oldest first
+  struct Copies {                           // of one lane: cp.async that were not waited for
+    std::vector<Copy> open;                 // not in a group yet
+    std::vector<std::vector<Copy>> groups;  // oldest first
   };
   Copies copies[lanes];
 
@@ -79,7 +80,7 @@ class Block {
   std::vector<char> shared_;
   std::vector<Warp> warps_;
   unsigned threads_;
-  int barrier_ = -1;      // the instruction at which threads wait
+  int barrier_ = -1;  // the instruction at which threads wait
   const Warp* now_ = nullptr;
   const Instruction* instruction_ = nullptr;
   struct Range {

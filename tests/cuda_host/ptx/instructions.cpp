@@ -23,8 +23,9 @@ void each(Mask mask, F f) {
 
 // A register's low bits as a T, and back; the high bits of narrower values are zero.
 template <class T>
-using Bits = std::conditional_t<sizeof(T) == 8, uint64_t, std::conditional_t<sizeof(T) == 4, uint32_t,
-                                std::conditional_t<sizeof(T) == 2, uint16_t, uint8_t>>>;
+using Bits = std::conditional_t<
+    sizeof(T) == 8, uint64_t,
+    std::conditional_t<sizeof(T) == 4, uint32_t, std::conditional_t<sizeof(T) == 2, uint16_t, uint8_t>>>;
 template <class T>
 T get(uint64_t bits) {
   return std::bit_cast<T>(Bits<T>(bits));
@@ -122,6 +123,7 @@ void arithmetic_of_floats(Table& t) {
   add(t, "ex2.approx.f32", Unit::special, of1<float>([](float a) { return float(std::exp2(double(a))); }));
   add(t, "ex2.approx.ftz.f32", Unit::special,
       of1<float>([](float a) { return flush(float(std::exp2(double(flush(a))))); }));
+  add(t, "rcp.approx.ftz.f32", Unit::special, of1<float>([](float a) { return flush(1 / flush(a)); }));
   add(t, "lg2.approx.f32", Unit::special, of1<float>([](float a) { return float(std::log2(double(a))); }));
 }
 
@@ -302,7 +304,8 @@ template <Space space, class T>
 void load(Warp& w, const Instruction& i, Mask mask) {
   count_access(w, i, space, mask);
   each(mask, [&](int l) {
-    const char* const from = space == Space::parameter ? w.block.parameters + address(w, i, space, l) : checked(w, i, space, l);
+    const char* const from =
+        space == Space::parameter ? w.block.parameters + address(w, i, space, l) : checked(w, i, space, l);
     for (int k = 0; k < i.pieces; k++) {
       T value;
       std::memcpy(&value, from + k * int(sizeof(T)), sizeof(T));
@@ -349,7 +352,8 @@ void copy_later(Warp& w, const Instruction& i, Mask mask) {
   each(mask, [&](int l) {
     const auto to = unsigned(uint32_t(w.row(i.from[0])[l]) + uint32_t(i.offset));
     w.block.shared(to, i.bytes, l);
-    w.copies[l].open.push_back({to, w.block.global(w.row(i.from[1])[l] + uint64_t(i.second_offset), i.bytes, l), i.bytes});
+    w.copies[l].open.push_back(
+        {to, w.block.global(w.row(i.from[1])[l] + uint64_t(i.second_offset), i.bytes, l), i.bytes});
   });
   if (!w.block.counting) return;
   count_access(w, i, Space::shared, mask);
@@ -417,10 +421,9 @@ Parts parts_of_bf16(uint16_t x) {
   return {sign * (field ? fraction | 0x80 : fraction), (field ? field : 1) - 127 - 7};
 }
 
-// c + Σ a[k]·b[k] over eight k as tensor cores round: products exact, all nine terms cut off (not rounded) to a common
-// exponent, with one bit beyond a float's, added exactly, and the sum cut off to a float. Fasi, Higham, Mikaitis and
-// Pranesh 2021, "Numerical behavior of NVIDIA tensor cores", found cutting off on each generation, and some more bits on
-// the later ones: this is the coarsest.
+// c + Σ a[k]·b[k] over eight k in the manner of tensor cores: products exact, all nine terms cut off (not rounded) to a
+// common exponent, with one bit beyond a float's, added exactly, and the sum cut off to a float (Fasi, Higham, Mikaitis and
+// Pranesh 2021, "Numerical behavior of NVIDIA tensor cores"). GPUs differ in the number of terms and of bits.
 float dot8(float c, const Parts* a, const Parts* b) {
   int largest = INT32_MIN;
   int32_t product[8], exponent[8];
@@ -444,7 +447,8 @@ float dot8(float c, const Parts* a, const Parts* b) {
   const int spare = std::max(0, int(std::bit_width(kept)) - 24);
   kept = kept >> spare << spare;
   const double value = std::ldexp(double(kept), largest - 24);
-  const float result = value > double(std::numeric_limits<float>::max()) ? std::numeric_limits<float>::infinity() : float(value);
+  const float result =
+      value > double(std::numeric_limits<float>::max()) ? std::numeric_limits<float>::infinity() : float(value);
   return sum < 0 ? -result : result;
 }
 

@@ -114,7 +114,8 @@ class KernelParser {
     for (;;) {
       const auto rest = trimmed(pending_);
       if (rest.empty()) return pending_.clear();
-      if (rest[0] == '{' || rest[0] == '}') {  // a scope of names: those of inline assembly, each written before it is read
+      if (rest[0] == '{' ||
+          rest[0] == '}') {  // a scope of names: those of inline assembly, each written before it is read
         pending_ = rest.substr(1);
         continue;
       }
@@ -241,7 +242,8 @@ class KernelParser {
     return r;
   }
 
-  static constexpr const char* dynamic_shared = "=dynamic shared memory";  // its address, known when all others have theirs
+  static constexpr const char* dynamic_shared =
+      "=dynamic shared memory";  // its address, known when all others have theirs
 
   Kernel kernel_;
   const File& file_;
@@ -275,7 +277,8 @@ Kernel parse_kernel(const File& file, size_t begin, size_t end) {
     string_view line = lines[k];
     try {
       if (in_code) parser.line(line);
-      else if (line.starts_with(".param")) parser.parameter(line.ends_with(',') ? line.substr(0, line.size() - 1) : line);
+      else if (line.starts_with(".param"))
+        parser.parameter(line.ends_with(',') ? line.substr(0, line.size() - 1) : line);
       else if (line.starts_with(".maxntid")) parser.launch_bounds(line.substr(8));
       else if (line == "{") in_code = true;
     } catch (const std::exception& e) {

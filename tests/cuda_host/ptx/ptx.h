@@ -53,10 +53,10 @@ struct Kernel {
   std::vector<Parameter> parameters;
   int parameter_bytes = 0;
   int registers = 0;
-  std::map<int, uint64_t> constants;          // by register
-  std::map<int, std::string> special;         // %tid.x, ..., by register
-  unsigned static_shared = 0;                 // bytes; dynamic shared memory follows
-  unsigned max_threads = 1024;                // of __launch_bounds__
+  std::map<int, uint64_t> constants;   // by register
+  std::map<int, std::string> special;  // %tid.x, ..., by register
+  unsigned static_shared = 0;          // bytes; dynamic shared memory follows
+  unsigned max_threads = 1024;         // of __launch_bounds__
 };
 
 // The kernel with this mangled name, out of all .ptx files of the build; null if there is none.
