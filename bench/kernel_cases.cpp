@@ -190,7 +190,7 @@ void KernelCases::build(const StepSizes& sizes) {
   add("count_differences, a layer", p * 8, 0,
       [=] { kernels::count_differences(s, different, grad, same, parameters * 4); });
 
-  gemm_ = std::make_unique<Gemm>(s, sizeof(T) == 2 ? Precision::bf16 : Precision::fp32, &device_.gemm_choices());
+  gemm_ = std::make_unique<Gemm>(device_, sizeof(T) == 2 ? Precision::bf16 : Precision::fp32);
   Gemm& gemm = *gemm_;
   const DType dtype = sizeof(T) == 2 ? DType::bf16 : DType::f32;
   const auto matrix = [dtype](void* data, int r, int columns) { return Matrix{data, dtype, r, columns, columns}; };

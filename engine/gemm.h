@@ -9,7 +9,6 @@
 #include <string>
 
 #include "dtype.h"
-#include "gemm_choices.h"
 #include "kernels/kernels.h"
 #include "kernels/launch_observer.h"
 
@@ -22,11 +21,13 @@ struct Matrix {
   int rows, cols, ld;
 };
 
+class Device;
+
 class Gemm {
  public:
-  // `choices`, which may be shared by Gemms of one device, is looked up and added to; without it the library's first
-  // choice serves. A product that is met first inside a recording of a graph is not timed.
-  Gemm(kernels::Stream stream, Precision precision, GemmChoices* choices = nullptr);
+  // Of device.stream(), or of another stream of the device. The device's choices are looked up and added to; a product that
+  // is met first inside a recording of a graph is not timed. On a GPU 32 MiB of the device's memory are its workspace.
+  Gemm(Device& device, Precision precision, kernels::Stream stream = nullptr);
   ~Gemm();
   Gemm(const Gemm&) = delete;
   Gemm& operator=(const Gemm&) = delete;

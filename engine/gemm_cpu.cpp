@@ -13,6 +13,7 @@
 #include <tuple>
 #include <vector>
 
+#include "device.h"
 #include "gemm.h"
 #include "kernels/simt_pool.h"
 #include "kernels/simt_stream.h"
@@ -136,9 +137,9 @@ struct Gemm::Library {
   }
 };
 
-Gemm::Gemm(kernels::Stream stream, Precision precision, GemmChoices*) : library_(std::make_unique<Library>()) {
+Gemm::Gemm(Device& device, Precision precision, kernels::Stream stream) : library_(std::make_unique<Library>()) {
   openblas_set_num_threads(1);
-  library_->stream = stream;
+  library_->stream = stream ? stream : device.stream();
   library_->dnnl_bf16 = precision == Precision::bf16 && Dnnl::has_bf16();
 }
 

@@ -119,12 +119,11 @@ struct Gemm::Library {
   cublasLtHandle_t handle = nullptr;
   kernels::Stream stream = nullptr;
   cublasComputeType_t compute = CUBLAS_COMPUTE_32F;
-  void* workspace = nullptr;
-  GemmChoices own, *choices = &own;
+  DeviceArray<char> workspace;
+  GemmChoices* choices = nullptr;                     // the device's
   std::map<GemmProduct, cublasLtMatmulAlgo_t> ready;  // of the choices those that this Gemm has met
 
   ~Library() {
-    cudaFree(workspace);
     if (handle) cublasLtDestroy(handle);
   }
 
@@ -135,15 +134,14 @@ struct Gemm::Library {
   }
 };
 
-Gemm::Gemm(kernels::Stream stream, Precision precision, GemmChoices* choices) : library_(std::make_unique<Library>()) {
+Gemm::Gemm(Device& device, Precision precision, kernels::Stream stream) : library_(std::make_unique<Library>()) {
   Library& l = *library_;
   if (const cublasStatus_t status = cublasLtCreate(&l.handle); status != CUBLAS_STATUS_SUCCESS)
     throw std::runtime_error(fmt::format("gemm: cublasLtCreate: {}", cublasLtGetStatusString(status)));
-  l.stream = stream;
+  l.stream = stream ? stream : device.stream();
   l.compute = precision == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
-  if (choices) l.choices = choices;
-  if (cudaMalloc(&l.workspace, lt::workspace_bytes) != cudaSuccess)
-    throw std::runtime_error("gemm: no 32 MiB of device memory for the workspace");
+  l.choices = &device.gemm_choices();
+  l.workspace = DeviceArray<char>(device, lt::workspace_bytes);
 }
 
 Gemm::~Gemm() = default;
@@ -165,7 +163,7 @@ const cublasLtMatmulAlgo_t& Gemm::Library::algorithm(const lt::Product& product)
     std::optional<GemmChoice> choice;
     if (choices->tuning && !recording()) {
       auto* const observer = std::exchange(simt::launch_observer, nullptr);  // these launches are no step's
-      choice = lt::fastest(product, workspace, stream);
+      choice = lt::fastest(product, workspace.data(), stream);
       simt::launch_observer = observer;
     }
     if (!choice) choice = lt::choice_of(product.algorithms(1).front());
@@ -188,7 +186,7 @@ void Gemm::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpo
   std::string name;
   const simt::Observed observed(
       [&] { return gemm_launch(name, c, a, transpose_a, b, transpose_b, accumulate, l.stream); });
-  const cublasStatus_t status = product.run(algorithm, c.data, a.data, b.data, accumulate, l.workspace, l.stream);
+  const cublasStatus_t status = product.run(algorithm, c.data, a.data, b.data, accumulate, l.workspace.data(), l.stream);
   if (status != CUBLAS_STATUS_SUCCESS)
     throw std::runtime_error(
         fmt::format("gemm {}: cublasLtMatmul: {}", product.name(), cublasLtGetStatusString(status)));

@@ -10,7 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "device.h"
 #include "gemm.h"
+#include "gemm_choices.h"
 
 namespace warpbert::lt {
 

@@ -64,7 +64,7 @@ void Inspection::look(const PaddedBatch& padded) {
   record.scale = batch.targets ? 1.0f / float(batch.targets) : 0;
   on_device.upload(batch, c.max_positions, record);
   const Targets& targets = on_device.targets();
-  Gemm gemm(device_.stream(), precision_);
+  Gemm gemm(device_, precision_);
   Arena arena(device_, true);
   arena.reset();
   bert_.store.start_step();

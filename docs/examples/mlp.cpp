@@ -11,7 +11,7 @@ using namespace warpbert;
 int main() {
   constexpr int n = 256, inputs = 8, hidden = 64, classes = 2, padded = 8;
   Device device;
-  Gemm gemm(device.stream(), Precision::fp32);
+  Gemm gemm(device, Precision::fp32);
   Arena arena(device);
 
   ParameterStore store;

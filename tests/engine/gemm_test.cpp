@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include "engine/device.h"
 #include "engine/gemm.h"
 #include "tests/support/buffer.h"
 
@@ -32,7 +33,8 @@ struct Operand {
 
 template <class In, class Out>
 void check_products(Precision precision) {
-  Gemm gemm(nullptr, precision);
+  Device device;
+  Gemm gemm(device, precision);
   for (const Shape& s : shapes)
     for (int mode = 0; mode < 8; mode++) {
       const bool ta = mode & 1, tb = mode & 2, accumulate = mode & 4;
@@ -81,7 +83,8 @@ TEST_CASE("gemm: bf16 widened to fp32, for processors whose library has no bf16"
 #endif
 
 TEST_CASE("gemm: shapes that do not fit are refused with their sizes") {
-  Gemm gemm(nullptr, Precision::fp32);
+  Device device;
+  Gemm gemm(device, Precision::fp32);
   Operand<float> a(3, 8, 1), b(5, 9, 2), c(3, 5, 3);
   CHECK_THROWS_WITH_AS(gemm.multiply(c.matrix, a.matrix, false, b.matrix, true, false),
                        "gemm: fp32 [3, 5] (ld 16) = fp32 [3, 8] (ld 16) · fp32 [5, 9] (ld 24)ᵀ", std::invalid_argument);

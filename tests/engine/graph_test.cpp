@@ -31,7 +31,7 @@ TEST_CASE("graph: what is recorded does not run, and each replay runs all of it"
 TEST_CASE("graph: memory is filled and matrices are multiplied in it") {
   Device device;
   DeviceArray<float> a(device, std::vector<float>(64, 2.f)), b(device, std::vector<float>(64, 3.f)), c(device, 64);
-  Gemm gemm(device.stream(), Precision::fp32);
+  Gemm gemm(device, Precision::fp32);
   const auto matrix = [](DeviceArray<float>& x) { return Matrix{x.data(), DType::f32, 8, 8, 8}; };
   Graph graph(device, [&] {
     device.zero(c.data(), 64 * sizeof(float));

@@ -25,7 +25,7 @@ TEST_CASE("launch profile: what is launched between start and stop, in either st
   Device device;
   DeviceArray<float> a(device, 64 * 32), b(device, 32 * 64), c(device, 64 * 64);
   a.zero(), b.zero();
-  Gemm gemm(device.stream(), Precision::fp32), side(device.side_stream(), Precision::fp32);
+  Gemm gemm(device, Precision::fp32), side(device, Precision::fp32, device.side_stream());
   const auto work = [&](Gemm& g, bool accumulate) {
     g.multiply({c.data(), DType::f32, 64, 64, 64}, {a.data(), DType::f32, 64, 32, 32}, false,
                {b.data(), DType::f32, 32, 64, 64}, false, accumulate);

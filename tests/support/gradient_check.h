@@ -18,7 +18,7 @@ namespace warpbert::test {
 // A device, and the pieces every tape needs, in fp32; fresh memory is poisoned.
 struct Lab {
   Device device;
-  Gemm gemm{device.stream(), Precision::fp32};
+  Gemm gemm{device, Precision::fp32};
   Arena arena{device, true};
   std::deque<DeviceArray<int>> counts;
 

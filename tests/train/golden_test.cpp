@@ -94,7 +94,7 @@ TEST_CASE("golden: hidden states, logits and loss of four batches") {
     Golden g(precision);
     const auto tol = tolerance(precision);
     const DType dtype = precision == Precision::bf16 ? DType::bf16 : DType::f32;
-    Gemm gemm(g.device.stream(), precision);
+    Gemm gemm(g.device, precision);
     Arena arena(g.device, true);
     for (int k = 0; k < 4; k++) {
       const Batch batch = g.batch(k);
@@ -140,7 +140,7 @@ TEST_CASE("golden: hidden states, logits and loss of four batches") {
 TEST_CASE("golden: the gradient of every parameter") {
   for (Precision precision : {Precision::fp32, Precision::bf16}) {
     Golden g(precision);
-    Gemm gemm(g.device.stream(), precision);
+    Gemm gemm(g.device, precision);
     Arena arena(g.device, true);
     const Batch batch = g.batch(0);
     DeviceBatch on_device(g.device);
