@@ -186,7 +186,8 @@ void Gemm::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpo
   std::string name;
   const simt::Observed observed(
       [&] { return gemm_launch(name, c, a, transpose_a, b, transpose_b, accumulate, l.stream); });
-  const cublasStatus_t status = product.run(algorithm, c.data, a.data, b.data, accumulate, l.workspace.data(), l.stream);
+  const cublasStatus_t status =
+      product.run(algorithm, c.data, a.data, b.data, accumulate, l.workspace.data(), l.stream);
   if (status != CUBLAS_STATUS_SUCCESS)
     throw std::runtime_error(
         fmt::format("gemm {}: cublasLtMatmul: {}", product.name(), cublasLtGetStatusString(status)));
