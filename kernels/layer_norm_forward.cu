@@ -110,9 +110,10 @@ __global__ void __launch_bounds__(32 * warps, 2)
       for (int i = 0; i < 8; i++) a[j][i] += b[i];
       a[j] = drop(begin + lane_column(j), a[j]);
 #pragma unroll
-      for (int i = 0; i < 8; i++)  // backward will read the rounded h, so that is what is normalised
-        a[j][i] = to_float(from_float<T>(a[j][i] + r[j][i]));
-      if (const int c = lane_column(j); c < hidden) store8(h + begin + c, a[j]);
+      for (int i = 0; i < 8; i++) a[j][i] += r[j][i];
+      // Backward will read the rounded h, so that is what is normalised.
+      const int c = lane_column(j);
+      a[j] = store8_and_round(h + begin + c, a[j], c < hidden);
     }
     s = statistics(a, hidden, epsilon);
 #pragma unroll
