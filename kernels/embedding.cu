@@ -152,6 +152,22 @@ static __global__ void __launch_bounds__(32 * warps)
   add_to(dword + size_t(id) * hidden + column, sum);
 }
 
+// Adds the rows at `position` of N sequences, every eighth from starts[0] on. All N loads are under way at once; a warp
+// has the same rows in all lanes, so that nothing diverges.
+template <int N, class T>
+__device__ __forceinline__ void add_rows(Float8& sum, const T* dy, const int* starts, int position, int hidden) {
+  int row[N], end[N];
+#pragma unroll
+  for (int k = 0; k < N; k++) row[k] = starts[k * strip_warps] + position, end[k] = starts[k * strip_warps + 1];
+  Float8 gradient[N];
+#pragma unroll
+  for (int k = 0; k < N; k++)
+    if (row[k] < end[k]) gradient[k] = load8(dy + size_t(row[k]) * hidden);
+#pragma unroll
+  for (int k = 0; k < N; k++)
+    if (row[k] < end[k]) add(sum, gradient[k]);
+}
+
 // A block has a position and a strip of columns; its eight warps take every eighth sequence.
 template <class T>
 __global__ void __launch_bounds__(32 * strip_warps)
@@ -159,11 +175,12 @@ __global__ void __launch_bounds__(32 * strip_warps)
                                        const int* __restrict__ starts, int sequences, int hidden, bool accumulate) {
   const int position = int(blockIdx.y), column = strip_column();
   Float8 mine = {};
-  if (column < hidden)
-    for (int b = strip_warp(); b < sequences; b += strip_warps) {
-      const int row = starts[b] + position;
-      if (row < starts[b + 1]) add(mine, load8(dy + size_t(row) * hidden + column));
-    }
+  if (column < hidden) {
+    int b = strip_warp();
+    for (; b + 3 * strip_warps < sequences; b += 4 * strip_warps)
+      add_rows<4>(mine, dy + column, starts + b, position, hidden);
+    for (; b < sequences; b += strip_warps) add_rows<1>(mine, dy + column, starts + b, position, hidden);
+  }
   const float sum = sum_over_warps(mine);
   const int c = int(blockIdx.x) * strip_columns + int(threadIdx.x);
   if (c >= hidden) return;

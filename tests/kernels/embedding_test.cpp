@@ -167,13 +167,19 @@ TEST_CASE("embedding_backward_word: the same bits in every capacity") {
   CHECK(word_gradient(ids, 2000, hidden, dy, zero) == tight);
 }
 
-TEST_CASE("embedding_backward_position: = and +=, unused sequences, positions nobody has") {
+TEST_CASE("embedding_backward_position: = and +=, unused and many sequences, positions nobody has") {
   for (const bool accumulate : {false, true}) {
     check_position<float>({1}, 0, 1, 8, accumulate);
     check_position<bf16>({1}, 3, 4, 264, accumulate);
     check_position<float>({5, 1, 33, 2, 35, 31, 4, 4, 9, 17, 12}, 5, 40, 40, accumulate);
     check_position<bf16>({5, 1, 33, 2, 35, 31, 4, 4, 9, 17, 12}, 0, 35, 16, accumulate);
     check_position<bf16>({}, 2, 3, 520, accumulate);
+    for (const size_t n : {29, 32, 69}) {  // around the 32 that a block's warps take at once
+      std::vector<int> lengths(n);
+      for (size_t b = 0; b < n; b++) lengths[b] = int(b * 7 % 23);
+      check_position<bf16>(lengths, 0, 23, 264, accumulate);
+      check_position<float>(lengths, 3, 24, 16, accumulate);
+    }
   }
 }
 
