@@ -161,8 +161,7 @@ __device__ __forceinline__ void add_rows(Float8& sum, const T* dy, const int* st
   for (int k = 0; k < N; k++) row[k] = starts[k * strip_warps] + position, end[k] = starts[k * strip_warps + 1];
   Float8 gradient[N];
 #pragma unroll
-  for (int k = 0; k < N; k++)
-    gradient[k] = row[k] < end[k] ? load8(dy + size_t(row[k]) * hidden) : Float8{};
+  for (int k = 0; k < N; k++) gradient[k] = row[k] < end[k] ? load8(dy + size_t(row[k]) * hidden) : Float8{};
 #pragma unroll
   for (int k = 0; k < N; k++)
     if (row[k] < end[k]) add(sum, gradient[k]);

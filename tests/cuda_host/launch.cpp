@@ -135,13 +135,24 @@ void run(const Kernel& kernel, Size3 grid, Size3 block, unsigned dynamic_shared,
 
 }  // namespace ptx
 
+// A function of the host that stands for a kernel, and that kernel; null if there is none, or its PTX is not understood.
+static std::pair<Function*, const ptx::Kernel*> known(const void* function) {
+  const auto found = functions().find(function);
+  if (found == functions().end()) return {nullptr, nullptr};
+  try {
+    return {&found->second, ptx::find(found->second.name)};
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "ptx: kernel %s: %s\n", found->second.name.c_str(), e.what());
+    return {nullptr, nullptr};
+  }
+}
+
 extern "C" {
 
 // Called by nvcc's code for each kernel when a program or library is loaded. The kernels' images are not looked at.
-void** __cudaRegisterFatBinary(void* image) {
-  static std::vector<void*> images;
-  images.push_back(image);
-  return &images.back();
+void** __cudaRegisterFatBinary(void*) {
+  static void* handle = nullptr;
+  return &handle;
 }
 void __cudaRegisterFatBinaryEnd(void**) {}
 void __cudaUnregisterFatBinary(void**) {}
@@ -151,25 +162,19 @@ void __cudaRegisterFunction(void**, const char* host, char*, const char* name, i
 }
 
 cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribute, int value) {
-  const auto found = functions().find(function);
-  if (found == functions().end()) return cudaErrorInvalidDeviceFunction;
-  if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaErrorInvalidValue;
-  const ptx::Kernel* const kernel = ptx::find(found->second.name);
-  if (!kernel || value < 0 || size_t(value) + kernel->static_shared > most_shared) return cudaErrorInvalidValue;
-  found->second.allowed_dynamic = size_t(value);
+  const auto [f, kernel] = known(function);
+  if (!kernel) return cudaErrorInvalidDeviceFunction;
+  if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 ||
+      size_t(value) + kernel->static_shared > most_shared)
+    return cudaErrorInvalidValue;
+  f->allowed_dynamic = size_t(value);
   return cudaSuccess;
 }
 
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* function, void** arguments) {
-  const auto found = functions().find(function);
-  if (found == functions().end()) return cudaErrorInvalidDeviceFunction;
-  const ptx::Kernel* kernel = nullptr;
-  try {
-    kernel = ptx::find(found->second.name);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "ptx: kernel %s: %s\n", found->second.name.c_str(), e.what());
-  }
+  const auto [f, kernel] = known(function);
   if (!kernel) return cudaErrorInvalidDeviceFunction;
+  if (is_spoilt(config->stream)) return cudaErrorStreamCaptureInvalidated;
   const dim3 grid = config->gridDim, block = config->blockDim;
   const auto within = [](dim3 n, unsigned x, unsigned y, unsigned z) {
     return n.x && n.y && n.z && n.x <= x && n.y <= y && n.z <= z;
@@ -177,13 +182,12 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* fu
   if (config->numAttrs || !within(grid, 0x7fffffff, 65535, 65535) || !within(block, 1024, 1024, 64) ||
       size_t(block.x) * block.y * block.z > kernel->max_threads)
     return cudaErrorInvalidConfiguration;
-  if (config->dynamicSmemBytes > found->second.allowed_dynamic ||
-      config->dynamicSmemBytes + kernel->static_shared > most_shared)
+  if (config->dynamicSmemBytes > f->allowed_dynamic || config->dynamicSmemBytes + kernel->static_shared > most_shared)
     return cudaErrorInvalidValue;
   std::vector<char> parameters(size_t(kernel->parameter_bytes));
   for (size_t k = 0; k < kernel->parameters.size(); k++)
     std::memcpy(parameters.data() + kernel->parameters[k].offset, arguments[k], size_t(kernel->parameters[k].bytes));
-  send(config->stream, [=, dynamic = unsigned(config->dynamicSmemBytes)] {
+  send(config->stream, [=, kernel = kernel, dynamic = unsigned(config->dynamicSmemBytes)] {
     ptx::run(*kernel, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic, parameters);
   });
   return cudaSuccess;

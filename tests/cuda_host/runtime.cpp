@@ -153,7 +153,7 @@ cudaError_t spoil(cudaError_t e) {
 #define REFUSE_IF_RECORDING \
   if (recording && recording->thread == std::this_thread::get_id()) return spoil(cudaErrorStreamCaptureUnsupported)
 #define REFUSE_IF_SPOILT(stream) \
-  if (is_recorded(stream) && recording->error) return result(cudaErrorStreamCaptureInvalidated)
+  if (is_spoilt(stream)) return result(cudaErrorStreamCaptureInvalidated)
 
 std::vector<bool> ran;
 
@@ -227,6 +227,11 @@ std::pair<const char*, size_t> device_block(const void* p) {
   for (const Blocks* const blocks : {&memory.blocks(), static_cast<const Blocks*>(&managed)})
     if (const auto block = block_with(*blocks, p); block != blocks->end()) return *block;
   return {nullptr, 0};
+}
+
+bool is_spoilt(cudaStream_t stream) {
+  const Lock lock(mutex);
+  return is_recorded(stream) && recording->error;
 }
 
 void send(cudaStream_t stream, std::function<void()> work) {

@@ -55,6 +55,10 @@ int signal_of(const Work& work) {
 
 }  // namespace
 
+// What nvcc's code calls for each kernel.
+extern "C" void __cudaRegisterFunction(void**, const char* host, char* device, const char* name, int, uint3*, uint3*,
+                                       dim3*, dim3*, int*);
+
 TEST_CASE("memory: not a number at first, no host may touch it, and nothing is written where it ends") {
   Streams s;
   CHECK(s.read(s.x, s.first) == -1);
@@ -152,4 +156,44 @@ TEST_CASE("graphs: what a recording does not allow spoils it") {
   cudaGraph_t graph;
   CHECK(cudaStreamEndCapture(s.first, &graph) == cudaErrorStreamCaptureUnjoined);
   CHECK(s.read(s.x, s.second) == -1);  // both streams work on
+}
+
+TEST_CASE("launches: what a GPU refuses is refused, with its error") {
+  Streams s;
+  static const char exchange = 0, unknown = 0, unregistered = 0;  // their addresses stand for kernels
+  const auto name_kernel = [](const char& host, const char* name) {
+    __cudaRegisterFunction(nullptr, &host, nullptr, name, -1, nullptr, nullptr, nullptr, nullptr, nullptr);
+  };
+  name_kernel(exchange, "_ZN8warpbert7kernels15exchange_kernelEPfS1_m");
+  name_kernel(unknown, "_Z9no_kernelv");
+  size_t n = 1;
+  void* arguments[] = {&s.x, &s.y, &n};
+  const auto launch = [&](const char& kernel, dim3 grid, dim3 block, size_t shared) {
+    cudaLaunchConfig_t config = {};
+    config.gridDim = grid, config.blockDim = block, config.dynamicSmemBytes = shared, config.stream = s.first;
+    return cudaLaunchKernelExC(&config, &kernel, arguments);
+  };
+  s.set(s.first, s.x, 1), s.set(s.first, s.y, 2);
+  CHECK(launch(exchange, 1, 256, 0) == cudaSuccess);
+  CHECK(s.read(s.x, s.first) == 0x02020202);
+  CHECK(launch(unregistered, 1, 256, 0) == cudaErrorInvalidDeviceFunction);
+  CHECK(launch(unknown, 1, 256, 0) == cudaErrorInvalidDeviceFunction);
+  CHECK(launch(exchange, 1, 288, 0) == cudaErrorInvalidConfiguration);  // its launch bounds say 256
+  CHECK(launch(exchange, 0, 256, 0) == cudaErrorInvalidConfiguration);
+  CHECK(launch(exchange, dim3(1, 65536), 256, 0) == cudaErrorInvalidConfiguration);
+  CHECK(launch(exchange, 1, dim3(1, 1, 65), 0) == cudaErrorInvalidConfiguration);
+  CHECK(launch(exchange, 1, 256, 50000) == cudaErrorInvalidValue);  // more than 48 KB have to be asked for
+  const auto ask = [&](int bytes) {
+    return cudaFuncSetAttribute(&exchange, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  };
+  CHECK(ask(100 << 10) == cudaErrorInvalidValue);  // beyond what sm_86 has
+  CHECK(ask(50000) == cudaSuccess);
+  CHECK(launch(exchange, 1, 256, 50000) == cudaSuccess);
+  CHECK(launch(exchange, 1, 256, 50001) == cudaErrorInvalidValue);
+
+  REQUIRE(cudaStreamBeginCapture(s.first, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+  CHECK(cudaDeviceSynchronize() == cudaErrorStreamCaptureUnsupported);
+  CHECK(launch(exchange, 1, 256, 0) == cudaErrorStreamCaptureInvalidated);
+  cudaGraph_t graph;
+  CHECK(cudaStreamEndCapture(s.first, &graph) == cudaErrorStreamCaptureInvalidated);
 }
