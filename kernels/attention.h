@@ -58,20 +58,29 @@ __device__ __forceinline__ void zero_filler(T* x, int ld, Rows rows) {
 // ---- Tiles ---------------------------------------------------------------------------------------------------------
 __device__ __forceinline__ int round_up_16(int n) { return (n + 15) / 16 * 16; }
 
+// A thread has D/16 pieces of a tile, of eight columns each: a block has two threads for every row of its tile. Calls
+// f(row, first column) for each.
+template <int D, class F>
+__device__ __forceinline__ void own_pieces(F f) {
+  const int step = blockDim.x / (D / 8), first = threadIdx.x / (D / 8), column = threadIdx.x % (D / 8) * 8;
+#pragma unroll
+  for (int k = 0; k < D / 16; k++) f(first + k * step, column);
+}
+
 // Starts the copy of `count` rows of x to a tile; the rows up to the next multiple of 16 become zeros.
 template <int D, class T>
 __device__ __forceinline__ void copy_tile(T* tile, const T* x, int ld, int count) {
-  const int c = threadIdx.x % (D / 8) * 8;
-  for (int r = threadIdx.x / (D / 8); r < round_up_16(count); r += blockDim.x / (D / 8)) {
-    T* to = tile + r * tile_stride<T, D> + c;
-    const T* from = x + size_t(r) * ld + c;
-    if (r >= count) {
-      store8(to, Float8{});
-    } else {
+  const int end = round_up_16(count);
+  own_pieces<D>([&](int row, int column) {
+    T* to = tile + row * tile_stride<T, D> + column;
+    const T* from = x + size_t(row) * ld + column;
+    if (row < count) {
       cp_async16(to, from);
       if constexpr (sizeof(T) == 4) cp_async16(to + 4, from + 4);
+    } else if (row < end) {
+      store8(to, Float8{});
     }
-  }
+  });
 }
 
 // The bias of the columns that this thread copies; to be loaded while the copies are under way.
@@ -84,14 +93,14 @@ __device__ __forceinline__ Float8 own_bias(const float* bias) {
 // copies is enough.
 template <int D, class T>
 __device__ __forceinline__ void add_bias(T* tile, const Float8& b, int count) {
-  const int c = threadIdx.x % (D / 8) * 8;
-  for (int r = threadIdx.x / (D / 8); r < count; r += blockDim.x / (D / 8)) {
-    T* p = tile + r * tile_stride<T, D> + c;
+  own_pieces<D>([&](int row, int column) {
+    if (row >= count) return;
+    T* p = tile + row * tile_stride<T, D> + column;
     Float8 x = load8(p);
 #pragma unroll
     for (int i = 0; i < 8; i++) x[i] += b[i];
     store8(p, x);
-  }
+  });
 }
 
 // Writes this warp's 16 rows of a sum, those of them that are real: rows of x at x, ld apart, `count` of them.
