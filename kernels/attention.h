@@ -63,7 +63,7 @@ __device__ __forceinline__ int round_up_16(int n) { return (n + 15) / 16 * 16; }
 template <int D, class F>
 __device__ __forceinline__ void own_pieces(F f) {
   const int step = blockDim.x / (D / 8), first = threadIdx.x / (D / 8), column = threadIdx.x % (D / 8) * 8;
-#pragma unroll
+#pragma unroll(D > 64 ? 4 : D / 16)  // at D = 128 a full one costs registers that the sums need
   for (int k = 0; k < D / 16; k++) f(first + k * step, column);
 }
 
