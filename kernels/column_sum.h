@@ -18,10 +18,10 @@ __device__ __forceinline__ int strip_row(int k) { return strip_begin() + k * str
 // This lane's part of the warp's rows, zeros beyond the last real one. It reads nothing another lane owns: kernels may
 // write over what they read.
 template <class T>
-__device__ __forceinline__ void load_strip(Float8 (&to)[rows_per_warp], const T* x, int ld, int count) {
+__device__ __forceinline__ void load_strip(Raw8<T> (&to)[rows_per_warp], const T* x, int ld, int count) {
 #pragma unroll
   for (int k = 0; k < rows_per_warp; k++)
-    to[k] = strip_row(k) < count ? load8(x + size_t(strip_row(k)) * ld + strip_column()) : Float8{};
+    to[k] = strip_row(k) < count ? load_raw8(x + size_t(strip_row(k)) * ld + strip_column()) : Raw8<T>{};
 }
 
 inline dim3 strip_grid(int columns, int row_blocks) {

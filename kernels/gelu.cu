@@ -56,13 +56,14 @@ __global__ void __launch_bounds__(32 * strip_warps)
   if (column >= columns) return;
   if (strip_begin() < count) {
     const Float8 b = load8(bias + column);
-    Float8 a[rows_per_warp];
-    load_strip(a, x, columns, count);
+    Raw8<T> raw[rows_per_warp];
+    load_strip(raw, x, columns, count);
 #pragma unroll
     for (int k = 0; k < rows_per_warp; k++) {
+      Float8 a = unpack8(raw[k]);
 #pragma unroll
-      for (int i = 0; i < 8; i++) a[k][i] = gelu(a[k][i] + b[i]);
-      if (strip_row(k) < count) store8(y + size_t(strip_row(k)) * columns + column, a[k]);
+      for (int i = 0; i < 8; i++) a[i] = gelu(a[i] + b[i]);
+      if (strip_row(k) < count) store8(y + size_t(strip_row(k)) * columns + column, a);
     }
   }
   zero_filler(y, rows, columns);
@@ -70,7 +71,7 @@ __global__ void __launch_bounds__(32 * strip_warps)
 
 // dx and dy may be the same array: no __restrict__ on them.
 template <class T>
-__global__ void __launch_bounds__(32 * strip_warps)
+__global__ void __launch_bounds__(32 * strip_warps, sizeof(T) == 2 ? 3 : 2)
     bias_gelu_backward_kernel(T* dx, float* __restrict__ partials, const T* dy, const T* __restrict__ x,
                               const float* __restrict__ bias, Rows rows, int columns) {
   const int column = strip_column(), count = *rows.count;
@@ -78,18 +79,20 @@ __global__ void __launch_bounds__(32 * strip_warps)
   if (column < columns) {
     if (strip_begin() < count) {
       const Float8 b = load8(bias + column);
-      Float8 a[rows_per_warp], d[rows_per_warp];
-      load_strip(a, x, columns, count);
-      load_strip(d, dy, columns, count);
+      Raw8<T> raw_x[rows_per_warp], raw_dy[rows_per_warp];
+      load_strip(raw_x, x, columns, count);
+      load_strip(raw_dy, dy, columns, count);
 #pragma unroll
       for (int k = 0; k < rows_per_warp; k++) {
         if (strip_row(k) >= count) continue;
+        const Float8 a = unpack8(raw_x[k]);
+        Float8 d = unpack8(raw_dy[k]);
 #pragma unroll
         for (int i = 0; i < 8; i++) {
-          d[k][i] *= gelu_slope(a[k][i] + b[i]);
-          sum[i] += d[k][i];
+          d[i] *= gelu_slope(a[i] + b[i]);
+          sum[i] += d[i];
         }
-        store8(dx + size_t(strip_row(k)) * columns + column, d[k]);
+        store8(dx + size_t(strip_row(k)) * columns + column, d);
       }
     }
     zero_filler(dx, rows, columns);

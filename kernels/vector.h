@@ -1,5 +1,7 @@
 // Eight values of a thread, as floats: neighbours in a row, or of a flat array.
 #pragma once
+#include <type_traits>
+
 #include "simt.h"
 
 namespace warpbert::kernels {
@@ -36,6 +38,16 @@ __device__ __forceinline__ Float8 load8(const bf16* p) {
   const uint4 u = *reinterpret_cast<const uint4*>(p);
   return unpack8(u);
 }
+
+// Eight neighbours as they lie in memory: bf16 waits for its use in half the registers. unpack8 makes floats of both.
+template <class T>
+using Raw8 = std::conditional_t<sizeof(T) == 2, uint4, Float8>;
+__device__ __forceinline__ Float8 load_raw8(const float* p) { return load8(p); }
+__device__ __forceinline__ uint4 load_raw8(const bf16* p) {
+  const uint4 u = *reinterpret_cast<const uint4*>(p);
+  return u;
+}
+__device__ __forceinline__ Float8 unpack8(const Float8& x) { return x; }
 
 __device__ __forceinline__ void store8(float* p, const Float8& x) {
   reinterpret_cast<float4*>(p)[0] = make_float4(x.v[0], x.v[1], x.v[2], x.v[3]);
