@@ -10,7 +10,8 @@
 //
 // Words repeat: [SEP] has 128 rows of a batch of 64 pairs, most words one. Atomics would add them in any order, and one
 // block a word would leave [SEP] to a single block. So the rows are sorted by word and cut into chunks of 32. A warp
-// sums 256 columns of a chunk in order. A run (the rows of one word) that lies inside one chunk goes to dword at once;
+// sums 256 columns of a chunk in order, and is a block by itself: there are some hundred of them, one for each
+// multiprocessor, none of which could load much faster for two. A run (the rows of one word) that lies inside one chunk goes to dword at once;
 // of a run that crosses borders each chunk leaves its part in the workspace, and a second launch adds the parts in the
 // order of the chunks:
 //
@@ -26,7 +27,7 @@
 namespace warpbert::kernels {
 namespace {
 
-constexpr int warps = 8;        // of a block
+constexpr int warps = 8;        // of a block, forward
 constexpr int chunk_rows = 32;  // sorted rows of a chunk
 
 __device__ __forceinline__ void add(Float8& to, const Float8& x) {
@@ -62,9 +63,6 @@ __global__ void __launch_bounds__(32 * warps)
   }
 }
 
-// The chunk and the eight columns of this thread: a block has eight chunks of one strip of 256 columns.
-__device__ __forceinline__ int own_chunk() { return int(blockIdx.y) * warps + int(threadIdx.x) / 32; }
-
 // workspace: [chunks, 2, H]: of each chunk the sum of the run that began before it (head), and of the run that begins
 // in it and goes on after it (tail); a run that does both is a head.
 __device__ __forceinline__ float* head(float* workspace, int chunk, int hidden) {
@@ -74,14 +72,14 @@ __device__ __forceinline__ float* tail(float* workspace, int chunk, int hidden) 
   return workspace + (size_t(chunk) * 2 + 1) * hidden;
 }
 
-// The sorted rows of a block's chunks with their words, and one more at either end; −1 is no word.
+// The sorted rows of a chunk with their words, and one more at either end; −1 is no word.
 struct Sorted {
-  int row[warps * chunk_rows + 2], word[warps * chunk_rows + 2];
+  int row[chunk_rows + 2], word[chunk_rows + 2];
 };
 
 __device__ __forceinline__ void load_sorted(Sorted& sorted, const int* ids, const int* order, int count) {
-  const int begin = int(blockIdx.y) * warps * chunk_rows - 1;
-  for (int i = int(threadIdx.x); i < warps * chunk_rows + 2; i += 32 * warps) {
+  const int begin = int(blockIdx.y) * chunk_rows - 1;
+  for (int i = int(threadIdx.x); i < chunk_rows + 2; i += 32) {
     const bool real = begin + i >= 0 && begin + i < count;
     const int row = real ? order[begin + i] : 0;
     sorted.row[i] = row;
@@ -90,21 +88,20 @@ __device__ __forceinline__ void load_sorted(Sorted& sorted, const int* ids, cons
 }
 
 template <class T>
-__global__ void __launch_bounds__(32 * warps)
+__global__ void __launch_bounds__(32)
     embedding_backward_word_kernel(float* __restrict__ dword, float* __restrict__ workspace, const T* __restrict__ dy,
                                    const int* __restrict__ ids, const int* __restrict__ order, const int* count,
                                    int hidden) {
-  const int n = *count, chunk = own_chunk(), column = strip_column();
+  const int n = *count, chunk = int(blockIdx.y), column = strip_column();
   auto& sorted = shared<Sorted>();
   load_sorted(sorted, ids, order, n);
-  __syncthreads();  // rows and words are there
+  __syncwarp();  // rows and words are there
   if (chunk * chunk_rows >= n || column >= hidden) return;
 
-  const int first = strip_warp() * chunk_rows + 1;  // the chunk's place in `sorted`
-  const int before = sorted.word[first - 1], after = sorted.word[first + chunk_rows];
+  const int before = sorted.word[0], after = sorted.word[1 + chunk_rows];
   constexpr int batch = 8;  // rows whose loads are in flight together
   Float8 sum = {};
-  for (int i = first; i < first + chunk_rows; i += batch) {
+  for (int i = 1; i <= chunk_rows; i += batch) {
     Float8 d[batch], old[batch];
 #pragma unroll
     for (int k = 0; k < batch; k++) {
@@ -118,7 +115,7 @@ __global__ void __launch_bounds__(32 * warps)
       const int word = sorted.word[i + k];
       if (word < 0) return;
       add(sum, d[k]);
-      const bool last = i + k == first + chunk_rows - 1;
+      const bool last = i + k == chunk_rows;
       if (!last && sorted.word[i + k + 1] == word) continue;
       // The run ends here, or goes on in the next chunk.
       if (word == before) {
@@ -135,11 +132,11 @@ __global__ void __launch_bounds__(32 * warps)
 }
 
 // The runs that cross borders: the warp of the chunk where a run begins adds up its parts.
-static __global__ void __launch_bounds__(32 * warps)
+static __global__ void __launch_bounds__(32)
     embedding_backward_word_finish_kernel(float* __restrict__ dword, float* __restrict__ workspace,
                                           const int* __restrict__ ids, const int* __restrict__ order, const int* count,
                                           int hidden) {
-  const int n = *count, chunk = own_chunk(), column = strip_column();
+  const int n = *count, chunk = int(blockIdx.y), column = strip_column();
   const int begin = chunk * chunk_rows, end = begin + chunk_rows;
   if (end >= n || column >= hidden) return;
 
@@ -213,10 +210,10 @@ void embedding_backward_word(Stream stream, float* dword, float* workspace, cons
                              const int* order, Rows rows, int hidden) {
   check("embedding_backward_word", rows.capacity, hidden);
   if (rows.capacity == 0) return;
-  const dim3 grid = strip_grid(hidden, (chunks(rows.capacity) + warps - 1) / warps);
-  launch<embedding_backward_word_kernel<T>>(grid, 32 * warps, 0, stream, dword, workspace, dy, ids, order, rows.count,
+  const dim3 grid = strip_grid(hidden, chunks(rows.capacity));
+  launch<embedding_backward_word_kernel<T>>(grid, 32, 0, stream, dword, workspace, dy, ids, order, rows.count,
                                             hidden);
-  launch<embedding_backward_word_finish_kernel>(grid, 32 * warps, 0, stream, dword, workspace, ids, order, rows.count,
+  launch<embedding_backward_word_finish_kernel>(grid, 32, 0, stream, dword, workspace, ids, order, rows.count,
                                                 hidden);
 }
 
