@@ -25,8 +25,8 @@ class Device;
 
 class Gemm {
  public:
-  // Of device.stream(), or of another stream of the device. The device's choices are looked up and added to; a product that
-  // is met first inside a recording of a graph is not timed. On a GPU 32 MiB of the device's memory are its workspace.
+  // Of device.stream(), or of another stream of the device. The device's choices are looked up and added to; a product
+  // that is met first inside a recording of a graph is not timed. On a GPU 32 MiB of device memory are its workspace.
   Gemm(Device& device, Precision precision, kernels::Stream stream = nullptr);
   ~Gemm();
   Gemm(const Gemm&) = delete;

@@ -10,10 +10,9 @@
 //
 // Words repeat: [SEP] has 128 rows of a batch of 64 pairs, most words one. Atomics would add them in any order, and one
 // block a word would leave [SEP] to a single block. So the rows are sorted by word and cut into chunks of 32. A warp
-// sums 256 columns of a chunk in order, and is a block by itself: there are some hundred of them, one for each
-// multiprocessor, none of which could load much faster for two. A run (the rows of one word) that lies inside one chunk goes to dword at once;
-// of a run that crosses borders each chunk leaves its part in the workspace, and a second launch adds the parts in the
-// order of the chunks:
+// sums 256 columns of a chunk in order, and is a block by itself: there are some hundred of them, which is one for each
+// multiprocessor. A run (the rows of one word) that lies inside one chunk goes to dword at once; of a run that crosses
+// borders each chunk leaves its part in the workspace, and a second launch adds the parts in the order of the chunks:
 //
 //   chunk      |      0      |      1      |      2      |
 //   word       | 3 3 3 7 8 8 | 8 8 8 8 8 8 | 8 9 9 9 9 9 |          3, 7, 9: at once

@@ -15,7 +15,7 @@ struct Random4 {
 };
 
 // Both halves of a·b. On a GPU they are one instruction, which nvcc 13 has to be told: by itself it makes a second one for
-// the low half, and this generator is most of what a kernel with dropout computes.
+// the low half.
 WARPBERT_HOST_DEVICE void multiply(uint32_t a, uint32_t b, uint32_t& high, uint32_t& low) {
 #ifdef __CUDA_ARCH__
   asm("{ .reg .b64 %%product; mul.wide.u32 %%product, %2, %3; mov.b64 {%1, %0}, %%product; }"
