@@ -210,10 +210,8 @@ void embedding_backward_word(Stream stream, float* dword, float* workspace, cons
   check("embedding_backward_word", rows.capacity, hidden);
   if (rows.capacity == 0) return;
   const dim3 grid = strip_grid(hidden, chunks(rows.capacity));
-  launch<embedding_backward_word_kernel<T>>(grid, 32, 0, stream, dword, workspace, dy, ids, order, rows.count,
-                                            hidden);
-  launch<embedding_backward_word_finish_kernel>(grid, 32, 0, stream, dword, workspace, ids, order, rows.count,
-                                                hidden);
+  launch<embedding_backward_word_kernel<T>>(grid, 32, 0, stream, dword, workspace, dy, ids, order, rows.count, hidden);
+  launch<embedding_backward_word_finish_kernel>(grid, 32, 0, stream, dword, workspace, ids, order, rows.count, hidden);
 }
 
 template <class T>
