@@ -33,13 +33,9 @@ __device__ __forceinline__ Float8 load8(const float* p) {
   const float4 a = reinterpret_cast<const float4*>(p)[0], b = reinterpret_cast<const float4*>(p)[1];
   return {{a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w}};
 }
-// The values that go through memory have a name: gcc's ThreadSanitizer does not see what is an argument or result of a call.
-__device__ __forceinline__ Float8 load8(const bf16* p) {
-  const uint4 u = *reinterpret_cast<const uint4*>(p);
-  return unpack8(u);
-}
 
-// Eight neighbours as they lie in memory: bf16 waits for its use in half the registers. unpack8 makes floats of both.
+// The same as they lie in memory: bf16 waits for its use in half the registers. unpack8 makes floats of both. (What is
+// loaded and stored has a name of its own: gcc's ThreadSanitizer does not see a call's arguments and result.)
 template <class T>
 using Raw8 = std::conditional_t<sizeof(T) == 2, uint4, Float8>;
 __device__ __forceinline__ Float8 load_raw8(const float* p) { return load8(p); }
@@ -48,6 +44,7 @@ __device__ __forceinline__ uint4 load_raw8(const bf16* p) {
   return u;
 }
 __device__ __forceinline__ Float8 unpack8(const Float8& x) { return x; }
+__device__ __forceinline__ Float8 load8(const bf16* p) { return unpack8(load_raw8(p)); }
 
 __device__ __forceinline__ void store8(float* p, const Float8& x) {
   reinterpret_cast<float4*>(p)[0] = make_float4(x.v[0], x.v[1], x.v[2], x.v[3]);
@@ -76,8 +73,8 @@ constexpr int flat_threads = 256, flat_values = 8 * flat_threads, flat_apart = f
 
 inline unsigned flat_blocks(size_t n) { return unsigned((n + flat_values - 1) / flat_values); }
 
-// Where a block's values begin. If all of them are there a thread's first is 4·threadIdx.x further; of the last block's rest
-// threads take one value after another.
+// Where a block's values begin. If all of them are there a thread's first is 4·threadIdx.x further; of the last block's
+// rest threads take one value after another.
 __device__ __forceinline__ size_t flat_begin() { return size_t(blockIdx.x) * flat_values; }
 
 __device__ __forceinline__ Float8 load_groups(const float* p) {

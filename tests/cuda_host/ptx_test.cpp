@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "ptx/ptx.h"
+#include "ptx/block.h"
 
 namespace {
 
@@ -22,8 +22,8 @@ struct Program {
   std::string code, shared;
   unsigned threads = 32;
 
-  std::vector<uint32_t> run(const std::vector<uint32_t>& in = {}) const {
-    const auto kernels = ptx::parse(".version 9.0\n" + shared + R"(.entry k(
+  ptx::Kernel kernel() const {
+    return ptx::parse(".version 9.0\n" + shared + R"(.entry k(
       .param .u64 k_param_0,
       .param .u64 k_param_1
     )
@@ -35,8 +35,13 @@ struct Program {
       mul.wide.u32 %rd3, %r1, 4;
       add.s64 %rd4, %rd1, %rd3;
       .loc 1 7 1
-      )" + code + "\n      ret;\n}\n");
-    const ptx::Kernel kernel = kernels.at("k")();
+      )" + code + "\n      ret;\n}\n")
+        .at("k")();
+  }
+
+  // With `counts` these are counted.
+  std::vector<uint32_t> run(const std::vector<uint32_t>& in = {}, ptx::Counts* counts = nullptr) const {
+    const ptx::Kernel kernel = this->kernel();
     uint32_t *d_out = nullptr, *d_in = nullptr;
     REQUIRE(cudaMallocManaged(&d_out, 4 * threads) == cudaSuccess);
     REQUIRE(cudaMallocManaged(&d_in, 4 * in.size() + 4) == cudaSuccess);
@@ -45,7 +50,13 @@ struct Program {
     std::vector<char> parameters(size_t(kernel.parameter_bytes));
     std::memcpy(parameters.data() + kernel.parameters[0].offset, &d_out, 8);
     std::memcpy(parameters.data() + kernel.parameters[1].offset, &d_in, 8);
-    ptx::run(kernel, {1, 1, 1}, {threads, 1, 1}, 0, parameters);
+    if (counts) {
+      ptx::Block block(kernel, {1, 1, 1}, {threads, 1, 1}, 0, parameters.data(), true);
+      block.run({0, 0, 0}, false, 1);
+      *counts = block.counts;
+    } else {
+      ptx::run(kernel, {1, 1, 1}, {threads, 1, 1}, 0, parameters);
+    }
     const std::vector<uint32_t> out(d_out, d_out + threads);
     cudaFree(d_out), cudaFree(d_in);
     return out;
@@ -301,4 +312,43 @@ TEST_CASE("ptx: what is not known is refused when it is read") {
   CHECK(message("bra $nowhere;") == "no label $nowhere");
   CHECK(message(".local .align 4 .b8 __local_depot0[8];") ==
         "not known: .local .align 4 .b8 __local_depot0[8], in: .local .align 4 .b8 __local_depot0[8];");
+}
+
+TEST_CASE("ptx: counts of instructions, lanes, sectors and passes") {
+  const auto counted = [](const std::string& code, unsigned threads = 32) {
+    ptx::Counts counts;
+    Program{code, ".shared .align 128 .b8 s[4096];\n", threads}.run(std::vector<uint32_t>(64 * 8), &counts);
+    return counts;
+  };
+  const auto global = [&](const std::string& code) {
+    const auto c = counted(code);
+    return std::vector<uint64_t>{c.global_requests, c.global_sectors, c.global_least};
+  };
+  using Numbers = std::vector<uint64_t>;
+  CHECK(global("add.s64 %rd5, %rd2, %rd3; ld.global.u32 %r2, [%rd5];") == Numbers{1, 4, 4});
+  CHECK(global("mul.wide.u32 %rd5, %r1, 32; add.s64 %rd5, %rd5, %rd2; ld.global.v4.u32 {%r2,%r3,%r4,%r5}, [%rd5];") ==
+        Numbers{1, 32, 16});                                        // eight floats a lane, by halves
+  CHECK(global("ld.global.u32 %r2, [%rd2];") == Numbers{1, 1, 1});  // all lanes the same word
+  CHECK(global("add.s64 %rd5, %rd2, %rd3; ld.global.u16 %r2, [%rd5];") == Numbers{1, 4, 2});
+
+  const auto shared = [&](unsigned stride, const std::string& access) {
+    const auto c =
+        counted("mov.u32 %r5, s; mul.lo.s32 %r6, %r1, " + std::to_string(stride) + "; add.s32 %r5, %r5, %r6;" + access);
+    return std::vector<uint64_t>{c.shared_requests, c.shared_passes, c.shared_least};
+  };
+  CHECK(shared(4, "st.shared.u32 [%r5], %r1;") == Numbers{1, 1, 1});
+  CHECK(shared(8, "st.shared.u32 [%r5], %r1;") == Numbers{1, 2, 1});
+  CHECK(shared(128, "st.shared.u32 [%r5], %r1;") == Numbers{1, 32, 1});
+  CHECK(shared(0, "ld.shared.u32 %r2, [%r5];") == Numbers{1, 1, 1});
+  CHECK(shared(16, "ld.shared.v4.u32 {%r2,%r3,%r4,%r6}, [%r5];") == Numbers{1, 4, 4});
+  CHECK(shared(32, "ld.shared.v4.u32 {%r2,%r3,%r4,%r6}, [%r5];") == Numbers{1, 8, 4});
+
+  // Half of the lanes multiply: the warp has one instruction for them, and the branch, the comparison and the end.
+  const ptx::Kernel none = Program{"", ""}.kernel();
+  const std::string half = "setp.lt.s32 %p1, %r1, 16; @%p1 bra $end; mul.f32 %r2, %r1, %r1; $end:";
+  const auto c = counted(half), before = counted("");
+  CHECK(c.threads - before.threads == 32 + 16 + 16);  // the guard leaves 16 lanes to the branch
+  uint64_t instructions = 0;
+  for (const uint64_t n : c.executed) instructions += n;
+  CHECK(instructions == none.code.size() + 3);
 }
