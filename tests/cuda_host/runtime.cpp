@@ -211,7 +211,7 @@ void run_everything() {
 cudaError_t allocate_on_host(Blocks& blocks, void** p, size_t bytes) {
   const Lock lock(mutex);
   REFUSE_IF_RECORDING;
-  if (!(*p = std::malloc(bytes))) return result(cudaErrorMemoryAllocation);
+  if (!(*p = std::aligned_alloc(256, (bytes + 255) / 256 * 256))) return result(cudaErrorMemoryAllocation);
   blocks[static_cast<char*>(*p)] = bytes;
   return cudaSuccess;
 }
