@@ -1,5 +1,5 @@
-// The part of CUDA's runtime that launches kernels, over the interpreter: what nvcc's code calls to make them known and to
-// launch them, with the limits of a GPU.
+// The part of CUDA's runtime that launches kernels, over the interpreter: what nvcc's code calls to make them known and
+// to launch them, with the limits of a GPU.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -51,7 +51,7 @@ void write_counts() {
           "global_sectors\tglobal_least\tshared_requests\tshared_passes\tshared_least\n";
   for (const auto& [name, c] : all_counts()) {
     const ptx::Kernel& kernel = *ptx::find(name);
-    uint64_t by_unit[10] = {};
+    uint64_t by_unit[ptx::units] = {};
     std::map<std::string, uint64_t> lines;
     for (size_t k = 0; k < kernel.code.size(); k++) {
       by_unit[size_t(kernel.code[k].unit)] += c.executed[k];
@@ -60,7 +60,7 @@ void write_counts() {
     for (const auto& [line, instructions] : lines)
       if (instructions) by_line << name << '\t' << line << '\t' << instructions << '\n';
     file << name << '\t' << c.launches;
-    for (int unit = 1; unit < 10; unit++) file << '\t' << by_unit[unit];
+    for (size_t unit = 1; unit < ptx::units; unit++) file << '\t' << by_unit[unit];
     file << '\t' << c.threads << '\t' << c.global_requests << '\t' << c.global_sectors << '\t' << c.global_least << '\t'
          << c.shared_requests << '\t' << c.shared_passes << '\t' << c.shared_least << '\n';
   }

@@ -1,7 +1,7 @@
-// CUDA's runtime over the simulator's streams, to run the programs and tests of preset cuda where there is no GPU. Loaded
-// before libcudart (ctest --preset cuda_host), its functions are taken in place of those; launch.cpp has the launching of
-// kernels. What it tests is what the host asks of CUDA: streams, events, graphs, copies, memory. It does what CUDA may do and
-// a GPU seldom does:
+// CUDA's runtime over the simulator's streams, to run the programs and tests of preset cuda where there is no GPU.
+// Loaded before libcudart (ctest --preset cuda_host), its functions are taken in place of those; launch.cpp launches
+// kernels. What it tests is what the host asks of CUDA: streams, events, graphs, copies, memory. It does what CUDA may do
+// and a GPU seldom does:
 //
 //   - Work runs as late as it can: when the host waits for it, and then no more than it waits for, streams that do not
 //     wait for each other in a random order (SIMT_SEED; SIMT_ORDER, if it is set). Who reads too early reads old data.

@@ -1,9 +1,9 @@
-// An interpreter of PTX, the assembly language into which nvcc compiles kernels for every GPU: the kernels as shipped, with
-// nvcc's arithmetic, addresses and inline instructions, run where there is no GPU (ctest --preset cuda_ptx). It knows the
-// instructions that our kernels use (instructions.cpp) and refuses others.
+// An interpreter of PTX, the assembly language into which nvcc compiles kernels for every GPU: the kernels as shipped,
+// with nvcc's arithmetic, addresses and inline instructions, run where there is no GPU (ctest --preset cuda_host). It
+// knows the instructions that our kernels use (instructions.cpp) and refuses others.
 //
-// Semantics: PTX ISA 9.0 (docs.nvidia.com/cuda/parallel-thread-execution). The lanes of a warp go together as long as they
-// take the same way; then each part goes on for itself, and parts meet again where they come to the same instruction.
+// Semantics: Nvidia's "Parallel Thread Execution ISA", version 9.0. The lanes of a warp go together as long as they take
+// the same way; then each part goes on for itself, and parts meet again where they come to the same instruction.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -23,8 +23,9 @@ struct Instruction;
 // Executes an instruction for the lanes of a mask.
 using Execute = void (*)(Warp&, const Instruction&, Mask);
 
-// What an instruction costs, for the counts. Registers are renamed for nothing: moves and changes of type by width are none.
+// What executes an instruction, for the counts. None: moves and changes of width, which a GPU's code mostly has not.
 enum class Unit { none, integer, fp32, fp64, special, mma, shuffle, shared, global, control };
+constexpr size_t units = size_t(Unit::control) + 1;
 
 // Instructions that lanes execute together, or wait for each other at.
 enum class Meeting { none, branch, end, barrier, warp_barrier, shuffle, aligned };
