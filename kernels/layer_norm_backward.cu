@@ -109,13 +109,17 @@ __device__ __forceinline__ void put_zeros(WarpSums<Sums, V>& sums) {
     for (int j = 0; j < V; j++) store8(&sums[s][threadIdx.x / 32][lane_column(j)], Float8{});
 }
 
-// Adds up the warps, in order, into the block's part of partials: [blocks, Sums, H].
+// Adds up the warps, in order, into the block's part of partials: [blocks, Sums, H]. Their number is known, so that the
+// loads from shared memory need not wait for each other.
 template <int Sums, int V>
 __device__ __forceinline__ void finish_block(float* partials, const WarpSums<Sums, V>& sums, int hidden) {
   __syncthreads();  // every warp's sums are there
 #pragma unroll
   for (int s = 0; s < Sums; s++)
-    for (int c = int(threadIdx.x); c < hidden; c += 32 * warps) {
+#pragma unroll
+    for (int k = 0; k < 256 * V / (32 * warps); k++) {
+      const int c = int(threadIdx.x) + k * 32 * warps;
+      if (c >= hidden) continue;
       float sum = 0;
 #pragma unroll
       for (int w = 0; w < warps; w++) sum += sums[s][w][c];
