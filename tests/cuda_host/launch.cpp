@@ -14,8 +14,8 @@
 #include <random>
 #include <sstream>
 #include <stdexcept>
-#include <thread>
 
+#include "kernels/simt_pool.h"
 #include "ptx/block.h"
 #include "send.h"
 
@@ -46,9 +46,8 @@ const char* counts_path() {
 void write_counts() {
   std::ofstream file(counts_path()), by_line(counts_path() + std::string(".lines"));
   by_line << "kernel\tline\tinstructions\n";
-  file << "kernel\tlaunches\tinteger\tfp32\tfp64\tspecial\tmma\tshuffle\tshared\tglobal\tcontrol\tthreads\tglobal_"
-          "requests\t"
-          "global_sectors\tglobal_least\tshared_requests\tshared_passes\tshared_least\n";
+  file << "kernel\tlaunches\tinteger\tfp32\tfp64\tspecial\tmma\tshuffle\tshared\tglobal\tcontrol\tthreads\t"
+          "global_requests\tglobal_sectors\tglobal_least\tshared_requests\tshared_passes\tshared_least\n";
   for (const auto& [name, c] : all_counts()) {
     const ptx::Kernel& kernel = *ptx::find(name);
     uint64_t by_unit[ptx::units] = {};
@@ -112,7 +111,7 @@ void run(const Kernel& kernel, Size3 grid, Size3 block, unsigned dynamic_shared,
   if (how.order == simt::Order::reverse) std::reverse(order.begin(), order.end());
   if (random) std::shuffle(order.begin(), order.end(), std::mt19937(how.seed));
   std::atomic<size_t> next = 0;
-  const auto work = [&] {
+  auto work = [&] {
     Block b(kernel, grid, block, dynamic_shared, parameters.data(), counts_path());
     for (size_t k; (k = next++) < order.size();) {
       const unsigned n = order[k];
@@ -122,11 +121,8 @@ void run(const Kernel& kernel, Size3 grid, Size3 block, unsigned dynamic_shared,
     const std::lock_guard lock(counts_mutex);
     all_counts()[kernel.name].add(b.counts);
   };
-  std::vector<std::thread> others;
-  const size_t workers = std::min<size_t>(order.size(), std::max(1u, std::thread::hardware_concurrency()));
-  for (size_t k = 1; k < workers; k++) others.emplace_back(work);
-  work();
-  for (auto& t : others) t.join();
+  simt::run_on_workers(
+      long(order.size()), [](void* f) { (*static_cast<decltype(work)*>(f))(); }, &work);
   if (!counts_path()) return;
   static std::once_flag once;
   std::call_once(once, [] { std::atexit(write_counts); });

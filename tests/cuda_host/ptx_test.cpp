@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/simt_stream.h"
 #include "ptx/block.h"
 
 namespace {
@@ -62,13 +63,14 @@ struct Program {
     return out;
   }
 
-  // What it says before it ends the process.
+  // What it says before it ends the process, whatever SIMT_ORDER: of two mistakes the first that is met is named.
   std::string message() const {
     int ends[2];
     REQUIRE(pipe(ends) == 0);
     const pid_t child = fork();
     if (!child) {
       std::signal(SIGABRT, SIG_DFL);
+      simt::set_order(simt::Order::forward);
       dup2(ends[1], STDERR_FILENO);
       run();
       _exit(0);
@@ -315,9 +317,9 @@ TEST_CASE("ptx: what is not known is refused when it is read") {
 }
 
 TEST_CASE("ptx: counts of instructions, lanes, sectors and passes") {
-  const auto counted = [](const std::string& code, unsigned threads = 32) {
+  const auto counted = [](const std::string& code) {
     ptx::Counts counts;
-    Program{code, ".shared .align 128 .b8 s[4096];\n", threads}.run(std::vector<uint32_t>(64 * 8), &counts);
+    Program{code, ".shared .align 128 .b8 s[4096];\n"}.run(std::vector<uint32_t>(64 * 8), &counts);
     return counts;
   };
   const auto global = [&](const std::string& code) {

@@ -24,11 +24,18 @@ Warp::Warp(Block& b, unsigned n) : block(b), number(n), registers_(size_t(b.kern
   const unsigned threads = std::min(unsigned(lanes), b.threads_ - n * lanes);
   live_ = threads == lanes ? all_lanes : (Mask(1) << threads) - 1;
   for (const auto& [r, value] : b.kernel.constants) std::fill_n(row(r), lanes, value);
+  for (const auto& [r, name] : b.kernel.special)  // all but %ctaid, which each block sets
+    for (unsigned lane = 0; lane < lanes; lane++) {
+      const unsigned t = n * lanes + lane;
+      const Size3 thread = {t % b.size_.x, t / b.size_.x % b.size_.y, t / b.size_.x / b.size_.y};
+      const Size3& of = name.starts_with("%tid") ? thread : name.starts_with("%ntid") ? b.size_ : b.grid_;
+      row(r)[lane] = name == "%laneid" ? lane : of.axis(name.back());
+    }
 }
 
 Block::Block(const Kernel& k, Size3 grid, Size3 block, unsigned dynamic_shared, const char* p, bool c)
     : parameters(p), counting(c), kernel(k), grid_(grid), size_(block), threads_(block.x * block.y * block.z) {
-  shared_.resize(dynamic_shared ? (k.static_shared + 127) / 128 * 128 + dynamic_shared : k.static_shared);
+  shared_.resize(dynamic_shared ? k.dynamic_shared() + dynamic_shared : k.static_shared);
   counts.executed.resize(k.code.size());
   for (unsigned n = 0; n * lanes < threads_; n++) warps_.emplace_back(*this, n);
 }
@@ -49,15 +56,7 @@ void Block::run(Size3 index, bool in_random_order, unsigned seed) {
     w.exited_ = w.in_barrier_ = 0;
     for (auto& c : w.copies) c = {};
     for (const auto& [r, name] : kernel.special)
-      for (unsigned lane = 0; lane < lanes; lane++) {
-        const unsigned t = w.number * lanes + lane;
-        const Size3 thread = {t % size_.x, t / size_.x % size_.y, t / size_.x / size_.y};
-        const Size3& of = name.starts_with("%tid")     ? thread
-                          : name.starts_with("%ntid")  ? size_
-                          : name.starts_with("%ctaid") ? index_
-                                                       : grid_;
-        w.row(r)[lane] = name == "%laneid" ? lane : name.back() == 'x' ? of.x : name.back() == 'y' ? of.y : of.z;
-      }
+      if (name.starts_with("%ctaid")) std::fill_n(w.row(r), lanes, index_.axis(name.back()));
   }
   // A warp goes on until all of its parts wait or have ended; at random: for some instructions.
   for (;;) {

@@ -140,11 +140,11 @@ void arithmetic_of(Table& t, const std::string& type) {
   add(t, "add." + type, Unit::integer, of2<T, T>([](T a, T b) { return T(Bits<T>(a) + Bits<T>(b)); }));
   add(t, "sub." + type, Unit::integer, of2<T, T>([](T a, T b) { return T(Bits<T>(a) - Bits<T>(b)); }));
   add(t, "mul.lo." + type, Unit::integer, of2<T, T>([](T a, T b) { return T(Bits<T>(a) * Bits<T>(b)); }));
-  if constexpr (sizeof(Wide) <= 8)
+  if constexpr (sizeof(Wide) <= 8) {
     add(t, "mul.wide." + type, Unit::integer, of2<T, T>([](T a, T b) { return Wide(Wide(a) * Wide(b)); }));
-  if constexpr (sizeof(Wide) <= 8)
     add(t, "mul.hi." + type, Unit::integer,
         of2<T, T>([](T a, T b) { return T(Wide(Wide(a) * Wide(b)) >> 8 * sizeof(T)); }));
+  }
   add(t, "mad.lo." + type, Unit::integer,
       of3<T, T, T>([](T a, T b, T c) { return T(Bits<T>(a) * Bits<T>(b) + Bits<T>(c)); }));
   add(t, "min." + type, Unit::integer, of2<T, T>([](T a, T b) { return a < b ? a : b; }));
@@ -526,9 +526,8 @@ const Table& table() {
     for (const char* type : {"u32", "s32", "b32", "f32"}) memory_of<uint32_t>(t, type);
     for (const char* type : {"u64", "s64", "b64", "f64"}) memory_of<uint64_t>(t, type);
     // Addresses of global memory are generic ones; those in shared memory are only ever used as such.
-    add(t, "cvta.to.global.u64", Unit::none, of1<uint64_t>([](uint64_t a) { return a; }));
-    add(t, "cvta.shared.u64", Unit::none, of1<uint64_t>([](uint64_t a) { return a; }));
-    add(t, "cvta.to.shared.u64", Unit::none, of1<uint64_t>([](uint64_t a) { return a; }));
+    for (const char* cvta : {"cvta.to.global.u64", "cvta.shared.u64", "cvta.to.shared.u64"})
+      add(t, cvta, Unit::none, of1<uint64_t>([](uint64_t a) { return a; }));
     t["atom.global.add.u32"] = {atomic_add, Meeting::none, Unit::global, 4, 1};
     t["cp.async.cg.shared.global"] = {copy_later, Meeting::none, Unit::global, 16, 1};
     add(t, "cp.async.commit_group", Unit::none, close_group);

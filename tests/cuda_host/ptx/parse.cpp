@@ -42,6 +42,15 @@ std::optional<Number> number(string_view s, int base) {
   return value;
 }
 
+// Of name[64] the 64, and leaves the name; nothing if there are no brackets.
+std::optional<unsigned> take_size(string& name) {
+  const auto bracket = name.find('[');
+  if (bracket == name.npos) return std::nullopt;
+  const auto size = number<unsigned>(string_view(name).substr(bracket + 1, name.find(']') - bracket - 1), 10);
+  name.resize(bracket);
+  return size;
+}
+
 bool is_special(string_view name) {
   for (const string_view base : {"%tid.", "%ntid.", "%ctaid.", "%nctaid."})
     if (name.starts_with(base)) return true;
@@ -58,11 +67,10 @@ SharedArray shared_array(string_view declaration) {
   SharedArray a;
   string shared, align, type;
   words >> shared >> align >> a.alignment >> type >> a.name;
-  const auto bracket = a.name.find('[');
-  if (shared != ".shared" || align != ".align" || type != ".b8" || bracket == string::npos)
+  const auto bytes = take_size(a.name);
+  if (shared != ".shared" || align != ".align" || type != ".b8" || !bytes)
     throw std::runtime_error("not known: " + string(declaration));
-  a.bytes = number<unsigned>(string_view(a.name).substr(bracket + 1, a.name.find(']') - bracket - 1), 10).value();
-  a.name.resize(bracket);
+  a.bytes = *bytes;
   return a;
 }
 
@@ -87,10 +95,7 @@ class KernelParser {
       if (word == ".align") words >> word;
       else if (word != ".param") (type.empty() ? type : name) = word;
     int bytes = type.ends_with("64") ? 8 : type.ends_with("32") ? 4 : type.ends_with("16") ? 2 : 1;
-    if (const auto bracket = name.find('['); bracket != name.npos) {
-      bytes *= number<int>(string_view(name).substr(bracket + 1, name.size() - bracket - 2), 10).value();
-      name.resize(bracket);
-    }
+    if (const auto elements = take_size(name)) bytes *= int(*elements);
     parameters_[name] = kernel_.parameter_bytes;
     kernel_.parameters.push_back({kernel_.parameter_bytes, bytes});
     kernel_.parameter_bytes += (bytes + 15) / 16 * 16;
@@ -130,7 +135,7 @@ class KernelParser {
 
   Kernel finish() {
     if (const auto found = registers_.find(dynamic_shared); found != registers_.end())
-      kernel_.constants[found->second] = (kernel_.static_shared + 127) / 128 * 128;
+      kernel_.constants[found->second] = kernel_.dynamic_shared();
     for (const auto& [instruction, label] : branches_) {
       const auto found = labels_.find(label);
       if (found == labels_.end()) throw std::runtime_error("no label " + label);
@@ -267,14 +272,12 @@ std::vector<string_view> lines_of(string_view text) {
   return lines;
 }
 
-Kernel parse_kernel(const File& file, size_t begin, size_t end) {
+Kernel parse_kernel(const string& name, const File& file, size_t begin, size_t end) {
   // .visible .entry name(  / parameters  / )  / .maxntid …  / {  / code  / }
-  const auto& lines = file.lines;
-  const auto entry = lines[begin].find(".entry") + 6;
-  KernelParser parser(string(trimmed(lines[begin].substr(entry, lines[begin].find('(') - entry))), file);
+  KernelParser parser(name, file);
   bool in_code = false;
   for (size_t k = begin + 1; k < end; k++) {
-    string_view line = lines[k];
+    string_view line = file.lines[k];
     try {
       if (in_code) parser.line(line);
       else if (line.starts_with(".param"))
@@ -325,7 +328,7 @@ std::map<string, std::function<Kernel()>> parse(const string& text) {
     }
     const auto name_begin = line.find(".entry") + 6;
     const string name(trimmed(line.substr(name_begin, line.find('(') - name_begin)));
-    kernels[name] = [file, k, end] { return parse_kernel(*file, k, end); };
+    kernels[name] = [name, file, k, end] { return parse_kernel(name, *file, k, end); };
     k = end;
   }
   return kernels;

@@ -54,10 +54,11 @@ struct Kernel {
   std::vector<Parameter> parameters;
   int parameter_bytes = 0;
   int registers = 0;
-  std::map<int, uint64_t> constants;   // by register
-  std::map<int, std::string> special;  // %tid.x, ..., by register
-  unsigned static_shared = 0;          // bytes; dynamic shared memory follows
-  unsigned max_threads = 1024;         // of __launch_bounds__
+  std::map<int, uint64_t> constants;                                             // by register
+  std::map<int, std::string> special;                                            // %tid.x, ..., by register
+  unsigned static_shared = 0;                                                    // bytes; dynamic shared memory follows
+  unsigned dynamic_shared() const { return (static_shared + 127) / 128 * 128; }  // where that begins
+  unsigned max_threads = 1024;                                                   // of __launch_bounds__
 };
 
 // The kernel with this mangled name, out of all .ptx files of the build; null if there is none.
@@ -76,6 +77,7 @@ const Known* known(const std::string& opcode);
 
 struct Size3 {
   unsigned x, y, z;
+  unsigned axis(char name) const { return name == 'x' ? x : name == 'y' ? y : z; }
 };
 // Runs a grid. `parameters` as Kernel::parameters lays them out. Errors of a kernel end the process, with a message.
 void run(const Kernel& kernel, Size3 grid, Size3 block, unsigned dynamic_shared, const std::vector<char>& parameters);
