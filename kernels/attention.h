@@ -97,8 +97,7 @@ __device__ __forceinline__ void add_bias(T* tile, const Float8& b, int count) {
     if (row >= count) return;
     T* p = tile + row * tile_stride<T, D> + column;
     Float8 x = load8(p);
-#pragma unroll
-    for (int i = 0; i < 8; i++) x[i] += b[i];
+    x += b;
     store8(p, x);
   });
 }

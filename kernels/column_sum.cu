@@ -25,11 +25,7 @@ __global__ void __launch_bounds__(32 * strip_warps)
     Raw8<T> raw[rows_per_warp];
     load_strip(raw, x, ld, count);
 #pragma unroll
-    for (int k = 0; k < rows_per_warp; k++) {
-      const Float8 a = unpack8(raw[k]);
-#pragma unroll
-      for (int i = 0; i < 8; i++) sum[i] += strip_row(k) < count ? a[i] : 0.0f;
-    }
+    for (int k = 0; k < rows_per_warp; k++) sum += unpack8(raw[k]);
   }
   const float total = sum_over_warps(sum);
   if (const int c = int(blockIdx.x) * strip_columns + int(threadIdx.x); c < columns)

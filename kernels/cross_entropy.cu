@@ -8,9 +8,9 @@
 // writes T: 6 bytes a logit from memory for bf16. 192 rows of 6,413 are 7.4 MB: 1.7 µs at 4.3 TB/s.
 //
 // A block takes a row, so that maximum and sum meet in shared memory and a row's bits know nothing of other rows. Its
-// 256 threads walk over the row together, eight neighbouring columns each. One read gives both maximum and sum
-// ("online" softmax, Milakov & Gimelshein 2018): a sum of exp(z − m) is brought to a larger maximum m' by the factor
-// exp(m − m').
+// threads, up to 512, take stretches of the row together: two pieces of eight neighbouring columns each, whose loads are
+// in flight together, so that up to 8,192 columns wait for memory once. One read gives both maximum and sum ("online"
+// softmax, Milakov & Gimelshein 2018): a sum of exp(z − m) is brought to a larger maximum m' by the factor exp(m − m').
 #include <stdexcept>
 #include <string>
 
@@ -19,7 +19,8 @@
 
 namespace warpbert::kernels {
 
-constexpr int row_threads = 256, row_warps = row_threads / 32, row_chunk = row_threads * 8;
+constexpr unsigned most_threads = 512;  // of a block that takes a row
+constexpr int pieces = 2;
 
 // Σ exp z = sum·exp(max).
 struct SoftmaxSum {
@@ -32,45 +33,66 @@ static __device__ __forceinline__ SoftmaxSum merge(SoftmaxSum a, SoftmaxSum b) {
   return {m, a.sum * fast_exp(a.max - m) + b.sum * fast_exp(b.max - m)};
 }
 
-// z of columns c … c + 7; −∞ from V on, which exp makes 0. Neither padding nor the end of bias is read as a value.
-static __device__ __forceinline__ Float8 load_z(const float* row, const float* bias, int c, int vocabulary) {
-  Float8 z = load8(row + c);
-  if (c + 8 <= vocabulary) {
-    const Float8 b = load8(bias + c);
-#pragma unroll
-    for (int j = 0; j < 8; j++) z[j] += b[j];
-  } else {
-#pragma unroll
-    for (int j = 0; j < 8; j++) z[j] = c + j < vocabulary ? z[j] + bias[c + j] : -INFINITY;
-  }
-  return z;
+// A stretch of the row is what the block takes at once; a thread's piece k of it begins at this column.
+static __device__ __forceinline__ int stretch() { return int(blockDim.x) * 8 * pieces; }
+static __device__ __forceinline__ int piece(int start, int k) {
+  return start + (k * int(blockDim.x) + int(threadIdx.x)) * 8;
 }
 
-// Maximum and sum of the row, the same in all threads of the block.
-static __device__ __forceinline__ SoftmaxSum softmax_sum(const float* row, const float* bias, int vocabulary) {
-  SoftmaxSum s;
-  for (int c = threadIdx.x * 8; c < vocabulary; c += row_chunk) {
-    const Float8 z = load_z(row, bias, c, vocabulary);
-    SoftmaxSum eight;
+// z of a thread's pieces; −∞ from V on, which exp makes 0. Neither padding nor the end of bias is read as a value.
+static __device__ __forceinline__ void load_z(Float8 (&z)[pieces], const float* row, const float* bias, int start,
+                                              int vocabulary) {
+  Float8 b[pieces] = {};
 #pragma unroll
-    for (int j = 0; j < 8; j++) eight.max = fmaxf(eight.max, z[j]);
-#pragma unroll
-    for (int j = 0; j < 8; j++) eight.sum += fast_exp(z[j] - eight.max);
-    s = merge(s, eight);
+  for (int k = 0; k < pieces; k++) {
+    const int c = piece(start, k);
+    z[k] = {};
+    if (c < vocabulary) z[k] = load8(row + c);
+    if (c + 8 <= vocabulary) b[k] = load8(bias + c);
   }
+#pragma unroll
+  for (int k = 0; k < pieces; k++) {
+    z[k] += b[k];
+    const int c = piece(start, k);
+    if (c + 8 <= vocabulary) continue;
+#pragma unroll
+    for (int j = 0; j < 8; j++) z[k][j] = c + j < vocabulary ? z[k][j] + bias[c + j] : -INFINITY;
+  }
+}
+
+// Maximum and sum of what this thread has of the row.
+static __device__ __forceinline__ SoftmaxSum thread_sum(const float* row, const float* bias, int vocabulary) {
+  SoftmaxSum s;
+  for (int start = 0; start < vocabulary; start += stretch()) {
+    Float8 z[pieces];
+    load_z(z, row, bias, start, vocabulary);
+#pragma unroll
+    for (int k = 0; k < pieces; k++) {
+      SoftmaxSum eight;
+#pragma unroll
+      for (int j = 0; j < 8; j++) eight.max = fmaxf(eight.max, z[k][j]);
+#pragma unroll
+      for (int j = 0; j < 8; j++) eight.sum += fast_exp(z[k][j] - eight.max);
+      s = merge(s, eight);
+    }
+  }
+  return s;
+}
+
+// Of all threads of the block, the same in each. Has a barrier, before which all have read the row once.
+static __device__ __forceinline__ SoftmaxSum block_sum(SoftmaxSum s) {
   const float max = warp_max(s.max);
   s = {max, warp_sum(s.sum * fast_exp(s.max - max))};
-  auto& warps = shared<SoftmaxSum[row_warps]>();
+  auto& warps = shared<SoftmaxSum[most_threads / 32]>();
   if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = s;
-  __syncthreads();  // every warp's sum is there before all read them; and all logits were read once
+  __syncthreads();  // every warp's sum is there before all read them
   s = warps[0];
-#pragma unroll
-  for (int w = 1; w < row_warps; w++) s = merge(s, warps[w]);
+  for (int w = 1; w < int(blockDim.x) / 32; w++) s = merge(s, warps[w]);
   return s;
 }
 
 template <class T>
-static __global__ void __launch_bounds__(row_threads)
+static __global__ void __launch_bounds__(most_threads, 2)
     cross_entropy_kernel(float* __restrict__ loss, float* logits, const float* __restrict__ bias,
                          const Target* __restrict__ targets, const float* __restrict__ scale, const int* count,
                          int vocabulary, int ld) {
@@ -78,39 +100,43 @@ static __global__ void __launch_bounds__(row_threads)
   float* row = logits + size_t(m) * ld;
   T* gradient = reinterpret_cast<T*>(row);
   if (m >= *count) {
-    for (int c = threadIdx.x * 8; c < ld; c += row_chunk) store8(gradient + c, Float8{});
+    for (int c = threadIdx.x * 8; c < ld; c += blockDim.x * 8) store8(gradient + c, Float8{});
     if (threadIdx.x == 0) loss[m] = 0;
     return;
   }
   const Target target = targets[m];
-  const float w = target.other_weight;
-  float z_token = 0, z_other = 0;  // read before the sum's barrier: after it others may write the gradient here
+  const float w = target.other_weight, k = *scale;
+  SoftmaxSum s = thread_sum(row, bias, vocabulary);
+  // Read here: any earlier the walk would wait for it, and after the barrier others may write the gradient there.
+  float z_token = 0, z_other = 0;
   if (threadIdx.x == 0) {
     z_token = row[target.token] + bias[target.token];
     if (w != 0) z_other = row[target.other] + bias[target.other];
   }
-  const SoftmaxSum s = softmax_sum(row, bias, vocabulary);
+  s = block_sum(s);
   if (threadIdx.x == 0) {  // relative to the maximum, so that large logits do not cancel
     const float other = w != 0 ? w * (s.max - z_other) : 0;
     loss[m] = logf(s.sum) + (1 - w) * (s.max - z_token) + other;
   }
-  const float k = *scale, share = k / s.sum;
-  for (int start = 0; start < ld; start += row_chunk) {
-    const int c = start + threadIdx.x * 8;
-    Float8 g{};
-    if (c < ld) {
-      const Float8 z = load_z(row, bias, c, vocabulary);
+  const float share = k / s.sum;
+  for (int start = 0; start < ld; start += stretch()) {
+    Float8 z[pieces];
+    load_z(z, row, bias, start, vocabulary);
+#pragma unroll
+    for (int p = 0; p < pieces; p++)
 #pragma unroll
       for (int j = 0; j < 8; j++) {
-        g[j] = share * fast_exp(z[j] - s.max);
-        if (c + j == target.token) g[j] -= k * (1 - w);
-        if (c + j == target.other) g[j] -= k * w;
+        const int c = piece(start, p) + j;
+        z[p][j] = share * fast_exp(z[p][j] - s.max);
+        if (c == target.token) z[p][j] -= k * (1 - w);
+        if (c == target.other) z[p][j] -= k * w;
       }
-    }
     // bf16 gradients of columns c lie on the logits of columns c/2, which another thread may still have to read: in
-    // this chunk when it is the first, or, if that thread is late, in an earlier one. Later chunks lie further right.
+    // this stretch when it is the first, or, if that thread is late, in an earlier one. Later ones lie further right.
     if constexpr (sizeof(T) < sizeof(float)) __syncthreads();
-    if (c < ld) store8(gradient + c, g);
+#pragma unroll
+    for (int p = 0; p < pieces; p++)
+      if (const int c = piece(start, p); c < ld) store8(gradient + c, z[p]);
   }
 }
 
@@ -121,13 +147,13 @@ void cross_entropy(Stream stream, float* loss, float* logits, const float* bias,
     throw std::invalid_argument("cross_entropy: logits [" + std::to_string(rows.capacity) + ", " +
                                 std::to_string(vocabulary) + "], ld = " + std::to_string(ld));
   if (rows.capacity)
-    launch<cross_entropy_kernel<T>>(rows.capacity, row_threads, 0, stream, loss, logits, bias, targets, scale,
-                                    rows.count, vocabulary, ld);
+    launch<cross_entropy_kernel<T>>(rows.capacity, row_threads(ld, most_threads), 0, stream, loss, logits, bias,
+                                    targets, scale, rows.count, vocabulary, ld);
 }
 template void cross_entropy<float>(Stream, float*, float*, const float*, const Target*, const float*, Rows, int, int);
 template void cross_entropy<bf16>(Stream, float*, float*, const float*, const Target*, const float*, Rows, int, int);
 
-static __global__ void __launch_bounds__(row_threads)
+static __global__ void __launch_bounds__(most_threads, 2)
     log_probabilities_kernel(float* __restrict__ out, const float* __restrict__ logits, const float* __restrict__ bias,
                              int token_a, int token_b, const int* count, int vocabulary, int ld) {
   const int m = blockIdx.x;
@@ -137,7 +163,7 @@ static __global__ void __launch_bounds__(row_threads)
     if (threadIdx.x < 2) out[m * size_t(2) + threadIdx.x] = 0;
     return;
   }
-  const SoftmaxSum s = softmax_sum(row, bias, vocabulary);
+  const SoftmaxSum s = block_sum(thread_sum(row, bias, vocabulary));
   if (threadIdx.x < 2) out[m * size_t(2) + threadIdx.x] = row[token] + bias[token] - s.max - logf(s.sum);
 }
 
@@ -149,21 +175,23 @@ void log_probabilities(Stream stream, float* out, const float* logits, const flo
                                 std::to_string(vocabulary) + "], ld = " + std::to_string(ld) + ", tokens " +
                                 std::to_string(token_a) + " and " + std::to_string(token_b));
   if (rows.capacity)
-    launch<log_probabilities_kernel>(rows.capacity, row_threads, 0, stream, out, logits, bias, token_a, token_b,
-                                     rows.count, vocabulary, ld);
+    launch<log_probabilities_kernel>(rows.capacity, row_threads(ld, most_threads), 0, stream, out, logits, bias,
+                                     token_a, token_b, rows.count, vocabulary, ld);
 }
 
 // One block: M is some hundreds, and one block's order of adding is fixed.
-static __global__ void __launch_bounds__(row_threads)
+constexpr int sum_threads = 256, sum_warps = sum_threads / 32;
+
+static __global__ void __launch_bounds__(sum_threads)
     sum_losses_kernel(double* sums, int* ok, const float* __restrict__ loss, const Target* __restrict__ targets,
                       const int* count) {
   double mine[4] = {};  // Σ loss of group 0 and 1, their counts
-  for (int m = threadIdx.x; m < *count; m += row_threads) {
+  for (int m = threadIdx.x; m < *count; m += sum_threads) {
     const bool second = targets[m].group == 1;
     mine[0] += second ? 0 : loss[m], mine[1] += second ? loss[m] : 0;
     mine[2] += !second, mine[3] += second;
   }
-  auto& warps = shared<double[row_warps][4]>();
+  auto& warps = shared<double[sum_warps][4]>();
 #pragma unroll
   for (int k = 0; k < 4; k++) {
 #pragma unroll
@@ -175,8 +203,8 @@ static __global__ void __launch_bounds__(row_threads)
 #pragma unroll
     for (int k = 0; k < 4; k++) {
       double sum = 0;
-      for (int w = 0; w < row_warps; w++) sum += warps[w][k];
-      sums[k] += sum;
+      for (int w = 0; w < sum_warps; w++) sum += warps[w][k];
+      if (sums) sums[k] += sum;
       if (!(fabs(sum) < INFINITY)) *ok = 0;  // floats that are finite cannot overflow a double
     }
   }
@@ -184,7 +212,7 @@ static __global__ void __launch_bounds__(row_threads)
 
 void sum_losses(Stream stream, double* sums, int* ok, const float* loss, const Target* targets, Rows rows) {
   if (rows.capacity < 0) throw std::invalid_argument("sum_losses: " + std::to_string(rows.capacity) + " rows");
-  launch<sum_losses_kernel>(1, row_threads, 0, stream, sums, ok, loss, targets, rows.count);
+  launch<sum_losses_kernel>(1, sum_threads, 0, stream, sums, ok, loss, targets, rows.count);
 }
 
 }  // namespace warpbert::kernels

@@ -41,10 +41,10 @@ __device__ __forceinline__ float gelu_slope(float u) {
 
 // Zeros to those of the warp's rows that lie between count and capacity.
 template <class T>
-__device__ __forceinline__ void zero_filler(T* to, const Rows& rows, int columns) {
+__device__ __forceinline__ void zero_filler(T* to, int count, int capacity, int columns) {
 #pragma unroll
   for (int k = 0; k < rows_per_warp; k++)
-    if (const int row = strip_row(k); row >= *rows.count && row < rows.capacity)
+    if (const int row = strip_row(k); row >= count && row < capacity)
       store8(to + size_t(row) * columns + strip_column(), Float8{});
 }
 
@@ -66,7 +66,7 @@ __global__ void __launch_bounds__(32 * strip_warps)
       if (strip_row(k) < count) store8(y + size_t(strip_row(k)) * columns + column, a);
     }
   }
-  zero_filler(y, rows, columns);
+  zero_filler(y, count, rows.capacity, columns);
 }
 
 // dx and dy may be the same array: no __restrict__ on them.
@@ -88,14 +88,12 @@ __global__ void __launch_bounds__(32 * strip_warps, sizeof(T) == 2 ? 3 : 2)
         const Float8 a = unpack8(raw_x[k]);
         Float8 d = unpack8(raw_dy[k]);
 #pragma unroll
-        for (int i = 0; i < 8; i++) {
-          d[i] *= gelu_slope(a[i] + b[i]);
-          sum[i] += d[i];
-        }
+        for (int i = 0; i < 8; i++) d[i] *= gelu_slope(a[i] + b[i]);
+        sum += d;
         store8(dx + size_t(strip_row(k)) * columns + column, d);
       }
     }
-    zero_filler(dx, rows, columns);
+    zero_filler(dx, count, rows.capacity, columns);
   }
   const float total = sum_over_warps(sum);
   if (const int c = int(blockIdx.x) * strip_columns + int(threadIdx.x); c < columns)

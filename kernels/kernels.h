@@ -175,7 +175,8 @@ template <class T>
 void cross_entropy(Stream, float* loss, float* logits, const float* bias, const Target* targets, const float* scale,
                    Rows rows, int vocabulary, int ld);
 
-// sums[0], sums[1] += Σ loss[m], counts as sums[2], sums[3] += of group 0 and 1, in one block and fixed order.
+// sums[0], sums[1] += Σ loss[m], counts as sums[2], sums[3] += of group 0 and 1, in one block and fixed order; sums may
+// be null.
 // *ok = 0 when a loss is not finite (never set back to 1).
 void sum_losses(Stream, double* sums, int* ok, const float* loss, const Target* targets, Rows rows);
 

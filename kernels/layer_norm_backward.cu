@@ -77,8 +77,7 @@ __device__ __forceinline__ Float8 input_gradient(const TwoRows<V>& two, int k, i
 template <class T>
 __device__ __forceinline__ void write(T* to, const Float8& x, bool accumulate) {
   Float8 out = accumulate ? load8(to) : Float8{};
-#pragma unroll
-  for (int e = 0; e < 8; e++) out[e] += x[e];
+  out += x;
   store8(to, out);
 }
 
@@ -183,8 +182,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
         write(dresidual + i, dh, accumulate);
         dh = drop(i, dh);
         store8(dx + i, dh);
-#pragma unroll
-        for (int e = 0; e < 8; e++) bias_sum[e] += dh[e];
+        bias_sum += dh;
       }
       store8(&sums[2][threadIdx.x / 32][c], bias_sum);
     }

@@ -105,12 +105,9 @@ __global__ void __launch_bounds__(32 * warps, 2)
     load_affine(affine, gamma, beta, hidden);
 #pragma unroll
     for (int j = 0; j < V; j++) {
-      const Float8 b = load8(bias + load_column(j, hidden));
-#pragma unroll
-      for (int i = 0; i < 8; i++) a[j][i] += b[i];
+      a[j] += load8(bias + load_column(j, hidden));
       a[j] = drop(begin + lane_column(j), a[j]);
-#pragma unroll
-      for (int i = 0; i < 8; i++) a[j][i] += r[j][i];
+      a[j] += r[j];
       // Backward will read the rounded h, so that is what is normalised.
       const int c = lane_column(j);
       a[j] = store8_and_round(h + begin + c, a[j], c < hidden);

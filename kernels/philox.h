@@ -14,6 +14,8 @@ struct Random4 {
   uint32_t v[4];
 };
 
+WARPBERT_HOST_DEVICE uint32_t multiply_high(uint32_t a, uint32_t b) { return uint32_t(uint64_t(a) * b >> 32); }
+
 // Both halves of a·b. On a GPU they are one instruction, which nvcc 13 has to be told: by itself it makes a second one for
 // the low half.
 WARPBERT_HOST_DEVICE void multiply(uint32_t a, uint32_t b, uint32_t& high, uint32_t& low) {
@@ -22,10 +24,9 @@ WARPBERT_HOST_DEVICE void multiply(uint32_t a, uint32_t b, uint32_t& high, uint3
       : "=r"(high), "=r"(low)
       : "r"(a), "r"(b));
 #else
-  high = uint32_t(uint64_t(a) * b >> 32), low = a * b;
+  high = multiply_high(a, b), low = a * b;
 #endif
 }
-WARPBERT_HOST_DEVICE uint32_t multiply_high(uint32_t a, uint32_t b) { return uint32_t(uint64_t(a) * b >> 32); }
 
 WARPBERT_HOST_DEVICE Random4 philox4x32_10(Random4 counter, uint32_t key0, uint32_t key1) {
 #ifdef __CUDA_ARCH__

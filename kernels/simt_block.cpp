@@ -235,7 +235,7 @@ void Block::run(Grid& g) {
   __tsan_release(&start_);
   Untracked u;
   for (long b; (b = g.next.fetch_add(1)) < g.blocks;) {
-    start(g.numbers.empty() ? b : g.numbers[b]);
+    start(g.numbers[b]);
     running_ = next_fiber();
     perform(switch_fibers(home_, *running_));  // comes back when the last thread has returned
   }

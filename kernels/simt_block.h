@@ -61,7 +61,7 @@ struct Grid {             // one launch
   Order order;
   unsigned seed;
   long blocks = 0;
-  std::vector<long> numbers = {};  // of the blocks in the order in which they run; empty: forward
+  std::vector<long> numbers = {};  // of the blocks in the order in which they start
   std::atomic<long> next = 0;      // how many were handed out
 };
 

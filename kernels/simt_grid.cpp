@@ -56,25 +56,24 @@ void work(void* grid) {
   mine->run(*static_cast<Grid*>(grid));
 }
 
-std::vector<long> block_numbers(long blocks, Order order, unsigned seed) {
-  if (order == Order::forward) return {};
-  std::vector<long> numbers(blocks);
-  std::iota(numbers.begin(), numbers.end(), 0);
-  if (order == Order::reverse) std::reverse(numbers.begin(), numbers.end());
-  if (order == Order::random) std::shuffle(numbers.begin(), numbers.end(), std::mt19937(seed));
-  return numbers;
-}
-
 }  // namespace
 
 OrderAndSeed current_order() { return {schedule().order, schedule().seed}; }
 void set_order(Order order, unsigned seed) { schedule().order = order, schedule().seed = seed; }
 
+std::vector<long> block_order(long blocks, OrderAndSeed how) {
+  std::vector<long> numbers(blocks);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  if (how.order == Order::reverse) std::reverse(numbers.begin(), numbers.end());
+  if (how.order == Order::random) std::shuffle(numbers.begin(), numbers.end(), std::mt19937(how.seed));
+  return numbers;
+}
+
 void run_grid(const char* signature, dim3 grid, dim3 block, size_t dynamic_bytes, void (*run)(void*), void* body) {
   Grid g{signature, grid, block, dynamic_bytes, run, body, schedule().order, schedule().seed};
   check(g);
   g.blocks = long(grid.x) * grid.y * grid.z;
-  g.numbers = block_numbers(g.blocks, g.order, g.seed);
+  g.numbers = block_order(g.blocks, {g.order, g.seed});
   run_on_workers(g.blocks, work, &g);
 }
 

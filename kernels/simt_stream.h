@@ -21,6 +21,9 @@ struct OrderAndSeed {
 };
 OrderAndSeed current_order();
 
+// The numbers of a grid's blocks in the order in which they start.
+std::vector<long> block_order(long blocks, OrderAndSeed how = current_order());
+
 struct Graph {
   struct Node {
     std::function<void()> run;

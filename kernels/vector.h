@@ -11,6 +11,10 @@ struct Float8 {
   __device__ __forceinline__ float& operator[](int i) { return v[i]; }
   __device__ __forceinline__ float operator[](int i) const { return v[i]; }
 };
+__device__ __forceinline__ void operator+=(Float8& to, const Float8& x) {
+#pragma unroll
+  for (int i = 0; i < 8; i++) to[i] += x[i];
+}
 
 // Eight bf16 in four registers, and back.
 __device__ __forceinline__ uint4 pack8(const Float8& x) {
@@ -64,6 +68,14 @@ __device__ __forceinline__ Float8 store8_and_round(bf16* p, const Float8& x, boo
   const uint4 u = pack8(x);
   if (inside) *reinterpret_cast<uint4*>(p) = u;
   return unpack8(u);
+}
+
+// ---- Rows of a matrix: a block takes a row, a thread eight neighbours of it ----------------------------------------
+// Threads of the block, if a row has so many columns, a multiple of 8: a whole number of warps. Where that is more than
+// `most`, each takes several pieces, as far apart as all threads reach.
+inline unsigned row_threads(int columns, unsigned most) {
+  const unsigned wanted = (unsigned(columns) / 8 + 31) / 32 * 32;
+  return wanted < most ? wanted : most;
 }
 
 // ---- Flat arrays of floats: a block of 256 threads takes 2,048 values, a thread two groups of four, 1,024 apart -----

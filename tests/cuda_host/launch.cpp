@@ -2,7 +2,6 @@
 // to launch them, with the limits of a GPU.
 #include <cuda_runtime_api.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cctype>
 #include <cstdio>
@@ -10,8 +9,6 @@
 #include <cstring>
 #include <fstream>
 #include <mutex>
-#include <numeric>
-#include <random>
 #include <sstream>
 #include <stdexcept>
 
@@ -105,17 +102,13 @@ const Kernel* find(const std::string& name) {
 
 void run(const Kernel& kernel, Size3 grid, Size3 block, unsigned dynamic_shared, const std::vector<char>& parameters) {
   const auto how = simt::current_order();
-  const bool random = how.order == simt::Order::random;
-  std::vector<unsigned> order(size_t(grid.x) * grid.y * grid.z);
-  std::iota(order.begin(), order.end(), 0u);
-  if (how.order == simt::Order::reverse) std::reverse(order.begin(), order.end());
-  if (random) std::shuffle(order.begin(), order.end(), std::mt19937(how.seed));
+  const std::vector<long> order = simt::block_order(long(grid.x) * grid.y * grid.z, how);
   std::atomic<size_t> next = 0;
   auto work = [&] {
     Block b(kernel, grid, block, dynamic_shared, parameters.data(), counts_path());
     for (size_t k; (k = next++) < order.size();) {
-      const unsigned n = order[k];
-      b.run({n % grid.x, n / grid.x % grid.y, n / grid.x / grid.y}, random, how.seed);
+      const auto n = unsigned(order[k]);
+      b.run({n % grid.x, n / grid.x % grid.y, n / grid.x / grid.y}, how.order == simt::Order::random, how.seed);
     }
     if (!counts_path()) return;
     const std::lock_guard lock(counts_mutex);

@@ -274,6 +274,12 @@ TEST_CASE("sum_losses: clears *ok at a loss that is not finite, and never sets i
       CHECK(ok == 0);
       CHECK(!std::isfinite(sums[0]));
       CHECK(sums[1] == 20);
+      Buffer<int> flag(std::vector<int>{1}), n(std::vector<int>{300});
+      Buffer<float> loss(losses);
+      Buffer<Target> target(std::vector<Target>(300, Target{0, 0, 0, 0}));
+      kernels::sum_losses(nullptr, nullptr, flag, loss, target, {300, n});  // no sums wanted
+      synchronize();
+      CHECK(flag[0] == 0);
     }
   int ok = 0;
   sums_of({1, 2, 3}, std::vector<Target>(3, Target{0, 0, 0, 0}), 3, ok);
