@@ -36,6 +36,8 @@ Adam::Adam(ParameterStore& store, AdamOptions options) : store_(store), options_
 
 double Adam::grad_norm() { return std::sqrt(square_.download()[0]); }
 
+bool Adam::is_finite() { return options_.outlier_limit > 0 || std::isfinite(grad_norm()); }
+
 double Adam::skipped() { return history_.size() ? history_.download().back() : 0; }
 
 AdamSteps Adam::count(double lr) {

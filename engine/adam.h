@@ -40,6 +40,7 @@ class Adam {
   void set_steps(long steps) { steps_ = steps; }
   double grad_norm();  // of the last update's gradient, before clipping; waits for the device
   double skipped();    // updates so far, as outliers; waits
+  bool is_finite();    // whether the last update's gradient was, if it was not skipped; waits
 
   // What outliers are told by, for checkpoints; empty where they are not looked for.
   std::vector<double> norms() { return history_.size() ? history_.download() : std::vector<double>(); }

@@ -98,7 +98,7 @@ std::vector<Option> make_table() {
              "of matrix products and activations; tf32 is fp32 on a CPU"),
       real("train.beta1", train, &TrainOptions::beta1, below_one, "Adam's decay of the mean gradient"),
       real("train.beta2", train, &TrainOptions::beta2, below_one, "Adam's decay of the mean squared gradient"),
-      real("train.epsilon", train, &TrainOptions::epsilon, fraction, "added to the root in Adam's denominator"),
+      real("train.epsilon", train, &TrainOptions::epsilon, {1e-30, 1}, "added to the root in Adam's denominator"),
       real("train.weight_decay", train, &TrainOptions::weight_decay, fraction, "decoupled from the gradient"),
       real("train.clip_norm", train, &TrainOptions::clip_norm, {0, largest},
            "largest norm of the whole gradient; 0: no limit"),

@@ -160,8 +160,8 @@ void Stepper::pass(Slot& slot, bool adversarial, bool update) {
     });
   else tape.use_branch(branch_gemm_);
   float* loss = pair_matching_loss(tape, bert_, slot.batch.packing(), targets);
-  if (!adversarial)
-    kernels::sum_losses(device_.stream(), sums_.data(), ok_.data(), loss, targets.targets, targets.rows);
+  kernels::sum_losses(device_.stream(), adversarial ? nullptr : sums_.data(), ok_.data(), loss, targets.targets,
+                      targets.rows);
   tape.backward();
   bert_.store.finish_backward();
 }
@@ -223,6 +223,6 @@ void Stepper::restore(const StepperState& state) {
   sums_.upload({state.sums.begin(), state.sums.end()});
 }
 
-bool Stepper::all_finite() { return ok_.download()[0] == 1; }
+bool Stepper::all_finite() { return ok_.download()[0] == 1 && adam_->is_finite(); }
 
 }  // namespace warpbert

@@ -87,8 +87,9 @@ class Stepper {
   // Whether batches of these capacities were scored often enough to be scored as fast as they can be.
   bool is_warm(const Batch& batch) const;
 
-  // Sums since the last call, and whether every loss so far was finite; waits for the device.
+  // Sums since the last call; waits for the device.
   LossSums take_losses();
+  // Whether every loss so far was finite, and the last gradient: if not, the weights may be spoilt. Waits.
   bool all_finite();
 
   double grad_norm() { return adam_->grad_norm(); }  // of the last step, before clipping; waits

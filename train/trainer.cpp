@@ -45,7 +45,7 @@ class Trainer {
         stepper_(make_stepper(session)),
         profile_(options_, *stepper_) {}
 
-  bool resume();  // from the newest checkpoint that can be read; false if there is none
+  bool resume();  // from the newest checkpoint that can be read; false if there are none
   int run();      // the exit code
 
  private:
@@ -54,6 +54,7 @@ class Trainer {
   }
   bool train_epoch(Loader& loader);
   void log_steps(int step);
+  void check_finite();
   void finish_epoch();
   void evaluate(EpochRecord& record);
   void keep_if_among_best(std::optional<double> score);
@@ -126,15 +127,20 @@ bool Trainer::train_epoch(Loader& loader) {
   return true;
 }
 
-// The steps since the last line: waits for the device, looks for what is not finite, writes a line.
-void Trainer::log_steps(int step) {
-  const Range range("fetch losses", Category::io, state_.step);
-  const LossSums sums = stepper_->take_losses();
+// To be asked before anything is written: what was saved so far stays good then.
+void Trainer::check_finite() {
   if (!stepper_->all_finite())
     throw std::runtime_error(
-        fmt::format("the loss is not finite at or before step {} (epoch {}, step {}); what was saved stays; a lower "
-                    "train.lr or train.precision = fp32 may help",
-                    state_.step, state_.epoch, step));
+        fmt::format("the loss or its gradient is not finite at or before step {} (epoch {}, step {}); what was saved "
+                    "stays; a lower train.lr or train.precision = fp32 may help",
+                    state_.step, state_.epoch, state_.step_in_epoch));
+}
+
+// The steps since the last line: waits for the device, writes a line.
+void Trainer::log_steps(int step) {
+  const Range range("fetch losses", Category::io, state_.step);
+  check_finite();
+  const LossSums sums = stepper_->take_losses();
   const double seconds = seconds_since(line_begin_);
   StepRecord record{state_.epoch,    state_.step, sums.loss(),           sums.loss_mlm(),
                     sums.loss_cls(), rate_,       line_pairs_ / seconds, line_tokens_ / seconds};
@@ -224,6 +230,7 @@ bool Trainer::checkpoint_is_due() const {
 void Trainer::save() {
   if (state_.step == saved_step_ && state_.step_in_epoch) return;
   const Range range("checkpoint", Category::io, state_.step);
+  check_finite();
   state_.stepper = stepper_->state();
   state_.data_hash = session_.data_hash();
   if (gemm_files_) gemm_files_->save();  // the checkpoint's bits depend on them
@@ -234,12 +241,15 @@ void Trainer::save() {
 }
 
 bool Trainer::resume() {
-  for (const std::string& file : directory_.checkpoints()) {
+  const std::vector<std::string> files = directory_.checkpoints();
+  for (const std::string& file : files) {
     try {
       state_ = load_checkpoint(file, bert_.store, session_.vocabulary());
     } catch (const DataChanged&) {
       throw;
     } catch (const io::Error& error) {
+      if (file == files.back())
+        io::fail("{}; no other checkpoint is left; to start over, remove {}", error.what(), directory_.path());
       fmt::print(stderr, "warning: {}; trying the one before\n", error.what());
       continue;
     }

@@ -179,8 +179,28 @@ class Programs(unittest.TestCase):
         done = subprocess.run([BIN / "train", "--config", self.ini, f"--run.directory={killed}", *options], capture_output=True, text=True, timeout=300)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stderr.count("\n"), 1)
-        self.assertIn("warning: " + str(newest), done.stderr)
+        self.assertIn(f"warning: {newest}", done.stderr)
+        self.assertIn("trying the one before", done.stderr)
         self.assert_same_results(straight, killed)
+
+    def test_a_run_without_a_readable_checkpoint_is_not_thrown_away(self):
+        self.train()
+        (checkpoint,) = (self.run_dir / "checkpoints").iterdir()
+        checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
+        best = (self.run_dir / "best.npz").read_bytes()
+        message = self.refuses("no other checkpoint is left; to start over, remove " + str(self.run_dir), "--train.epochs=3")
+        self.assertIn(str(checkpoint), message)
+        self.assertEqual((self.run_dir / "best.npz").read_bytes(), best)
+
+    def test_what_is_not_finite_is_never_saved(self):
+        """The first step spoils the weights, though their values are finite; the loss of the second is not."""
+        options = ("--train.lr=10", "--train.weight_decay=1", "--train.layer_decay=1", "--train.embedding_rate=1000", "--run.log_every=100", "--run.checkpoint_steps=1")
+        message = "not finite at or before step"
+        steps = self.refuses(message, *options)
+        self.assertIn("what was saved stays", steps)
+        checkpoints = [p.read_bytes() for p in sorted((self.run_dir / "checkpoints").iterdir())]
+        self.assertEqual(self.refuses(message, *options), steps)  # goes on from what was saved, to the same end
+        self.assertEqual([p.read_bytes() for p in sorted((self.run_dir / "checkpoints").iterdir())], checkpoints)
 
     def test_every_training_option_resumes_to_the_same_bits(self):
         """Running mean, adversary, outliers, rates by layer; and parts of a batch."""
@@ -441,6 +461,7 @@ class Programs(unittest.TestCase):
         self.refuses("no row has a label")
 
     def test_settings_that_cannot_run(self):
+        self.refuses("train.epsilon", "--train.epsilon=0", code=2)
         self.refuses("model.heads", "--model.heads=5", code=2)
         self.refuses("max_positions", "--model.max_positions=8", code=2)
 

@@ -94,10 +94,14 @@ struct Looked {
     c.dropout = 0;
     return c;
   }
-  std::vector<float> gradients() {
+  std::vector<float> gradients() { return all(bert.store.grads()); }
+  std::vector<float> masters() { return all(bert.store.masters()); }
+
+ private:
+  std::vector<float> all(const float* buffer) {
     std::vector<float> all;
     for (const auto& array : bert.store.named()) {
-      const auto values = bert.store.download(bert.store.grads(), array);
+      const auto values = bert.store.download(buffer, array);
       all.insert(all.end(), values.begin(), values.end());
     }
     return all;
@@ -233,6 +237,46 @@ TEST_CASE("step: the adversary adds the gradient at the word embedding moved by 
         1.01e-3 * 0.1 / std::sqrt(0.001) * std::sqrt(1 - 0.999) / (1 - 0.9));
 
   CHECK_THROWS_AS(stepper.train(std::vector<Batch>{data, data}, 1e-3), std::logic_error);
+}
+
+TEST_CASE("step: a loss that is not finite, of the adversary's pass alone as well, changes no weight") {
+  const Batch data = batch(2, Looked::config().vocabulary);
+  Looked model;
+  const auto before = model.masters();
+  Stepper stepper(model.device, model.bert, Precision::fp32, 5, {}, false);
+  stepper.use_adversary(INFINITY);
+  stepper.train(data, 1e-3);
+  CHECK(std::isfinite(stepper.take_losses().loss()));
+  CHECK_FALSE(stepper.all_finite());
+  CHECK(model.masters() == before);
+}
+
+TEST_CASE("step: a gradient that is not finite is told of, unless its step was skipped") {
+  // A label so large that its loss just fits, and behind it a LayerNorm whose small input makes 1/σ a million.
+  Batch data = batch(2, Looked::config().vocabulary);
+  data.target[0].other = data.target[0].token == token::no ? token::yes : token::no,
+  data.target[0].other_weight = 1e36f;
+  for (const float limit : {0.0f, 3.0f}) {
+    Looked model;
+    ParameterStore& store = model.bert.store;
+    for (const auto& array : store.named())
+      if (array.name == "cls.predictions.transform.dense.weight") {
+        auto weights = store.download(store.masters(), array);
+        for (float& w : weights) w *= 1e-6f;
+        store.upload(store.masters(), array, weights);
+      }
+    store.round_masters();
+    const auto before = model.masters();
+    AdamOptions adam;
+    adam.outlier_limit = limit;
+    Stepper stepper(model.device, model.bert, Precision::fp32, 5, adam, false);
+    CHECK(stepper.all_finite());
+    stepper.train(data, 1e-3);
+    CHECK(std::isfinite(stepper.take_losses().loss()));
+    CHECK_FALSE(std::isfinite(stepper.grad_norm()));
+    CHECK(stepper.all_finite() == (limit > 0));
+    CHECK((model.masters() == before) == (limit > 0));
+  }
 }
 
 TEST_CASE("step: scores by a graph are those of the kernels sent one by one, and training between changes nothing") {
