@@ -182,7 +182,7 @@ void KernelCases::build(const StepSizes& sizes) {
   add("clip", 8 + groups * 4, groups * 2, [=] { kernels::clip(s, group_steps, groups, sum, 1); });
   double* history = array<double>(kernels::norm_history);
   add("reject_outlier", 8 + kernels::norm_history * 8 + 4 + 4 + 16, kernels::norm_window * 4,
-      [=] { kernels::reject_outlier(s, ok, history, sum, ok, 6); });
+      [=, apply = array(std::vector<int>{0})] { kernels::reject_outlier(s, apply, history, sum, ok, 6); });
   unsigned* different = array<unsigned>(1);
   std::vector<float> values(parameters);  // equal arrays, the usual case: nothing is counted
   device_.download(values.data(), grad, parameters * sizeof(float));

@@ -14,6 +14,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <stdexcept>
 
 #include "io/npz.h"
 #include "train/batch_file.h"
@@ -106,6 +107,8 @@ int bench(int argc, char** argv) {
                               : s.precision == "tf32" ? Precision::tf32
                                                       : Precision::bf16;
   const BertConfig config = shape(s.size, int(parse_number("--vocabulary", s.vocabulary)));
+  if (config.vocabulary <= token::first_word)
+    throw UsageError(fmt::format("--vocabulary: '{}'; more than {}", s.vocabulary, int(token::first_word)));
   const int steps = std::max(1, int(parse_number("--steps", s.steps))),
             warmup = int(parse_number("--warmup", s.warmup));
   const double flops_per_second = parse_number("--tflops", s.tflops) * 1e12,
@@ -168,6 +171,8 @@ int bench(int argc, char** argv) {
   const double floor = (flops / flops_per_second + moved / bytes_per_second) / steps * 1e3;
   const double ms = streamed / steps * 1e3, memory = mib(device.bytes_high_water());
   const LossSums sums = stepper.take_losses();
+  if (!stepper.all_finite())  // Adam then left steps out: their time would say nothing
+    throw std::runtime_error("step_bench: the loss or its gradient is not finite");
   if (s.json) {
     const nlohmann::ordered_json json = {{"device", device.name()},
                                          {"size", s.size},

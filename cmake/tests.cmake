@@ -95,6 +95,7 @@ if(Python3_FOUND)
     add_python_tests(programs programs_test.py Programs ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs text_test.py Text ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs kfold_test.py KFold ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+    add_python_tests(programs recipe_study_test.py RecipeStudy ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     # TensorBoard's own reader: with -DWARPBERT_TENSORBOARD_PYTHON=<interpreter that has it>, else skipped.
     if(WARPBERT_TENSORBOARD_PYTHON)
       set(PYTHON ${WARPBERT_TENSORBOARD_PYTHON})
@@ -106,6 +107,7 @@ if(Python3_FOUND)
   add_python_tests(scripts kernel_table_test.py KernelTable ${CMAKE_SOURCE_DIR}/scripts)
   add_python_tests(scripts gpu_check_test.py GpuCheck ${CMAKE_SOURCE_DIR}/scripts)
   add_python_tests(scripts check_folders_test.py Folders ${CMAKE_SOURCE_DIR}/scripts)
+  add_python_tests(scripts profile_test.py Profile ${CMAKE_SOURCE_DIR}/scripts)
 endif()
 
 # WordPiece beside the library `tokenizers`; skipped where the interpreter lacks it. That of the tests with PyTorch has it.

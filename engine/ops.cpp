@@ -37,6 +37,7 @@ static Tensor multiply(Tape& tape, Tensor x, Parameter& weight, DType dtype, con
   expect(x.cols() == weight.cols, "linear",
          fmt::format("{} [{}, {}] by {} [{}, {}]", x.name(), x.capacity(), x.cols(), weight.pieces[0].name, weight.rows,
                      weight.cols));
+  x.read(name);
   Tensor y = tape.tensor(name, x.rows(), weight.rows, dtype);
   tape.gemm().multiply(y.matrix(), x.matrix(), false, matrix(weight), true, false);
   tape.on_backward(name, y, [=, &tape, &weight] {
@@ -59,6 +60,7 @@ Tensor linear_f32(Tape& tape, Tensor x, Parameter& weight, const char* name) {
 Tensor gelu(Tape& tape, Tensor x, Parameter& bias) {
   const Range range("gelu", Category::forward);
   expect(bias.rows == x.cols(), "gelu", fmt::format("{} columns, {} biases", x.cols(), bias.rows));
+  x.read_alone("gelu");
   Tensor y = tape.like("gelu", x);
   visit(x.dtype(), [&]<class T>(T) {
     kernels::bias_gelu_forward<T>(tape.stream(), y.data<T>(), x.data<T>(), bias.master, x.rows(), x.cols());
@@ -66,7 +68,7 @@ Tensor gelu(Tape& tape, Tensor x, Parameter& bias) {
   tape.on_backward("gelu", y, [=, &tape, &bias] {
     const int blocks = kernels::column_blocks(x.capacity());
     float* partials = tape.floats("column sums", size_t(blocks) * x.cols());
-    expect(!x.accumulate(), "gelu", "its input has another reader");
+    x.accumulate();
     visit(x.dtype(), [&]<class T>(T) {
       kernels::bias_gelu_backward<T>(tape.stream(), x.grad<T>(), partials, y.grad<T>(), x.data<T>(), bias.master,
                                      x.rows(), x.cols());
@@ -80,6 +82,7 @@ Tensor gelu(Tape& tape, Tensor x, Parameter& bias) {
 Tensor layer_norm(Tape& tape, Tensor x, const Norm& norm, kernels::Dropout dropout) {
   const Range range("layer_norm", Category::forward);
   expect(norm.gamma->rows == x.cols(), "layer_norm", fmt::format("{} columns, {} gains", x.cols(), norm.gamma->rows));
+  x.read("layer_norm");
   Tensor y = tape.like("layer_norm", x);
   float *mean = tape.floats("row statistics", x.capacity()), *rstd = tape.floats("row statistics", x.capacity());
   visit(x.dtype(), [&]<class T>(T) {
@@ -105,6 +108,8 @@ Tensor add_dropout_norm(Tape& tape, Tensor residual, Tensor x, Parameter& bias, 
   expect(norm.gamma->rows == x.cols() && bias.rows == x.cols() && residual.cols() == x.cols(), "add_dropout_norm",
          fmt::format("residual [{}, {}], x [{}, {}], {} biases, {} gains", residual.capacity(), residual.cols(),
                      x.capacity(), x.cols(), bias.rows, norm.gamma->rows));
+  residual.read("add_dropout_norm");
+  x.read_alone("add_dropout_norm");
   Tensor y = tape.like("add_dropout_norm", x);
   float *mean = tape.floats("row statistics", x.capacity()), *rstd = tape.floats("row statistics", x.capacity());
   visit(x.dtype(), [&]<class T>(T) {
@@ -116,7 +121,7 @@ Tensor add_dropout_norm(Tape& tape, Tensor residual, Tensor x, Parameter& bias, 
   tape.on_backward("add_dropout_norm", y, [=, &tape, &bias] {
     const int blocks = kernels::norm_blocks(x.capacity());
     float* partials = tape.floats("column sums", size_t(blocks) * 3 * x.cols());
-    expect(!x.accumulate(), "add_dropout_norm", "its input has another reader");
+    x.accumulate();
     const bool accumulate = residual.accumulate();
     visit(x.dtype(), [&]<class T>(T) {
       kernels::add_dropout_norm_backward<T>(tape.stream(), x.grad<T>(), residual.grad<T>(), accumulate, partials,
@@ -170,7 +175,9 @@ Tensor attention(Tape& tape, Tensor qkv, Parameter& bias, const Packing& batch, 
   expect(qkv.cols() % 3 == 0 && heads > 0 && hidden % heads == 0 && bias.rows == qkv.cols(), "attention",
          fmt::format("qkv [{}, {}], {} heads, {} biases", qkv.capacity(), qkv.cols(), heads, bias.rows));
   const int head_size = hidden / heads, capacity = qkv.capacity();
+  qkv.read_alone("attention");
   Tensor out = tape.tensor("attention", qkv.rows(), hidden);
+  out.read("attention");  // again in backward
   float* lse = tape.floats("attention log-sum-exp", size_t(heads) * capacity);
   visit(qkv.dtype(), [&]<class T>(T) {
     kernels::attention_forward<T>(tape.stream(), out.data<T>(), lse, qkv.data<T>(), bias.master, batch.starts,
@@ -180,7 +187,7 @@ Tensor attention(Tape& tape, Tensor qkv, Parameter& bias, const Packing& batch, 
   tape.on_backward("attention", out, [=, &tape, &bias] {
     const int blocks = kernels::column_blocks(capacity);
     float* partials = tape.floats("column sums", size_t(blocks) * qkv.cols());
-    expect(!qkv.accumulate(), "attention", "its input has another reader");
+    qkv.accumulate();
     visit(qkv.dtype(), [&]<class T>(T) {
       kernels::attention_backward<T>(tape.stream(), qkv.grad<T>(), out.grad<T>(), out.data<T>(), lse, qkv.data<T>(),
                                      bias.master, batch.starts, batch.sequences, batch.max_length, heads, head_size,
@@ -195,6 +202,7 @@ Tensor attention(Tape& tape, Tensor qkv, Parameter& bias, const Packing& batch, 
 // ---- gather ---------------------------------------------------------------------------------------------------------
 Tensor gather(Tape& tape, Tensor x, const int* index, kernels::Rows targets) {
   const Range range("gather", Category::forward);
+  x.read("gather");
   Tensor y = tape.tensor("gather", targets, x.cols());
   visit(x.dtype(), [&]<class T>(T) {
     kernels::gather_rows<T>(tape.stream(), y.data<T>(), x.data<T>(), index, targets, x.cols());
@@ -214,6 +222,7 @@ float* cross_entropy(Tape& tape, Tensor logits, Parameter& bias, const kernels::
   const Range range("cross_entropy", Category::forward);
   expect(logits.dtype() == DType::f32 && classes <= logits.cols() && bias.rows == logits.cols(), "cross_entropy",
          fmt::format("logits [{}, {}], {} classes, {} biases", logits.capacity(), logits.cols(), classes, bias.rows));
+  logits.read_alone("cross_entropy");
   float* loss = tape.floats("loss", logits.capacity());
   visit(tape.dtype(), [&]<class T>(T) {
     kernels::cross_entropy<T>(tape.stream(), loss, logits.data<float>(), bias.master, targets, scale, logits.rows(),

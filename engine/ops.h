@@ -1,5 +1,7 @@
 // The ops: forward, and what it appends to the tape. Each adds to (or first writes) the gradients of its inputs and
 // parameters; formulas stand in kernels/kernels.h. All shapes: rows × columns, rows = tokens or targets.
+//
+// Inputs of gelu, attention and cross_entropy, and add_dropout_norm's x, have no other reader: std::invalid_argument.
 #pragma once
 #include "parameters.h"
 #include "tape.h"
@@ -23,7 +25,7 @@ Tensor gelu(Tape&, Tensor x, Parameter& bias);
 // y = dropout(LayerNorm(x))                                                                 [N, H] -> [N, H]
 Tensor layer_norm(Tape&, Tensor x, const Norm&, kernels::Dropout dropout = {});
 
-// y = LayerNorm(residual + dropout(x + bias)). Overwrites x with the sum: x must have no other reader.
+// y = LayerNorm(residual + dropout(x + bias)). Overwrites x with the sum.
 Tensor add_dropout_norm(Tape&, Tensor residual, Tensor x, Parameter& bias, const Norm&, kernels::Dropout dropout = {});
 
 // Packed sequences: the rows of a batch and where each sequence begins. All pointers on the device.

@@ -17,6 +17,19 @@ void* Tensor::grad_memory() const {
   return t_->grad;
 }
 
+static void refuse_reader(const char* op, const TensorData& t) {
+  throw std::invalid_argument(
+      fmt::format("{}: {} has another reader, and one of both must be the only one", op, t.name));
+}
+void Tensor::read(const char* op) const {
+  if (t_->read_alone) refuse_reader(op, *t_);
+  t_->read = true;
+}
+void Tensor::read_alone(const char* op) const {
+  if (t_->read || t_->read_alone) refuse_reader(op, *t_);
+  t_->read_alone = true;
+}
+
 Tensor Tape::tensor(const char* name, kernels::Rows rows, int cols) { return tensor(name, rows, cols, dtype_); }
 
 Tensor Tape::tensor(const char* name, kernels::Rows rows, int cols, DType dtype) {

@@ -22,6 +22,7 @@ struct TensorData {
   DType grad_dtype;
   int grad_ld;
   bool grad_written = false;
+  bool read = false, read_alone = false;
   Arena* arena;
 };
 
@@ -44,6 +45,11 @@ class Tensor {
   T* grad() const {
     return static_cast<T*>(grad_memory());
   }
+  // Every op says in forward which tensors it reads. An op that overwrites one, or whose kernel only writes its gradient,
+  // is its only reader: std::invalid_argument if there was another before, and when there comes one.
+  void read(const char* op) const;
+  void read_alone(const char* op) const;
+
   bool accumulate() const { return std::exchange(t_->grad_written, true); }
   bool has_grad() const { return t_->grad_written; }
 

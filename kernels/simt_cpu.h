@@ -306,8 +306,13 @@ inline void ldmatrix_x4(uint32_t (&r)[4], const void* row, SIMT_HERE) {
 inline void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row, SIMT_HERE) {
   simt::load_matrices(r, row, "ldmatrix_x4_trans", file, line, simt::ldmatrix_trans);
 }
-// The copy really happens in cp_async_wait, so that a forgotten wait reads old data.
-inline void cp_async16(void* to, const void* from, SIMT_HERE) { simt::cp_async(to, from, file, line); }
+// The copy really happens in cp_async_wait, as late as it may. But it may write from now on: NaNs stand there meanwhile,
+// for those who forget to wait, and for those who still need what was there.
+inline void cp_async16(void* to, const void* from, SIMT_HERE) {
+  simt::cp_async(to, from, file, line);
+  const uint64_t neither[2] = {~uint64_t(0), ~uint64_t(0)};
+  memcpy(to, neither, 16);
+}
 inline void cp_async_commit() { simt::cp_async_commit(); }
 template <int Pending>
 void cp_async_wait() {

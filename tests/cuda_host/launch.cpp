@@ -30,7 +30,7 @@ std::map<const void*, Function>& functions() {
   return all;
 }
 
-std::mutex counts_mutex;
+std::mutex totals_mutex;
 std::map<std::string, ptx::Counts>& all_counts() {
   static std::map<std::string, ptx::Counts> counts;
   return counts;
@@ -100,22 +100,38 @@ const Kernel* find(const std::string& name) {
   return found->second.kernel.get();
 }
 
+// "ld.global.nc" promises that the kernel does not write there (PTX ISA, 9.7.9.9): a GPU may give what was there before.
+static void check_constants(const Kernel& kernel, const std::vector<Block::Extent>& extents) {
+  const auto is_load = [&](size_t k) { return kernel.code[k].text.find("ld.global.nc") != std::string::npos; };
+  for (size_t a = 0; a < extents.size(); a++) {
+    if (!extents[a].end || !is_load(a)) continue;
+    for (size_t b = 0; b < extents.size(); b++)
+      if (extents[b].end > extents[a].begin && extents[b].begin < extents[a].end && !is_load(b)) {
+        std::fprintf(stderr, "ptx: kernel %s: reads as constant at %s what it writes at %s\n", kernel.name.c_str(),
+                     kernel.code[a].line.c_str(), kernel.code[b].line.c_str());
+        std::abort();
+      }
+  }
+}
+
 void run(const Kernel& kernel, Size3 grid, Size3 block, unsigned dynamic_shared, const std::vector<char>& parameters) {
   const auto how = simt::current_order();
   const std::vector<long> order = simt::block_order(long(grid.x) * grid.y * grid.z, how);
+  std::vector<Block::Extent> extents(kernel.code.size());
   std::atomic<size_t> next = 0;
   auto work = [&] {
     Block b(kernel, grid, block, dynamic_shared, parameters.data(), counts_path());
     for (size_t k; (k = next++) < order.size();) {
       const auto n = unsigned(order[k]);
-      b.run({n % grid.x, n / grid.x % grid.y, n / grid.x / grid.y}, how.order == simt::Order::random, how.seed);
+      b.run({n % grid.x, n / grid.x % grid.y, n / grid.x / grid.y}, how);
     }
-    if (!counts_path()) return;
-    const std::lock_guard lock(counts_mutex);
-    all_counts()[kernel.name].add(b.counts);
+    const std::lock_guard lock(totals_mutex);
+    for (size_t k = 0; k < extents.size(); k++) extents[k].add(b.extents[k]);
+    if (counts_path()) all_counts()[kernel.name].add(b.counts);
   };
   simt::run_on_workers(
       long(order.size()), [](void* f) { (*static_cast<decltype(work)*>(f))(); }, &work);
+  check_constants(kernel, extents);
   if (!counts_path()) return;
   static std::once_flag once;
   std::call_once(once, [] { std::atexit(write_counts); });

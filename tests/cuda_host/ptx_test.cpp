@@ -53,7 +53,7 @@ struct Program {
     std::memcpy(parameters.data() + kernel.parameters[1].offset, &d_in, 8);
     if (counts) {
       ptx::Block block(kernel, {1, 1, 1}, {threads, 1, 1}, 0, parameters.data(), true);
-      block.run({0, 0, 0}, false, 1);
+      block.run({0, 0, 0}, {simt::Order::forward, 1});
       *counts = block.counts;
     } else {
       ptx::run(kernel, {1, 1, 1}, {threads, 1, 1}, 0, parameters);
@@ -201,6 +201,26 @@ TEST_CASE("ptx: lanes part and meet again, threads wait for each other, in every
   for (unsigned t = 0; t < 64; t++) CHECK(out[t] == 20 + ((t ^ 32) | 1));
 }
 
+TEST_CASE("ptx: a missing barrier shows in reverse order, and at random for some seeds") {
+  const Program forgets{
+      "mov.u32 %r2, s; setp.gt.s32 %p1, %r1, 31; @%p1 bra $read; shl.b32 %r3, %r1, 2; add.s32 %r3, %r3, %r2;"
+      "st.shared.u32 [%r3], 5; $read: and.b32 %r3, %r1, 31; shl.b32 %r3, %r3, 2; add.s32 %r3, %r3, %r2;"
+      "ld.shared.u32 %r2, [%r3];" +
+          store,
+      ".shared .align 128 .b8 s[128];\n", 64};
+  const auto before = simt::current_order();
+  const auto right = [&](simt::Order order, unsigned seed = 1) {
+    simt::set_order(order, seed);
+    return forgets.run() == std::vector<uint32_t>(64, 5);
+  };
+  CHECK(right(simt::Order::forward));
+  CHECK_FALSE(right(simt::Order::reverse));
+  int wrong = 0;
+  for (unsigned seed = 1; seed <= 20; seed++) wrong += !right(simt::Order::random, seed);
+  CHECK(wrong > 0);
+  simt::set_order(before.order, before.seed);
+}
+
 TEST_CASE("ptx: cp.async arrives when it is waited for") {
   const std::string begin = R"(add.s64 %rd5, %rd2, 0; mov.u32 %r5, s; st.shared.u32 [%r5+4], 7;
       setp.ne.s32 %p1, %r1, 0; @%p1 bra $end; cp.async.cg.shared.global [%r5], [%rd5], 16; cp.async.commit_group;)";
@@ -208,7 +228,7 @@ TEST_CASE("ptx: cp.async arrives when it is waited for") {
   const Program waits{begin + "cp.async.wait_group 0;" + end, ".shared .align 128 .b8 s[16];\n"};
   const Program forgets{begin + "cp.async.wait_group 1;" + end, ".shared .align 128 .b8 s[16];\n"};
   CHECK(waits.run({1, 2, 3, 4})[0] == 2);
-  CHECK(forgets.run({1, 2, 3, 4})[0] == 7);
+  CHECK(forgets.run({1, 2, 3, 4})[0] == ~0u);  // neither what was there, the 7, nor what comes
 }
 
 TEST_CASE("ptx: mma and ldmatrix, by the fragments of the PTX ISA") {
@@ -298,6 +318,13 @@ TEST_CASE("ptx: what a GPU would refuse or answer wrongly is refused, by name an
                  "lanes have returned that others wait for"));
   CHECK(
       contains(Program{"shfl.sync.bfly.b32 %r2|%p2, %r1, 1, 31, 0xffff;", ""}.message(), "a lane is not in the mask"));
+  CHECK(contains(Program{"setp.lt.s32 %p1, %r1, 16; selp.b32 %r3, -1, 0xffff0000, %p1;"
+                         "shfl.sync.bfly.b32 %r2|%p2, %r1, 1, 31, %r3;",
+                         ""}
+                     .message(),
+                 "lanes name different masks"));
+  CHECK(contains(Program{"ld.global.nc.u32 %r2, [%rd4]; add.s32 %r2, %r2, 1;" + store, ""}.message(),
+                 "ptx: kernel k: reads as constant at ?:7 what it writes at ?:7"));
 }
 
 TEST_CASE("ptx: what is not known is refused when it is read") {

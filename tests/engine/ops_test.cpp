@@ -1,6 +1,8 @@
 // Every op against finite differences: inputs, parameters, both write modes, filler rows.
 #include <doctest/doctest.h>
 
+#include <numeric>
+
 #include "tests/support/gradient_check.h"
 
 using namespace warpbert;
@@ -214,6 +216,55 @@ TEST_CASE("cross_entropy: the gradient is that of the mean loss") {
     for (int m = 0; m < M; m++) expected += gradient[m * 16 + c];
     CHECK(bias_gradient[c] == doctest::Approx(expected).epsilon(1e-6));
   }
+}
+
+TEST_CASE("ops refuse a second reader of what they overwrite, or write the gradient of, in either order") {
+  Lab lab;
+  Parameters p;
+  Parameter &w = p.matrix(96, 96, "weight"), &bias = p.vector(96, "bias");
+  Parameter& odd = p.vector(32, "bias of 32");
+  const Norm norm = p.norm(96), small = p.norm(32);
+  p.allocate(lab.device, Precision::fp32);
+  Packed batch(lab, 8);
+  lab.arena.reset();
+  Tape t(lab.device, lab.gemm, lab.arena, DType::f32);
+  const auto tensor = [&](int cols = 96) { return t.tensor("x", batch.packing.rows, cols); };
+  using Op = std::function<void(Tensor)>;
+  const std::vector<kernels::Target> targets(24);
+  std::vector<int> rows(24);
+  std::iota(rows.begin(), rows.end(), 0);
+  DeviceArray<kernels::Target> device_targets(lab.device, targets);
+  DeviceArray<float> scale(lab.device, std::vector<float>{1});
+  DeviceArray<int> index(lab.device, rows);
+  const std::vector<std::pair<std::string, Op>>
+      alone = {{"gelu", [&](Tensor x) { gelu(t, x, bias); }},
+               {"attention", [&](Tensor x) { attention(t, x, bias, batch.packing, 2); }},
+               {"add_dropout_norm", [&](Tensor x) { add_dropout_norm(t, tensor(), x, bias, norm); }},
+               {"cross_entropy",
+                [&](Tensor x) { cross_entropy(t, x, bias, device_targets.data(), scale.data(), 96); }}},
+      shared = {{"linear", [&](Tensor x) { linear(t, x, w); }},
+                {"layer_norm", [&](Tensor x) { layer_norm(t, x, norm); }},
+                {"add_dropout_norm", [&](Tensor x) { add_dropout_norm(t, x, tensor(), bias, norm); }},
+                {"gather", [&](Tensor x) { gather(t, x, index.data(), batch.packing.rows); }}};
+  const auto refused = [](const std::string& op) {
+    return op + ": x has another reader, and one of both must be the only one";
+  };
+  for (const auto& [name, op] : alone) {
+    for (const auto& [other_name, other] : shared) {
+      Tensor x = tensor(), y = tensor();
+      op(x);
+      CHECK_THROWS_WITH_AS(other(x), refused(other_name).c_str(), std::invalid_argument);
+      other(y), other(y);
+      CHECK_THROWS_WITH_AS(op(y), refused(name).c_str(), std::invalid_argument);
+    }
+    Tensor x = tensor();
+    op(x);
+    CHECK_THROWS_WITH_AS(op(x), refused(name).c_str(), std::invalid_argument);
+  }
+  // Attention's backward reads what it gave, which must not be overwritten either.
+  CHECK_THROWS_WITH_AS(add_dropout_norm(t, tensor(32), attention(t, tensor(), bias, batch.packing, 2), odd, small),
+                       "add_dropout_norm: attention has another reader, and one of both must be the only one",
+                       std::invalid_argument);
 }
 
 TEST_CASE("ops refuse shapes that do not fit, by name") {

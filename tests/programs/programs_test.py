@@ -2,12 +2,14 @@
 
 programs_test.py BIN_DIR [unittest arguments]
 """
+import fcntl
 import json
 import math
 import os
 import pathlib
 import random
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -192,6 +194,30 @@ class Programs(unittest.TestCase):
         self.assertIn(str(checkpoint), message)
         self.assertEqual((self.run_dir / "best.npz").read_bytes(), best)
 
+    def test_a_checkpoint_of_another_format_is_named(self):
+        self.train()
+        (checkpoint,) = (self.run_dir / "checkpoints").iterdir()
+        self.rewrite(checkpoint, lambda name, data: data.replace(b'"format":2,', b'"format":1,') if name == "state/run.npy" else data)
+        self.refuses(f"{checkpoint}: state/run: an unknown format; no other checkpoint is left", "--train.epochs=3")
+
+    def test_a_run_directory_that_another_process_uses(self):
+        self.run_dir.mkdir(parents=True)
+        with open(self.run_dir / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.refuses(f"{self.run_dir}: another process is working in this run directory; wait for it, or set run.directory")
+            self.assertEqual([path.name for path in self.run_dir.iterdir()], ["lock"])
+        self.train()
+
+    def test_folders_that_cannot_be_made(self):
+        below_a_file = self.dir / "train.tsv/run"
+        self.refuses(f"{below_a_file}: cannot make the run directory: Not a directory", f"--run.directory={below_a_file}")
+        self.train("--train.epochs=1", "--run.keep_best=2")
+        shutil.rmtree(self.run_dir / "models")
+        (self.run_dir / "models").write_text("")
+        self.refuses(f"{self.run_dir}/models: cannot be made: ", "--train.epochs=2", "--run.keep_best=2")
+        stderr = self.program("export", "--run", self.run_dir, "--output", below_a_file, code=1).stderr
+        self.assertIn(f"{below_a_file}: cannot make the folder: Not a directory", stderr)
+
     def test_what_is_not_finite_is_never_saved(self):
         """The first step spoils the weights, though their values are finite; the loss of the second is not."""
         options = ("--train.lr=10", "--train.weight_decay=1", "--train.layer_decay=1", "--train.embedding_rate=1000", "--run.log_every=100", "--run.checkpoint_steps=1")
@@ -337,6 +363,18 @@ class Programs(unittest.TestCase):
         self.assertEqual((self.run_dir / "best.npz").read_bytes(), (self.run_dir / f"models/epoch-{best + 1:04}.npz").read_bytes())
         self.assertIn("finished", self.train("--train.epochs=40", "--train.patience=2", "--run.keep_best=2", "--train.lr=5e-3").stdout)
 
+    def test_epochs_between_evaluations(self):
+        def evaluated():
+            epochs = [line for line in self.metrics(self.run_dir) if line["kind"] == "epoch"]
+            return len(epochs), [line["epoch"] for line in epochs if line["auc"] is not None]
+
+        self.train("--run.evaluate_every=3", "--train.epochs=7")
+        self.assertEqual(evaluated(), (7, [3, 6, 7]))
+        self.run_dir = self.dir / "patient"
+        still = ("--train.lr=0", "--train.patience=2", "--run.evaluate_every=2", "--train.epochs=20", f"--run.directory={self.run_dir}")
+        self.assertIn("stopped   early: no better AUC in 2 evaluations", self.train(*still).stdout)
+        self.assertEqual(evaluated(), (6, [2, 4, 6]))  # two after that of epoch 2, which stays the best
+
     def test_label_smoothing_is_soft_labels(self):
         self.train("--train.label_smoothing=0.25", f"--run.directory={self.dir}/smoothed")
         path = self.dir / "train.tsv"
@@ -463,6 +501,7 @@ class Programs(unittest.TestCase):
     def test_settings_that_cannot_run(self):
         self.refuses("train.epsilon", "--train.epsilon=0", code=2)
         self.refuses("model.heads", "--model.heads=5", code=2)
+        self.refuses("model.hidden / model.heads = 48 / 2 = 24: heads of 16, 32, 64 or 128 are supported", "--model.hidden=48", code=2)
         self.refuses("max_positions", "--model.max_positions=8", code=2)
 
     def test_a_table_of_the_kernels_of_some_steps(self):
@@ -513,6 +552,15 @@ class Programs(unittest.TestCase):
         header = json.loads(data[8:end])
         self.assertEqual(header.pop("__metadata__"), {"format": "pt"})
         return {name: data[end:][slice(*info["data_offsets"])] for name, info in header.items()}
+
+    def rewrite(self, path, change):
+        """An .npz whose members are what change(name, bytes) makes of them; without those of which it makes None."""
+        with zipfile.ZipFile(path) as archive:
+            members = [(name, change(name, archive.read(name))) for name in archive.namelist()]
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in members:
+                if data is not None:
+                    archive.writestr(name, data)
 
     def test_weights_go_round_unchanged(self):
         """best.npz -> train with no epochs -> export -> train with no epochs: the same bits."""
@@ -589,6 +637,12 @@ class Programs(unittest.TestCase):
         self.assertIn("new masked-language head", self.golden(*args, "--model.mlm_head=fresh").stdout)
         kept = self.arrays(self.dir / "runs/golden/best.npz")
         self.assertEqual(kept["bert.encoder.layer.0.output.dense.weight"], archive["bert.encoder.layer.0.output.dense.weight"])
+
+    def test_a_model_without_a_head_gives_no_scores(self):
+        run = self.fit("headless")
+        self.rewrite(run / "best.npz", lambda name, data: None if name.startswith("cls.") else data)
+        message = self.predict("--run", run, "--input", self.dir / "test.tsv", code=1)
+        self.assertIn(f"{run}/best.npz: has no masked-language head, which gives the scores", message)
 
     def test_inspect_says_what_is_wrong(self):
         args = ("inspect", "--config", self.ini, "--batch", self.dir / "absent.npz", "--output", self.dir / "o.npz")
@@ -791,6 +845,20 @@ class Programs(unittest.TestCase):
         self.assertIn("error: --only: no row 'clipp'; there are embedding_forward; ", self.program("kernels_bench", "--only=clipp", *small, code=2).stderr)
         for argument, message in (("--tokenz=3", "unknown option '--tokenz'; did you mean '--tokens'?"), ("--tokens=x", "--tokens: 'x' is not an integer"), ("--gbps=x", "--gbps: 'x' is not a number of 0 or more")):
             self.assertIn(message, self.program("kernels_bench", argument, code=2).stderr)
+
+    def test_step_bench_says_what_is_wrong(self):
+        self.assertIn("--vocabulary: '7'; more than 7", self.program("step_bench", "--vocabulary=7", code=2).stderr)
+        for argument, message in (
+            ("--size=huge", "--size: 'huge'; tiny, mini, small, medium, base or large"),
+            ("--precision=fp16", "--precision: 'fp16'; bf16, tf32 or fp32"),
+            ("--mean_length=4", "--mean_length=4 --longest=11: 5 <= mean <= longest <= 512"),
+            ("--longest=15", "--mean_length=15.5 --longest=15: 5 <= mean <= longest <= 512"),
+            ("--longest=513", "--mean_length=15.5 --longest=513: 5 <= mean <= longest <= 512"),
+            ("--steps=-1", "--steps: '-1' is not a number of 0 or more"),
+            ("--sise=base", "unknown option '--sise'; did you mean '--size'?"),
+        ):
+            self.assertIn(message, self.program("step_bench", argument, code=2).stderr)
+        self.assertIn("absent.npz: cannot be opened", self.program("step_bench", f"--batches={self.dir}/absent.npz", code=1).stderr)
 
     def test_help_of_the_scoring_programs(self):
         for name, words in {"predict": ("--run DIR", "--predict.swap", "--data.max_tokens", "--run.threads"), "eval": ("--bootstrap N", "--json", "--predict.swap"), "average": ("[FILE.npz ...]", "--run DIR")}.items():

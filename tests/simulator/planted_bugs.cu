@@ -68,6 +68,18 @@ static __global__ void reverse(float* y, const float* x, bool wait, bool sync) {
   for (int i = 0; i < 4; i++) y[threadIdx.x * 4 + i] = s[127 - threadIdx.x * 4 - i];  // <- read_of_another
 }
 
+// Reverses 128 floats, and copies the next ones to where others may still read.
+static __global__ void copy_too_early(float* y, const float* x) {
+  auto& s = shared<float[128]>();
+  for (int i = 0; i < 4; i++) s[threadIdx.x * 4 + i] = x[threadIdx.x * 4 + i];
+  __syncwarp();
+  cp_async16(&s[threadIdx.x * 4], x + 128 + threadIdx.x * 4);  // <- early_copy
+  cp_async_commit();
+  for (int i = 0; i < 4; i++) y[threadIdx.x * 4 + i] = s[127 - threadIdx.x * 4 - i];  // <- read_too_late
+  __syncwarp();
+  cp_async_wait<0>();
+}
+
 static __global__ void count(float* counter) {
   if (threadIdx.x == 0) counter[0] += 1;  // <- count: every block does, so it would take atomicAdd
 }
@@ -133,6 +145,7 @@ const Case cases[] = {
     {"shared_overrun", run_row_sums<Bug::shared_overrun>},
     {"no_copy_wait", [](float* y, const float* x) { launch<reverse>(1, 32, 0, nullptr, y, x, false, true); }},
     {"no_syncwarp", [](float* y, const float* x) { launch<reverse>(1, 32, 0, nullptr, y, x, true, false); }},
+    {"early_copy", [](float* y, const float* x) { launch<copy_too_early>(1, 32, 0, nullptr, y, x); }},
     {"no_atomic", [](float* y, const float*) { launch<count>(50, 32, 0, nullptr, y); }},
     {"misaligned_vector", [](float* y, const float* x) { launch<load_vector>(1, 1, 0, nullptr, y, x); }},
     {"array_overrun", [](float* y, const float*) { launch<run_over_array>(1, 1, 0, nullptr, y, 8); }},

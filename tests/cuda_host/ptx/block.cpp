@@ -36,7 +36,7 @@ Warp::Warp(Block& b, unsigned n) : block(b), number(n), registers_(size_t(b.kern
 Block::Block(const Kernel& k, Size3 grid, Size3 block, unsigned dynamic_shared, const char* p, bool c)
     : parameters(p), counting(c), kernel(k), grid_(grid), size_(block), threads_(block.x * block.y * block.z) {
   shared_.resize(dynamic_shared ? k.dynamic_shared() + dynamic_shared : k.static_shared);
-  counts.executed.resize(k.code.size());
+  counts.executed.resize(k.code.size()), extents.resize(k.code.size());
   for (unsigned n = 0; n * lanes < threads_; n++) warps_.emplace_back(*this, n);
 }
 
@@ -45,9 +45,9 @@ unsigned Block::random() {  // xorshift
   return state_;
 }
 
-void Block::run(Size3 index, bool in_random_order, unsigned seed) {
-  index_ = index, preempt_ = in_random_order;
-  state_ = (seed + 1) * 2654435761u ^ (index.x * 40503u + index.y * 30011u + index.z + 1) * 2246822519u;
+void Block::run(Size3 index, simt::OrderAndSeed how) {
+  index_ = index, order_ = how.order;
+  state_ = (how.seed + 1) * 2654435761u ^ (index.x * 40503u + index.y * 30011u + index.z + 1) * 2246822519u;
   if (!state_) state_ = 1;
   std::fill(shared_.begin(), shared_.end(), char(0xff));  // NaNs, until they are written
   barrier_ = -1;
@@ -68,15 +68,16 @@ void Block::run(Size3 index, bool in_random_order, unsigned seed) {
       open_barrier();
       continue;
     }
-    Warp& w = *able[preempt_ ? random() % able.size() : 0];
+    const bool preempt = order_ == simt::Order::random;
+    Warp& w = *able[preempt ? random() % able.size() : order_ == simt::Order::reverse ? able.size() - 1 : 0];
     std::vector<size_t> parts;
     for (size_t k = 0; k < w.parts_.size(); k++)
       if (!w.parts_[k].waits) parts.push_back(k);
-    const size_t part = preempt_ ? parts[random() % parts.size()]
-                                 : *std::min_element(parts.begin(), parts.end(), [&](size_t a, size_t b) {
-                                     return w.parts_[a].at < w.parts_[b].at;
-                                   });
-    advance(w, part, preempt_ ? int(1 + random() % 40) : 0);
+    const size_t part = preempt ? parts[random() % parts.size()]
+                                : *std::min_element(parts.begin(), parts.end(), [&](size_t a, size_t b) {
+                                    return w.parts_[a].at < w.parts_[b].at;
+                                  });
+    advance(w, part, preempt ? int(1 + random() % 40) : 0);
   }
 }
 
@@ -110,8 +111,13 @@ void Block::advance(Warp& w, size_t number, int patience) {
     }
     if (i.meeting != Meeting::none && i.meeting != Meeting::branch && i.meeting != Meeting::end) {
       Mask wanted = w.live_;
-      if (i.meeting == Meeting::warp_barrier) wanted &= Mask(w.row(i.from[0])[std::countr_zero(mask)]);
-      if (i.meeting == Meeting::shuffle) wanted &= Mask(w.row(i.from[3])[std::countr_zero(mask)]);
+      if (i.meeting == Meeting::warp_barrier || i.meeting == Meeting::shuffle) {
+        const uint64_t* const named = w.row(i.from[i.meeting == Meeting::shuffle ? 3 : 0]);
+        const uint64_t first = named[std::countr_zero(mask)];
+        for (int lane = 0; lane < lanes; lane++)
+          if (mask >> lane & 1 && Mask(named[lane]) != Mask(first)) fail("lanes name different masks");
+        wanted &= Mask(first);
+      }
       if (mask & ~wanted) fail("a lane is not in the mask");
       if (wanted & w.exited_) fail("lanes have returned that others wait for");
       if (i.meeting == Meeting::barrier) {

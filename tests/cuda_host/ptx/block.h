@@ -1,9 +1,11 @@
 // A block and its warps, as instructions see them.
 #pragma once
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <vector>
 
+#include "kernels/simt_stream.h"
 #include "ptx.h"
 
 namespace ptx {
@@ -57,8 +59,9 @@ class Warp {
 class Block {
  public:
   Block(const Kernel& kernel, Size3 grid, Size3 block, unsigned dynamic_shared, const char* parameters, bool counting);
-  // Runs block `index`; with `random` warps and parts of warps take turns at random.
-  void run(Size3 index, bool random, unsigned seed);
+  // Runs block `index`: the first warp that can run goes on, or the last (reverse); at random they take turns, and so do
+  // parts of warps.
+  void run(Size3 index, simt::OrderAndSeed how);
 
   [[noreturn]] void fail(const std::string& message) const;
 
@@ -69,6 +72,14 @@ class Block {
 
   const bool counting;
   Counts counts;
+
+  // By instruction: from the lowest to the highest address where it read global memory as constant (ld.global.nc), or
+  // wrote.
+  struct Extent {
+    uint64_t begin = ~uint64_t(0), end = 0;
+    void add(const Extent& other) { begin = std::min(begin, other.begin), end = std::max(end, other.end); }
+  };
+  std::vector<Extent> extents;
   const Kernel& kernel;
 
  private:
@@ -88,7 +99,7 @@ class Block {
   };
   Range known_[4];  // memory of the device, as it was asked for
   unsigned next_known_ = 0;
-  bool preempt_ = false;
+  simt::Order order_ = simt::Order::forward;
   unsigned state_ = 1;
   unsigned random();
 };

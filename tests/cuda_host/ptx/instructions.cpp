@@ -246,7 +246,7 @@ void join(Warp& w, const Instruction& i, Mask mask) {
 }
 
 // ---- Memory ---------------------------------------------------------------------------------------------------------
-enum class Space { global, shared, parameter };
+enum class Space { global, constant, shared, parameter };  // constant: global memory that no one writes meanwhile
 
 uint64_t address(Warp& w, const Instruction& i, Space space, int lane) {
   const uint64_t a = w.row(i.from[0])[lane] + uint64_t(i.offset);
@@ -254,8 +254,13 @@ uint64_t address(Warp& w, const Instruction& i, Space space, int lane) {
 }
 char* checked(Warp& w, const Instruction& i, Space space, int lane) {
   const uint64_t a = address(w, i, space, lane);
-  return space == Space::global ? w.block.global(a, i.bytes * i.pieces, lane)
-                                : w.block.shared(a, i.bytes * i.pieces, lane);
+  return space == Space::shared ? w.block.shared(a, i.bytes * i.pieces, lane)
+                                : w.block.global(a, i.bytes * i.pieces, lane);
+}
+
+void note_extent(Warp& w, const Instruction& i, Space space, int lane) {
+  const uint64_t a = address(w, i, space, lane);
+  w.block.extents[size_t(&i - w.block.kernel.code.data())].add({a, a + uint64_t(i.bytes * i.pieces)});
 }
 
 // A load's or store's sectors and passes. Shared memory serves 32 banks of 4 bytes a pass; words of the same address count
@@ -264,7 +269,7 @@ void count_access(Warp& w, const Instruction& i, Space space, Mask mask) {
   if (!w.block.counting || space == Space::parameter || !mask) return;
   const int bytes = i.bytes * i.pieces;
   Counts& counts = w.block.counts;
-  if (space == Space::global) {
+  if (space != Space::shared) {
     std::vector<uint64_t> sectors, pieces;
     each(mask, [&](int l) {
       const uint64_t a = address(w, i, space, l);
@@ -306,6 +311,7 @@ void load(Warp& w, const Instruction& i, Mask mask) {
   each(mask, [&](int l) {
     const char* const from =
         space == Space::parameter ? w.block.parameters + address(w, i, space, l) : checked(w, i, space, l);
+    if (space == Space::constant) note_extent(w, i, space, l);
     for (int k = 0; k < i.pieces; k++) {
       T value;
       std::memcpy(&value, from + k * int(sizeof(T)), sizeof(T));
@@ -319,6 +325,7 @@ void store(Warp& w, const Instruction& i, Mask mask) {
   count_access(w, i, space, mask);
   each(mask, [&](int l) {
     char* const to = checked(w, i, space, l);
+    if (space == Space::global) note_extent(w, i, space, l);
     for (int k = 0; k < i.pieces; k++) {
       const T value = get<T>(w.row(i.from[size_t(1 + k)])[l]);
       std::memcpy(to + k * int(sizeof(T)), &value, sizeof(T));
@@ -333,7 +340,7 @@ void memory_of(Table& t, const std::string& type) {
     const int bytes = int(sizeof(T));
     t["ld.param" + end] = {load<Space::parameter, T>, Meeting::none, Unit::none, bytes, pieces};
     t["ld.global" + end] = {load<Space::global, T>, Meeting::none, Unit::global, bytes, pieces};
-    t["ld.global.nc" + end] = {load<Space::global, T>, Meeting::none, Unit::global, bytes, pieces};
+    t["ld.global.nc" + end] = {load<Space::constant, T>, Meeting::none, Unit::global, bytes, pieces};
     t["ld.shared" + end] = {load<Space::shared, T>, Meeting::none, Unit::shared, bytes, pieces};
     t["st.global" + end] = {store<Space::global, T>, Meeting::none, Unit::global, bytes, pieces};
     t["st.shared" + end] = {store<Space::shared, T>, Meeting::none, Unit::shared, bytes, pieces};
@@ -347,11 +354,12 @@ void atomic_add(Warp& w, const Instruction& i, Mask mask) {
   });
 }
 
-// cp.async copies when the lane waits for its group, as late as it may.
+// cp.async copies when the lane waits for its group, as late as it may; but it may write from now on: NaNs stand there
+// meanwhile.
 void copy_later(Warp& w, const Instruction& i, Mask mask) {
   each(mask, [&](int l) {
     const auto to = unsigned(uint32_t(w.row(i.from[0])[l]) + uint32_t(i.offset));
-    w.block.shared(to, i.bytes, l);
+    std::memset(w.block.shared(to, i.bytes, l), 0xff, size_t(i.bytes));
     w.copies[l].open.push_back(
         {to, w.block.global(w.row(i.from[1])[l] + uint64_t(i.second_offset), i.bytes, l), i.bytes});
   });
