@@ -3,6 +3,7 @@
 #include "engine/device.h"
 #include "engine/gemm.h"
 #include "tests/support/buffer.h"
+#include "tests/support/rows.h"
 
 using namespace warpbert;
 using namespace warpbert::test;
@@ -31,8 +32,9 @@ struct Operand {
   double at(int r, int c) const { return to_float(values[size_t(r) * matrix.ld + c]); }
 };
 
+// `input`: how much a product is off because its factors are rounded, relative to it.
 template <class In, class Out>
-void check_products(Precision precision) {
+void check_products(Precision precision, double input = 0) {
   Device device;
   Gemm gemm(device, precision);
   for (const Shape& s : shapes)
@@ -55,7 +57,7 @@ void check_products(Precision precision) {
           // (2⁻⁷ with accumulate: an intermediate result may be rounded as well).
           const double error = std::abs(to_float(c.buffer[size_t(i) * c.matrix.ld + j]) - sum);
           const double allowed =
-              size * 2e-6 + (sizeof(Out) == 2 ? std::abs(sum) * (accumulate ? 1.0 / 128 : 1.0 / 256) : 0);
+              size * (2e-6 + input) + (sizeof(Out) == 2 ? std::abs(sum) * (accumulate ? 1.0 / 128 : 1.0 / 256) : 0);
           worst = std::max(worst, std::isnan(error) ? INFINITY : error / (allowed + 1e-30));
         }
         for (int j = s.n; j < c.matrix.ld; j++) touched += !std::isnan(to_float(c.buffer[size_t(i) * c.matrix.ld + j]));
@@ -74,7 +76,21 @@ TEST_CASE("gemm: fp32 against double, every transpose, written and added, odd si
 TEST_CASE("gemm: bf16 to bf16") { check_products<bf16, bf16>(Precision::bf16); }
 TEST_CASE("gemm: bf16 to fp32") { check_products<bf16, float>(Precision::bf16); }
 
-#ifndef WARPBERT_CUDA
+#ifdef WARPBERT_CUDA
+TEST_CASE("gemm: tf32, two factors with 11 bits each") { check_products<float, float>(Precision::tf32, 0x1p-10); }
+#else
+TEST_CASE("gemm: tf32 is fp32 on a CPU") {
+  Device device;
+  for (const Shape& s : shapes) {
+    const auto product = [&](Precision precision) {
+      Operand<float> a(s.m, s.k, 1), b(s.k, s.n, 2), c(s.m, s.n, 3);
+      Gemm(device, precision).multiply(c.matrix, a.matrix, false, b.matrix, false, true);
+      return bits(c.buffer, c.buffer.size());
+    };
+    CHECK(product(Precision::tf32) == product(Precision::fp32));
+  }
+}
+
 TEST_CASE("gemm: bf16 widened to fp32, for processors whose library has no bf16") {
   // A Gemm made for fp32 does not look for bf16 support and takes the other way.
   check_products<bf16, bf16>(Precision::fp32);

@@ -14,7 +14,7 @@ TEST_CASE("launch profile: the table of given launches") {
   LaunchTable table;
   for (int i = 0; i < 4; i++) table.add("gelu_kernel<float>", 100e-6, 0, 0);
   for (int i = 0; i < 2; i++) table.add("gemm bf16 [8, 8] of 16 terms", i ? 200e-6 : 400e-6, 3e9, 12e6);
-  CHECK(table.seconds() == doctest::Approx(1e-3));
+  CHECK(table.seconds() == doctest::Approx(1e-3).epsilon(1e-15).scale(0));  // five roundings by 2⁻⁵³ at most
   CHECK(table.text(2) ==
         "kernel                       launches/step    mean µs   share        MB     GB/s     GFLOP  TFLOP/s\n"
         "gemm bf16 [8, 8] of 16 terms           1.0      300.0   60.0%     12.00     40.0     3.000   10.000\n"

@@ -154,7 +154,7 @@ TEST_CASE("adam: the running mean of the masters, and the sum of squares of the 
       kernels::sum(nullptr, total, squares, kernels::adam_blocks(n));
       plain.kernel(step, true, false);
       for (size_t i = 0; i < n; i++) expected[i] += 0.25 * (run.master[i] - expected[i]);
-      CHECK(total[0] == doctest::Approx(square).epsilon(1e-6));  // eight squares are added in float: 8·2⁻²⁴
+      CHECK(total[0] == doctest::Approx(square).epsilon(1e-6).scale(0));  // eight squares are added in float: 8·2⁻²⁴
     }
     size_t changed = 0;
     Worst worst;
@@ -167,6 +167,41 @@ TEST_CASE("adam: the running mean of the masters, and the sum of squares of the 
     CHECK(squares[kernels::adam_blocks(n)] == -1);
     CHECK(average[n] == beyond);
   }
+}
+
+TEST_CASE("clip: gradients whose norm is above the limit are scaled down to it, by every step's factor alone") {
+  constexpr float limit = 0.75f;  // whose square is exact
+  for (int n : {1, 31, 33, 70})   // one warp takes 32 at a time
+    for (double norm : {0.0, 0.5, 0.75, 0.76, 1e6}) {
+      const AdamStep before{0.1f, 0.2f, -1, 0.3f};
+      Buffer<AdamStep> steps(std::vector<AdamStep>(size_t(n) + 1, before));
+      Buffer<double> square(std::vector<double>{norm * norm});
+      kernels::clip(nullptr, steps, n, square, limit);
+      synchronize();
+      Worst worst;
+      int changed = steps[size_t(n)].grad_scale != -1;
+      for (int i = 0; i < n; i++) {
+        const AdamStep& s = steps[size_t(i)];
+        worst.add(s.grad_scale, norm > limit ? limit / norm : 1, 0);
+        changed += s.rate != before.rate || s.decay != before.decay || s.average != before.average;
+      }
+      INFO(n, " steps, norm ", norm);
+      CHECK(worst.value <= (norm > limit ? 0x1.01p-24 : 0));  // the quotient is in double, and rounded once
+      CHECK(changed == 0);
+    }
+}
+
+TEST_CASE("clip and reject_outlier: refuse what makes no sense") {
+  Buffer<AdamStep> steps(1);
+  Buffer<double> square(1);
+  const auto clip = [&](int n, float limit) { kernels::clip(nullptr, steps, n, square, limit); };
+  CHECK_THROWS_WITH_AS(clip(0, 1), "clip: n = 0, clip_norm = 1.000000", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(clip(1, 0), "clip: n = 1, clip_norm = 0.000000", std::invalid_argument);
+  CHECK_THROWS_AS(clip(1, NAN), std::invalid_argument);
+  const auto reject = [&](float limit) { kernels::reject_outlier(nullptr, nullptr, square, square, nullptr, limit); };
+  CHECK_THROWS_WITH_AS(reject(0), "reject_outlier: limit = 0.000000", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(reject(-2.5f), "reject_outlier: limit = -2.500000", std::invalid_argument);
+  CHECK_THROWS_AS(reject(NAN), std::invalid_argument);
 }
 
 TEST_CASE("reject_outlier: a norm far above those before it stops the update, once enough are known") {

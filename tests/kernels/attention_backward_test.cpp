@@ -41,17 +41,6 @@ void check_backward(const AttentionCase& c) {
   CHECK(not_zero == 0);
 }
 
-template <class T>
-void check_all_head_sizes(AttentionCase c) {
-  for (int head_size : {16, 32, 64, 128}) {
-    c.head_size = head_size;
-    for (float dropout : {0.f, 0.3f}) {
-      c.dropout = dropout;
-      check_backward<T>(c);
-    }
-  }
-}
-
 // The bits of dqkv at the real tokens.
 template <class T>
 std::vector<float> backward_bits(const AttentionCase& c) {
@@ -66,29 +55,25 @@ std::vector<float> backward_bits(const AttentionCase& c) {
 }  // namespace
 
 TEST_CASE_TEMPLATE("attention_backward: one warp, sequences to 16 tokens", T, float, bf16) {
-  check_all_head_sizes<T>({.lengths = {1, 16, 2, 15, 0, 9}, .heads = 3, .max_length = 16});
+  check_all_head_sizes(to_16_tokens, check_backward<T>);
 }
 
 TEST_CASE_TEMPLATE("attention_backward: sequences to 64 tokens", T, float, bf16) {
-  check_all_head_sizes<T>({.lengths = {17, 1, 31, 64, 33, 15, 48, 63}, .max_length = 64});
+  check_all_head_sizes(to_64_tokens, check_backward<T>);
 }
 
 TEST_CASE_TEMPLATE("attention_backward: two and three warps", T, float, bf16) {
-  check_backward<T>({.lengths = {32, 5, 17}, .max_length = 32, .dropout = 0.1f});
-  check_backward<T>({.lengths = {33, 5, 47}, .max_length = 47, .dropout = 0.1f});
+  check_backward<T>(two_warps), check_backward<T>(three_warps);
 }
 
 TEST_CASE_TEMPLATE("attention_backward: several tiles", T, float, bf16) {
-  check_all_head_sizes<T>({.lengths = {65, 3, 100, 16, 129}, .heads = 1, .max_length = 129});
+  check_all_head_sizes(several_tiles, check_backward<T>);
 }
 
-TEST_CASE_TEMPLATE("attention_backward: 512 tokens", T, float, bf16) {
-  check_backward<T>({.lengths = {512}, .heads = 1, .head_size = 32, .max_length = 512});
-}
+TEST_CASE_TEMPLATE("attention_backward: 512 tokens", T, float, bf16) { check_backward<T>(to_512_tokens); }
 
 TEST_CASE("attention_backward: dropout where four neighbouring elements straddle rows") {
-  check_backward<float>(
-      {.lengths = {19, 7}, .heads = 3, .head_size = 16, .max_length = 19, .max_positions = 19, .dropout = 0.5f});
+  check_backward<float>(odd_positions);
   check_backward<float>(
       {.lengths = {70}, .heads = 3, .head_size = 16, .max_length = 70, .max_positions = 71, .dropout = 0.5f});
 }
@@ -110,20 +95,10 @@ TEST_CASE_TEMPLATE("attention_backward: the rows after a sequence do not matter,
   CHECK(worst.value < attention_tolerance<T> + 1e-3);  // a score of 400 is known to a few 2⁻²⁴·400
 }
 
-TEST_CASE("attention_backward: a batch of filler rows alone") {
-  check_backward<bf16>({.lengths = {}, .max_length = 0});
-}
+TEST_CASE("attention_backward: a batch of filler rows alone") { check_backward<bf16>(filler_alone); }
 
 TEST_CASE_TEMPLATE("attention_backward: the bits depend on the sequence alone", T, float, bf16) {
-  AttentionCase c{.lengths = {1, 16, 7, 12}, .heads = 2, .head_size = 128, .max_length = 16, .dropout = 0.1f};
-  const auto bits = backward_bits<T>(c);
-  CHECK(bits == backward_bits<T>(c));  // run to run
-  for (int max_length : {33, 64, 512}) {
-    c.max_length = max_length;
-    CHECK(bits == backward_bits<T>(c));
-  }
-  c.filler = 200;
-  CHECK(bits == backward_bits<T>(c));
+  check_bits_depend_on_the_sequence_alone(backward_bits<T>);
 }
 
 TEST_CASE("attention_backward: refuses what it cannot do") {

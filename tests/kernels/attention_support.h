@@ -1,12 +1,14 @@
 // The reference of the attention tests: double loops over queries and keys.
 #pragma once
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "kernels/kernels.h"
-#include "kernels/philox.h"
 #include "tests/support/buffer.h"
+#include "tests/support/dropout.h"
 
 namespace warpbert::test {
 
@@ -21,8 +23,41 @@ struct AttentionCase {
   int hidden() const { return heads * head_size; }
 };
 
-constexpr uint64_t attention_seed = 0x123456789abcdefull;
-constexpr uint32_t attention_pass = 7, attention_site = 21;
+// What both directions are tested with: the borders of warps (16 rows each), of tiles (64), and the longest there is.
+inline const AttentionCase to_16_tokens{.lengths = {1, 16, 2, 15, 0, 9}, .heads = 3, .max_length = 16},
+    to_64_tokens{.lengths = {17, 1, 31, 64, 33, 15, 48, 63}, .max_length = 64},
+    two_warps{.lengths = {32, 5, 17}, .max_length = 32, .dropout = 0.1f},
+    three_warps{.lengths = {33, 5, 47}, .max_length = 47, .dropout = 0.1f},
+    several_tiles{.lengths = {65, 3, 100, 16, 129}, .heads = 1, .max_length = 129},
+    to_512_tokens{.lengths = {512}, .heads = 1, .head_size = 32, .max_length = 512},
+    odd_positions{
+        .lengths = {19, 7}, .heads = 3, .head_size = 16, .max_length = 19, .max_positions = 19, .dropout = 0.5f},
+    filler_alone{.lengths = {}, .max_length = 0};
+
+template <class Check>
+void check_all_head_sizes(AttentionCase c, Check check) {
+  for (int head_size : {16, 32, 64, 128})
+    for (float dropout : {0.f, 0.3f}) {
+      c.head_size = head_size, c.dropout = dropout;
+      check(c);
+    }
+}
+
+// `bits` makes the bits of the real tokens' results: the same from run to run, and whatever stands around them.
+template <class Bits>
+void check_bits_depend_on_the_sequence_alone(Bits bits) {
+  AttentionCase c{.lengths = {1, 16, 7, 12}, .heads = 2, .head_size = 128, .max_length = 16, .dropout = 0.1f};
+  const auto expected = bits(c);
+  for (int max_length : {16, 33, 64, 512}) {
+    c.max_length = max_length;
+    CHECK(bits(c) == expected);
+  }
+  c.filler = 200;
+  CHECK(bits(c) == expected);
+}
+
+constexpr kernels::RandomState attention_random = {0x123456789abcdef, 7};
+constexpr uint32_t attention_site = 21;
 
 // Each term and the result are rounded to T once. float: some ten roundings of the score, amplified by exp.
 template <class T>
@@ -81,11 +116,8 @@ class AttentionReference {
     return s / std::sqrt(double(c_.head_size));
   }
   double factor(int query, int key, int head) const {  // key: position in its sequence
-    if (c_.dropout == 0) return 1;
-    const uint64_t element = (uint64_t(query) * c_.heads + head) * c_.max_positions + key;
-    const uint32_t word = random4(attention_seed, attention_pass, attention_site, element / 8).v[element % 8 / 2];
-    const double rate = std::round(double(c_.dropout) * 65536) / 65536;
-    return (element % 2 ? word >> 16 : word & 0xffff) / 65536.0 >= rate ? 1 / (1 - rate) : 0;
+    return dropout_factor({c_.dropout, attention_site, &attention_random},
+                          (uint64_t(query) * c_.heads + head) * c_.max_positions + key);
   }
   std::vector<double> probabilities(int query, int first, int length, int head, double& lse) const {
     std::vector<double> p(length);
@@ -163,7 +195,7 @@ class AttentionRun {
     for (size_t i = 0; i < starts.size() - 1; i++)
       starts[i + 1] = starts[i] + (i < c.lengths.size() ? c.lengths[i] : 0);
     count[0] = c.tokens();
-    random[0] = {attention_seed, attention_pass};
+    random[0] = attention_random;
   }
 
   int sequences() { return int(starts.size()) - 1; }  // the last two are empty

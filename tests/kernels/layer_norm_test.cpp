@@ -4,8 +4,8 @@
 #include <tuple>
 
 #include "kernels/kernels.h"
-#include "kernels/philox.h"
 #include "tests/support/buffer.h"
+#include "tests/support/dropout.h"
 #include "tests/support/rows.h"
 
 using namespace warpbert;
@@ -27,13 +27,6 @@ constexpr Shape shapes[] = {{1, 1, 8},     {0, 3, 64},  {3, 9, 64},   {33, 40, 2
                             {10, 10, 384}, {7, 8, 512}, {9, 24, 768}, {2, 16, 776},  {17, 19, 1024}};
 
 // ---- The formulas in double precision -------------------------------------------------------------------------------
-double dropout_factor(const Dropout& dropout, uint64_t element) {
-  if (dropout.rate == 0) return 1;
-  const uint32_t word = random4(random_state.seed, random_state.pass, dropout.site, element / 8).v[element % 8 / 2];
-  const double rate = std::round(double(dropout.rate) * 65536) / 65536;
-  return (element % 2 ? word >> 16 : word & 0xffff) / 65536.0 >= rate ? 1 / (1 - rate) : 0;
-}
-
 struct Moments {
   double mean = 0, rstd = 0;
 };

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <limits>
 
+#include "tests/support/captured.h"
 #include "tests/support/temporary.h"
 #include "train/main.h"
 
@@ -12,22 +13,6 @@ using namespace warpbert;
 using namespace warpbert::test;
 
 namespace {
-
-// What the C library's `stream` (stdout or stderr) gets while `action` runs.
-template <class Action>
-std::string captured(std::FILE* stream, Action action) {
-  const TemporaryFolder folder;
-  std::fflush(stream);
-  const int kept = dup(fileno(stream));
-  std::FILE* file = std::fopen((folder / "out").c_str(), "w");
-  dup2(fileno(file), fileno(stream));
-  action();
-  std::fflush(stream);
-  dup2(kept, fileno(stream));
-  close(kept);
-  std::fclose(file);
-  return contents(folder / "out");
-}
 
 struct Predict {
   std::string run, input, output = "scores.csv";
@@ -167,9 +152,14 @@ TEST_CASE("command line: train reads its INI and the overrides") {
 
 TEST_CASE("command line: --help lists every key once, with type, default and meaning, and wins over faults") {
   const char* arguments[] = {"train", "--help", "--nonsense"};
+  std::string text;
   bool help = false;
-  const std::string text = captured(stdout, [&] { help = parse_train_arguments(3, arguments).help; });
-  CHECK(help);
+  {
+    const Captured output(stdout);
+    help = parse_train_arguments(3, arguments).help;
+    text = output.text();
+  }
+  CHECK(help);  // doctest, too, writes to stdout
   for (const OptionInfo& info : option_list()) {
     CAPTURE(info.name());
     const std::string entry = "\n  --" + info.name() + " " + info.type + " ";
@@ -188,9 +178,9 @@ TEST_CASE("main: exit codes, and one message on stderr") {
   char name[] = "/somewhere/bin/train";
   char* arguments[] = {name};
   const auto run = [&](auto body) {
-    int code = -1;
-    const std::string message = captured(stderr, [&] { code = run_main(1, arguments, body); });
-    return fmt::format("{} {}", code, message);
+    const Captured output(stderr);
+    const int code = run_main(1, arguments, body);
+    return fmt::format("{} {}", code, output.text());
   };
   CHECK(run([](int, char**) { return 0; }) == "0 ");
   CHECK(run([](int, char**) { return 130; }) == "130 ");

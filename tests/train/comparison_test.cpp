@@ -7,6 +7,7 @@
 
 #include "io/error.h"
 #include "tests/support/temporary.h"
+#include "tests/support/text.h"
 
 using namespace warpbert;
 using namespace warpbert::test;
@@ -24,12 +25,6 @@ std::string write_run(const TemporaryFolder& folder, const std::string& name, co
     log.write(record);
   }
   return folder / name;
-}
-
-size_t count(const std::string& text, const std::string& word) {
-  size_t n = 0;
-  for (size_t at = text.find(word); at != text.npos; at = text.find(word, at + 1)) n++;
-  return n;
 }
 
 }  // namespace

@@ -1,11 +1,11 @@
 #include "train/gemm_files.h"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 
+#include "tests/support/captured.h"
 #include "tests/support/temporary.h"
 
 using namespace warpbert;
@@ -19,32 +19,12 @@ GemmProduct product(int m) {
 GemmChoice choice(uint64_t word) { return {{word}, 1}; }
 using Choices = std::map<GemmProduct, GemmChoice>;
 
-// stderr, as text, while it lives.
-class Stderr {
- public:
-  Stderr() : path_(folder_ / "stderr"), before_(dup(2)) { CHECK(freopen(path_.c_str(), "w", stderr)); }
-  ~Stderr() {
-    fflush(stderr);
-    dup2(before_, 2);
-    close(before_);
-  }
-  std::string text() const {
-    fflush(stderr);
-    return contents(path_);
-  }
-
- private:
-  TemporaryFolder folder_;
-  std::string path_;
-  int before_;
-};
-
 }  // namespace
 
 TEST_CASE("gemm files: a run's file wins over the machine's, and both get what is new") {
   const TemporaryFolder folder;
   const std::string run = folder / "gemm.txt", cache = folder / "cache/warpbert/gemm.txt";
-  const Stderr output;
+  const Captured output(stderr);
   {
     GemmChoices choices;
     GemmFiles files(choices, "A", run, cache);
@@ -86,7 +66,7 @@ TEST_CASE("gemm files: damage is ignored with a warning that says what follows")
   const TemporaryFolder folder;
   const std::string run = folder.write("gemm.txt", "[A]\n"), cache = folder.write("cache.txt", "x");
   GemmChoices choices;
-  const Stderr output;
+  const Captured output(stderr);
   GemmFiles files(choices, "A", run, cache);
   CHECK(choices.chosen.empty());
   CHECK(output.text() == "warning: " + run +
@@ -103,7 +83,7 @@ TEST_CASE("gemm files: a run that goes on on another machine says so") {
   const TemporaryFolder folder;
   const std::string run = folder.write("gemm.txt", gemm_cache_text({{"A", {{product(128), choice(1)}}}}));
   GemmChoices choices;
-  const Stderr output;
+  const Captured output(stderr);
   GemmFiles files(choices, "B", run, "");
   CHECK(choices.chosen.empty());
   CHECK(output.text() == "warning: " + run +
@@ -115,7 +95,7 @@ TEST_CASE("gemm files: a cache that cannot be written is no reason to stop, a ru
   const TemporaryFolder folder;
   const std::string file = folder.write("file", ""), cache = file + "/warpbert/gemm.txt";
   GemmChoices choices;
-  const Stderr output;
+  const Captured output(stderr);
   GemmFiles files(choices, "A", folder / "gemm.txt", cache);
   for (int m : {128, 256}) {
     choices.chosen[product(m)] = choice(1);

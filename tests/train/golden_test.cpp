@@ -7,12 +7,14 @@
 
 #include "io/npz.h"
 #include "tests/support/golden.h"
+#include "tests/support/largest.h"
 #include "train/metrics.h"
 #include "train/scoring.h"
 #include "train/step.h"
 #include "train/vocabulary.h"
 
 using namespace warpbert;
+using test::largest_difference, test::relative_difference;
 
 namespace {
 
@@ -58,22 +60,6 @@ struct Golden {
                         int(shape[0]), int(shape[1]));
   }
 };
-
-double largest(const std::vector<float>& x) {
-  double m = 0;
-  for (float v : x) m = std::max(m, std::abs(double(v)));
-  return m;
-}
-
-double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
-  REQUIRE(a.size() == b.size());
-  double m = 0;
-  for (size_t i = 0; i < a.size(); i++) {
-    const double d = std::abs(double(a[i]) - b[i]);
-    m = d <= m ? m : std::isnan(d) ? INFINITY : d;
-  }
-  return m;
-}
 
 // Its true gradient is 0 (softmax does not see a shift of all keys), what is left is rounding.
 bool key_bias(const std::string& name) { return name.ends_with("key.bias"); }
@@ -159,7 +145,7 @@ TEST_CASE("golden: the gradient of every parameter") {
       if (key_bias(array.name)) continue;
       const auto ours = g.bert.store.download(g.bert.store.grads(), array);
       const auto theirs = g.golden->load<float>("grad/" + array.name);
-      const double d = largest_difference(ours, theirs) / largest(theirs);
+      const double d = relative_difference(ours, theirs);
       INFO(array.name, ": ", d, " of the largest");
       CHECK(d <= tolerance(precision).gradient);
       worst = std::max(worst, d), compared++;

@@ -7,7 +7,10 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/text.h"
+
 using namespace warpbert;
+using namespace warpbert::test;
 
 namespace {
 
@@ -34,12 +37,6 @@ class Output {
 int columns(const std::string& text) {
   int n = 0;
   for (const char c : text) n += (c & 0xC0) != 0x80;
-  return n;
-}
-
-size_t count(const std::string& text, const std::string& part) {
-  size_t n = 0;
-  for (size_t at = text.find(part); at != text.npos; at = text.find(part, at + 1)) n++;
   return n;
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/support/temporary.h"
+#include "tests/support/text.h"
 #include "train/chart.h"
 
 using namespace warpbert;
@@ -77,12 +78,6 @@ std::string fault(const std::string& html) {
     }
   }
   return open.empty() ? "" : "left open: " + open.back();
-}
-
-size_t count(const std::string& text, const std::string& part) {
-  size_t n = 0;
-  for (size_t at = text.find(part); at != text.npos; at = text.find(part, at + 1)) n++;
-  return n;
 }
 
 bool holds(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }

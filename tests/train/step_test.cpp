@@ -6,6 +6,7 @@
 
 #include <random>
 
+#include "tests/support/largest.h"
 #include "train/vocabulary.h"
 
 #ifndef WARPBERT_CUDA
@@ -13,6 +14,7 @@
 #endif
 
 using namespace warpbert;
+using namespace warpbert::test;
 
 namespace {
 
@@ -108,16 +110,6 @@ struct Looked {
   }
 };
 
-double largest_difference(const std::vector<float>& a, const std::vector<float>& b, double& largest) {
-  double difference = 0;
-  largest = 0;
-  for (size_t i = 0; i < a.size(); i++) {
-    difference = std::max(difference, std::abs(double(a[i]) - b[i]));
-    largest = std::max(largest, std::abs(double(b[i])));
-  }
-  return difference;
-}
-
 }  // namespace
 
 TEST_CASE("step: a graph gives the bits of the kernels sent one by one, in every order of its branches") {
@@ -190,9 +182,7 @@ TEST_CASE("step: parts add up to the gradient of the whole batch") {
       added(several.device, several.bert, Precision::fp32, 5, {}, false);
   once.train(whole, 1e-3);
   added.train(parts, 1e-3);
-  double largest = 0;
-  const double difference = largest_difference(several.gradients(), one.gradients(), largest);
-  CHECK(difference < 1e-6 * largest);  // sums in another order
+  CHECK(relative_difference(several.gradients(), one.gradients()) < 1e-6);  // sums in another order
   CHECK(added.take_losses().loss() == doctest::Approx(once.take_losses().loss()).epsilon(1e-6));
   CHECK(added.grad_norm() == doctest::Approx(once.grad_norm()).epsilon(1e-6));
 }
@@ -223,18 +213,14 @@ TEST_CASE("step: the adversary adds the gradient at the word embedding moved by 
   CHECK(plain.take_losses().loss() > loss);  // uphill
   const auto second = by_hand.gradients();
   for (size_t i = 0; i < expected.size(); i++) expected[i] += second[i];
-  double largest = 0;
-  const double difference = largest_difference(both, expected, largest);
-  CHECK(difference < 1e-6 * largest);
-  double without = 0;
-  CHECK(largest_difference(second, expected, without) > 0.1 * largest);
+  CHECK(relative_difference(both, expected) < 1e-6);
+  CHECK(relative_difference(second, expected) > 0.1);
   CHECK(stepper.take_losses().loss() == doctest::Approx(loss).epsilon(1e-6));  // the clean pass alone is reported
   // Nothing of the move is left in the weights: they differ from the first ones by Adam's step alone.
   Looked fresh;
   const auto before = fresh.bert.store.download(fresh.bert.store.masters(), word),
              after = one.bert.store.download(one.bert.store.masters(), word);
-  CHECK(largest_difference(after, before, largest) <
-        1.01e-3 * 0.1 / std::sqrt(0.001) * std::sqrt(1 - 0.999) / (1 - 0.9));
+  CHECK(largest_difference(after, before) < 1.01e-3 * 0.1 / std::sqrt(0.001) * std::sqrt(1 - 0.999) / (1 - 0.9));
 
   CHECK_THROWS_AS(stepper.train(std::vector<Batch>{data, data}, 1e-3), std::logic_error);
 }

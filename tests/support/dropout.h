@@ -1,0 +1,19 @@
+// Dropout by its definition (kernels.h): 16 bits of Philox an element against the rate in units of 2⁻¹⁶.
+#pragma once
+#include <cmath>
+
+#include "kernels/kernels.h"
+#include "kernels/philox.h"
+
+namespace warpbert::test {
+
+// What an element is multiplied by: 0, or what makes up for the zeros.
+inline double dropout_factor(const kernels::Dropout& dropout, uint64_t element) {
+  if (dropout.rate == 0) return 1;
+  const auto [seed, pass] = *dropout.random;
+  const uint32_t word = random4(seed, pass, dropout.site, element / 8).v[element % 8 / 2];
+  const double rate = std::round(double(dropout.rate) * 65536) / 65536;
+  return (element % 2 ? word >> 16 : word & 0xffff) / 65536.0 >= rate ? 1 / (1 - rate) : 0;
+}
+
+}  // namespace warpbert::test
