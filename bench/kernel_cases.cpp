@@ -143,7 +143,7 @@ void KernelCases::build(const StepSizes& sizes) {
   add("scatter_rows", m * (H * t + 4) + 8 + ch, 0,
       [=] { kernels::scatter_rows<T>(s, z, false, chosen, index, targets, rows, H); });
   const double row = (V + 7) / 8 * 8 * 4.0;  // logits are read in eights
-  add("cross_entropy", m * ((V + 7) / 8 * 32.0 + 12) + V * 4.0 + 8 + mc * (ld * t + 4), m * V * 8,
+  add("cross_entropy", m * (row + 12) + V * 4.0 + 8 + mc * (ld * t + 4), m * V * 8,
       [=] { kernels::cross_entropy<T>(s, loss, logits, word_bias, target, scale, targets, V, ld); });
   double* losses = array<double>(4);
   int* ok = array(std::vector<int>{1});

@@ -68,6 +68,7 @@ static __device__ __forceinline__ SoftmaxSum thread_sum(const float* row, const 
     load_z(z, row, bias, start, vocabulary);
 #pragma unroll
     for (int k = 0; k < pieces; k++) {
+      if (piece(start, k) >= vocabulary) continue;
       SoftmaxSum eight;
 #pragma unroll
       for (int j = 0; j < 8; j++) eight.max = fmaxf(eight.max, z[k][j]);
@@ -79,16 +80,22 @@ static __device__ __forceinline__ SoftmaxSum thread_sum(const float* row, const 
   return s;
 }
 
+// Of the lanes of a warp, the same in each.
+static __device__ __forceinline__ SoftmaxSum merge_lanes(SoftmaxSum s) {
+  const float max = warp_max(s.max);
+  return {max, warp_sum(s.sum * fast_exp(s.max - max))};
+}
+
 // Of all threads of the block, the same in each. Has a barrier, before which all have read the row once.
 static __device__ __forceinline__ SoftmaxSum block_sum(SoftmaxSum s) {
-  const float max = warp_max(s.max);
-  s = {max, warp_sum(s.sum * fast_exp(s.max - max))};
   auto& warps = shared<SoftmaxSum[most_threads / 32]>();
-  if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = s;
+  const int lane = int(threadIdx.x) % 32;
+  s = merge_lanes(s);
+  if (lane == 0) warps[threadIdx.x / 32] = s;
   __syncthreads();  // every warp's sum is there before all read them
-  s = warps[0];
-  for (int w = 1; w < int(blockDim.x) / 32; w++) s = merge(s, warps[w]);
-  return s;
+  SoftmaxSum of_a_warp;
+  if (lane < int(blockDim.x) / 32) of_a_warp = warps[lane];
+  return merge_lanes(of_a_warp);
 }
 
 template <class T>
@@ -123,14 +130,16 @@ static __global__ void __launch_bounds__(most_threads, 2)
     Float8 z[pieces];
     load_z(z, row, bias, start, vocabulary);
 #pragma unroll
-    for (int p = 0; p < pieces; p++)
+    for (int p = 0; p < pieces; p++) {
+      const int c = piece(start, p);
+      if (c >= ld) continue;
 #pragma unroll
       for (int j = 0; j < 8; j++) {
-        const int c = piece(start, p) + j;
         z[p][j] = share * fast_exp(z[p][j] - s.max);
-        if (c == target.token) z[p][j] -= k * (1 - w);
-        if (c == target.other) z[p][j] -= k * w;
+        if (c + j == target.token) z[p][j] -= k * (1 - w);
+        if (c + j == target.other) z[p][j] -= k * w;
       }
+    }
     // bf16 gradients of columns c lie on the logits of columns c/2, which another thread may still have to read: in
     // this stretch when it is the first, or, if that thread is late, in an earlier one. Later ones lie further right.
     if constexpr (sizeof(T) < sizeof(float)) __syncthreads();

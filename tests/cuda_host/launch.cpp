@@ -100,7 +100,7 @@ const Kernel* find(const std::string& name) {
   return found->second.kernel.get();
 }
 
-// "ld.global.nc" promises that the kernel does not write there (PTX ISA, 9.7.9.9): a GPU may give what was there before.
+// "ld.global.nc" promises that the kernel does not write there (PTX ISA, ld.global.nc): a GPU may give what was there before.
 static void check_constants(const Kernel& kernel, const std::vector<Block::Extent>& extents) {
   const auto is_load = [&](size_t k) { return kernel.code[k].text.find("ld.global.nc") != std::string::npos; };
   for (size_t a = 0; a < extents.size(); a++) {

@@ -240,7 +240,7 @@ TEST_CASE("step: a loss that is not finite, of the adversary's pass alone as wel
 TEST_CASE("step: a gradient that is not finite is told of, unless its step was skipped") {
   // A label so large that its loss just fits, and behind it a LayerNorm whose small input makes 1/σ a million.
   Batch data = batch(2, Looked::config().vocabulary);
-  data.target[0].other = data.target[0].token == token::no ? token::yes : token::no,
+  data.target[0].other = data.target[0].token == token::no ? token::yes : token::no;
   data.target[0].other_weight = 1e36f;
   for (const float limit : {0.0f, 3.0f}) {
     Looked model;
