@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <utility>
 
 #include "error.h"
 
@@ -16,21 +18,39 @@ namespace warpbert::io {
   const char* advice = error == ENOSPC || error == EDQUOT                    ? "; free some space and start again"
                        : error == EACCES || error == EROFS || error == EPERM ? "; choose a folder you may write to"
                        : error == ENOENT || error == ENOTDIR                 ? "; its folder does not exist"
+                       : error == ESPIPE                                     ? "; this needs a file"
                                                                              : "";
   fail("{}: cannot be written: {}{}", path, std::strerror(error), advice);
 }
 
-AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), temporary_(path_ + ".tmp") {
+// What symbolic links lead to, whether it exists or not; there is no circle of them.
+static std::string followed(std::filesystem::path path) {
+  std::error_code error;
+  while (std::filesystem::is_symlink(path, error))
+    path = path.parent_path() / std::filesystem::read_symlink(path, error);
+  return path;
+}
+
+AtomicFile::AtomicFile(std::string path) : path_(path == "-" ? "standard output" : path), place_(path) {
   struct stat status;
-  if (stat(path_.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) fail_writing(path_, EISDIR);
-  descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  const int found = stat(path.c_str(), &status);
+  if (path == "-") {
+    flush_standard_output();
+    descriptor_ = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+  } else if (found == 0 && !S_ISREG(status.st_mode)) {
+    if (S_ISDIR(status.st_mode)) fail_writing(path_, EISDIR);
+    descriptor_ = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  } else if (found == 0 || errno != ELOOP) {
+    place_ = followed(path), temporary_ = place_ + ".tmp";
+    descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  }
   if (descriptor_ < 0) fail_writing(path_, errno);
 }
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ < 0) return;
   close(descriptor_);
-  unlink(temporary_.c_str());
+  if (!temporary_.empty()) unlink(temporary_.c_str());
 }
 
 void AtomicFile::write(const void* data, size_t bytes) {
@@ -47,18 +67,26 @@ void AtomicFile::seek(int64_t offset) {
   if (lseek(descriptor_, offset, SEEK_SET) < 0) fail_writing(path_, errno);
 }
 
-int64_t AtomicFile::position() const { return lseek(descriptor_, 0, SEEK_CUR); }
+int64_t AtomicFile::position() const {
+  const off_t place = lseek(descriptor_, 0, SEEK_CUR);
+  if (place < 0) fail_writing(path_, errno);
+  return place;
+}
 
 void AtomicFile::commit() {
+  if (temporary_.empty()) {
+    if (close(std::exchange(descriptor_, -1)) != 0) fail_writing(path_, errno);
+    return;
+  }
   if (fsync(descriptor_) != 0) fail_writing(path_, errno);
-  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail_writing(path_, errno);
+  if (std::rename(temporary_.c_str(), place_.c_str()) != 0) fail_writing(path_, errno);
   close(descriptor_);
   descriptor_ = -1;
 
   // The new name is on disk only once the folder is. Some file systems cannot flush folders;
   // the file is there all the same.
-  const size_t slash = path_.rfind('/');
-  const std::string folder = slash == path_.npos ? "." : path_.substr(0, slash + 1);
+  const size_t slash = place_.rfind('/');
+  const std::string folder = slash == place_.npos ? "." : place_.substr(0, slash + 1);
   if (const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); descriptor >= 0) {
     fsync(descriptor);
     close(descriptor);
@@ -69,6 +97,11 @@ void write_file_atomically(const std::string& path, std::string_view text) {
   AtomicFile file(path);
   file.write(text);
   file.commit();
+}
+
+void flush_standard_output() {
+  errno = 0;
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) fail_writing("standard output", errno ? errno : EIO);
 }
 
 }  // namespace warpbert::io

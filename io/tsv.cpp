@@ -55,6 +55,7 @@ class Parser {
   }
 
   void row(std::string_view line) {
+    const bool tab = line.find('\t') != line.npos;
     line.remove_suffix(size_t(line.end() - strip(line).end()));
     while (line.starts_with(' ')) line.remove_prefix(1);  // not a tab: an empty first sentence must not vanish
     std::string_view columns[3];
@@ -64,6 +65,7 @@ class Parser {
       if (count < 3) columns[count] = line.substr(start, end - start);
       start = end + 1;
     }
+    if (count < 2 && tab) refuse("the second sentence is empty");
     if (count < 2) refuse("one column; expected {}", columns_);
     if (count > 3) refuse("{} columns; expected {}", count, columns_);
     sentence(columns[0], "first");
@@ -105,7 +107,7 @@ class Parser {
     const bool is_text =
         std::any_of(word.begin(), word.end(), [](unsigned char c) { return c >= 0x80 || std::isalpha(c); });
     refuse("{} is no id; expected a non-negative integer{}", quote(word),
-           is_text ? "; clear text needs a model trained with data.text = true" : "");
+           is_text ? "; clear text needs data.text = true, in training too" : "");
   }
 
   float label(std::string_view text) {

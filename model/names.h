@@ -11,6 +11,8 @@ constexpr const char* output_bias = "cls.predictions.bias";
 // Copies of the two above that some files hold; the model ties them.
 constexpr const char* decoder_weight = "cls.predictions.decoder.weight";
 constexpr const char* decoder_bias = "cls.predictions.decoder.bias";
+// No array of the model: JSON as uint8, of what the shapes do not tell.
+constexpr const char* meta = "__meta__";
 }  // namespace name
 
 struct CanonicalName {

@@ -26,12 +26,19 @@ TokenCounts read_counts(const std::string& path) {
   return counts;
 }
 
+static int64_t count_of(const std::string& token, const TokenCounts& counts) {
+  const auto found = counts.find(token);
+  return found == counts.end() || token == "[CLS]" || token == "[SEP]" ? 0 : found->second;
+}
+
+size_t counted_tokens(const std::vector<std::string>& vocab, const TokenCounts& counts) {
+  return size_t(
+      std::count_if(vocab.begin(), vocab.end(), [&](const std::string& token) { return count_of(token, counts) > 0; }));
+}
+
 std::vector<int> ranked_ids(const std::vector<std::string>& vocab, const TokenCounts& counts) {
   std::vector<int64_t> count;
-  for (const std::string& token : vocab) {
-    const auto found = counts.find(token);
-    count.push_back(found == counts.end() || token == "[CLS]" || token == "[SEP]" ? 0 : found->second);
-  }
+  for (const std::string& token : vocab) count.push_back(count_of(token, counts));
   std::vector<int> ids(vocab.size());
   std::iota(ids.begin(), ids.end(), 0);
   std::stable_sort(ids.begin(), ids.end(), [&](int a, int b) { return count[size_t(a)] > count[size_t(b)]; });

@@ -18,6 +18,9 @@ namespace warpbert {
 using TokenCounts = std::unordered_map<std::string, int64_t>;
 TokenCounts read_counts(const std::string& path);
 
+// How many tokens of `vocab` have a count above 0; [CLS] and [SEP] have none.
+size_t counted_tokens(const std::vector<std::string>& vocab, const TokenCounts& counts);
+
 // Ids of `vocab` by falling count, a token without one counting 0, equal counts by id. [CLS] and [SEP], which a
 // tokenizer adds to every line, count 0 whatever the corpus says.
 std::vector<int> ranked_ids(const std::vector<std::string>& vocab, const TokenCounts& counts);

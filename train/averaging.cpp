@@ -8,6 +8,7 @@
 
 #include "io/error.h"
 #include "io/npz.h"
+#include "model/names.h"
 #include "pretrained.h"
 
 namespace warpbert {
@@ -42,6 +43,7 @@ static void check_alike(const Pretrained& a, const Pretrained& b) {
   };
   const std::string one = describe(a.shape()), other = describe(b.shape());
   if (one != other) io::fail("{}: {}, but {} has {}", b.path(), other, a.path(), one);
+  if (a.meta() != b.meta()) io::fail("{}: __meta__ is {}, but {} has {}", b.path(), b.meta(), a.path(), a.meta());
   const auto &ids = a.vocabulary()->cipher_ids(), &others = b.vocabulary()->cipher_ids();
   if (*a.vocabulary() == *b.vocabulary()) return;
   if (ids == others) io::fail("{}: not the words of {}; only models of one vocabulary have a mean", b.path(), a.path());
@@ -79,6 +81,9 @@ void average_models(const std::vector<std::string>& files, const std::string& ou
   }
   const VocabularyArrays words(*models[0]->vocabulary());
   for (auto& view : words.views()) views.push_back(std::move(view));
+  const std::string& meta = models[0]->meta();
+  const std::vector<uint8_t> bytes(meta.begin(), meta.end());
+  views.push_back(io::view(name::meta, {int64_t(bytes.size())}, bytes));
   io::write_npz(output, views);
 }
 

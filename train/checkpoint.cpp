@@ -6,6 +6,8 @@
 
 #include "io/error.h"
 #include "io/npz.h"
+#include "model/names.h"
+#include "pretrained.h"
 
 namespace warpbert {
 
@@ -85,8 +87,8 @@ RunState read_state(io::Archive& archive) {
 
 }  // namespace
 
-void save_checkpoint(const std::string& path, ParameterStore& store, const Vocabulary& vocabulary,
-                     const RunState& state) {
+void save_checkpoint(const std::string& path, Bert& bert, const Vocabulary& vocabulary, const RunState& state) {
+  ParameterStore& store = bert.store;
   std::vector<std::vector<float>> values;
   std::vector<io::ArrayView> arrays;
   for (const auto& [prefix, data] : buffers(store))
@@ -95,9 +97,11 @@ void save_checkpoint(const std::string& path, ParameterStore& store, const Vocab
       arrays.push_back(io::view(prefix + array.name, {array.shape.begin(), array.shape.end()}, values.back()));
     }
   const VocabularyArrays words(vocabulary);
+  const std::vector<uint8_t> meta = model_meta(bert.config);
   const std::string json = to_json(state);
   const std::vector<uint8_t> bytes(json.begin(), json.end());
   for (auto& view : words.views()) arrays.push_back(std::move(view));
+  arrays.push_back(io::view(name::meta, {int64_t(meta.size())}, meta));
   arrays.push_back(io::view(state_name, {int64_t(bytes.size())}, bytes));
   arrays.push_back(io::view(scores_name, {int64_t(state.best_scores.size())}, state.best_scores));
   io::write_npz(path, arrays);
@@ -105,7 +109,8 @@ void save_checkpoint(const std::string& path, ParameterStore& store, const Vocab
 
 RunState read_checkpoint_state(const std::string& path) { return read_state(*io::open_npz(path)); }
 
-RunState load_checkpoint(const std::string& path, ParameterStore& store, const Vocabulary& vocabulary) {
+RunState load_checkpoint(const std::string& path, Bert& bert, const Vocabulary& vocabulary) {
+  ParameterStore& store = bert.store;
   const auto archive = io::open_npz(path);
   archive->verify();  // before anything is overwritten
   RunState state = read_state(*archive);

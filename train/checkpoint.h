@@ -3,7 +3,7 @@
 //
 //   <canonical names>, optim.m/<name>, optim.v/<name>   fp32: weights and Adam's moments
 //   ema/<name>                                          fp32: the weights' running mean, where one is kept
-//   vocab/…                                             the vocabulary (vocabulary.h)
+//   vocab/…, __meta__                                   the vocabulary (vocabulary.h); heads and ε (pretrained.h)
 //   state/run                                           uint8: JSON, a RunState
 //   state/best_scores                                   fp32: the validation rows' scores by the best model so far
 #pragma once
@@ -37,13 +37,12 @@ struct DataChanged : io::Error {
   using Error::Error;
 };
 
-void save_checkpoint(const std::string& path, ParameterStore& store, const Vocabulary& vocabulary,
-                     const RunState& state);
+void save_checkpoint(const std::string& path, Bert& bert, const Vocabulary& vocabulary, const RunState& state);
 
 // The state alone, for a look. Throws io::Error for a file that is damaged or no checkpoint.
 RunState read_checkpoint_state(const std::string& path);
 
 // All of it. Throws DataChanged when the vocabulary differs from the file's.
-RunState load_checkpoint(const std::string& path, ParameterStore& store, const Vocabulary& vocabulary);
+RunState load_checkpoint(const std::string& path, Bert& bert, const Vocabulary& vocabulary);
 
 }  // namespace warpbert

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 
 #include "build_info.h"
 #include "io/text.h"
@@ -175,6 +176,13 @@ std::string CommandLine::help() const {
   return text;
 }
 
+void refuse_overwriting(const std::string& output, const std::vector<std::string>& inputs) {
+  std::error_code none;
+  for (const std::string& input : inputs)
+    if (std::filesystem::is_regular_file(output, none) && std::filesystem::equivalent(output, input, none))
+      throw UsageError(fmt::format("--output: {} is read too, and would be lost; name another file", output));
+}
+
 int64_t parse_integer(const std::string& flag, const std::string& text, int64_t low, int64_t high) {
   int64_t value = 0;
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -197,9 +205,10 @@ TrainArguments parse_train_arguments(int argc, const char* const* argv) {
   line.required("--config", "FILE.ini", "the options of the run", arguments.config);
   line.toggle("--dry-run", "check the files and the memory, run a few steps, write nothing", arguments.dry_run);
   std::string steps;
-  line.optional(
-      "--overfit-batch", "STEPS",
-      "learn the first batch by heart in so many steps, write nothing; fails unless the loss falls to a tenth", steps);
+  line.optional("--overfit-batch", "STEPS",
+                "learn the first batch by heart in so many steps, write nothing; fails unless the losses of masked "
+                "tokens and of labels both fall to a tenth of what is reached without looking at the pairs",
+                steps);
   line.options();
   arguments.help = !line.parse(argc, argv);
   if (arguments.help) return arguments;

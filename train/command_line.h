@@ -49,6 +49,9 @@ class CommandLine {
   std::vector<Override> overrides_;
 };
 
+// Throws UsageError where --output names one of the files that the program reads.
+void refuse_overwriting(const std::string& output, const std::vector<std::string>& inputs);
+
 // The value of `flag` as an integer in [low, high]; throws UsageError.
 int64_t parse_integer(const std::string& flag, const std::string& text, int64_t low, int64_t high);
 // As a number, not negative; throws UsageError.

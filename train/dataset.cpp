@@ -34,6 +34,11 @@ std::vector<Example> all_examples(const io::Pairs& pairs) {
   return examples;
 }
 
+size_t count_labelled(const std::vector<Example>& examples) {
+  return size_t(
+      std::count_if(examples.begin(), examples.end(), [](const Example& e) { return e.label != io::no_label; }));
+}
+
 static void append(io::Pairs& pairs, const io::Pairs& more) {
   const size_t offset = pairs.ids.size();
   pairs.ids.insert(pairs.ids.end(), more.ids.begin(), more.ids.end());

@@ -21,6 +21,7 @@ struct Example {
 };
 
 std::vector<Example> all_examples(const io::Pairs& pairs);  // in file order, with their labels
+size_t count_labelled(const std::vector<Example>& examples);
 
 // Rows as tokens of the model, laid out as in io::Pairs.
 struct TokenPairs {

@@ -1,22 +1,41 @@
 #include "interruption.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdio>
+
 namespace warpbert {
 
-static volatile std::sig_atomic_t asked = 0;
+static volatile std::sig_atomic_t asked = 0, piped = 0;
+
+static void ask(int signal) {
+  asked = 1;
+  if (signal != SIGPIPE) return;
+  piped = 1;
+  if (const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC); nowhere >= 0) {
+    dup2(nowhere, STDOUT_FILENO);
+    close(nowhere);
+  }
+}
 
 Interruption::Interruption() {
   asked = 0;
+  piped = 0;
   struct sigaction action {};
-  action.sa_handler = [](int) { asked = 1; };
-  action.sa_flags = SA_RESETHAND | SA_RESTART;  // the next one does what it does by default
+  action.sa_handler = ask;
   sigemptyset(&action.sa_mask);
-  sigaction(SIGINT, &action, &int_);
-  sigaction(SIGTERM, &action, &term_);
+  for (size_t i = 0; i < signals.size(); i++) {
+    // The next one does what it does by default; but for SIGPIPE, which may come twice for one reader.
+    action.sa_flags = SA_RESTART | (signals[i] == SIGPIPE ? 0 : int(SA_RESETHAND));
+    sigaction(signals[i], nullptr, &before_[i]);
+    if (before_[i].sa_handler != SIG_IGN) sigaction(signals[i], &action, nullptr);  // nohup ignores SIGHUP
+  }
 }
 
 Interruption::~Interruption() {
-  sigaction(SIGINT, &int_, nullptr);
-  sigaction(SIGTERM, &term_, nullptr);
+  for (size_t i = 0; i < signals.size(); i++) sigaction(signals[i], &before_[i], nullptr);
+  if (piped) std::clearerr(stdout);  // that its reader is gone has been heeded
 }
 
 bool Interruption::requested() const { return asked; }

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <new>
 
+#include "io/atomic_file.h"
 #include "options.h"
 
 namespace warpbert {
@@ -26,7 +27,9 @@ int run_main(int argc, char** argv, Body body) {
     return report("this build needs a processor with AVX2 and FMA (x86-64-v3); see CMakeLists.txt, -march", 1);
 #endif
   try {
-    return body(argc, argv);
+    const int code = body(argc, argv);
+    io::flush_standard_output();
+    return code;
   } catch (const UsageError& error) {
     return report(error.what(), 2);
   } catch (const std::bad_alloc&) {

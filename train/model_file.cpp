@@ -9,6 +9,9 @@
 #include "io/error.h"
 #include "io/npz.h"
 #include "io/safetensors.h"
+#include "io/text.h"
+#include "model/names.h"
+#include "pretrained.h"
 
 namespace warpbert {
 
@@ -62,10 +65,22 @@ void save_model(const std::string& path, Bert& bert, const Vocabulary& vocabular
   HostModel model(bert.store);
   const VocabularyArrays words(vocabulary);
   for (auto& view : words.views()) model.arrays.push_back(std::move(view));
+  const std::vector<uint8_t> meta = model_meta(bert.config);
+  model.arrays.push_back(io::view(name::meta, {int64_t(meta.size())}, meta));
   io::write_npz(path, model.arrays);
 }
 
+static void refuse_others_files(const std::string& folder) {
+  const std::string ours = folder + "/tokenizer_config.json";
+  if (std::filesystem::exists(ours) && nlohmann::json::parse(io::read_file(ours), nullptr, false).contains("warpbert"))
+    return;
+  for (const char* name : {"model.safetensors", "config.json", "vocab.txt", "tokenizer_config.json"})
+    if (std::filesystem::exists(folder + "/" + name))
+      io::fail("{}/{}: export did not write it, and will not replace it; choose another folder", folder, name);
+}
+
 void export_model(const std::string& folder, Bert& bert, const Vocabulary& vocabulary, const Options& options) {
+  refuse_others_files(folder);
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) io::fail("{}: cannot make the folder: {}", folder, error.message());

@@ -9,14 +9,15 @@
 
 namespace warpbert {
 
-// <canonical names> fp32, and the vocabulary's arrays (vocabulary.h); nothing else,
-// so that equal models are equal files. Atomic.
+// <canonical names> fp32, the vocabulary's arrays (vocabulary.h), and `__meta__` (pretrained.h); nothing else, so that
+// equal models are equal files. Atomic.
 void save_model(const std::string& path, Bert& bert, const Vocabulary& vocabulary);
 
 // A folder that transformers reads: model.safetensors, config.json, vocab.txt and tokenizer_config.json, so that
 // BertForMaskedLM gives our logits and BertTokenizer our tokens for ids separated by spaces, or for clear text. (All
 // segment ids are 0 in our models, for the second sentence too.) tokenizer_config.json also has the options that
-// scores depend on, for find_model. Created if need be; each file atomic.
+// scores depend on, for find_model. Created if need be; each file atomic. io::Error where the folder has files
+// of these names that export did not write: they may be the pretrained model's.
 void export_model(const std::string& folder, Bert& bert, const Vocabulary& vocabulary, const Options& options);
 
 }  // namespace warpbert

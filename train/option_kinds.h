@@ -21,7 +21,8 @@ namespace warpbert::option {
 
 namespace fs = std::filesystem;
 
-enum class Change { refused, may_grow, allowed };  // of a key, when a run is resumed
+// Of a key, when a run is resumed. moved: a path may lead elsewhere, to a file of the same name.
+enum class Change { refused, may_grow, moved, allowed };
 
 // A row of the table.
 struct Option {
@@ -41,9 +42,10 @@ template <class T>
 struct Range {
   T low, high;
   bool open = false;
-  bool holds(T value) const { return value >= low && (open ? value < high : value <= high); }
-  std::string text() const {
-    if (high == std::numeric_limits<T>::max()) return fmt::format("of at least {}", low);
+  // As float too, which most numbers become: 0.99999999 would be 1.
+  bool holds(T value) const { return value >= low && (open ? float(value) < float(high) : value <= high); }
+  std::string text(bool whole = false) const {
+    if (!whole && high == std::numeric_limits<T>::max()) return fmt::format("of at least {}", low);
     return fmt::format("in [{}, {}{}", low, high, open ? ')' : ']');
   }
 };
@@ -52,6 +54,7 @@ template <class T>
 T parse_number(const std::string& text, const Range<T>& range, const std::string& what) {
   T value{};
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc::result_out_of_range) refuse(text, fmt::format("{} {}", what, range.text(true)));
   if (error != std::errc() || stop != text.data() + text.size() || !range.holds(value))
     refuse(text, fmt::format("{} {}", what, range.text()));
   return value;
@@ -143,6 +146,7 @@ Option choice(std::string_view name, Section Options::*section, Enum Section::*f
 template <class Section>
 Option path(std::string_view name, Section Options::*section, std::string Section::*field, std::string meaning) {
   Option option = row<Section, std::string>(name, "PATH", field, section, std::move(meaning), {});
+  option.change = Change::moved;
   option.set = [=, key = option.key](Options& o, const std::string& text, const fs::path& base) {
     std::string& value = o.*section.*field;
     value = text.empty() ? text : (base / text).lexically_normal().string();

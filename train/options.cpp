@@ -61,7 +61,7 @@ std::vector<Option> make_table() {
               "hidden/64"),
       multiple("model.intermediate", model, &ModelOptions::intermediate, 8, {0, 262144},
                "width of the feed-forward layer; 0: 4 times hidden; the weights' shapes win"),
-      integer("model.max_positions", model, &ModelOptions::max_positions, {5, 65536},
+      integer("model.max_positions", model, &ModelOptions::max_positions, {5, 65535},
               "rows of the position table; the weights' shapes win"),
       real("model.dropout", model, &ModelOptions::dropout, below_one,
            "dropout behind embeddings, attention and feed-forward"),
@@ -80,8 +80,8 @@ std::vector<Option> make_table() {
                    "runs with "
                    "train.warmup or a train.schedule: their rates depend on it"),
            Change::may_grow),
-      integer("train.batch", train, &TrainOptions::batch, {1, 65536}, "pairs a step"),
-      integer("train.micro_batch", train, &TrainOptions::micro_batch, {0, 65536},
+      integer("train.batch", train, &TrainOptions::batch, {1, 32768}, "pairs a step"),
+      integer("train.micro_batch", train, &TrainOptions::micro_batch, {0, 32768},
               "pairs at once on the device: less memory, the gradients of a step add up; 0: all of train.batch"),
       real("train.lr", train, &TrainOptions::lr, {0, 10}, "learning rate of Adam"),
       real("train.warmup", train, &TrainOptions::warmup, below_one,
@@ -131,7 +131,7 @@ std::vector<Option> make_table() {
              "p(yes) / (p(no) + p(yes) + 1e-8), or sigmoid(logit(yes) - logit(no))"),
       choice("predict.swap", &Options::predict, &PredictOptions::swap, {"false", "true"},
              "score every pair in both orders, (a, b) and (b, a), by the mean of both; takes twice the time"),
-      integer("predict.batch", &Options::predict, &PredictOptions::batch, {1, 65536}, "pairs scored at once"),
+      integer("predict.batch", &Options::predict, &PredictOptions::batch, {1, 32768}, "pairs scored at once"),
 
       with(path("run.directory", run, &RunOptions::directory,
                 "all results; empty: runs/<name of the INI>, beside the INI"),
@@ -234,6 +234,11 @@ void check_together(const Options& options) {
   if (patience && (!folds || options.train.stage == Stage::pretrain))
     throw UsageError(fmt::format("train.patience = {}: there is no AUC to wait for with {}", patience,
                                  folds ? "train.stage = pretrain" : "data.validation_every = 0"));
+  if (options.train.final_lr > 0 && options.train.schedule == Schedule::constant)
+    throw UsageError(
+        fmt::format("train.final_lr = {}: the rate of train.schedule = constant does not fall; linear and "
+                    "cosine lead there",
+                    options.train.final_lr));
   if (options.train.stage == Stage::pretrain && options.mask.probability == 0)
     throw UsageError("mask.probability = 0: train.stage = pretrain has nothing to learn but masked tokens");
   if (options.data.fold >= std::max(folds, 1))
@@ -253,6 +258,14 @@ void check_together(const Options& options) {
 
 std::string nearest_key(std::string_view name) {
   const std::string_view key = name.substr(name.rfind('.') + 1);
+  // What other programs call it.
+  for (const auto& [other, ours] : {std::pair{"learning_rate", "train.lr"},
+                                    {"batch_size", "train.batch"},
+                                    {"num_epochs", "train.epochs"},
+                                    {"max_length", "data.max_tokens"},
+                                    {"max_seq_length", "data.max_tokens"},
+                                    {"output_dir", "run.directory"}})
+    if (key == other) return ours;
   std::vector<std::string> names, same_key;
   for (const Option& option : table()) {
     names.push_back(option.name());
@@ -302,7 +315,9 @@ std::vector<Difference> differences(const Options& saved, const Options& wanted)
     const Difference difference{option.name(), option.get(saved), option.get(wanted)};
     const bool grown = option.change == Change::may_grow &&
                        std::stoll(difference.wanted) > std::stoll(difference.saved) && may_grow(saved);
-    if (difference.saved != difference.wanted && !grown && option.change != Change::allowed)
+    const auto file = [](const std::string& path) { return fs::path(path).filename(); };
+    const bool moved = option.change == Change::moved && file(difference.saved) == file(difference.wanted);
+    if (difference.saved != difference.wanted && !grown && !moved && option.change != Change::allowed)
       found.push_back(difference);
   }
   return found;

@@ -141,7 +141,7 @@ void set_option(Options& options, const Override& override);
 std::string config_text(const Options& options);
 
 // The keys whose values a resumed run must not change, with both values. Allowed: more epochs, another run.directory
-// (the folder was moved), another run.threads (the bits are the same for any).
+// (the folder was moved), files of the same names elsewhere, another run.threads (the bits are the same for any).
 struct Difference {
   std::string key, saved, wanted;
 };

@@ -16,16 +16,14 @@ namespace warpbert {
 
 namespace fs = std::filesystem;
 
-constexpr const char* meta_name = "__meta__";
-
 static bool in_head(const std::string& name) { return name.starts_with("cls.predictions."); }
 
 Pretrained::Pretrained(const std::string& path) : archive_(io::open_archive(path)) {
   archive_->verify();
   recognise();
   check_shapes();
-  if (archive_->find(meta_name)) {
-    const auto text = archive_->load<uint8_t>(meta_name);
+  if (archive_->find(name::meta)) {
+    const auto text = archive_->load<uint8_t>(name::meta);
     meta_.assign(text.begin(), text.end());
   }
   vocabulary_ = load_vocabulary(*archive_);
@@ -141,6 +139,8 @@ void Pretrained::load(Bert& bert, std::span<const int> rows, bool head) {
   for (const auto& array : store.named()) {
     if (in_head(array.name) && !head) continue;
     std::vector<float> v = values(array.name);
+    if (!std::all_of(v.begin(), v.end(), [](float x) { return std::isfinite(x); }))
+      io::fail("{}: {} holds values that are not finite", path(), sources_.at(array.name).name);
     if (array.name == name::word_embeddings || array.name == name::output_bias) {
       const size_t width = v.size() / size_t(shape_.vocabulary);
       std::vector<float> chosen(rows.size() * width);
@@ -154,7 +154,7 @@ void Pretrained::load(Bert& bert, std::span<const int> rows, bool head) {
 
 // ---- Beside the weights ---------------------------------------------------------------------------------------------
 
-ConfigFacts read_config_facts(const std::string& text, const std::string& what) {
+ConfigFacts read_config_facts(const std::string& text, const std::string& what, const Pretrained& weights) {
   const auto json = nlohmann::json::parse(text, nullptr, false);
   if (!json.is_object()) io::fail("{}: no JSON object", what);
   const auto number = [&](const char* key) -> double {
@@ -168,6 +168,15 @@ ConfigFacts read_config_facts(const std::string& text, const std::string& what) 
     if (value != "gelu" && value != "absolute")
       io::fail("{}: {} = {} is not run here; BERT's erf-GELU and absolute positions are", what, key, io::quote(value));
   }
+  const BertConfig shape = weights.shape();
+  for (const auto& [key, size] : {std::pair{"num_hidden_layers", shape.layers},
+                                  {"hidden_size", shape.hidden},
+                                  {"intermediate_size", shape.intermediate},
+                                  {"max_position_embeddings", shape.max_positions},
+                                  {"vocab_size", shape.vocabulary}})
+    if (const double said = number(key); said && said != size)
+      io::fail("{}: {} = {}, but {} has {}; it is the configuration of another model, or arrays are missing", what, key,
+               said, weights.path(), size);
   ConfigFacts facts;
   const char* heads = json.contains("heads") ? "heads" : "num_attention_heads";
   const char* epsilon = json.contains("ln_eps") ? "ln_eps" : "layer_norm_eps";
@@ -175,16 +184,22 @@ ConfigFacts read_config_facts(const std::string& text, const std::string& what) 
   return facts;
 }
 
+std::vector<uint8_t> model_meta(const BertConfig& c) {
+  const double epsilon = std::stod(fmt::format("{}", c.layer_norm_epsilon));  // 1e-12f is written 1e-12
+  const std::string text = nlohmann::ordered_json{{"format", 1}, {"heads", c.heads}, {"ln_eps", epsilon}}.dump();
+  return {text.begin(), text.end()};
+}
+
 // The first source that says anything wins: model.config, the converter's notes, a configuration beside the weights.
 static ConfigFacts find_config_facts(const ModelOptions& options, const Pretrained& pretrained) {
-  if (!options.config.empty()) return read_config_facts(io::read_file(options.config), options.config);
+  if (!options.config.empty()) return read_config_facts(io::read_file(options.config), options.config, pretrained);
   if (!pretrained.meta().empty()) {
-    const ConfigFacts facts = read_config_facts(pretrained.meta(), pretrained.path() + ": __meta__");
+    const ConfigFacts facts = read_config_facts(pretrained.meta(), pretrained.path() + ": __meta__", pretrained);
     if (facts.heads) return facts;
   }
   for (const char* name : {"bert_config.json", "config.json"}) {
     const std::string beside = fs::path(options.weights).parent_path() / name;
-    if (fs::exists(beside)) return read_config_facts(io::read_file(beside), beside);
+    if (fs::exists(beside)) return read_config_facts(io::read_file(beside), beside, pretrained);
   }
   return {};
 }

@@ -29,7 +29,7 @@ class Pretrained {
   // Of a model that a run wrote: its vocabulary is to be kept.
   const std::optional<Vocabulary>& vocabulary() const { return vocabulary_; }
   const std::vector<std::string>& ignored() const { return ignored_; }  // arrays that are no part of the model
-  // The JSON that our converter leaves in `__meta__`, or "".
+  // The JSON that our converter, and our models, have in `__meta__`; or "".
   const std::string& meta() const { return meta_; }
 
   // An array of the model by its canonical name, as if it were stored [out, in].
@@ -64,8 +64,12 @@ struct ConfigFacts {
   double layer_norm_epsilon = 0;  // 0: nothing
 };
 // Google's bert_config.json, Hugging Face's config.json; `what` names it in messages. Throws io::Error for text that is
-// no JSON object and for a model that is not run here (another activation than erf-GELU, relative positions).
-ConfigFacts read_config_facts(const std::string& text, const std::string& what);
+// no JSON object, for a model that is not run here (another activation than erf-GELU, relative positions), and for the
+// configuration of a model of other shapes than `weights`.
+ConfigFacts read_config_facts(const std::string& text, const std::string& what, const Pretrained& weights);
+
+// `__meta__` of a model of ours: what the shapes of its arrays do not tell.
+std::vector<uint8_t> model_meta(const BertConfig& config);
 
 // Fills in what is left open: shapes from the weights, then heads and ε from model.config, the converter's notes, or a
 // (bert_)config.json beside the weights. `pretrained` may be null. A guess is a warning on stderr.

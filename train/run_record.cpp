@@ -16,8 +16,9 @@ std::vector<Fact> facts(Session& session) {
   const Bert& bert = session.bert();
   const BertConfig& c = bert.config;
   return {{"Training file", options.data.train},
-          {"Pairs", fmt::format("{}, {} of them labelled, {} for validation", f.rows, f.labelled,
-                                session.set().validation.size())},
+          {"Pairs", fmt::format("{}: {} labelled to train on, {} to validate on, {} of the test file", f.rows,
+                                count_labelled(session.set().training), session.set().validation.size(),
+                                session.set().test.size())},
           {"Length",
            fmt::format("mean {:.1f} tokens, half ≤ {}, 99 % ≤ {}, longest {}", f.mean_length, f.p50, f.p99, f.longest)},
           {"Vocabulary", fmt::format("{} of {} {}, {:.2f} % of tokens unknown", f.distinct - f.dropped, f.distinct,

@@ -3,11 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
 #include <deque>
 #include <numeric>
 #include <optional>
@@ -170,6 +167,19 @@ std::vector<float> Ensemble::scores_of(std::vector<double> log_p_sums) const {
   return scores(log_p_sums, sources_.at(0).options.predict.score);
 }
 
+size_t Ensemble::shortened(const std::vector<io::Pairs>& input) const {
+  size_t n = 0;
+  for (size_t row = 0; row < input.at(0).size(); row++) {
+    bool longer = false;
+    for (size_t m = 0; m < sources_.size(); m++) {
+      const io::Pairs& pairs = input.at(input_of_[m]);
+      longer |= pairs.a(row).size() + pairs.b(row).size() > size_t(sources_[m].options.data.max_tokens);
+    }
+    n += longer;
+  }
+  return n;
+}
+
 // ---- One by one -----------------------------------------------------------------------------------------------------
 
 static io::Pairs only_row(const io::Pairs& pairs, size_t row) {
@@ -232,9 +242,7 @@ std::string latency_table(const Latencies& latencies) {
 void write_scores(const std::string& path, std::span<const float> scores) {
   std::string text;
   for (float score : scores) text += fmt::format("{:.9g}\n", score);
-  if (path != "-") return io::write_file_atomically(path, text);
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-    io::fail("standard output: cannot be written: {}", std::strerror(errno));
+  io::write_file_atomically(path, text);
 }
 
 }  // namespace warpbert

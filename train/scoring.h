@@ -66,6 +66,8 @@ class Ensemble {
   // requests one by one. Here all models are in memory at the same time.
   Latencies score_one_by_one(const std::vector<io::Pairs>& input) const;
   size_t size() const { return sources_.size(); }
+  // How many rows are longer than the data.max_tokens of a model, and so are scored by their beginnings.
+  size_t shortened(const std::vector<io::Pairs>& input) const;
 
  private:
   std::vector<float> scores_of(std::vector<double> log_p_sums) const;

@@ -148,8 +148,8 @@ void Session::read_data() {
   fmt::print(
       "data      {} pairs: {} labelled to train on, {} to validate on, {} of the test file; mean {:.1f} tokens, "
       "longest {}\n",
-      facts_.rows, facts_.labelled - int(set_.validation.size()), set_.validation.size(), set_.test.size(),
-      facts_.mean_length, facts_.longest);
+      facts_.rows, count_labelled(set_.training), set_.validation.size(), set_.test.size(), facts_.mean_length,
+      facts_.longest);
   warn_of_rows();
   if (data.text) {
     fmt::print("          {} of {} words occur, {:.2f} % of tokens are [UNK]; {} pairs shortened\n",
@@ -164,6 +164,14 @@ void Session::read_data() {
 // What lets a run end without a useful model, and is no mistake by itself.
 void Session::warn_of_rows() const {
   const DataOptions& data = options_.data;
+  const ModelOptions& model = options_.model;
+  if (const size_t labels = count_labelled(set_.test))
+    fmt::print(stderr, "warning: {}: {} rows have a label, which is not used; eval measures by them\n", data.test,
+               labels);
+  if (model.weights.empty())
+    for (const auto& [key, path] : {std::pair{"data.counts", data.counts}, {"model.config", model.config}})
+      if (!path.empty())
+        fmt::print(stderr, "warning: {} is not used: without model.weights the first weights are random\n", key);
   if (facts_.unknown_share > 0.5)
     fmt::print(stderr, "warning: {}: {:.0f} % of tokens are [UNK]; are these pairs what the vocabulary is for?\n",
                data.train, 100 * facts_.unknown_share);
@@ -206,7 +214,17 @@ std::vector<int> Session::first_rows() {
   const auto vocab = io::read_vocab(data.vocab);
   check_rows(vocab.size(), data.vocab, *pretrained_);
   const int words = vocabulary_->size() - token::first_word;
-  auto aligned = aligned_rows(vocab, read_counts(data.counts), words, data.vocab);
+  const TokenCounts counts = read_counts(data.counts);
+  auto aligned = aligned_rows(vocab, counts, words, data.vocab);
+  const size_t counted = counted_tokens(vocab, counts);
+  if (!counted)
+    io::fail("{}: counts no token of {}; it belongs to another vocabulary, and nothing can be aligned by it",
+             data.counts, data.vocab);
+  if (counted < size_t(words))
+    fmt::print(stderr,
+               "warning: {}: counts only {} of the {} tokens that the data's ids are aligned to; the others are taken "
+               "in the order of {}\n",
+               data.counts, counted, words, data.vocab);
   fmt::print("aligned   {} ids to the {} most frequent of {} tokens; {} ids below min_count {} are [UNK]\n", words,
              words, vocab.size(), facts_.dropped, data.min_count);
   return aligned;

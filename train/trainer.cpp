@@ -60,6 +60,7 @@ class Trainer {
   void keep_if_among_best(std::optional<double> score);
   bool checkpoint_is_due() const;
   void save();
+  void stop(const std::string& where);
   void finish();
 
   const Options& options_;
@@ -69,7 +70,7 @@ class Trainer {
   Bert& bert_;
   std::unique_ptr<Stepper> stepper_;
   ProfileWindow profile_;
-  Interruption interruption_;
+  std::optional<Interruption> interruption_{std::in_place};  // until all is trained and saved
   std::unique_ptr<RunLog> log_;
   std::unique_ptr<Progress> progress_;
   std::optional<GemmFiles> gemm_files_;  // on a GPU, with run.gemm_tuning
@@ -121,7 +122,7 @@ bool Trainer::train_epoch(Loader& loader) {
     progress_->step(state_.epoch, step);
     if (step % options_.run.log_every == 0 || step == steps) log_steps(step);
     state_.epoch_seconds += book(spent_.training);
-    if (interruption_.requested()) return false;
+    if (interruption_->requested()) return false;
     if (checkpoint_is_due() && step != steps) save();
   }
   return true;
@@ -197,10 +198,10 @@ void Trainer::evaluate(EpochRecord& record) {
   book(spent_.saving);
 }
 
-// best.npz changes for a strictly better model, or when nothing can tell; models/ holds the best run.keep_best.
+// best.npz changes for a strictly better model; models/ holds the best run.keep_best. Where there is no AUC to tell by,
+// the newest models are the best.
 void Trainer::keep_if_among_best(std::optional<double> score) {
   auto& best = state_.best;
-  if (!score) best.clear();
   const auto worse = [&](const auto& kept) { return *score > kept.first; };
   const auto place = score ? std::find_if(best.begin(), best.end(), worse) : best.begin();
   const bool first = place == best.begin();
@@ -208,7 +209,7 @@ void Trainer::keep_if_among_best(std::optional<double> score) {
   if (size_t(place - best.begin()) >= keep) return;
   best.insert(place, {score.value_or(undefined), state_.epoch});
   if (first) save_model(directory_.best(), bert_, session_.vocabulary());
-  if (keep == 1 || !score) {
+  if (keep == 1) {
     best.resize(1);
     return;
   }
@@ -234,17 +235,21 @@ void Trainer::save() {
   state_.stepper = stepper_->state();
   state_.data_hash = session_.data_hash();
   if (gemm_files_) gemm_files_->save();  // the checkpoint's bits depend on them
-  save_checkpoint(directory_.checkpoint(state_.step), bert_.store, session_.vocabulary(), state_);
+  save_checkpoint(directory_.checkpoint(state_.step), bert_, session_.vocabulary(), state_);
   directory_.keep_checkpoints(options_.run.keep_checkpoints);
   saved_step_ = state_.step, saved_at_ = Clock::now();
   book(spent_.saving);
+}
+
+static std::string files_text(const DataOptions& data) {
+  return data.test.empty() ? data.train : data.train + " or " + data.test;
 }
 
 bool Trainer::resume() {
   const std::vector<std::string> files = directory_.checkpoints();
   for (const std::string& file : files) {
     try {
-      state_ = load_checkpoint(file, bert_.store, session_.vocabulary());
+      state_ = load_checkpoint(file, bert_, session_.vocabulary());
     } catch (const DataChanged&) {
       throw;
     } catch (const io::Error& error) {
@@ -254,8 +259,8 @@ bool Trainer::resume() {
       continue;
     }
     if (state_.data_hash != session_.data_hash())
-      throw DataChanged(
-          fmt::format("{}: the data changed since this run was started; set run.directory to another folder", file));
+      throw DataChanged(fmt::format("{}: {} is not what this run was started with; set run.directory to another folder",
+                                    file, files_text(options_.data)));
     stepper_->restore(state_.stepper);
     cut_metrics(directory_.metrics(), state_.step, state_.epoch - 1);
     saved_step_ = state_.step;
@@ -281,11 +286,7 @@ int Trainer::run() {
     booked_ = saved_at_ = Clock::now();
     while (state_.epoch <= epochs && !state_.stopped_early) {
       if (!train_epoch(loader)) {
-        save();
-        log_->write_tables();
-        progress_->clear();
-        fmt::print("stopped   after step {} of epoch {}; the same command goes on from here\n", state_.step_in_epoch,
-                   state_.epoch);
+        stop(fmt::format("after step {} of epoch {}", state_.step_in_epoch, state_.epoch));
         return 130;
       }
       finish_epoch();
@@ -294,9 +295,21 @@ int Trainer::run() {
     if (state_.stopped_early) fmt::print("stopped   early: no better AUC in {} evaluations\n", options_.train.patience);
     fmt::print("{}", profile_.end());
   }
+  if (interruption_->requested()) {
+    stop("before the results were written");
+    return 130;
+  }
   save();
+  interruption_.reset();  // what follows can be done again
   finish();
   return 0;
+}
+
+void Trainer::stop(const std::string& where) {
+  save();
+  log_->write_tables();
+  if (progress_) progress_->clear();
+  fmt::print("stopped   {}; the same command goes on from here\n", where);
 }
 
 // Scores of the test file by the best model, and the report, which is written last: a run is complete once it is there.
@@ -324,16 +337,17 @@ void Trainer::finish() {
   fmt::print("written   {}\n", directory_.path());
 }
 
-// Whether the newest checkpoint says that all is done.
-bool is_complete(const RunDirectory& directory, int epochs) {
+// What the newest checkpoint says, if it says that all is done.
+std::optional<RunState> completed(const RunDirectory& directory, int epochs) {
   const auto checkpoints = directory.checkpoints();
-  if (checkpoints.empty() || !std::filesystem::exists(directory.report())) return false;
+  if (checkpoints.empty() || !std::filesystem::exists(directory.report())) return {};
   try {
-    const RunState state = read_checkpoint_state(checkpoints[0]);
-    return state.epoch > epochs || state.stopped_early;
+    RunState state = read_checkpoint_state(checkpoints[0]);
+    if (state.epoch > epochs || state.stopped_early) return state;
   } catch (const io::Error&) {
-    return false;  // resume() says what is wrong with it
+    // resume() says what is wrong with it
   }
+  return {};
 }
 
 }  // namespace
@@ -343,16 +357,20 @@ int train(const Options& given) {
   const Options& options = session.options();
   RunDirectory directory(options.run.directory);
   const bool again = directory.holds_run_of(options);
-  if (again && is_complete(directory, options.train.epochs)) {
+  if (const auto state = again ? completed(directory, options.train.epochs) : std::nullopt) {
     RunLog(directory, options.run);  // run.csv and run.tensorboard may be new
     fmt::print("{}: this run is finished{}\n", directory.path(),
-               may_grow(options) ? "; with more train.epochs it goes on" : "");
+               state->stopped_early ? fmt::format(", stopped after epoch {} by train.patience", state->epoch - 1)
+               : may_grow(options)  ? "; with more train.epochs it goes on"
+                                    : "");
     return 0;
   }
   session.load();
   Trainer trainer(session, directory);
   if (again && trainer.resume()) {
     fmt::print("{}: going on from its last checkpoint\n", directory.path());
+    std::error_code ignored;
+    std::filesystem::remove(directory.report(), ignored);  // of fewer epochs: without it the run is not complete
   } else {
     if (again) fmt::print("{}: no complete checkpoint; starting over\n", directory.path());
     directory.start_over();

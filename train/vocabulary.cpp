@@ -138,7 +138,6 @@ DataFacts describe(const io::Pairs& pairs, const Vocabulary& vocabulary) {
 
   std::vector<int> lengths;
   for (size_t row = 0; row < pairs.size(); row++) {
-    facts.labelled += pairs.labelled(row);
     lengths.push_back(int(pairs.starts[2 * row + 2] - pairs.starts[2 * row]) + 3);
   }
   std::sort(lengths.begin(), lengths.end());

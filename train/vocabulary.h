@@ -72,7 +72,7 @@ std::optional<TextVocabulary> load_text_vocabulary(io::Archive& archive);
 
 // What a user wants to know about the data before training on it.
 struct DataFacts {
-  int rows, labelled;
+  int rows;
   int64_t words;          // tokens without specials
   double unknown_share;   // of words
   int distinct, dropped;  // cipher ids in the data, and those of them that are not in the vocabulary

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <csignal>
+#include <thread>
 
 #include "io/error.h"
 #include "tests/support/temporary.h"
@@ -67,6 +68,48 @@ TEST_CASE("atomic file: a write that stops half way is an error") {
   CHECK(message == path + ": cannot be written: File too large");
   CHECK(contents(path) == "precious");
   CHECK(folder.count_files() == 1);
+}
+
+TEST_CASE("atomic file: a symbolic link stays, and leads to the new file") {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "d");
+  folder.write("d/a", "old");
+  std::filesystem::create_symlink("d/a", folder / "link");
+  std::filesystem::create_symlink(folder / "link", folder / "second");
+  io::write_file_atomically(folder / "second", "new");
+  CHECK(contents(folder / "d/a") == "new");
+  std::filesystem::create_symlink("d/none", folder / "dangling");
+  io::write_file_atomically(folder / "dangling", "made");
+  CHECK(contents(folder / "d/none") == "made");
+  for (const char* name : {"link", "second", "dangling"}) CHECK(std::filesystem::is_symlink(folder / name));
+  CHECK(folder.count_files() == 4);
+
+  std::filesystem::create_symlink("circle", folder / "circle");
+  CHECK(message_of<io::Error>([&] { io::write_file_atomically(folder / "circle", "x"); }) ==
+        folder / "circle" + ": cannot be written: Too many levels of symbolic links");
+}
+
+TEST_CASE("atomic file: what is no file is written to, and stays what it is") {
+  const TemporaryFolder folder;
+  const std::string pipe = folder / "pipe";
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  std::string read;
+  std::thread reader([&] { read = contents(pipe); });
+  io::write_file_atomically(pipe, "through the pipe");
+  reader.join();
+  CHECK(read == "through the pipe");
+  CHECK(std::filesystem::is_fifo(pipe));
+  CHECK(folder.count_files() == 1);
+
+  std::thread second([&] { read = contents(pipe); });
+  CHECK(message_of<io::Error>([&] {
+          io::AtomicFile file(pipe);
+          file.position();
+        }) == pipe + ": cannot be written: Illegal seek; this needs a file");
+  second.join();
+  CHECK(message_of<io::Error>([&] { io::write_file_atomically("/dev/full", "x"); }) ==
+        "/dev/full: cannot be written: No space left on device; free some space and start again");
+  CHECK(std::filesystem::is_character_file("/dev/full"));
 }
 
 TEST_CASE("atomic file: where it cannot be") {

@@ -48,9 +48,11 @@ TEST_CASE("tsv: what strip() forgives") {
 
 TEST_CASE("tsv: refused, with file and line") {
   CHECK(refusal("1\t2\n1 x\t2\n") ==
-        "p.tsv: line 2: 'x' is no id; expected a non-negative integer; clear text needs a model trained with "
-        "data.text = true");
-  CHECK(refusal("\xe7\x87\x88\t2\n").ends_with("integer; clear text needs a model trained with data.text = true"));
+        "p.tsv: line 2: 'x' is no id; expected a non-negative integer; clear text needs data.text = true, in "
+        "training too");
+  CHECK(refusal("1\t2\n1 2\t\n") == "p.tsv: line 2: the second sentence is empty");
+  CHECK(refusal("1\t2\n1 2\t\t\n") == "p.tsv: line 2: the second sentence is empty");
+  CHECK(refusal("\xe7\x87\x88\t2\n").ends_with("integer; clear text needs data.text = true, in training too"));
   CHECK(refusal("1\t2\n1\t-2\n") == "p.tsv: line 2: '-2' is no id; expected a non-negative integer");
   CHECK(refusal("-0\t2\n") == "p.tsv: line 1: '-0' is no id; expected a non-negative integer");
   CHECK(refusal("1.5\t2\n") == "p.tsv: line 1: '1.5' is no id; expected a non-negative integer");
@@ -88,8 +90,9 @@ TEST_CASE("tsv: files without rows, and bytes that are no text") {
   CHECK(refusal("\xff\xfe"
                 "1\t2") == "p.tsv: is UTF-16; save it as UTF-8 or plain ASCII");
   CHECK(refusal(std::string("1\t2\n\x01\x1b[31m\t2\n")) ==
-        "p.tsv: line 2: '\\x01\\x1b[31m' is no id; expected a non-negative integer; clear text needs a model trained "
-        "with data.text = true");
+        "p.tsv: line 2: '\\x01\\x1b[31m' is no id; expected a non-negative integer; clear text needs data.text = true, "
+        "in "
+        "training too");
   CHECK(refusal(std::string("1 \0 2\t2\n", 8)) == "p.tsv: line 1: '\\x00' is no id; expected a non-negative integer");
 }
 

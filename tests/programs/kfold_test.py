@@ -2,13 +2,16 @@
 
 kfold_test.py BIN_DIR [unittest arguments]
 """
+import os
 import pathlib
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 BIN = pathlib.Path(sys.argv.pop(1)).resolve()
@@ -130,9 +133,28 @@ class KFold(unittest.TestCase):
         smi.unlink()
         self.assertEqual(kfold(), "cpu")
 
+    def test_stopped_it_goes_on_with_the_same_run(self):
+        """A signal to all processes, as Ctrl-C on a terminal, and to kfold alone; train has time to save."""
+        options = ("--folds", "2", "--train.epochs=40", "--run.log_every=1")
+        command = [sys.executable, SCRIPT, "--config", self.dir / "tiny.ini", "--bin", BIN, "--output", self.dir / "out", *options]
+        for round_, to_all in enumerate((True, False)):
+            process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+            log, steps = self.dir / "out/fold-0/metrics.jsonl", 5 * (round_ + 1)
+            deadline = time.monotonic() + 120
+            while not (log.exists() and log.read_text().count('"step"') >= steps):
+                self.assertTrue(time.monotonic() < deadline and process.poll() is None)
+                time.sleep(0.005)
+            os.killpg(process.pid, signal.SIGINT) if to_all else process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=120)
+            self.assertEqual((process.returncode, err), (130, ""), out)
+            self.assertIn("the same command goes on from here", out)
+            self.assertFalse((self.dir / "out/fold-1").exists())
+        self.assertIn("fold-0: going on from its last checkpoint", self.kfold(*options).stdout)
+
     def test_what_is_wrong_is_said(self):
         self.assertIn("--folds 1: at least 2", self.kfold("--folds", 1, code=1).stderr)
-        self.assertIn("--soft 1.5: a share in [0, 1]", self.kfold("--soft", 1.5, code=1).stderr)
+        for share in (0.6, -0.1):
+            self.assertIn(f"--soft {share}: a share in [0, 0.5]; above", self.kfold(f"--soft={share}", code=1).stderr)
         self.assertIn("--data.fold=2: --folds and --output say that", self.kfold("--data.fold=2", code=1).stderr)
         self.assertIn("no train in it", self.kfold("--bin", self.dir, code=1).stderr)
         self.assertIn("did you mean '--train.lr'", self.kfold("--train.lrr=1", code=2).stderr)

@@ -100,7 +100,7 @@ class Programs(unittest.TestCase):
         names = zipfile.ZipFile(self.run_dir / "best.npz").namelist()
         self.assertIn("bert.encoder.layer.0.attention.self.query.weight.npy", names)
         self.assertIn("vocab/cipher_ids.npy", names)
-        self.assertEqual(len(names), 3 + 2 + 16 + 5 + 1)
+        self.assertEqual(len(names), 3 + 2 + 16 + 5 + 2)
         self.assertIn("</svg>", (self.run_dir / "report.html").read_text())
 
     def test_predict_repeats_the_scores_of_the_run(self):
@@ -166,6 +166,29 @@ class Programs(unittest.TestCase):
                 self.assertIn("goes on from here", out)
             self.assertIn("going on from its last checkpoint", self.train(*options, f"--run.directory={stopped}").stdout)
             self.assert_same_results(straight, stopped)
+
+    def test_a_closed_terminal_and_a_closed_pipe_leave_a_checkpoint(self):
+        straight, stopped = self.dir / "straight", self.dir / "stopped"
+        options = ("--run.log_every=3", STOPPED)
+        self.train(*options, f"--run.directory={straight}")
+        process = self.start(stopped, *options)
+        self.wait_for_steps(stopped, process, 1)
+        process.send_signal(signal.SIGHUP)
+        self.assertEqual((process.communicate(timeout=60)[1], process.returncode), ("", 130))
+        process = self.start(stopped, *options)
+        self.wait_for_steps(stopped, process, 6)
+        process.stdout.close()
+        self.assertEqual((process.stderr.read(), process.wait(timeout=60)), ("", 130))
+        process.stderr.close()
+        self.assertIn("going on from its last checkpoint", self.train(*options, f"--run.directory={stopped}").stdout)
+        self.assert_same_results(straight, stopped)
+
+    def test_nohup_is_not_stopped_by_a_closed_terminal(self):
+        command = [BIN / "train", "--config", self.ini, "--run.log_every=1", STOPPED]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        self.wait_for_steps(self.run_dir, process, 2)
+        process.send_signal(signal.SIGHUP)
+        self.assertEqual(process.wait(timeout=300), 0)
 
     def test_a_killed_run_goes_on_to_the_same_bits(self):
         options = ("--run.log_every=4", "--run.checkpoint_steps=3", "--run.keep_checkpoints=2", STOPPED)
@@ -293,6 +316,36 @@ class Programs(unittest.TestCase):
     def test_min_count_above_all_counts(self):
         self.refuses("no id of the data occurs data.min_count (= 100000) times, so no vocabulary can be made; lower data.min_count", "--data.min_count=100000")
 
+    def test_counts_that_belong_to_another_vocabulary(self):
+        vocab, counts = f"--data.vocab={GOLDEN}/vocab.txt", self.dir / "counts.json"
+        words = [line.split()[0] for line in (GOLDEN / "vocab.txt").read_text().splitlines()]
+        counts.write_text('{"no such word": 5}')
+        self.assertIn(f"{counts}: counts no token of {GOLDEN}/vocab.txt; it belongs to another vocabulary",
+                      self.golden(vocab, f"--data.counts={counts}", code=1).stderr)
+        counts.write_text(json.dumps({word: 3 for word in words[200:207]}))
+        done = subprocess.run([BIN / "train", "--config", self.dir / "golden.ini", vocab, f"--data.counts={counts}"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0)
+        self.assertIn(f"warning: {counts}: counts only 7 of the 130 tokens that the data's ids are aligned to", done.stderr)
+
+    def test_what_is_given_and_not_used_is_warned_of(self):
+        (self.dir / "test.tsv").write_text(pairs(UNLABELLED, True, 2))
+        done = subprocess.run([BIN / "train", "--config", self.ini, "--train.epochs=1", f"--data.counts={GOLDEN}/counts.json"], capture_output=True, text=True)
+        self.assertEqual(done.stderr, f"warning: {self.dir}/test.tsv: {UNLABELLED} rows have a label, which is not used; eval measures by them\n"
+                         "warning: data.counts is not used: without model.weights the first weights are random\n")
+        self.assertIn(f"data      {LABELLED + UNLABELLED} pairs: {LABELLED - 12} labelled to train on, 12 to validate on, {UNLABELLED} of the test file", done.stdout)
+        report = (self.run_dir / "report.html").read_text()
+        self.assertIn(f"{LABELLED + UNLABELLED}: {LABELLED - 12} labelled to train on, 12 to validate on, {UNLABELLED} of the test file", report)
+
+    def test_a_folder_that_was_moved_goes_on(self):
+        self.train()
+        moved = self.dir / "moved"
+        moved.mkdir()
+        for name in ("runs", "train.tsv", "test.tsv", "tiny.ini"):
+            (self.dir / name).rename(moved / name)
+        self.ini = moved / "tiny.ini"
+        self.assertIn("going on from its last checkpoint", self.train("--train.epochs=3").stdout)
+        self.assertIn(f"train = {moved}/train.tsv", (moved / "runs/tiny/config.ini").read_text())
+
     def test_more_epochs_on_a_finished_run(self):
         straight = self.dir / "straight"
         self.train("--train.epochs=4", f"--run.directory={straight}")
@@ -301,6 +354,16 @@ class Programs(unittest.TestCase):
         self.assert_same_results(straight, self.run_dir)
         self.refuses("train.epochs", "--train.epochs=3", code=2)
         self.assertIn("with more train.epochs it goes on", self.train("--train.epochs=4").stdout)
+
+    def test_a_finished_run_that_goes_on_is_not_finished(self):
+        self.train("--train.epochs=1", "--run.log_every=1")
+        self.assertTrue((self.run_dir / "report.html").exists())
+        process = self.start(self.run_dir, STOPPED, "--run.log_every=1")
+        self.wait_for_steps(self.run_dir, process, 12)
+        process.kill()
+        process.communicate()
+        self.assertFalse((self.run_dir / "report.html").exists())
+        self.assertIn("written", self.train(STOPPED, "--run.log_every=1").stdout)
 
     def test_epochs_do_not_grow_where_the_rates_depend_on_them(self):
         rising = "--train.warmup=0.1"
@@ -338,16 +401,17 @@ class Programs(unittest.TestCase):
         path = self.dir / "train.tsv"
         rows = path.read_text().splitlines(True)
         path.write_text("".join(rows[:-1] + [rows[-1][:-2] + ("1\n" if rows[-1][-2] == "0" else "0\n")]))
-        self.refuses("the data changed", "--train.epochs=2")
+        changed = f"{path} or {self.dir}/test.tsv is not what this run was started with; set run.directory to another folder"
+        self.refuses(changed, "--train.epochs=2")
         path.write_text("".join([rows[0][:-2] + ("1\n" if rows[0][-2] == "0" else "0\n")] + rows[1:]))  # of a validation row
-        self.refuses("the data changed", "--train.epochs=2")
+        self.refuses(changed, "--train.epochs=2")
         path.write_text("".join(rows) + "5 5 5\t5 6\t1\n")
         self.refuses("the data changed", "--train.epochs=2")
 
     def test_a_checkpoint_can_be_the_start_of_another_run(self):
         self.train("--train.epochs=1")
         (checkpoint,) = (self.run_dir / "checkpoints").iterdir()
-        self.train("--train.epochs=0", f"--model.weights={checkpoint}", "--model.heads=2", f"--run.directory={self.dir}/next")
+        self.train("--train.epochs=0", f"--model.weights={checkpoint}", f"--run.directory={self.dir}/next")
         self.assertEqual((self.dir / "next/best.npz").read_bytes(), (self.run_dir / "best.npz").read_bytes())
 
     def test_patience_and_the_best_models(self):
@@ -361,7 +425,15 @@ class Programs(unittest.TestCase):
         order = sorted(range(len(aucs)), key=lambda i: -aucs[i])  # stable
         self.assertEqual(kept, sorted(i + 1 for i in order[:2]))
         self.assertEqual((self.run_dir / "best.npz").read_bytes(), (self.run_dir / f"models/epoch-{best + 1:04}.npz").read_bytes())
-        self.assertIn("finished", self.train("--train.epochs=40", "--train.patience=2", "--run.keep_best=2", "--train.lr=5e-3").stdout)
+        again = self.train("--train.epochs=40", "--train.patience=2", "--run.keep_best=2", "--train.lr=5e-3").stdout
+        self.assertEqual(again, f"{self.run_dir}: this run is finished, stopped after epoch {len(epochs)} by train.patience\n")
+
+    def test_without_an_auc_the_newest_models_are_kept(self):
+        self.train("--data.validation_every=0", "--run.keep_best=2", "--train.epochs=3")
+        self.assertEqual(sorted(p.name for p in (self.run_dir / "models").iterdir()), ["epoch-0002.npz", "epoch-0003.npz"])
+        self.assertEqual((self.run_dir / "best.npz").read_bytes(), (self.run_dir / "models/epoch-0003.npz").read_bytes())
+        self.train("--data.validation_every=0", "--run.keep_best=2", "--train.epochs=4")
+        self.assertEqual(sorted(p.name for p in (self.run_dir / "models").iterdir()), ["epoch-0003.npz", "epoch-0004.npz"])
 
     def test_epochs_between_evaluations(self):
         def evaluated():
@@ -436,8 +508,13 @@ class Programs(unittest.TestCase):
         out = self.train("--overfit-batch=150", "--model.dropout=0", "--train.lr=3e-3").stdout
         self.assertRegex(out, r"learnt    the loss of the first batch fell from [3-9][.]\d+ to 0[.]\d+")
         self.assertRegex(out, r"step +1 .*\nstep +10 .*")
-        message = self.refuses("the first batch is not learnt by heart: its loss was", "--overfit-batch=20", "--train.lr=1e-9")
+        message = self.refuses("the first batch is not learnt by heart: the loss of its masked tokens was", "--overfit-batch=20", "--train.lr=1e-9")
         self.assertIn("after 20 steps", message)
+        # Labels that the pairs do not tell: to predict both classes as often as they come is a tenth of the first loss.
+        (self.dir / "train.tsv").write_text("".join(f"100 101\t102 103\t{int(i % 3 == 0)}\n" for i in range(100)))
+        out = self.refuses("not learnt by heart: the loss of its labels was", "--overfit-batch=60", "--train.stage=finetune", "--mask.probability=0",
+                           "--model.dropout=0", "--train.lr=3e-3")
+        self.assertRegex(out, r"is 0[.][5-7]\d+ after 60 steps, more than 0[.]0[5-7]")
         self.assertFalse(self.run_dir.exists())
         self.refuses("--overfit-batch: '1' is not an integer in [2, 1000000]", "--overfit-batch=1", code=2)
         self.refuses("--dry-run or --overfit-batch, not both", "--overfit-batch=5", "--dry-run", code=2)
@@ -567,11 +644,12 @@ class Programs(unittest.TestCase):
         self.train()
         first = self.run_dir / "best.npz"
         second = self.dir / "second"
-        self.train(f"--model.weights={first}", "--model.heads=2", "--train.epochs=0", f"--run.directory={second}")
+        self.train(f"--model.weights={first}", "--train.epochs=0", f"--run.directory={second}")
         self.assertEqual((second / "best.npz").read_bytes(), first.read_bytes())
         self.program("export", "--run", second, "--output", self.dir / "hf")
         exported, ours = self.arrays(self.dir / "hf/model.safetensors"), self.arrays(first)
         ids = ours.pop("vocab/cipher_ids")
+        self.assertEqual(json.loads(ours.pop("__meta__")), {"format": 1, "heads": 2, "ln_eps": 1e-12})
         self.assertEqual(exported, ours)
         vocabulary = (self.dir / "hf/vocab.txt").read_text().split()
         self.assertEqual(vocabulary[:7], ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[NO]", "[YES]"])
@@ -580,7 +658,7 @@ class Programs(unittest.TestCase):
     def test_a_model_of_ours_keeps_its_vocabulary(self):
         self.train()
         (self.dir / "train.tsv").write_text("100 777\t101\t1\n" * 30 + "100\t101\t0\n" * 30)
-        out = self.train("--run.directory=" + str(self.dir / "two"), f"--model.weights={self.run_dir}/best.npz", "--model.heads=2", "--train.epochs=1").stdout
+        out = self.train("--run.directory=" + str(self.dir / "two"), f"--model.weights={self.run_dir}/best.npz", "--train.epochs=1").stdout
         self.assertIn("vocabulary kept", out)
         one, two = self.arrays(self.run_dir / "best.npz"), self.arrays(self.dir / "two/best.npz")
         self.assertEqual(one["vocab/cipher_ids"], two["vocab/cipher_ids"])
@@ -679,6 +757,44 @@ class Programs(unittest.TestCase):
             done = subprocess.run([BIN / "predict", "--run", self.run_dir, "--input", "-", "--output", "-"], stdout=full, stderr=subprocess.PIPE, text=True, input=text)
         self.assertEqual(done.returncode, 1)
         self.assertIn("standard output: cannot be written: No space left", done.stderr)
+
+    def test_standard_output_that_cannot_be_written_fails(self):
+        run, labelled = self.fit("one"), self.dir / "train.tsv"
+        programs = [["eval", "--run", run, "--input", labelled, "--json"], ["eval", "--run", run, "--input", labelled],
+                    ["predict", "--run", run, "--input", labelled, "--latency"], ["predict", "--help"],
+                    ["report", "--run", run, "--output", "-"], ["train", "--version"]]
+        for name, *args in programs:
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([BIN / name, *map(str, args)], stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(done.returncode, 1, (name, args))
+            self.assertIn("standard output: cannot be written: No space left", done.stderr)
+
+    def test_pages_on_standard_output(self):
+        self.train()
+        self.program("report", "--run", self.run_dir, "--output", self.dir / "page.html")
+        self.assertEqual(self.program("report", "--run", self.run_dir, "--output", "-").stdout, (self.dir / "page.html").read_text())
+
+    def test_no_program_writes_over_what_it_reads(self):
+        run, file = self.fit("one"), self.dir / "train.tsv"
+        alias = self.dir / "alias"
+        alias.symlink_to(file)
+        before = file.read_bytes(), (run / "best.npz").read_bytes()
+        said = "is read too, and would be lost; name another file"
+        for output in (file, alias):
+            self.assertIn(said, self.program("predict", "--run", run, "--input", file, "--output", output, code=2).stderr)
+            self.assertIn(said, self.program("eval", "--run", run, "--input", file, "--output", output, code=2).stderr)
+        self.assertIn(said, self.program("predict", "--run", run / "best.npz", "--input", file, "--output", run / "best.npz", code=2).stderr)
+        (checkpoint,) = (run / "checkpoints").iterdir()
+        self.assertIn(said, self.program("average", run / "best.npz", checkpoint, "--output", checkpoint, code=2).stderr)
+        self.assertIn(said, self.program("inspect", "--config", self.ini, "--batch", run / "best.npz", "--output", run / "best.npz", code=2).stderr)
+        self.assertEqual((file.read_bytes(), (run / "best.npz").read_bytes()), before)
+
+    def test_shortened_pairs_are_counted(self):
+        run, file = self.fit("one"), self.dir / "long.tsv"
+        file.write_text(" ".join(["100"] * 20) + "\t" + " ".join(["101"] * 13) + "\t1\n100\t101\t0\n")
+        done = self.program("predict", "--run", run, "--input", file, "--output", self.dir / "s.csv")
+        self.assertEqual(done.stdout, f"2 scores written to {self.dir}/s.csv; 1 pairs were shortened to data.max_tokens\n")
+        self.assertTrue(self.program("eval", "--run", run, "--input", file).stdout.endswith("\n1 pairs were shortened to data.max_tokens\n"))
 
     def test_latency(self):
         """Pairs one by one: the table, and the scores of plain predict but for rounding."""
@@ -808,7 +924,7 @@ class Programs(unittest.TestCase):
         self.assertEqual(mean.read_bytes(), by_name.read_bytes())
         arrays = [self.arrays(path) for path in (*files, mean)]
         for name in arrays[0]:
-            if name == "vocab/cipher_ids":
+            if name in ("vocab/cipher_ids", "__meta__"):
                 self.assertEqual(arrays[2][name], arrays[0][name])
                 continue
             x, y, found = (struct.unpack(f"<{len(a[name]) // 4}f", a[name]) for a in arrays)

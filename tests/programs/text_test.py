@@ -221,7 +221,7 @@ class Text(unittest.TestCase):
 
     def test_refused(self):
         self.assertIn("data.vocab: missing; with data.text = true", self.train("--data.vocab=", code=2))
-        self.assertIn("clear text needs a model trained with data.text = true", self.train("--data.text=false", code=1))
+        self.assertIn("clear text needs data.text = true, in training too", self.train("--data.text=false", code=1))
         no_bert = self.write("words.txt", "[PAD]\n[UNK]\nlamp\n")
         self.assertIn("words.txt lacks [CLS], [SEP], [MASK]", self.train(f"--data.vocab={no_bert}", code=1))
         bad = self.write("bad.tsv", b"lamp\tlights\t1\nlamp \xff\tlights\t0\n")

@@ -24,6 +24,8 @@ TEST_CASE("alignment: falling count, equal counts by id, [CLS] and [SEP] count n
   const std::vector<std::string> vocab = {"[PAD]", "a", "[SEP]", "b", "c", "d", "[CLS]"};
   const TokenCounts counts = {{"b", 5}, {"c", 9}, {"a", 5}, {"[CLS]", 99}, {"[SEP]", 98}, {"elsewhere", 1000}};
   CHECK(ranked_ids(vocab, counts) == std::vector<int>{4, 1, 3, 0, 2, 5, 6});
+  CHECK(counted_tokens(vocab, counts) == 3);
+  CHECK(counted_tokens(vocab, {{"a", 0}, {"elsewhere", 3}}) == 0);
 }
 
 TEST_CASE("alignment: special tokens are found by name") {

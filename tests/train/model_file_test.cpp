@@ -1,9 +1,11 @@
 #include "train/model_file.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
+#include "io/error.h"
 #include "io/safetensors.h"
 #include "tests/support/temporary.h"
 
@@ -38,4 +40,24 @@ TEST_CASE("export: what transformers needs, with the model's values to the last 
   CHECK(json["intermediate_size"] == 48);
   CHECK(json["max_position_embeddings"] == 9);
   CHECK(json["hidden_act"] == "gelu");
+}
+
+TEST_CASE("export: replaces what it wrote, and no one else's files") {
+  TemporaryFolder folder;
+  BertConfig c;
+  c.vocabulary = 8, c.layers = 1, c.hidden = 32, c.heads = 2, c.intermediate = 48, c.max_positions = 9;
+  Device device;
+  Bert bert(c);
+  bert.store.allocate(device, Precision::fp32, false);
+  const Vocabulary vocabulary(std::vector<int64_t>{12});
+  export_model(folder / "ours", bert, vocabulary, {});
+  export_model(folder / "ours", bert, vocabulary, {});
+  for (const char* name : {"vocab.txt", "config.json", "model.safetensors", "tokenizer_config.json"}) {
+    std::filesystem::create_directory(folder / "theirs");
+    const std::string file = folder.write(fmt::format("theirs/{}", name), R"({"do_lower_case": true})");
+    CHECK(message_of<io::Error>([&] { export_model(folder / "theirs", bert, vocabulary, {}); }) ==
+          file + ": export did not write it, and will not replace it; choose another folder");
+    CHECK(contents(file) == R"({"do_lower_case": true})");
+    std::filesystem::remove_all(folder / "theirs");
+  }
 }

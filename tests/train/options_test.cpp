@@ -109,6 +109,8 @@ TEST_CASE("options: unknown keys name the nearest") {
   CHECK(ini_refusal("[model]\nepochs = 1\n") == "line 4: unknown option 'model.epochs'; did you mean 'train.epochs'?");
   CHECK(ini_refusal("[train]\nquite_another_thing = 1\n") ==
         "line 4: unknown option 'train.quite_another_thing'; --help lists them all");
+  CHECK(refusal("train.learning_rate", "1") == "unknown option '--train.learning_rate'; did you mean '--train.lr'?");
+  CHECK(refusal("batch_size", "1") == "unknown option '--batch_size'; did you mean '--train.batch'?");
   CHECK(refusal("train.epoch", "1") == "unknown option '--train.epoch'; did you mean '--train.epochs'?");
   const TemporaryFolder folder;
   CHECK(message_of<UsageError>([&] { read_options(folder.write("a.ini", "lr = 1\n")); }) ==
@@ -123,9 +125,12 @@ TEST_CASE("options: malformed and out-of-range values name the key and what is a
   CHECK(refusal("train.clip_norm", "inf") == "--train.clip_norm: 'inf' is not a number of at least 0");
   CHECK(refusal("train.lr", "") == "--train.lr: '' is not a number in [0, 10]");
   CHECK(refusal("train.lr", "1e-5x") == "--train.lr: '1e-5x' is not a number in [0, 10]");
-  CHECK(refusal("train.batch", "0") == "--train.batch: '0' is not an integer in [1, 65536]");
-  CHECK(refusal("train.batch", "2.5") == "--train.batch: '2.5' is not an integer in [1, 65536]");
-  CHECK(refusal("train.epochs", "3000000000") == "--train.epochs: '3000000000' is not an integer of at least 0");
+  CHECK(refusal("train.batch", "0") == "--train.batch: '0' is not an integer in [1, 32768]");
+  CHECK(refusal("train.batch", "2.5") == "--train.batch: '2.5' is not an integer in [1, 32768]");
+  CHECK(refusal("train.epochs", "3000000000") == "--train.epochs: '3000000000' is not an integer in [0, 2147483647]");
+  CHECK(refusal("train.epochs", "-1") == "--train.epochs: '-1' is not an integer of at least 0");
+  CHECK(refusal("model.attention_dropout", "0.99999999") ==
+        "--model.attention_dropout: '0.99999999' is not a number in [0, 1)");
   CHECK(refusal("train.seed", "-1") == "--train.seed: '-1' is not an integer of at least 0");
   CHECK(refusal("data.validation_every", "-1") == "--data.validation_every: '-1' is not an integer of at least 0");
   CHECK(refusal("model.dropout", "1") == "--model.dropout: '1' is not a number in [0, 1)");
@@ -157,6 +162,9 @@ TEST_CASE("options: what cannot be had together") {
   CHECK(message({{"train.stage", "pretrain"}, {"mask.probability", "0"}}) ==
         "mask.probability = 0: train.stage = pretrain has nothing to learn but masked tokens");
   CHECK(message({{"train.stage", "finetune"}, {"mask.probability", "0"}}).empty());
+  CHECK(message({{"train.final_lr", "0.1"}}) ==
+        "train.final_lr = 0.1: the rate of train.schedule = constant does not fall; linear and cosine lead there");
+  CHECK(message({{"train.final_lr", "0.1"}, {"train.schedule", "linear"}}).empty());
 }
 
 TEST_CASE("options: a list of probabilities") {
@@ -255,6 +263,7 @@ TEST_CASE("options: what a resumed run may change") {
   CHECK(differences(falling, longer).size() == 1);  // other rates from the first step on
   CHECK(changed("run.threads", "3").empty());
   CHECK(changed("run.directory", "/elsewhere").empty());
+  CHECK(changed("data.train", "/elsewhere/pairs.tsv").empty());
   CHECK(changed("data.train", "/other.tsv") == "data.train " + folder / "pairs.tsv" + " -> /other.tsv;");
   CHECK(changed("train.precision", "fp32") == "train.precision bf16 -> fp32;");
 }

@@ -252,7 +252,7 @@ TEST_CASE("pretrained: what is missing or of another shape is named") {
         }) == "bert.embeddings.token_type_embeddings.weight has shape [1, 64], [2, 32] was expected");
 }
 
-TEST_CASE("pretrained: a model of ours keeps its vocabulary, and equal models are equal files") {
+TEST_CASE("pretrained: a model of ours keeps its vocabulary, heads and epsilon, and equal models are equal files") {
   TemporaryFolder folder;
   Pretrained source(Arrays().write(folder / "a.npz"));
   Loaded model(source, all_rows());
@@ -264,6 +264,18 @@ TEST_CASE("pretrained: a model of ours keeps its vocabulary, and equal models ar
   Loaded again(ours, all_rows());
   save_model(folder / "again.npz", again.bert, *ours.vocabulary());
   CHECK(contents(folder / "again.npz") == contents(folder / "ours.npz"));
+
+  BertConfig config = small();
+  config.heads = 4, config.layer_norm_epsilon = 1e-5f;
+  CHECK(config.heads != small().heads);
+  model.bert.config = config;
+  save_model(folder / "ours.npz", model.bert, vocabulary);
+  ModelOptions options;
+  options.weights = folder / "ours.npz";
+  const Pretrained with_facts(options.weights);
+  resolve(options, &with_facts);
+  CHECK(options.heads == 4);
+  CHECK(options.layer_norm_epsilon == 1e-5);
 
   save_model(folder / "wrong.npz", model.bert, Vocabulary(std::vector<int64_t>{1, 2}));
   CHECK(refusal(folder / "wrong.npz") ==
@@ -310,9 +322,11 @@ TEST_CASE("resolve: without weights, hidden/64 heads and 4·hidden") {
   CHECK(options.layer_norm_epsilon == 1e-12);
 }
 
-TEST_CASE("configuration files: another activation, other positions and nonsense are refused") {
-  const auto refused = [](const char* text) {
-    return message_of<io::Error>([&] { read_config_facts(text, "config.json"); });
+TEST_CASE("configuration files: another activation, other positions, other shapes and nonsense are refused") {
+  TemporaryFolder folder;
+  const Pretrained file(Arrays().write(folder / "a.npz"));
+  const auto refused = [&](const char* text) {
+    return message_of<io::Error>([&] { read_config_facts(text, "config.json", file); });
   };
   CHECK(refused(R"({"hidden_act": "gelu", "position_embedding_type": "absolute", "num_attention_heads": null})") == "");
   CHECK(refused(R"({"hidden_act": "relu"})") ==
@@ -322,4 +336,15 @@ TEST_CASE("configuration files: another activation, other positions and nonsense
   CHECK(refused("{") == "config.json: no JSON object");
   CHECK(refused(R"({"num_attention_heads": 0})") == "config.json: num_attention_heads is no positive number");
   CHECK(refused(R"({"num_attention_heads": "12"})") == "config.json: num_attention_heads is no positive number");
+  CHECK(refused(R"({"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 48, "max_position_embeddings": 9,
+                    "vocab_size": 11})") == "");
+  for (const auto& [key, size] : {std::pair{"num_hidden_layers", 2},
+                                  {"hidden_size", 32},
+                                  {"intermediate_size", 48},
+                                  {"max_position_embeddings", 9},
+                                  {"vocab_size", 11}})
+    CHECK(refused(fmt::format(R"({{"{}": 12}})", key).c_str()) ==
+          fmt::format("config.json: {} = 12, but {} has {}; it is the configuration of another model, or arrays are "
+                      "missing",
+                      key, folder / "a.npz", size));
 }

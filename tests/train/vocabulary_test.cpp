@@ -76,7 +76,6 @@ TEST_CASE("vocabulary: facts about the data") {
   for (int row = 0; row < 100; row++) add(pairs, {1000 + row}, Ids(size_t(row + 1), 5), row % 4 ? io::no_label : 1);
   const DataFacts facts = describe(pairs, Vocabulary(pairs, 2));
   CHECK(facts.rows == 100);
-  CHECK(facts.labelled == 25);
   CHECK(facts.words == 5150);
   CHECK(facts.unknown_share == 100 / 5150.);
   CHECK(facts.distinct == 101);

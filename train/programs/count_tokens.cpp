@@ -163,10 +163,14 @@ int count_tokens(int argc, char** argv) {
       "UTF-8, .gz or not;\n- is standard input. Special tokens and [UNK] are left out.");
   line.arguments("CORPUS", "the files of text", corpora, true);
   line.required("--vocab", "FILE", "vocab.txt of the pretrained BERT", vocab_path);
-  line.required("--output", "FILE", "counts.json, {\"token\": count, …}, the most frequent first", output);
+  line.required("--output", "FILE",
+                "counts.json, {\"token\": count, …}, the most frequent first; - for standard output", output);
   line.toggle("--cased", "keep capitals and accents, for a cased BERT", cased);
   line.optional("--threads", "N", "0: one a processor", threads_text);
   if (!line.parse(argc, argv)) return 0;
+  std::vector<std::string> inputs = corpora;
+  inputs.push_back(vocab_path);
+  refuse_overwriting(output, inputs);
   int threads = int(parse_integer("--threads", threads_text, 0, 4096));
   if (!threads) threads = int(std::max(1u, std::thread::hardware_concurrency()));
 
@@ -178,6 +182,7 @@ int count_tokens(int argc, char** argv) {
   for (int id : tokenizer.special()) counts[size_t(id)] = 0;
   if (!sum()) io::fail("no token in {}, or unknown ones alone", fmt::join(corpora, ", "));
   io::write_file_atomically(output, counts_text(vocab, counts));
+  if (output == "-") return 0;
   fmt::print("{}: {} distinct of {} tokens, {} in all, of them {} unknown or special, which are left out\n", output,
              std::count_if(counts.begin(), counts.end(), [](int64_t n) { return n > 0; }), vocab.size(), all,
              all - sum());

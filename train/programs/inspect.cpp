@@ -25,6 +25,7 @@ static int inspect_batch(int argc, char** argv) {
   const auto [end, error] = std::from_chars(steps.data(), steps.data() + steps.size(), k);
   if (error != std::errc() || end != steps.data() + steps.size() || k < 0)
     throw UsageError(fmt::format("--steps: '{}' is no number of steps", steps));
+  refuse_overwriting(output, {batch, config});
   inspect(read_options(config, line.overrides()), batch, output, k);
   return 0;
 }

@@ -29,6 +29,9 @@ static int predict(int argc, char** argv) {
   if (output.empty() && !latency) throw UsageError("--output FILE is missing; --help explains it");
   if (output == "-" && latency) throw UsageError("--output: standard output carries the latencies; name a file");
 
+  std::vector<std::string> read = runs;
+  read.push_back(input);
+  refuse_overwriting(output, read);
   const Ensemble ensemble(runs, line.overrides());
   const std::vector<io::Pairs> pairs = ensemble.read(input);
   if (latency) {
@@ -39,9 +42,11 @@ static int predict(int argc, char** argv) {
   } else {
     write_scores(output, ensemble.score(pairs));
   }
-  if (output != "-")
-    fmt::print("{} scores{} written to {}\n", pairs[0].size(),
-               ensemble.size() > 1 ? fmt::format(" of {} models", ensemble.size()) : "", output);
+  if (output == "-") return 0;
+  const size_t shortened = ensemble.shortened(pairs);
+  fmt::print("{} scores{} written to {}{}\n", pairs[0].size(),
+             ensemble.size() > 1 ? fmt::format(" of {} models", ensemble.size()) : "", output,
+             shortened ? fmt::format("; {} pairs were shortened to data.max_tokens", shortened) : "");
   return 0;
 }
 

@@ -13,11 +13,12 @@ static int report(int argc, char** argv) {
                    "Writes a page that compares runs, finished or under way: curves, results, options that differ. A "
                    "finished run's own page is its report.html.");
   line.repeated("--run", "DIR", "the folder of a run; once more for each further one", runs);
-  line.required("--output", "FILE.html", "the page to be written", output);
+  line.required("--output", "FILE.html", "the page to be written; - for standard output", output);
   if (!line.parse(argc, argv)) return 0;
   if (runs.size() > most_compared_runs)
     throw UsageError(fmt::format("--run: {} given; name 1 to {}", runs.size(), most_compared_runs));
   io::write_file_atomically(output, comparison_html(read_runs(runs)));
+  if (output == "-") return 0;
   fmt::print("{} run{} in {}\n", runs.size(), runs.size() == 1 ? "" : "s", output);
   return 0;
 }
