@@ -120,6 +120,7 @@ NpyHeader read_npy_header(const std::function<void(void*, size_t)>& next, uint64
   next(text.data(), length);
 
   NpyHeader header = DictionaryParser(text, where).parse();
+  if (header.descr.empty()) fail("{}: its .npy header is malformed; save the file again", where);
   header.bytes = prefix + length;
   header.swapped = header.descr.starts_with('>');
   header.type = header.descr.substr(header.descr.find_first_not_of("<>|=") != 0);
@@ -128,11 +129,11 @@ NpyHeader read_npy_header(const std::function<void(void*, size_t)>& next, uint64
   header.item_bytes = header.dtype ? bytes_of(*header.dtype) : header.type == "V2" ? 2 : 0;
   if (!header.item_bytes) return header;  // the caller refuses it by name
 
-  uint64_t expected = header.item_bytes;
+  int64_t expected = int64_t(header.item_bytes);
   for (const int64_t n : header.shape)
-    if (__builtin_mul_overflow(expected, uint64_t(n), &expected))
+    if (__builtin_mul_overflow(expected, n, &expected))
       fail("{}: its shape {} is absurd", where, shape_text(header.shape));
-  if (expected != total - header.bytes)
+  if (uint64_t(expected) != total - header.bytes)
     fail("{}: shape {} of '{}' needs {} bytes, the file holds {}; it is damaged, save it again", where,
          shape_text(header.shape), header.descr, expected, total - header.bytes);
   return header;

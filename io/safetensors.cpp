@@ -80,13 +80,13 @@ class Safetensors : public Archive {
         std::find_if(std::begin(types), std::end(types), [&](const NamedType& t) { return t.name == type; });
     if (known == std::end(types))
       fail("{}: array '{}' has dtype {}, which is not supported; save it as F32", path_, name, quote(type));
-    uint64_t expected = bytes_of(known->dtype);
+    int64_t expected = int64_t(bytes_of(known->dtype));
     for (const int64_t n : shape)
-      if (n < 0 || __builtin_mul_overflow(expected, uint64_t(n), &expected))
+      if (n < 0 || __builtin_mul_overflow(expected, n, &expected))
         fail("{}: array '{}' has an absurd shape; save the file again", path_, name);
     if (range.size() != 2 || range[0] > range[1] || range[1] > bytes)
       fail("{}: array '{}' lies outside the file; it is damaged or cut off, copy it again", path_, name);
-    if (range[1] - range[0] != expected)
+    if (range[1] - range[0] != uint64_t(expected))
       fail("{}: array '{}': shape {} of {} needs {} bytes, the file holds {}; save it again", path_, name,
            shape_text(shape), type, expected, range[1] - range[0]);
     arrays_.push_back({name, known->dtype, std::move(shape)});

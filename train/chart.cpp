@@ -70,7 +70,7 @@ Scale make_scale(const Axis& axis, double low, double high, double from, double 
   if (!open_low) low = axis.low;
   if (!open_high) high = axis.high;
   if (axis.log && low > 0 && high > low) return log_scale(low * 0.95, high * 1.05, from, to);
-  if (!(high > low)) {
+  if (!(high - low > 1e-9 * std::max(std::abs(low), std::abs(high)))) {  // or a step would not change a value
     const double margin = axis.whole ? 1 : std::max(std::abs(low) * 0.05, 1e-3);
     low -= margin, high += margin;
   }

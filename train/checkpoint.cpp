@@ -32,7 +32,7 @@ std::string to_json(const RunState& s) {
   Json best = Json::array();
   for (const auto& [auc, epoch] : s.best) best.push_back({auc, epoch});  // an undefined AUC is null
   const LossSums& e = s.epoch_sums;
-  return Json{{"format", 2},
+  return Json{{"format", 3},
               {"step", s.step},
               {"epoch", s.epoch},
               {"step_in_epoch", s.step_in_epoch},
@@ -44,6 +44,7 @@ std::string to_json(const RunState& s) {
               {"epoch_pairs", s.epoch_pairs},
               {"epoch_seconds", s.epoch_seconds},
               {"seconds", s.seconds},
+              {"spent", {s.spent.training, s.spent.waiting, s.spent.scoring, s.spent.saving}},
               {"best", best},
               {"stopped_early", s.stopped_early},
               {"data_hash", s.data_hash}}
@@ -52,7 +53,7 @@ std::string to_json(const RunState& s) {
 
 RunState from_json(const Json& json) {
   RunState s;
-  if (json.at("format") != 2) throw std::runtime_error("an unknown format");
+  if (json.at("format") != 3) throw std::runtime_error("an unknown format");
   json.at("step").get_to(s.step);
   json.at("epoch").get_to(s.epoch);
   json.at("step_in_epoch").get_to(s.step_in_epoch);
@@ -64,6 +65,8 @@ RunState from_json(const Json& json) {
   json.at("epoch_pairs").get_to(s.epoch_pairs);
   json.at("epoch_seconds").get_to(s.epoch_seconds);
   json.at("seconds").get_to(s.seconds);
+  const auto spent = json.at("spent").get<std::array<double, 4>>();
+  s.spent = {spent[0], spent[1], spent[2], spent[3]};
   for (const Json& entry : json.at("best"))
     s.best.emplace_back(entry.at(0).is_null() ? std::nan("") : entry.at(0).get<double>(), entry.at(1).get<int>());
   json.at("norms").get_to(s.stepper.norms);

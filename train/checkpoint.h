@@ -18,6 +18,10 @@
 
 namespace warpbert {
 
+struct TimeSpent {  // seconds
+  double training = 0, waiting = 0, scoring = 0, saving = 0;
+};
+
 struct RunState {
   long step = 0;          // done, over all epochs
   int epoch = 1;          // the one under way, from 1; one past the last when the run is complete
@@ -26,6 +30,7 @@ struct RunState {
   LossSums epoch_sums;  // of the epoch under way, up to the last step line
   long epoch_pairs = 0;
   double epoch_seconds = 0, seconds = 0;     // of training this epoch; of the run
+  TimeSpent spent;                           // of the run
   std::vector<std::pair<double, int>> best;  // (AUC, epoch) of the models kept, the best first
   std::vector<float> best_scores;
   bool stopped_early = false;

@@ -103,7 +103,7 @@ bool CommandLine::parse(int argc, const char* const* argv) {
     for (const std::string& value : values[i]) {
       if (value.starts_with("--"))
         throw UsageError(fmt::format("{} needs a value, not {}", flag.name, io::quote(value)));
-      if ((flag.required || flag.list) && value.empty())
+      if ((flag.value || flag.list) && value.empty())
         throw UsageError(fmt::format("{} needs a value: {}", flag.name, flag.type));
       if (flag.list) flag.list->push_back(value);
       else if (flag.value) *flag.value = value;

@@ -115,7 +115,7 @@ std::string differing_options(const std::vector<ComparedRun>& runs) {
 std::string comparison_html(const std::vector<ComparedRun>& runs) {
   using E = EpochRecord;
   const bool several = runs.size() > 1;
-  const std::string title = several ? fmt::format("{} runs compared", runs.size()) : escape_html(runs.at(0).name);
+  const std::string title = several ? fmt::format("{} runs compared", runs.size()) : runs.at(0).name;
   const std::string curves =
       chart(runs, &E::auc, "Validation AUC", "By epoch.", "") +
       chart(runs, &E::auc, "Validation AUC", "By time: what an epoch costs is in it.", "", true) +
@@ -123,7 +123,7 @@ std::string comparison_html(const std::vector<ComparedRun>& runs) {
             "nats a pair") +
       chart(runs, &E::loss_cls, "Loss of the labels", "In training, dropout on.", "nats a target") +
       chart(runs, &E::loss_mlm, "Loss of the masked tokens", "In training, dropout on.", "nats a target");
-  return page(title, "<header>\n<h1>" + title + "</h1>\n" + results(runs) + "</header>\n" +
+  return page(title, "<header>\n<h1>" + escape_html(title) + "</h1>\n" + results(runs) + "</header>\n" +
                          section("Curves", charts(curves)) +
                          (several ? section("Options that differ", differing_options(runs)) : ""));
 }

@@ -55,21 +55,22 @@ void read_gemm_choices(GemmChoices& choices, const std::string& path, const std:
 
 GemmFiles::GemmFiles(GemmChoices& choices, std::string machine, std::string run_file, std::string cache)
     : choices_(choices), machine_(std::move(machine)), run_file_(std::move(run_file)), cache_(std::move(cache)) {
-  const GemmCache run = read_cache(run_file_, ", and the run goes on with algorithms that may round otherwise");
-  if (const auto mine = run.find(machine_); mine != run.end())
+  run_ = read_cache(run_file_, ", and the run goes on with algorithms that may round otherwise");
+  if (const auto mine = run_.find(machine_); mine != run_.end())
     choices_.chosen.insert(mine->second.begin(), mine->second.end());
-  else if (!run.empty())
+  else if (!run_.empty())
     fmt::print(stderr,
                "warning: {}: the run was begun on '{}', this is '{}'; it goes on with algorithms that may round "
                "otherwise\n",
-               run_file_, run.begin()->first, machine_);
+               run_file_, run_.begin()->first, machine_);
   saved_ = choices_.chosen.size();
   read_gemm_choices(choices_, cache_, machine_);
 }
 
 void GemmFiles::save() {
   if (choices_.chosen.size() == saved_) return;
-  io::write_file_atomically(run_file_, gemm_cache_text({{machine_, choices_.chosen}}));
+  run_[machine_] = choices_.chosen;
+  io::write_file_atomically(run_file_, gemm_cache_text(run_));
   saved_ = choices_.chosen.size();
   save_cache();
 }

@@ -31,7 +31,8 @@ class GemmFiles {
   void save_cache();
   GemmChoices& choices_;
   std::string machine_, run_file_, cache_;
-  size_t saved_ = 0;  // choices in the run's file
+  GemmCache run_;     // the run's file: of other machines too, should the run go back to one of them
+  size_t saved_ = 0;  // choices of this machine in it
 };
 
 }  // namespace warpbert

@@ -54,7 +54,8 @@ std::vector<Option> make_table() {
            "its bert_config.json or config.json, for the number of heads"),
       choice("model.mlm_head", model, &ModelOptions::mlm_head, {"archive", "fresh"},
              "the masked-language head: from the weights, or new"),
-      integer("model.layers", model, &ModelOptions::layers, {1, 1024}, "encoder layers; the weights' shapes win"),
+      integer("model.layers", model, &ModelOptions::layers, {1, most_layers},
+              "encoder layers; the weights' shapes win"),
       multiple("model.hidden", model, &ModelOptions::hidden, 8, {8, 1024}, "hidden size; the weights' shapes win"),
       integer("model.heads", model, &ModelOptions::heads, {0, 1024},
               "attention heads, of 16, 32, 64 or 128; 0: from model.config, else a config beside the weights, else "
@@ -77,8 +78,8 @@ std::vector<Option> make_table() {
              "alone, of labelled pairs, and masked tokens are only noise"),
       with(integer("train.epochs", train, &TrainOptions::epochs, {0, unlimited},
                    "passes over the training pairs; 0: save the initial model. May grow when a run is resumed, but for "
-                   "runs with "
-                   "train.warmup or a train.schedule: their rates depend on it"),
+                   "runs with train.warmup or a train.schedule, whose rates depend on it, and off the grid of "
+                   "run.evaluate_every"),
            Change::may_grow),
       integer("train.batch", train, &TrainOptions::batch, {1, 32768}, "pairs a step"),
       integer("train.micro_batch", train, &TrainOptions::micro_batch, {0, 32768},
@@ -306,7 +307,8 @@ std::string config_text(const Options& options) {
 }
 
 bool may_grow(const Options& options) {
-  return options.train.warmup == 0 && options.train.schedule == Schedule::constant;
+  return options.train.warmup == 0 && options.train.schedule == Schedule::constant &&
+         options.train.epochs % options.run.evaluate_every == 0;
 }
 
 std::vector<Difference> differences(const Options& saved, const Options& wanted) {

@@ -24,6 +24,8 @@ enum class Schedule { constant, linear, cosine };
 enum class LossScale { mean, keras_fill };
 enum class Score { ratio, sigmoid };
 
+constexpr int most_layers = 1024;
+
 // Paths are absolute once parsed; an empty path means that none was given.
 struct DataOptions {
   std::string train, test, counts, vocab;
@@ -147,7 +149,8 @@ struct Difference {
 };
 std::vector<Difference> differences(const Options& saved, const Options& wanted);
 
-// Whether the run may be resumed with more epochs: not where its rates depend on how many there are.
+// Whether the run may be resumed with more epochs: not where its rates depend on how many there are, nor where the last
+// epoch was evaluated only for being the last.
 bool may_grow(const Options& options);
 
 // What a program that takes `section.key` needs to know of the table, in its order.

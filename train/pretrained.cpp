@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <set>
 
 #include "io/error.h"
@@ -67,11 +68,16 @@ void Pretrained::check_shapes() {
   shape_.vocabulary = int(words[0]), shape_.hidden = int(words[1]);
   shape_.max_positions = int(matrix("bert.embeddings.position_embeddings.weight")[0]);
   shape_.intermediate = int(matrix("bert.encoder.layer.0.intermediate.dense.weight")[0]);
+  // Some exports keep only this copy of the output bias.
+  if (const auto copy = sources_.find(name::decoder_bias); copy != sources_.end())
+    sources_.insert({name::output_bias, copy->second});
   shape_.layers = 0;
   for (const auto& [name, source] : sources_) {
     int layer = 0, end = 0;
-    if (std::sscanf(name.c_str(), "bert.encoder.layer.%d.%n", &layer, &end) == 1 && end)
-      shape_.layers = std::max(shape_.layers, layer + 1);
+    if (std::sscanf(name.c_str(), "bert.encoder.layer.%9d.%n", &layer, &end) != 1 || !end) continue;
+    if (layer < 0 || layer >= most_layers)
+      io::fail("{}: '{}': layers are numbered from 0 to {} at most", path(), source.name, most_layers - 1);
+    shape_.layers = std::max(shape_.layers, layer + 1);
   }
   shape_.heads = std::max(shape_.hidden / 16, 1);  // until resolve() knows; no array depends on it
   has_head_ = sources_.count("cls.predictions.transform.dense.weight");
@@ -152,6 +158,12 @@ void Pretrained::load(Bert& bert, std::span<const int> rows, bool head) {
   store.round_masters();
 }
 
+void Pretrained::load(Bert& bert) {
+  std::vector<int> rows(size_t(shape_.vocabulary));
+  std::iota(rows.begin(), rows.end(), 0);
+  load(bert, rows, true);
+}
+
 // ---- Beside the weights ---------------------------------------------------------------------------------------------
 
 ConfigFacts read_config_facts(const std::string& text, const std::string& what, const Pretrained& weights) {
@@ -162,12 +174,22 @@ ConfigFacts read_config_facts(const std::string& text, const std::string& what, 
     if (!json[key].is_number() || !(json[key].get<double>() > 0)) io::fail("{}: {} is no positive number", what, key);
     return json[key].get<double>();
   };
-  for (const char* key : {"hidden_act", "position_embedding_type"}) {
-    if (!json.contains(key) || !json[key].is_string()) continue;
-    const std::string value = json[key];
-    if (value != "gelu" && value != "absolute")
+  const auto word = [&](const char* key) -> std::string {
+    return json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : "";
+  };
+  const auto refuse_but = [&](const char* key, const std::string& value, std::set<std::string> allowed) {
+    if (!value.empty() && !allowed.count(value))
       io::fail("{}: {} = {} is not run here; BERT's erf-GELU and absolute positions are", what, key, io::quote(value));
-  }
+  };
+  const std::string act = word("hidden_act");
+  if (const std::set<std::string> tanh = {"gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh"};
+      tanh.count(act))
+    fmt::print(stderr,
+               "warning: {}: hidden_act = {}, the tanh form of GELU; training computes the erf form (off by 5e-4 at "
+               "most)\n",
+               what, act);
+  else refuse_but("hidden_act", act, {"gelu", "gelu_python"});
+  refuse_but("position_embedding_type", word("position_embedding_type"), {"absolute"});
   const BertConfig shape = weights.shape();
   for (const auto& [key, size] : {std::pair{"num_hidden_layers", shape.layers},
                                   {"hidden_size", shape.hidden},

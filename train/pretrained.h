@@ -38,6 +38,7 @@ class Pretrained {
   // Copies the weights: token t of `bert` starts as row rows[t] of the file's word embedding and output bias. Without
   // `head` the masked-language head stays as it is.
   void load(Bert& bert, std::span<const int> rows, bool head);
+  void load(Bert& bert);  // all rows in their order, and the head
 
  private:
   struct Source {

@@ -24,9 +24,10 @@ RunDirectory::RunDirectory(const std::string& path) : path_(path) {
   const std::string file = path + "/lock";
   lock_ = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (lock_ < 0) throw io::Error(fmt::format("{}: {}", file, std::strerror(errno)));
-  if (flock(lock_, LOCK_EX | LOCK_NB) != 0)
-    throw io::Error(
-        fmt::format("{}: another process is working in this run directory; wait for it, or set run.directory", path));
+  if (flock(lock_, LOCK_EX | LOCK_NB) == 0) return;
+  if (errno != EWOULDBLOCK) throw io::Error(fmt::format("{}: cannot be locked: {}", file, std::strerror(errno)));
+  throw io::Error(
+      fmt::format("{}: another process is working in this run directory; wait for it, or set run.directory", path));
 }
 
 RunDirectory::~RunDirectory() {
@@ -39,7 +40,9 @@ bool RunDirectory::holds_run_of(const Options& options) const {
   const Options there = read_options(config());
   for (const auto& [key, saved, wanted] : differences(there, options)) {
     all += fmt::format("{}{} = {} (there: {})", all.empty() ? "" : ", ", key, wanted, saved);
-    if (key == "train.epochs" && !may_grow(there)) all += ", on which its rates depend";
+    if (key != "train.epochs" || may_grow(there)) continue;
+    all += there.train.epochs % there.run.evaluate_every ? ", the last of which was evaluated only for being the last"
+                                                         : ", on which its rates depend";
   }
   if (!all.empty())
     throw UsageError(
@@ -53,20 +56,44 @@ void RunDirectory::save_config(const Options& options) const {
   io::write_file_atomically(config(), "# Made by " + build_info() + ".\n" + config_text(options));
 }
 
+static constexpr const char* events_prefix = "events.out.tfevents.";
+
+// The files of `folder` whose names a function accepts.
+template <class Accepts>
+static std::vector<std::string> files_of(const std::string& folder, Accepts accepts) {
+  std::vector<std::string> found;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(folder, none))
+    if (accepts(entry.path().filename().string())) found.push_back(entry.path().string());
+  return found;
+}
+
+// prefix, at least `digits` digits, suffix
+static bool is_numbered(const std::string& name, std::string_view prefix, size_t digits, std::string_view suffix) {
+  if (name.size() < prefix.size() + digits + suffix.size() || !name.starts_with(prefix) || !name.ends_with(suffix))
+    return false;
+  return std::all_of(name.begin() + long(prefix.size()), name.end() - long(suffix.size()),
+                     [](char c) { return c >= '0' && c <= '9'; });
+}
+
+std::vector<std::string> RunDirectory::results() const {
+  std::vector<std::string> found = checkpoints(), more = events();
+  found.insert(found.end(), more.begin(), more.end());
+  more = files_of(path_ + "/models", [](const std::string& name) { return is_numbered(name, "epoch-", 4, ".npz"); });
+  found.insert(found.end(), more.begin(), more.end());
+  for (const std::string& file : {metrics(), best(), scores(), report(), gemm(), steps_csv(), epochs_csv()})
+    if (fs::exists(file)) found.push_back(file);
+  return found;
+}
+
 void RunDirectory::start_over() const {
-  remove_events_but("");
-  for (const std::string& file : {metrics(), best(), scores(), report(), gemm(), steps_csv(), epochs_csv(),
-                                  path_ + "/checkpoints", path_ + "/models"}) {
-    std::error_code ignored;
-    fs::remove_all(file, ignored);
-  }
+  std::error_code ignored;
+  for (const std::string& file : results()) fs::remove(file, ignored);
 }
 
 std::vector<std::string> RunDirectory::checkpoints() const {
-  std::vector<std::string> found;
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(path_ + "/checkpoints", none))
-    if (entry.path().extension() == ".npz") found.push_back(entry.path().string());
+  auto found =
+      files_of(path_ + "/checkpoints", [](const std::string& name) { return is_numbered(name, "", 12, ".npz"); });
   std::sort(found.rbegin(), found.rend());  // names are as long as each other
   return found;
 }
@@ -94,17 +121,18 @@ std::string RunDirectory::model(int epoch) const {
   return fmt::format("{}/epoch-{:04}.npz", inside(path_, "models"), epoch);
 }
 
-static constexpr const char* events_prefix = "events.out.tfevents.";
-
 std::string RunDirectory::events(long second) const {
   return fmt::format("{}/{}{:010}.warpbert", path_, events_prefix, second);
 }
 
+std::vector<std::string> RunDirectory::events() const {
+  return files_of(path_, [](const std::string& name) { return is_numbered(name, events_prefix, 10, ".warpbert"); });
+}
+
 void RunDirectory::remove_events_but(const std::string& kept) const {
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(path_, ignored))
-    if (entry.path().filename().string().starts_with(events_prefix) && entry.path() != kept)
-      fs::remove(entry.path(), ignored);
+  for (const std::string& file : events())
+    if (file != kept) fs::remove(file, ignored);
 }
 
 }  // namespace warpbert

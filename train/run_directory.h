@@ -21,7 +21,9 @@ class RunDirectory {
   bool holds_run_of(const Options& options) const;
   void save_config(const Options& options) const;
 
-  // Removes what an earlier, unfinished run left.
+  // What a run has written here beside its configuration; files of other names are not looked at.
+  std::vector<std::string> results() const;
+  // Removes that.
   void start_over() const;
 
   // checkpoints/<step>.npz, the newest first.
@@ -47,6 +49,7 @@ class RunDirectory {
   void remove_events_but(const std::string& kept) const;
 
  private:
+  std::vector<std::string> events() const;
   std::string path_;
   int lock_ = -1;
 };

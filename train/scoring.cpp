@@ -167,6 +167,12 @@ std::vector<float> Ensemble::scores_of(std::vector<double> log_p_sums) const {
   return scores(log_p_sums, sources_.at(0).options.predict.score);
 }
 
+std::vector<std::string> Ensemble::files() const {
+  std::vector<std::string> all;
+  for (const ModelSource& source : sources_) all.insert(all.end(), source.files.begin(), source.files.end());
+  return all;
+}
+
 size_t Ensemble::shortened(const std::vector<io::Pairs>& input) const {
   size_t n = 0;
   for (size_t row = 0; row < input.at(0).size(); row++) {

@@ -66,6 +66,7 @@ class Ensemble {
   // requests one by one. Here all models are in memory at the same time.
   Latencies score_one_by_one(const std::vector<io::Pairs>& input) const;
   size_t size() const { return sources_.size(); }
+  std::vector<std::string> files() const;  // all that the models are made of
   // How many rows are longer than the data.max_tokens of a model, and so are scored by their beginnings.
   size_t shortened(const std::vector<io::Pairs>& input) const;
 

@@ -141,6 +141,11 @@ void Session::read_data() {
     io::fail("{}: no row has a label; training needs labelled pairs, but for train.stage = pretrain", data.train);
   set_ = make_dataset(std::move(train), data.test.empty() ? io::Pairs{} : read(data.test), data.max_tokens,
                       data.validation_every, data.fold);
+  if (!count_labelled(set_.training) && options_.train.stage != Stage::pretrain)
+    io::fail(
+        "{}: all rows that have a label are for validation; another data.validation_every or data.fold chooses "
+        "other rows",
+        data.train);
   if (pretrained_ && pretrained_->vocabulary()) vocabulary_ = pretrained_->vocabulary();
   else if (!data.text) vocabulary_.emplace(set_.pairs, data.min_count);
   tokens_ = vocabulary_->encode(set_.pairs);

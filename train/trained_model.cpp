@@ -6,7 +6,6 @@
 #include <charconv>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
 #include "alignment.h"
 #include "gemm_files.h"
@@ -32,23 +31,28 @@ static ModelSource find_file(const std::string& path) {
   const fs::path folder = fs::absolute(path).parent_path();
   for (const fs::path& of_run : {folder, folder.parent_path()})
     if (const std::string ini = of_run / "config.ini"; fs::exists(ini))
-      return {path, path, "", options_of_run(ini), of_run / "gemm.txt"};
+      return {path, path, "", options_of_run(ini), of_run / "gemm.txt", {path, ini, of_run / "gemm.txt"}};
   io::fail("{}: no config.ini beside it or in the folder above; a model file is used in the folder of its run", path);
 }
 
 static ModelSource find_exported(const std::string& path) {
+  const std::string tokenizer = path + "/tokenizer_config.json", config = path + "/config.json";
   ModelSource source{path, path + "/model.safetensors", path + "/vocab.txt", {}};
-  source.options.model.config = path + "/config.json";
+  source.files = {source.weights, source.vocab, config, tokenizer};
+  source.options.model.config = config;
   for (const std::string& file : {source.options.model.config, source.weights, source.vocab})
     if (!fs::exists(file)) io::fail("{}: not found; a folder that export wrote has it", file);
-  const std::string tokenizer = path + "/tokenizer_config.json";
   if (!fs::exists(tokenizer)) return source;
   const auto json = nlohmann::json::parse(io::read_file(tokenizer), nullptr, false);
   if (!json.is_object()) io::fail("{}: no JSON object", tokenizer);
   const auto options = json.value("warpbert", nlohmann::json::object());
   for (const auto& [key, value] : options.items()) {
     if (!value.is_string()) io::fail("{}: warpbert: {} is no string", tokenizer, key);
-    set_option(source.options, {key, value.get<std::string>()});
+    try {
+      set_option(source.options, {key, value.get<std::string>()});
+    } catch (const UsageError& error) {
+      io::fail("{}: warpbert: {}", tokenizer, error.what());
+    }
   }
   return source;
 }
@@ -58,7 +62,8 @@ static ModelSource find_run(const std::string& path) {
     if (!fs::exists(path + file))
       io::fail("{}{}: not found; --run needs the folder of a run that train has finished, or one that export wrote",
                path, file);
-  return {path, path + "/best.npz", "", options_of_run(path + "/config.ini"), path + "/gemm.txt"};
+  const std::string weights = path + "/best.npz", ini = path + "/config.ini", gemm = path + "/gemm.txt";
+  return {path, weights, "", options_of_run(ini), gemm, {weights, ini, gemm}};
 }
 
 ModelSource find_model(const std::string& path, const std::vector<Override>& overrides) {
@@ -139,9 +144,7 @@ TrainedModel::TrainedModel(const ModelSource& source)
   // The run's algorithms: the run's scores.
   if (Device::is_gpu()) read_gemm_choices(device->gemm_choices(), source.gemm, gemm_machine(*device));
   bert.store.allocate(*device, options.train.precision, false);
-  std::vector<int> rows(size_t(vocabulary.size()));
-  std::iota(rows.begin(), rows.end(), 0);
-  file->load(bert, rows, true);
+  file->load(bert);
 }
 
 }  // namespace warpbert

@@ -14,11 +14,12 @@ namespace warpbert {
 
 // Where a model is, and the options it is used with; its weights are not read yet.
 struct ModelSource {
-  std::string path;       // as the user gave it
-  std::string weights;    // best.npz, a model file, or model.safetensors
-  std::string vocab;      // vocab.txt of a folder that export wrote; "": the vocabulary is in the weights
-  Options options;        // the run's, or the defaults for such a folder; with the overrides
-  std::string gemm = "";  // gemm.txt of the run, if it has one
+  std::string path;                     // as the user gave it
+  std::string weights;                  // best.npz, a model file, or model.safetensors
+  std::string vocab;                    // vocab.txt of a folder that export wrote; "": the vocabulary is in the weights
+  Options options;                      // the run's, or the defaults for such a folder; with the overrides
+  std::string gemm = "";                // gemm.txt of the run, if it has one
+  std::vector<std::string> files = {};  // all of these, and where the options are from
 };
 
 // What `path` means:

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -82,10 +81,7 @@ class Trainer {
   long line_pairs_ = 0, line_tokens_ = 0;
   double line_flops_ = 0;
 
-  // What the run's time was spent on. book() adds the time since the last booking.
-  struct {
-    double training = 0, waiting = 0, scoring = 0, saving = 0;
-  } spent_;
+  // Adds the time since the last booking.
   Clock::time_point booked_ = Clock::now();
   double book(double& account) {
     const double seconds = seconds_since(booked_);
@@ -103,7 +99,7 @@ bool Trainer::train_epoch(Loader& loader) {
   line_begin_ = Clock::now(), line_pairs_ = line_tokens_ = 0, line_flops_ = 0;
   while (state_.step_in_epoch < steps) {
     const std::vector<Batch> parts = loader.next_step();
-    book(spent_.waiting);
+    book(state_.spent.waiting);
     profile_.before(state_.step + 1);
     rate_ = learning_rate(options_.train, state_.step + 1, long(steps) * options_.train.epochs);
     stepper_->train(parts, rate_);
@@ -121,7 +117,7 @@ bool Trainer::train_epoch(Loader& loader) {
     }
     progress_->step(state_.epoch, step);
     if (step % options_.run.log_every == 0 || step == steps) log_steps(step);
-    state_.epoch_seconds += book(spent_.training);
+    state_.epoch_seconds += book(state_.spent.training);
     if (interruption_->requested()) return false;
     if (checkpoint_is_due() && step != steps) save();
   }
@@ -191,11 +187,11 @@ void Trainer::evaluate(EpochRecord& record) {
     record.best_threshold = measures.best_threshold;
     record.best_accuracy = measures.best_accuracy, record.best_f1 = measures.best_f1;
   }
-  book(spent_.scoring);
+  book(state_.spent.scoring);
   keep_if_among_best(measures.auc);
   if (state_.best.front().second == state_.epoch) state_.best_scores = std::move(scores);
   if (averaged) bert_.store.exchange_average();
-  book(spent_.saving);
+  book(state_.spent.saving);
 }
 
 // best.npz changes for a strictly better model; models/ holds the best run.keep_best. Where there is no AUC to tell by,
@@ -238,7 +234,7 @@ void Trainer::save() {
   save_checkpoint(directory_.checkpoint(state_.step), bert_, session_.vocabulary(), state_);
   directory_.keep_checkpoints(options_.run.keep_checkpoints);
   saved_step_ = state_.step, saved_at_ = Clock::now();
-  book(spent_.saving);
+  book(state_.spent.saving);
 }
 
 static std::string files_text(const DataOptions& data) {
@@ -261,6 +257,10 @@ bool Trainer::resume() {
     if (state_.data_hash != session_.data_hash())
       throw DataChanged(fmt::format("{}: {} is not what this run was started with; set run.directory to another folder",
                                     file, files_text(options_.data)));
+    for (auto damaged = files.begin(); *damaged != file; damaged++) {  // or they would pass for the newest again
+      std::error_code ignored;
+      std::filesystem::rename(*damaged, *damaged + ".damaged", ignored);
+    }
     stepper_->restore(state_.stepper);
     cut_metrics(directory_.metrics(), state_.step, state_.epoch - 1);
     saved_step_ = state_.step;
@@ -317,19 +317,17 @@ void Trainer::finish() {
   const int best_epoch = state_.best.empty() ? 0 : state_.best.front().second;
   if (!session_.set().test.empty() && options_.train.stage != Stage::pretrain) {
     if (best_epoch && (best_epoch != state_.epoch - 1 || options_.train.ema > 0)) {
-      std::vector<int> rows(size_t(session_.vocabulary().size()));
-      std::iota(rows.begin(), rows.end(), 0);
-      Pretrained(directory_.best()).load(bert_, rows, true);
+      Pretrained(directory_.best()).load(bert_);
     }
     write_scores(directory_.scores(), score(session_.set().test));
     if (gemm_files_) gemm_files_->save();  // predict takes them too, and repeats the scores
-    book(spent_.scoring);
+    book(state_.spent.scoring);
   }
   const RunRecord record = run_record(session_, directory_, state_,
-                                      {{"training", spent_.training},
-                                       {"waiting for batches", spent_.waiting},
-                                       {"scoring", spent_.scoring},
-                                       {"saving", spent_.saving}});
+                                      {{"training", state_.spent.training},
+                                       {"waiting for batches", state_.spent.waiting},
+                                       {"scoring", state_.spent.scoring},
+                                       {"saving", state_.spent.saving}});
   write_report(directory_.report(), record);
   if (best_epoch && std::isfinite(record.best_auc))
     fmt::print("best      AUC {:.4f} in epoch {}\n", record.best_auc, best_epoch);
@@ -372,6 +370,12 @@ int train(const Options& given) {
     std::error_code ignored;
     std::filesystem::remove(directory.report(), ignored);  // of fewer epochs: without it the run is not complete
   } else {
+    const std::vector<std::string> there = directory.results();
+    if (!again && !there.empty())
+      io::fail(
+          "{}: there already, but its folder has no config.ini: it is of no run, and a new one would replace it; "
+          "set run.directory to another folder",
+          there[0]);
     if (again) fmt::print("{}: no complete checkpoint; starting over\n", directory.path());
     directory.start_over();
   }

@@ -220,6 +220,8 @@ TEST_CASE("npz: what is refused, by name") {
   CHECK(one(npy("'<f4'", false, "(2,)", values<float>({1, 2, 3}))) ==
         "array 'w': shape [2] of '<f4' needs 8 bytes, the file holds 12; it is damaged, save it again");
   CHECK(one(npy("'<f4'", false, "(4294967296, 4294967296, 4)", "")).find("is absurd") != std::string::npos);
+  CHECK(one(npy("'|u1'", false, "(4611686018427387904, 2, 0)", "")).find("is absurd") != std::string::npos);
+  CHECK(one(npy("''", false, "(1,)", "1234")) == "array 'w': its .npy header is malformed; save the file again");
   CHECK(one(npy("'<f4'", false, "(-1,)", "")) == "array 'w': its .npy header is malformed; save the file again");
   CHECK(one(npy("'<f4'", false, "(3", "")) == "array 'w': its .npy header is malformed; save the file again");
   CHECK(one(npy("'<f4', 'descr': '<f8'", false, "()", "1234")) ==

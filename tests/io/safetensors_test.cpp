@@ -61,6 +61,8 @@ TEST_CASE("safetensors: what is refused") {
         "array 'w' has an absurd shape; save the file again");
   CHECK(one(R"({"dtype":"F32","shape":[4294967296,4294967296,4],"data_offsets":[0,0]})") ==
         "array 'w' has an absurd shape; save the file again");
+  CHECK(one(R"({"dtype":"U8","shape":[4611686018427387904,2,0],"data_offsets":[0,0]})") ==
+        "array 'w' has an absurd shape; save the file again");
   CHECK(one(R"({"shape":[2],"data_offsets":[0,8]})") ==
         "array 'w': its entry lacks dtype, shape or data_offsets; save the file again");
   CHECK(one("3") == "array 'w': its entry lacks dtype, shape or data_offsets; save the file again");

@@ -217,10 +217,40 @@ class Programs(unittest.TestCase):
         self.assertIn(str(checkpoint), message)
         self.assertEqual((self.run_dir / "best.npz").read_bytes(), best)
 
+    def test_files_of_no_run_are_not_removed(self):
+        theirs = {"models/bert.npz": "weights", "checkpoints/model.ckpt": "theirs", "events.out.tfevents.1.host": "log"}
+        for name, text in theirs.items():
+            path = self.run_dir / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        (self.run_dir / "scores.csv").write_text("0.5")
+        self.refuses(f"{self.run_dir}/scores.csv: there already, but its folder has no config.ini: it is of no run, and a new one would replace it")
+        self.assertEqual((self.run_dir / "scores.csv").read_text(), "0.5")
+        (self.run_dir / "scores.csv").unlink()
+        self.train()
+        for checkpoint in (self.run_dir / "checkpoints").glob("0*.npz"):
+            checkpoint.unlink()
+        (self.run_dir / "report.html").unlink()
+        self.assertIn("no complete checkpoint; starting over", self.train().stdout)
+        for name, text in theirs.items():
+            self.assertEqual((self.run_dir / name).read_text(), text)
+
+    def test_a_damaged_checkpoint_is_not_the_newest_for_ever(self):
+        options = ("--run.keep_checkpoints=2", "--run.checkpoint_steps=3", "--train.epochs=2")
+        self.train(*options)
+        newest, older = sorted((self.run_dir / "checkpoints").iterdir(), reverse=True)
+        newest.write_bytes(newest.read_bytes()[:1000])
+        (self.run_dir / "report.html").unlink()
+        done = subprocess.run([BIN / "train", "--config", self.ini, "--run.keep_checkpoints=1", *options[1:]], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("trying the one before", done.stderr)
+        self.assertEqual(sorted(p.name for p in (self.run_dir / "checkpoints").iterdir()), [newest.name, newest.name + ".damaged"])
+        self.assertIn("going on from its last", self.train("--run.keep_checkpoints=1", *options[1:-1], "--train.epochs=3").stdout)
+
     def test_a_checkpoint_of_another_format_is_named(self):
         self.train()
         (checkpoint,) = (self.run_dir / "checkpoints").iterdir()
-        self.rewrite(checkpoint, lambda name, data: data.replace(b'"format":2,', b'"format":1,') if name == "state/run.npy" else data)
+        self.rewrite(checkpoint, lambda name, data: data.replace(b'"format":3,', b'"format":1,') if name == "state/run.npy" else data)
         self.refuses(f"{checkpoint}: state/run: an unknown format; no other checkpoint is left", "--train.epochs=3")
 
     def test_a_run_directory_that_another_process_uses(self):
@@ -336,6 +366,12 @@ class Programs(unittest.TestCase):
         report = (self.run_dir / "report.html").read_text()
         self.assertIn(f"{LABELLED + UNLABELLED}: {LABELLED - 12} labelled to train on, 12 to validate on, {UNLABELLED} of the test file", report)
 
+    def test_labels_that_are_all_for_validation(self):
+        rows = (self.dir / "train.tsv").read_text().splitlines()
+        (self.dir / "train.tsv").write_text("".join((row if i % 10 == 0 else row[:-2]) + "\n" for i, row in enumerate(rows)))
+        for stage in ("joint", "finetune"):
+            self.refuses(f"{self.dir}/train.tsv: all rows that have a label are for validation; another data.validation_every", f"--train.stage={stage}")
+
     def test_a_folder_that_was_moved_goes_on(self):
         self.train()
         moved = self.dir / "moved"
@@ -364,6 +400,10 @@ class Programs(unittest.TestCase):
         process.communicate()
         self.assertFalse((self.run_dir / "report.html").exists())
         self.assertIn("written", self.train(STOPPED, "--run.log_every=1").stdout)
+
+    def test_epochs_do_not_grow_where_the_last_was_evaluated_for_being_the_last(self):
+        self.train("--run.evaluate_every=2", "--train.epochs=3")
+        self.refuses("train.epochs = 4 (there: 3), the last of which was evaluated only for being the last; set run.directory", "--run.evaluate_every=2", "--train.epochs=4", code=2)
 
     def test_epochs_do_not_grow_where_the_rates_depend_on_them(self):
         rising = "--train.warmup=0.1"
@@ -516,6 +556,7 @@ class Programs(unittest.TestCase):
                            "--model.dropout=0", "--train.lr=3e-3")
         self.assertRegex(out, r"is 0[.][5-7]\d+ after 60 steps, more than 0[.]0[5-7]")
         self.assertFalse(self.run_dir.exists())
+        self.refuses("--overfit-batch needs a value: STEPS", "--overfit-batch=", code=2)
         self.refuses("--overfit-batch: '1' is not an integer in [2, 1000000]", "--overfit-batch=1", code=2)
         self.refuses("--dry-run or --overfit-batch, not both", "--overfit-batch=5", "--dry-run", code=2)
 
@@ -725,7 +766,7 @@ class Programs(unittest.TestCase):
     def test_inspect_says_what_is_wrong(self):
         args = ("inspect", "--config", self.ini, "--batch", self.dir / "absent.npz", "--output", self.dir / "o.npz")
         self.assertIn("absent.npz", self.program(*args, code=1).stderr)
-        self.assertIn("--steps: 'x' is no number", self.program(*args, "--steps", "x", code=2).stderr)
+        self.assertIn("--steps: 'x' is not an integer in [0, 1000000]", self.program(*args, "--steps", "x", code=2).stderr)
         self.assertIn("--batch", self.program(*args[:3], code=2).stderr)
 
     def fit(self, name, *args):
@@ -784,6 +825,8 @@ class Programs(unittest.TestCase):
             self.assertIn(said, self.program("predict", "--run", run, "--input", file, "--output", output, code=2).stderr)
             self.assertIn(said, self.program("eval", "--run", run, "--input", file, "--output", output, code=2).stderr)
         self.assertIn(said, self.program("predict", "--run", run / "best.npz", "--input", file, "--output", run / "best.npz", code=2).stderr)
+        self.assertIn(said, self.program("predict", "--run", run, "--input", file, "--output", run / "best.npz", code=2).stderr)
+        self.assertIn(said, self.program("report", "--run", run, "--output", run / "metrics.jsonl", code=2).stderr)
         (checkpoint,) = (run / "checkpoints").iterdir()
         self.assertIn(said, self.program("average", run / "best.npz", checkpoint, "--output", checkpoint, code=2).stderr)
         self.assertIn(said, self.program("inspect", "--config", self.ini, "--batch", run / "best.npz", "--output", run / "best.npz", code=2).stderr)

@@ -53,7 +53,8 @@ TEST_CASE("command line: flags with = and with a space, toggles, and options of 
   CHECK(p.overrides[1].value == "cpu");
   CHECK(Predict({"--run", "[a,b]", "--input=-"}).run == "[a,b]");
   CHECK(Predict({"--run", "a", "--input=-"}).input == "-");
-  CHECK(Predict({"--run", "a", "--input=-", "--output=", "--run.threads=-1"}).output.empty());
+  CHECK(refusal({"--run", "a", "--input=-", "--output="}) == "--output needs a value: FILE");
+  CHECK(Predict({"--run", "a", "--input=-", "--run.gemm_cache="}).overrides[0].value.empty());
   CHECK(Predict({"--run", "a", "--input=-", "--run.threads", "-1"}).overrides[0].value == "-1");
 }
 

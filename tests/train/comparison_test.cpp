@@ -57,6 +57,13 @@ TEST_CASE("comparison: folders of one name go by their paths, with or without a 
   CHECK(comparison_html(runs).find("None: the runs have the same options.") != std::string::npos);
 }
 
+TEST_CASE("comparison: the name of a folder is text") {
+  const TemporaryFolder folder;
+  const std::string html = comparison_html(read_runs({write_run(folder, "a&b", "", 0.7)}));
+  CHECK(html.find("<title>a&amp;b</title>") != html.npos);
+  CHECK(html.find("<h1>a&amp;b</h1>") != html.npos);
+}
+
 TEST_CASE("comparison: what is missing is named") {
   const TemporaryFolder folder;
   CHECK(message_of<io::Error>([&] { read_runs({folder / "none"}); }) ==

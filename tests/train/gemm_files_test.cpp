@@ -62,6 +62,24 @@ TEST_CASE("gemm files: a run's file wins over the machine's, and both get what i
   CHECK(output.text() == "");
 }
 
+TEST_CASE("gemm files: a run that went to another machine finds its algorithms again when it comes back") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "gemm.txt";
+  const Captured output(stderr);
+  for (const auto& [machine, i] : {std::pair{"A", 1}, {"B", 2}}) {
+    GemmChoices choices;
+    GemmFiles files(choices, machine, run, "");
+    choices.chosen[product(128)] = choice(i);
+    files.save();
+  }
+  CHECK(output.text() == "warning: " + run +
+                             ": the run was begun on 'A', this is 'B'; it goes on with algorithms that "
+                             "may round otherwise\n");
+  GemmChoices choices;
+  GemmFiles(choices, "A", run, "");
+  CHECK(choices.chosen == Choices{{product(128), choice(1)}});
+}
+
 TEST_CASE("gemm files: damage is ignored with a warning that says what follows") {
   const TemporaryFolder folder;
   const std::string run = folder.write("gemm.txt", "[A]\n"), cache = folder.write("cache.txt", "x");

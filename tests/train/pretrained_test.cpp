@@ -1,6 +1,7 @@
 #include "train/pretrained.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <functional>
@@ -252,6 +253,30 @@ TEST_CASE("pretrained: what is missing or of another shape is named") {
         }) == "bert.embeddings.token_type_embeddings.weight has shape [1, 64], [2, 32] was expected");
 }
 
+TEST_CASE("pretrained: a layer that cannot be is refused, not allocated") {
+  TemporaryFolder folder;
+  const auto refused = [&](const std::string& number) {
+    Arrays arrays;
+    arrays.arrays.push_back({"bert.encoder.layer." + number + ".x", {1}, {0}});
+    return refusal(arrays.write(folder / "a.npz"));
+  };
+  for (const std::string number : {"1024", "30000000"})
+    CHECK(refused(number) ==
+          folder / "a.npz" + ": 'bert.encoder.layer." + number + ".x': layers are numbered from 0 to 1023 at most");
+  CHECK(refused("99999999999999999999") == "");  // no layer's name
+}
+
+TEST_CASE("pretrained: an output bias under the decoder's name alone") {
+  TemporaryFolder folder;
+  Arrays arrays;
+  const Arrays original;
+  arrays[name::output_bias].name = name::decoder_bias;
+  Pretrained file(arrays.write(folder / "a.npz"));
+  Loaded model(file, all_rows());
+  for (const auto& array : original.arrays)
+    if (array.name == name::output_bias) CHECK(model[name::output_bias] == array.values);
+}
+
 TEST_CASE("pretrained: a model of ours keeps its vocabulary, heads and epsilon, and equal models are equal files") {
   TemporaryFolder folder;
   Pretrained source(Arrays().write(folder / "a.npz"));
@@ -329,6 +354,9 @@ TEST_CASE("configuration files: another activation, other positions, other shape
     return message_of<io::Error>([&] { read_config_facts(text, "config.json", file); });
   };
   CHECK(refused(R"({"hidden_act": "gelu", "position_embedding_type": "absolute", "num_attention_heads": null})") == "");
+  CHECK(refused(R"({"hidden_act": "gelu_python"})") == "");
+  CHECK(refused(R"({"hidden_act": "gelu_new"})") == "");  // with a warning
+  CHECK(refused(R"({"hidden_act": "absolute"})").starts_with("config.json: hidden_act = 'absolute' is not run here"));
   CHECK(refused(R"({"hidden_act": "relu"})") ==
         "config.json: hidden_act = 'relu' is not run here; BERT's erf-GELU and absolute positions are");
   CHECK(refused(R"({"position_embedding_type": "relative_key"})").starts_with("config.json: position_embedding_type"));

@@ -117,22 +117,23 @@ std::vector<int64_t> count(const std::vector<std::string>& paths, const io::Word
   std::vector<int64_t> total(tokens);
   std::map<long, std::exception_ptr> failures;  // by number of the chunk
   const auto work = [&] {
-    io::WordPiece own = tokenizer;
-    std::vector<int64_t> counts(tokens);
-    for (Chunk chunk{};;) {
-      try {
+    Chunk chunk{};
+    try {
+      io::WordPiece own = tokenizer;
+      std::vector<int64_t> counts(tokens);
+      for (;;) {
         {
           const std::lock_guard lock(mutex);
           if (!failures.empty() || !corpora.next(chunk)) break;
         }
         count_chunk(chunk, own, counts);
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        failures.emplace(chunk.number, std::current_exception());
       }
+      const std::lock_guard lock(mutex);
+      std::transform(total.begin(), total.end(), counts.begin(), total.begin(), std::plus());
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      failures.emplace(chunk.number, std::current_exception());
     }
-    const std::lock_guard lock(mutex);
-    std::transform(total.begin(), total.end(), counts.begin(), total.begin(), std::plus());
   };
   std::vector<std::jthread> workers;
   for (int i = 0; i < threads; i++) workers.emplace_back(work);

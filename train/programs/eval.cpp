@@ -41,10 +41,10 @@ static int eval(int argc, char** argv) {
   const auto s = uint64_t(parse_integer("--seed", seed, 0, std::numeric_limits<int64_t>::max()));
   if (output == "-") throw UsageError("--output: standard output carries the table; name a file");
 
-  std::vector<std::string> read = runs;
-  read.push_back(input);
-  refuse_overwriting(output, read);
   const Ensemble ensemble(runs, line.overrides());
+  std::vector<std::string> files = ensemble.files();
+  files.push_back(input);
+  refuse_overwriting(output, files);
   const std::vector<io::Pairs> pairs = read_labelled(ensemble, input);
   const std::vector<float> scores = ensemble.score(pairs);
   if (!output.empty()) write_scores(output, scores);

@@ -1,6 +1,4 @@
 // inspect --config F.ini --batch batch.npz --output out.npz [--steps K]: the model under the microscope.
-#include <charconv>
-
 #include "train/command_line.h"
 #include "train/inspection.h"
 #include "train/main.h"
@@ -21,12 +19,12 @@ static int inspect_batch(int argc, char** argv) {
                 steps);
   line.options();
   if (!line.parse(argc, argv)) return 0;
-  int k = -1;
-  const auto [end, error] = std::from_chars(steps.data(), steps.data() + steps.size(), k);
-  if (error != std::errc() || end != steps.data() + steps.size() || k < 0)
-    throw UsageError(fmt::format("--steps: '{}' is no number of steps", steps));
-  refuse_overwriting(output, {batch, config});
-  inspect(read_options(config, line.overrides()), batch, output, k);
+  const auto k = int(parse_integer("--steps", steps, 0, 1'000'000));
+  const Options options = read_options(config, line.overrides());
+  const DataOptions& data = options.data;
+  refuse_overwriting(output, {batch, config, data.train, data.test, data.counts, data.vocab, options.model.weights,
+                              options.model.config});
+  inspect(options, batch, output, k);
   return 0;
 }
 

@@ -29,10 +29,10 @@ static int predict(int argc, char** argv) {
   if (output.empty() && !latency) throw UsageError("--output FILE is missing; --help explains it");
   if (output == "-" && latency) throw UsageError("--output: standard output carries the latencies; name a file");
 
-  std::vector<std::string> read = runs;
-  read.push_back(input);
-  refuse_overwriting(output, read);
   const Ensemble ensemble(runs, line.overrides());
+  std::vector<std::string> files = ensemble.files();
+  files.push_back(input);
+  refuse_overwriting(output, files);
   const std::vector<io::Pairs> pairs = ensemble.read(input);
   if (latency) {
     const Latencies latencies = ensemble.score_one_by_one(pairs);

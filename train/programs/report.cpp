@@ -17,6 +17,10 @@ static int report(int argc, char** argv) {
   if (!line.parse(argc, argv)) return 0;
   if (runs.size() > most_compared_runs)
     throw UsageError(fmt::format("--run: {} given; name 1 to {}", runs.size(), most_compared_runs));
+  std::vector<std::string> files;
+  for (const std::string& run : runs)
+    for (const char* file : {"/config.ini", "/metrics.jsonl"}) files.push_back(run + file);
+  refuse_overwriting(output, files);
   io::write_file_atomically(output, comparison_html(read_runs(runs)));
   if (output == "-") return 0;
   fmt::print("{} run{} in {}\n", runs.size(), runs.size() == 1 ? "" : "s", output);
