@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <cstdlib>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -35,10 +36,14 @@ int count_workers() {
 // The thread that calls run() works too, so there are count − 1 others.
 class Pool {
  public:
-  const int count = count_workers();
+  int count = count_workers();
 
   Pool() {
-    for (int i = 1; i < count; i++) threads_.emplace_back([this] { loop(); });
+    try {
+      for (int i = 1; i < count; i++) threads_.emplace_back([this] { loop(); });
+    } catch (const std::system_error&) {  // the system has no more; those that there are do the work
+      count = int(threads_.size()) + 1;
+    }
   }
   ~Pool() {
     {

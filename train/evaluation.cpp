@@ -63,7 +63,7 @@ Measures RankedRows::measure(std::span<const uint32_t> counts) const {
     if (!(here[0] + here[1])) continue;  // none of these was drawn: no threshold of this sample
     half_wins += here[0] * (2 * above[1] + here[1]);
     above[0] += here[0], above[1] += here[1];
-    if (!any || f1() > m.best_f1) m.best_threshold = score, m.best_f1 = f1(), m.best_accuracy = accuracy();
+    if (!any || f1() > m.best_f1) m.best_threshold = score, m.best_f1 = f1(), m.accuracy_at_best_f1 = accuracy();
     any = true;
   }
   if (!past_half) m.accuracy = accuracy(), m.f1 = f1();
@@ -112,7 +112,7 @@ Evaluation evaluate(std::span<const float> scores, std::span<const float> labels
   add("accuracy", "accuracy at 0.5", &Measures::accuracy);
   add("f1", "F1 at 0.5", &Measures::f1);
   add("best_threshold", "best threshold", &Measures::best_threshold);
-  add("best_accuracy", "accuracy at it", &Measures::best_accuracy);
+  add("accuracy_at_best_f1", "accuracy at it", &Measures::accuracy_at_best_f1);
   add("best_f1", "F1 at it", &Measures::best_f1);
   return e;
 }

@@ -20,7 +20,7 @@ namespace warpbert {
 struct Measures {
   std::optional<double> auc;    // nothing when a class is missing
   double accuracy = 0, f1 = 0;  // at 0.5
-  double best_threshold = 0, best_accuracy = 0, best_f1 = 0;
+  double best_threshold = 0, accuracy_at_best_f1 = 0, best_f1 = 0;
   double log_loss = 0;
 };
 

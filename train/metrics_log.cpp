@@ -53,7 +53,7 @@ std::span<const Field<EpochRecord>> epoch_fields() {
                                     {"accuracy", &R::accuracy, "validation/accuracy"},
                                     {"f1", &R::f1, "validation/f1"},
                                     {"best_threshold", &R::best_threshold, "validation/best_threshold"},
-                                    {"best_accuracy", &R::best_accuracy, "validation/best_accuracy"},
+                                    {"accuracy_at_best_f1", &R::accuracy_at_best_f1, "validation/accuracy_at_best_f1"},
                                     {"best_f1", &R::best_f1, "validation/best_f1"},
                                     {"time", &R::time}};
   return fields;

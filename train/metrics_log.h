@@ -3,7 +3,7 @@
 //   {"kind":"step","epoch":1,"step":50,"loss":…,"loss_mlm":…,"loss_cls":…,"lr":…,"pairs_per_s":…,"tokens_per_s":…,
 //    "grad_norm":…,"skipped":…,"tflops":…,"memory_mib":…,"memory_peak_mib":…,"time":…}
 //   {"kind":"epoch","epoch":1,"loss":…,"loss_mlm":…,"loss_cls":…,"auc":…,"pairs_per_s":…,"seconds":…,"log_loss":…,
-//    "accuracy":…,"f1":…,"best_threshold":…,"best_accuracy":…,"best_f1":…,"time":…}
+//    "accuracy":…,"f1":…,"best_threshold":…,"accuracy_at_best_f1":…,"best_f1":…,"time":…}
 #pragma once
 #include <cstdio>
 #include <limits>
@@ -36,7 +36,7 @@ struct EpochRecord {
   double pairs_per_s = undefined, seconds = undefined;  // of training alone
   // The validation rows again, by the measures of evaluation.h: at 0.5, and at the threshold of highest F1.
   double log_loss = undefined, accuracy = undefined, f1 = undefined;
-  double best_threshold = undefined, best_accuracy = undefined, best_f1 = undefined;
+  double best_threshold = undefined, accuracy_at_best_f1 = undefined, best_f1 = undefined;
   double time = undefined;  // unix_time() when it was made
 };
 

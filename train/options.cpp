@@ -138,7 +138,7 @@ std::vector<Option> make_table() {
                 "all results; empty: runs/<name of the INI>, beside the INI"),
            Change::allowed),
       choice("run.device", run, &RunOptions::device, {"auto", "cuda", "cpu"}, "auto: what this build was made for"),
-      with(integer("run.threads", run, &RunOptions::threads, {0, 4096}, "threads on the CPU; 0: one a processor"),
+      with(integer("run.threads", run, &RunOptions::threads, {0, 1024}, "threads on the CPU; 0: one a processor"),
            Change::allowed),
       integer("run.log_every", run, &RunOptions::log_every, {1, unlimited},
               "steps between two step lines; fixed for a run"),

@@ -185,7 +185,7 @@ void Trainer::evaluate(EpochRecord& record) {
     record.auc = measures.auc.value_or(undefined), record.log_loss = measures.log_loss;
     record.accuracy = measures.accuracy, record.f1 = measures.f1;
     record.best_threshold = measures.best_threshold;
-    record.best_accuracy = measures.best_accuracy, record.best_f1 = measures.best_f1;
+    record.accuracy_at_best_f1 = measures.accuracy_at_best_f1, record.best_f1 = measures.best_f1;
   }
   book(state_.spent.scoring);
   keep_if_among_best(measures.auc);

@@ -84,7 +84,7 @@ class Programs(unittest.TestCase):
         for key in ("loss", "loss_mlm", "loss_cls", "auc", "pairs_per_s"):
             self.assertIsInstance(epochs[0][key], float, key)
         self.assertLess(epochs[1]["loss"], epochs[0]["loss"])
-        for key in ("log_loss", "accuracy", "f1", "best_threshold", "best_accuracy", "best_f1"):
+        for key in ("log_loss", "accuracy", "f1", "best_threshold", "accuracy_at_best_f1", "best_f1"):
             self.assertIsInstance(epochs[0][key], float, key)
         self.assertLessEqual(epochs[0]["accuracy"], 1)
         self.assertLessEqual(epochs[0]["f1"], epochs[0]["best_f1"])
@@ -932,7 +932,7 @@ class Programs(unittest.TestCase):
         wins = [(p > n) + (p == n) / 2 for p, y in zip(s, labels) if y for n, z in zip(s, labels) if not z]
         self.assertAlmostEqual(result["auc"]["value"], sum(wins) / len(wins), places=12)
         self.assertEqual(lines[3], f"AUC              {result['auc']['value']:9.5f}   {result['auc']['low']:.5f} to {result['auc']['high']:.5f}")
-        for measure in ("auc", "log_loss", "accuracy", "f1", "best_threshold", "best_accuracy", "best_f1"):
+        for measure in ("auc", "log_loss", "accuracy", "f1", "best_threshold", "accuracy_at_best_f1", "best_f1"):
             self.assertLessEqual(result[measure]["low"], result[measure]["high"], measure)
         self.assertLess(result["auc"]["low"], result["auc"]["value"])
         self.assertEqual(self.program(*args).stdout, table)

@@ -17,7 +17,7 @@ except ImportError:
 
 TAGS = {
     "step": {"loss/total": "loss", "loss/mlm": "loss_mlm", "loss/cls": "loss_cls", "lr": "lr", "speed/pairs_per_s": "pairs_per_s", "speed/tokens_per_s": "tokens_per_s", "speed/tflops": "tflops", "grad_norm": "grad_norm", "memory/mib": "memory_mib", "memory/peak_mib": "memory_peak_mib"},
-    "epoch": {"epoch/loss": "loss", "epoch/loss_mlm": "loss_mlm", "epoch/loss_cls": "loss_cls", "epoch/pairs_per_s": "pairs_per_s", "epoch/seconds": "seconds", "validation/auc": "auc", "validation/log_loss": "log_loss", "validation/accuracy": "accuracy", "validation/f1": "f1", "validation/best_threshold": "best_threshold", "validation/best_accuracy": "best_accuracy", "validation/best_f1": "best_f1"},
+    "epoch": {"epoch/loss": "loss", "epoch/loss_mlm": "loss_mlm", "epoch/loss_cls": "loss_cls", "epoch/pairs_per_s": "pairs_per_s", "epoch/seconds": "seconds", "validation/auc": "auc", "validation/log_loss": "log_loss", "validation/accuracy": "accuracy", "validation/f1": "f1", "validation/best_threshold": "best_threshold", "validation/accuracy_at_best_f1": "accuracy_at_best_f1", "validation/best_f1": "best_f1"},
 }
 
 

@@ -51,7 +51,7 @@ void check_equal(const Measures& found, const Measures& expected) {
   CHECK(found.accuracy == expected.accuracy);
   CHECK(found.f1 == expected.f1);
   CHECK(found.best_threshold == expected.best_threshold);
-  CHECK(found.best_accuracy == expected.best_accuracy);
+  CHECK(found.accuracy_at_best_f1 == expected.accuracy_at_best_f1);
   CHECK(found.best_f1 == expected.best_f1);
   CHECK(std::abs(found.log_loss - expected.log_loss) < 1e-13 * (1 + expected.log_loss));  // summed in another order
 }
@@ -107,8 +107,8 @@ TEST_CASE("evaluation: intervals equal those of the direct bootstrap with the sa
   check(2, "accuracy", accuracy(s.scores, s.labels), [](const Measures& m) { return m.accuracy; });
   check(3, "f1", f1(s.scores, s.labels), [](const Measures& m) { return m.f1; });
   check(4, "best_threshold", best.threshold, [](const Measures& m) { return m.best_threshold; });
-  check(5, "best_accuracy", accuracy(s.scores, s.labels, best.threshold),
-        [](const Measures& m) { return m.best_accuracy; });
+  check(5, "accuracy_at_best_f1", accuracy(s.scores, s.labels, best.threshold),
+        [](const Measures& m) { return m.accuracy_at_best_f1; });
   check(6, "best_f1", best.f1, [](const Measures& m) { return m.best_f1; });
 }
 

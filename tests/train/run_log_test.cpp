@@ -40,7 +40,7 @@ TEST_CASE("run log: tables have a line a record, all digits, and nothing where n
         "time\n"
         "1,50,1.5,2.25,,1e-05,812.5,12345.75,,0,,,,1700000000.25\n");
   CHECK(epochs_csv(metrics) ==
-        "epoch,loss,loss_mlm,loss_cls,auc,pairs_per_s,seconds,log_loss,accuracy,f1,best_threshold,best_accuracy,"
+        "epoch,loss,loss_mlm,loss_cls,auc,pairs_per_s,seconds,log_loss,accuracy,f1,best_threshold,accuracy_at_best_f1,"
         "best_f1,time\n"
         "1,0.1,2.25,0.125,,800,,,,,,,,\n");
 }
