@@ -650,6 +650,26 @@ class Programs(unittest.TestCase):
         self.assertIn("no kernels were seen: this run took no step from profile.start_step = 1000 on", never)
         self.refuses("set profile.start_step to its first step", "--profile.kernels=true", code=2)
 
+    def test_algorithms_of_products_are_kept_on_a_gpu_and_there_are_none_on_a_cpu(self):
+        cache, plain, tuned, other = (self.dir / name for name in ("cache/warpbert/gemm.txt", "plain", "tuned", "other"))
+        self.train(f"--run.directory={plain}", f"--run.gemm_cache={self.dir}/unused")
+        self.assertFalse((plain / "gemm.txt").exists() or (self.dir / "unused").exists())
+        self.train(f"--run.directory={tuned}", "--run.gemm_tuning=true")
+        if not ON_GPU:  # the option changes nothing, and nothing is said of it
+            self.assertFalse((tuned / "gemm.txt").exists() or cache.exists())
+            self.assert_same_results(plain, tuned)
+            return
+        kept = (tuned / "gemm.txt").read_bytes()
+        self.assertRegex(kept.decode(), r"\n\d+ \d+ \d+ \d+ \d+ \d+ fp32 fp32 ")
+        self.assertEqual(cache.read_bytes(), kept)
+        own = self.dir / "own.txt"
+        shutil.copy(cache, own)
+        cache.unlink()
+        self.train(f"--run.directory={other}", "--run.gemm_tuning=true", f"--run.gemm_cache={own}")
+        self.assertEqual((other / "gemm.txt").read_bytes(), kept)  # nothing was timed again
+        self.assertFalse(cache.exists())
+        self.assert_same_results(tuned, other)
+
     def test_a_device_this_build_has_not(self):
         self.refuses("build", "--run.device=" + ("cpu" if ON_GPU else "cuda"))
 
