@@ -17,7 +17,8 @@ namespace warpbert::kernels {
 // grid = (heads, sequences + 1, tiles); a warp has 16 rows of the sequence, a block 16 per warp: its tile. The last
 // block in y writes the filler rows.
 
-// The largest tile: four of them, forward's or backward's operands, stay below the 99 KB of shared memory of sm_86.
+// The largest tile: with it backward's four operands and ds, the most that a block holds, stay below the 99 KB of shared
+// memory of sm_86. Forward has three.
 template <class T, int D>
 constexpr int max_tile = sizeof(T) == 4 && D == 128 ? 32 : 64;
 
@@ -83,7 +84,8 @@ __device__ __forceinline__ void copy_tile(T* tile, const T* x, int ld, int count
   });
 }
 
-// The bias of the columns that this thread copies; to be loaded while the copies are under way.
+// The bias of the columns that this thread copies. The kernels ask for it before they wait for the copies, but ptxas
+// (CUDA 13.0) moves these loads behind the wait: they begin when the copies are over.
 template <int D>
 __device__ __forceinline__ Float8 own_bias(const float* bias) {
   return load8(bias + threadIdx.x % (D / 8) * 8);
@@ -134,6 +136,7 @@ __device__ __forceinline__ float logarithm(float x) {
 }
 
 // ---- Dropout -------------------------------------------------------------------------------------------------------
+// A Dropout as the kernels here want it.
 struct AttentionDropout {
   const RandomState* random;
   uint32_t site, threshold;
@@ -142,24 +145,24 @@ struct AttentionDropout {
 };
 
 // The factors of one head's probabilities: 0 or `scale`; always 1 when off.
-template <bool On>
+template <bool dropping>
 class DropoutMask {
  public:
   __device__ __forceinline__ DropoutMask(const AttentionDropout& dropout, const Place& at)
       : dropout_(dropout), at_(at) {
-    if constexpr (On) state_ = *dropout.random;
+    if constexpr (dropping) state_ = *dropout.random;
   }
 
   __device__ __forceinline__ uint32_t keeps(int query, int key) const {  // 0 or 1
-    if constexpr (!On) return 1;
+    if constexpr (!dropping) return 1;
     const uint64_t i = element(query, key);
     return bits(draw(i), i) >= dropout_.threshold;
   }
-  __device__ __forceinline__ float factor(uint32_t kept) const { return !On ? 1 : kept ? dropout_.scale : 0; }
+  __device__ __forceinline__ float factor(uint32_t kept) const { return !dropping ? 1 : kept ? dropout_.scale : 0; }
 
   // The factors of key and key + 1, which mostly share a draw of eight.
   __device__ __forceinline__ float2 factors(int query, int key) const {
-    if constexpr (!On) return make_float2(1, 1);
+    if constexpr (!dropping) return make_float2(1, 1);
     const uint64_t i = element(query, key);
     const Random4 r = draw(i);
     const uint32_t next = bits(i % 8 == 7 ? draw(i + 1) : r, i + 1);
@@ -217,7 +220,7 @@ int attention_tile(int max_length) {
   return std::clamp((max_length + 15) / 16 * 16, 16, max_tile<T, D>);
 }
 
-// f(D, On) with both as types, for the head size and "dropout is on".
+// f(D, dropping) with both as types, for the head size and "dropout is on".
 template <class F>
 void with_head_size(int head_size, bool dropout, F f) {
   const auto with = [&](auto d) { dropout ? f(d, std::true_type{}) : f(d, std::false_type{}); };

@@ -61,10 +61,10 @@ constexpr int staged_stride = max_tile<T, D> + 16 / int(sizeof(T));
 
 // dk and dv of one warp's 16 keys += what the 16 queries from `query` on contribute (k, v: the warp's rows; q, dout,
 // rows: the queries'). dsᵀ is also left in `staged`, if that is given.
-template <class T, int D, bool Drop>
+template <class T, int D, bool dropping>
 __device__ __forceinline__ void add_queries(float (&dk)[D / 8][4], float (&dv)[D / 8][4], const Tiles<T>& tile,
                                             const RowStatistics& rows, int row, int query, int key, int keys,
-                                            const DropoutMask<Drop>& mask, float* scratch, T* staged) {
+                                            const DropoutMask<dropping>& mask, float* scratch, T* staged) {
   const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
   uint32_t kept = 0;  // by dropout; drawn before p and ds need the registers
 #pragma unroll
@@ -104,7 +104,7 @@ __device__ __forceinline__ void store_staged_dq(T* to, int ld, const T* staged, 
   store_sum<D>(to, ld, length - row0, dq, score_scale<D>, score_scale<D>);
 }
 
-template <class T, int D, bool Drop>
+template <class T, int D, bool dropping>
 static __global__ void __launch_bounds__(128, 2)
     attention_backward_kernel(T* __restrict__ dqkv, const T* __restrict__ dout, const T* __restrict__ out,
                               const float* __restrict__ lse, const T* __restrict__ qkv, const float* __restrict__ bias,
@@ -127,7 +127,7 @@ static __global__ void __launch_bounds__(128, 2)
   T* staged = tile.dout + at.tile * stride;
   float* scratch = reinterpret_cast<float*>(staged + at.tile * staged_stride<T, D>) + at.warp * scratch_floats;
   auto& statistics = shared<RowStatistics>();
-  const DropoutMask<Drop> mask(dropout, at);
+  const DropoutMask<dropping> mask(dropout, at);
   float dk[D / 8][4] = {}, dv[D / 8][4] = {};
 
   copy_tile<D>(tile.k, locate<D>(qkv, at, at.start, 1, 3), 3 * hidden, keys);
@@ -147,8 +147,8 @@ static __global__ void __launch_bounds__(128, 2)
     add_bias<D>(tile.q, q_bias, queries);
     __syncthreads();  // the tiles and the statistics are complete: each thread brought a part of them
     for (int row = 0; row < queries && row0 < keys; row += 16)
-      add_queries<T, D, Drop>(dk, dv, mine, statistics, row, query0 + row, at.start + row0, keys - row0, mask, scratch,
-                              whole ? staged + row0 * staged_stride<T, D> : nullptr);
+      add_queries<T, D, dropping>(dk, dv, mine, statistics, row, query0 + row, at.start + row0, keys - row0, mask,
+                                  scratch, whole ? staged + row0 * staged_stride<T, D> : nullptr);
   }
   if (row0 < keys) {
     const int row = at.start + row0;
@@ -162,9 +162,9 @@ static __global__ void __launch_bounds__(128, 2)
 }
 
 // dq of one warp's 16 queries += what the 16 keys from `key` on contribute (q, dout: the warp's rows; k, v: the keys').
-template <class T, int D, bool Drop>
+template <class T, int D, bool dropping>
 __device__ __forceinline__ void add_keys(float (&dq)[D / 8][4], const Tiles<T>& tile, const RowStatistics& rows,
-                                         int row0, int query, int key, int keys, const DropoutMask<Drop>& mask,
+                                         int row0, int query, int key, int keys, const DropoutMask<dropping>& mask,
                                          float* scratch) {
   const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
   float s[2][4], ds[2][4];
@@ -187,7 +187,7 @@ __device__ __forceinline__ void add_keys(float (&dq)[D / 8][4], const Tiles<T>& 
 }
 
 // dq of the sequences that are longer than a tile.
-template <class T, int D, bool Drop>
+template <class T, int D, bool dropping>
 static __global__ void __launch_bounds__(128, 2)
     attention_backward_query_kernel(T* __restrict__ dqkv, const T* __restrict__ dout, const T* __restrict__ out,
                                     const float* __restrict__ lse, const T* __restrict__ qkv,
@@ -203,7 +203,7 @@ static __global__ void __launch_bounds__(128, 2)
   const Tiles<T> tile = tiles<T, D>(at.tile);
   float* scratch = reinterpret_cast<float*>(tile.dout + at.tile * stride) + at.warp * scratch_floats;
   auto& statistics = shared<RowStatistics>();
-  const DropoutMask<Drop> mask(dropout, at);
+  const DropoutMask<dropping> mask(dropout, at);
   float dq[D / 8][4] = {};
 
   const T* dout_rows = locate<D>(dout, at, at.start, 0, 1);
@@ -226,7 +226,7 @@ static __global__ void __launch_bounds__(128, 2)
     for (int key = 0; key < keys && row0 < queries; key += 16) {
       const Tiles<T> mine = {tile.q + row0 * stride, tile.k + key * stride, tile.v + key * stride,
                              tile.dout + row0 * stride};
-      add_keys<T, D, Drop>(dq, mine, statistics, row0, at.start + row0, key0 + key, keys - key, mask, scratch);
+      add_keys<T, D, dropping>(dq, mine, statistics, row0, at.start + row0, key0 + key, keys - key, mask, scratch);
     }
   }
   if (row0 < queries)
@@ -242,18 +242,19 @@ void attention_backward(Stream stream, T* dqkv, const T* dout, const T* out, con
   if (rows.capacity == 0) return;
   with_head_size(head_size, dropout.rate > 0, [&](auto d, auto on) {
     constexpr int D = decltype(d)::value;
-    constexpr bool drop = decltype(on)::value;
+    constexpr bool dropping = decltype(on)::value;
     const int tile = attention_tile<T, D>(max_length), warps = tile / 16,
               count = std::max(1, (max_length + tile - 1) / tile);
     const size_t operands = 4 * tile * tile_stride<T, D> * sizeof(T), staged = tile * staged_stride<T, D> * sizeof(T);
     const size_t scratch = sizeof(T) == 4 ? warps * scratch_floats * sizeof(float) : 0;
-    const AttentionDropout mask = attention_dropout(dropout, max_positions);
-    launch<attention_backward_kernel<T, D, drop>>(dim3(heads, sequences + 1, count), warps * 32,
-                                                  operands + staged + scratch, stream, dqkv, dout, out, lse, qkv, bias,
-                                                  starts, mask, rows);
+    const AttentionDropout argument = attention_dropout(dropout, max_positions);
+    launch<attention_backward_kernel<T, D, dropping>>(dim3(heads, sequences + 1, count), warps * 32,
+                                                      operands + staged + scratch, stream, dqkv, dout, out, lse, qkv,
+                                                      bias, starts, argument, rows);
     if (count > 1 && sequences > 0)
-      launch<attention_backward_query_kernel<T, D, drop>>(dim3(heads, sequences, count), warps * 32, operands + scratch,
-                                                          stream, dqkv, dout, out, lse, qkv, bias, starts, mask, rows);
+      launch<attention_backward_query_kernel<T, D, dropping>>(dim3(heads, sequences, count), warps * 32,
+                                                              operands + scratch, stream, dqkv, dout, out, lse, qkv,
+                                                              bias, starts, argument, rows);
   });
 }
 

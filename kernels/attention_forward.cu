@@ -32,9 +32,9 @@ __device__ __forceinline__ float quad_sum(float x) {
 }
 
 // One warp, 16 queries from `query` on, a tile of `keys` keys from `key0` on.
-template <class T, int D, bool Drop>
+template <class T, int D, bool dropping>
 __device__ __forceinline__ void attend(OnlineSoftmax<D>& softmax, const T* q, const T* k, const T* v, int query,
-                                       int key0, int keys, const DropoutMask<Drop>& mask, float* scratch) {
+                                       int key0, int keys, const DropoutMask<dropping>& mask, float* scratch) {
   constexpr int chunks = max_tile<T, D> / 16;
   const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
   float s[chunks][2][4];
@@ -79,7 +79,7 @@ __device__ __forceinline__ void attend(OnlineSoftmax<D>& softmax, const T* q, co
   }
 }
 
-template <class T, int D, bool Drop>
+template <class T, int D, bool dropping>
 static __global__ void __launch_bounds__(128)
     attention_forward_kernel(T* __restrict__ out, float* __restrict__ lse, const T* __restrict__ qkv,
                              const float* __restrict__ bias, const int* __restrict__ starts, AttentionDropout dropout,
@@ -101,7 +101,7 @@ static __global__ void __launch_bounds__(128)
   T* k = q + at.tile * tile_stride<T, D>;
   T* v = k + at.tile * tile_stride<T, D>;
   float* scratch = reinterpret_cast<float*>(v + at.tile * tile_stride<T, D>) + at.warp * scratch_floats;
-  const DropoutMask<Drop> mask(dropout, at);
+  const DropoutMask<dropping> mask(dropout, at);
   OnlineSoftmax<D> softmax = {{}, {-INFINITY, -INFINITY}, {0, 0}};
 
   copy_tile<D>(q, locate<D>(qkv, at, at.start, 0, 3), 3 * hidden, queries);
@@ -119,7 +119,7 @@ static __global__ void __launch_bounds__(128)
     add_bias<D>(v, v_bias, keys);
     __syncthreads();  // the tiles are complete: each thread brought a part of them
     if (row0 < queries)
-      attend<T, D, Drop>(softmax, q + row0 * tile_stride<T, D>, k, v, at.start + row0, key0, keys, mask, scratch);
+      attend<T, D, dropping>(softmax, q + row0 * tile_stride<T, D>, k, v, at.start + row0, key0, keys, mask, scratch);
   }
   if (row0 >= queries) return;
 

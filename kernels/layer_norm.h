@@ -18,8 +18,8 @@ namespace norm {
 
 constexpr int warps = 4;  // of every block here
 
-// A Dropout as the kernels want it.
-struct Mask {
+// A Dropout as the kernels here want it.
+struct RowDropout {
   uint32_t threshold;  // a value is kept iff its random bits are at least this …
   float scale;         // … and then multiplied by this
   uint32_t site;
@@ -29,22 +29,23 @@ struct Mask {
 // The dropout of eight neighbours; `element` is the number of the first, a multiple of 8. The random state is loaded
 // once, at the beginning, where nothing waits for it.
 template <bool dropping>
-class Drop {
+class DropoutMask {
  public:
-  __device__ __forceinline__ explicit Drop(const Mask& mask) : mask_(mask) {
-    if constexpr (dropping) state_ = *mask.random;
+  __device__ __forceinline__ explicit DropoutMask(const RowDropout& dropout) : dropout_(dropout) {
+    if constexpr (dropping) state_ = *dropout.random;
   }
   __device__ __forceinline__ Float8 operator()(uint64_t element, Float8 x) const {
     if constexpr (dropping) {
-      const Random4 draw = random4(state_.seed, state_.pass, mask_.site, element / 8);
+      const Random4 draw = random4(state_.seed, state_.pass, dropout_.site, element / 8);
 #pragma unroll
-      for (int i = 0; i < 8; i++) x[i] = dropout_bits(draw.v[i / 2], i) >= mask_.threshold ? x[i] * mask_.scale : 0.0f;
+      for (int i = 0; i < 8; i++)
+        x[i] = dropout_bits(draw.v[i / 2], i) >= dropout_.threshold ? x[i] * dropout_.scale : 0.0f;
     }
     return x;
   }
 
  private:
-  Mask mask_;
+  RowDropout dropout_;
   RandomState state_;
 };
 
@@ -68,7 +69,9 @@ __device__ __forceinline__ void store_zeros(T* row, int hidden) {
 }
 
 // ---- Launchers ------------------------------------------------------------------------------------------------------
-inline Mask mask_of(const Dropout& d) { return {dropout_threshold(d.rate), dropout_scale(d.rate), d.site, d.random}; }
+inline RowDropout row_dropout(const Dropout& d) {
+  return {dropout_threshold(d.rate), dropout_scale(d.rate), d.site, d.random};
+}
 
 // Calls f.operator()<V, dropping>() for the kernel that fits.
 template <class F>

@@ -30,7 +30,7 @@ struct TwoRows {
 
 template <class T, int V, bool dropping>
 __device__ __forceinline__ void load(TwoRows<V>& two, const T* dy, const T* x, const float* mean, const float* rstd,
-                                     const float* gamma, const Drop<dropping>& drop, int count, int hidden) {
+                                     const float* gamma, const DropoutMask<dropping>& drop, int count, int hidden) {
   const int first = first_row(), rows[2] = {first, min(first + 1, count - 1)};
   float m[2];
 #pragma unroll
@@ -130,13 +130,13 @@ template <class T, int V, bool dropping>
 __global__ void __launch_bounds__(32 * warps, 2)
     layer_norm_backward_kernel(T* __restrict__ dx, bool accumulate, float* __restrict__ partials,
                                const T* __restrict__ dy, const T* __restrict__ x, const float* __restrict__ mean,
-                               const float* __restrict__ rstd, const float* __restrict__ gamma, Mask mask, Rows rows,
-                               int hidden) {
+                               const float* __restrict__ rstd, const float* __restrict__ gamma, RowDropout dropout,
+                               Rows rows, int hidden) {
   auto& sums = shared<WarpSums<2, V>>();
   const int first = first_row(), count = *rows.count;
   if (first < count) {
     TwoRows<V> two;
-    load(two, dy, x, mean, rstd, gamma, Drop<dropping>(mask), count, hidden);
+    load(two, dy, x, mean, rstd, gamma, DropoutMask<dropping>(dropout), count, hidden);
 #pragma unroll
     for (int j = 0; j < V; j++) {
       const int c = lane_column(j);
@@ -160,14 +160,14 @@ template <class T, int V, bool dropping>
 __global__ void __launch_bounds__(32 * warps, 2)
     add_dropout_norm_backward_kernel(T* dx, T* __restrict__ dresidual, bool accumulate, float* __restrict__ partials,
                                      const T* dy, const T* __restrict__ h, const float* __restrict__ mean,
-                                     const float* __restrict__ rstd, const float* __restrict__ gamma, Mask mask,
-                                     Rows rows, int hidden) {
+                                     const float* __restrict__ rstd, const float* __restrict__ gamma,
+                                     RowDropout dropout, Rows rows, int hidden) {
   auto& sums = shared<WarpSums<3, V>>();
   const int first = first_row(), count = *rows.count;
   if (first < count) {
-    const Drop<dropping> drop(mask);
+    const DropoutMask<dropping> drop(dropout);
     TwoRows<V> two;
-    load(two, dy, h, mean, rstd, gamma, Drop<false>(mask), count, hidden);
+    load(two, dy, h, mean, rstd, gamma, DropoutMask<false>(dropout), count, hidden);
 #pragma unroll
     for (int j = 0; j < V; j++) {
       const int c = lane_column(j);
@@ -206,8 +206,8 @@ void layer_norm_backward(Stream stream, T* dx, bool accumulate, float* partials,
                          int hidden) {
   choose("layer_norm_backward", rows, hidden, dropout, [&]<int V, bool dropping>() {
     launch<layer_norm_backward_kernel<T, V, dropping>>(norm_blocks(rows.capacity), 32 * warps, 0, stream, dx,
-                                                       accumulate, partials, dy, x, mean, rstd, gamma, mask_of(dropout),
-                                                       rows, hidden);
+                                                       accumulate, partials, dy, x, mean, rstd, gamma,
+                                                       row_dropout(dropout), rows, hidden);
   });
 }
 
@@ -218,7 +218,7 @@ void add_dropout_norm_backward(Stream stream, T* dx, T* dresidual, bool accumula
   choose("add_dropout_norm_backward", rows, hidden, dropout, [&]<int V, bool dropping>() {
     launch<add_dropout_norm_backward_kernel<T, V, dropping>>(norm_blocks(rows.capacity), 32 * warps, 0, stream, dx,
                                                              dresidual, accumulate_residual, partials, dy, h, mean,
-                                                             rstd, gamma, mask_of(dropout), rows, hidden);
+                                                             rstd, gamma, row_dropout(dropout), rows, hidden);
   });
 }
 

@@ -60,7 +60,7 @@ template <class T, int V, bool dropping>
 __global__ void __launch_bounds__(32 * warps, 2)
     layer_norm_forward_kernel(T* __restrict__ y, float* __restrict__ mean, float* __restrict__ rstd,
                               const T* __restrict__ x, const float* __restrict__ gamma, const float* __restrict__ beta,
-                              float epsilon, Mask mask, Rows rows, int hidden) {
+                              float epsilon, RowDropout dropout, Rows rows, int hidden) {
   const int row = int(blockIdx.x) * warps + int(threadIdx.x) / 32;
   if (row >= rows.capacity) return;
   const size_t begin = size_t(row) * hidden;
@@ -68,7 +68,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
   if (row >= *rows.count) {
     store_zeros<T, V>(y + begin, hidden);
   } else {
-    const Drop<dropping> drop(mask);
+    const DropoutMask<dropping> drop(dropout);
     Float8 a[V];
     Affine<V> affine;
     load_row(a, x + begin, hidden);
@@ -88,7 +88,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
     add_dropout_norm_forward_kernel(T* __restrict__ y, T* h, float* __restrict__ mean, float* __restrict__ rstd,
                                     const T* x, const float* __restrict__ bias, const T* __restrict__ residual,
                                     const float* __restrict__ gamma, const float* __restrict__ beta, float epsilon,
-                                    Mask mask, Rows rows, int hidden) {
+                                    RowDropout dropout, Rows rows, int hidden) {
   const int row = int(blockIdx.x) * warps + int(threadIdx.x) / 32;
   if (row >= rows.capacity) return;
   const size_t begin = size_t(row) * hidden;
@@ -97,7 +97,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
     store_zeros<T, V>(h + begin, hidden);
     store_zeros<T, V>(y + begin, hidden);
   } else {
-    const Drop<dropping> drop(mask);
+    const DropoutMask<dropping> drop(dropout);
     Float8 a[V], r[V];
     Affine<V> affine;
     load_row(a, x + begin, hidden);
@@ -128,7 +128,7 @@ void layer_norm_forward(Stream stream, T* y, float* mean, float* rstd, const T* 
                         const float* beta, float epsilon, Dropout dropout, Rows rows, int hidden) {
   choose("layer_norm_forward", rows, hidden, dropout, [&]<int V, bool dropping>() {
     launch<layer_norm_forward_kernel<T, V, dropping>>((rows.capacity + warps - 1) / warps, 32 * warps, 0, stream, y,
-                                                      mean, rstd, x, gamma, beta, epsilon, mask_of(dropout), rows,
+                                                      mean, rstd, x, gamma, beta, epsilon, row_dropout(dropout), rows,
                                                       hidden);
   });
 }
@@ -140,7 +140,7 @@ void add_dropout_norm_forward(Stream stream, T* y, T* h, float* mean, float* rst
   choose("add_dropout_norm_forward", rows, hidden, dropout, [&]<int V, bool dropping>() {
     launch<add_dropout_norm_forward_kernel<T, V, dropping>>((rows.capacity + warps - 1) / warps, 32 * warps, 0, stream,
                                                             y, h, mean, rstd, x, bias, residual, gamma, beta, epsilon,
-                                                            mask_of(dropout), rows, hidden);
+                                                            row_dropout(dropout), rows, hidden);
   });
 }
 
