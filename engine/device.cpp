@@ -10,6 +10,7 @@
 #ifdef WARPBERT_CUDA
 #include "cuda_check.h"
 #else
+#include "host_copy_cpu.h"
 #include "kernels/simt_pool.h"
 #include "kernels/simt_stream.h"
 #endif
@@ -95,16 +96,11 @@ void Device::synchronize() {}
 static void* raw_allocate(size_t bytes) { return ::operator new(bytes, std::align_val_t(256), std::nothrow); }
 static void raw_free(void* p) { ::operator delete(p, std::align_val_t(256)); }
 
-static void expect_no_graph(kernels::Stream stream) {
-  if (stream->graph) throw std::logic_error("host memory is copied while a graph is recorded");
-}
 void Device::upload(void* device, const void* host, size_t bytes) {
-  expect_no_graph(stream_);
-  if (bytes) std::memcpy(device, host, bytes);
+  copy_outside_of_graphs(stream_, device, host, bytes);
 }
 void Device::download(void* host, const void* device, size_t bytes) {
-  expect_no_graph(stream_);
-  if (bytes) std::memcpy(host, device, bytes);
+  copy_outside_of_graphs(stream_, host, device, bytes);
 }
 void Device::fill(void* device, int byte, size_t bytes) {
   if (bytes) simt::enqueue(stream_, [=] { std::memset(device, byte, bytes); });

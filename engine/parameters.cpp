@@ -19,12 +19,9 @@ Parameter& ParameterStore::add(ParameterKind kind, int rows, int cols, std::vect
 void ParameterStore::allocate(Device& device, Precision precision, bool trainable) {
   device_ = &device;
   size_ = 0;
-  for (ParameterKind kind : {ParameterKind::matrix, ParameterKind::vector, ParameterKind::embedding}) {
-    if (kind == ParameterKind::vector) vectors_begin_ = size_;
+  for (ParameterKind kind : {ParameterKind::matrix, ParameterKind::vector, ParameterKind::embedding})
     for (Parameter& p : parameters_)
       if (p.kind == kind) p.offset = size_, size_ += p.padded_size();
-    if (kind == ParameterKind::vector) vectors_end_ = size_;
-  }
   masters_ = DeviceArray<float>(device, size_);
   masters_.zero();
   if (precision == Precision::bf16) rounded_ = DeviceArray<bf16>(device, size_);

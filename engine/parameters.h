@@ -76,8 +76,6 @@ class ParameterStore {
   const std::deque<Parameter>& parameters() const { return parameters_; }
   size_t size() const { return size_; }  // with padding
   size_t real_size() const;              // what files hold
-  size_t vectors_begin() const { return vectors_begin_; }
-  size_t vectors_end() const { return vectors_end_; }
 
   float* masters() { return masters_.data(); }
   bf16* rounded() { return rounded_.data(); }  // null in fp32
@@ -99,7 +97,7 @@ class ParameterStore {
  private:
   Device* device_ = nullptr;
   std::deque<Parameter> parameters_;
-  size_t size_ = 0, vectors_begin_ = 0, vectors_end_ = 0;
+  size_t size_ = 0;
   DeviceArray<float> masters_, grads_, m_, v_, average_;
   DeviceArray<bf16> rounded_;
 };

@@ -2,14 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
 #include <new>
 #include <stdexcept>
 
 #ifdef WARPBERT_CUDA
 #include "cuda_check.h"
 #else
-#include "kernels/simt_stream.h"
+#include "host_copy_cpu.h"
 #endif
 
 namespace warpbert {
@@ -54,8 +53,7 @@ class StreamCopier : public Copier {
   char* allocate(size_t bytes) override { return new (std::nothrow) char[bytes]; }
   void free(char* host) override { delete[] host; }
   void copy(int, void* device, const char* host, size_t bytes) override {
-    if (stream_->graph) throw std::logic_error("host memory is copied while a graph is recorded");
-    if (bytes) std::memcpy(device, host, bytes);
+    copy_outside_of_graphs(stream_, device, host, bytes);
   }
   void wait(int) override {}
 
