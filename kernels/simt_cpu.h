@@ -14,29 +14,30 @@
 #define __global__ __attribute__((unused))
 #define __device__
 #define __host__
-#define __constant__ static
 #define __forceinline__ inline
 #define __launch_bounds__(...)
-#define __align__(n) alignas(n)
 // No __shared__: sanitizers cannot watch "static thread_local" arrays. Use shared<T>().
 
 // ---- Types -----------------------------------------------------------------------------------------------------
-#define SIMT_VECTOR_TYPES(T, name)                                  \
-  struct alignas(2 * sizeof(T)) name##2 {                           \
-    T x, y;                                                         \
-  };                                                                \
-  struct name##3 {                                                  \
-    T x, y, z;                                                      \
-  };                                                                \
-  struct alignas(4 * sizeof(T) < 16 ? 4 * sizeof(T) : 16) name##4 { \
-    T x, y, z, w;                                                   \
-  };                                                                \
-  inline name##2 make_##name##2(T x, T y) { return {x, y}; }        \
-  inline name##4 make_##name##4(T x, T y, T z, T w) { return {x, y, z, w}; }
-SIMT_VECTOR_TYPES(float, float)
-SIMT_VECTOR_TYPES(int, int)
-SIMT_VECTOR_TYPES(unsigned, uint)
-#undef SIMT_VECTOR_TYPES
+struct alignas(8) float2 {
+  float x, y;
+};
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
+struct uint3 {
+  unsigned x, y, z;
+};
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
+inline float2 make_float2(float x, float y) { return {x, y}; }
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
+inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
 
 struct dim3 {
   unsigned x, y, z;
@@ -50,7 +51,6 @@ using cudaStream_t = CUstream_st*;
 #define SIMT_HERE const char *file = __builtin_FILE(), int line = __builtin_LINE()
 extern __thread uint3 threadIdx SIMT_TLS, blockIdx SIMT_TLS;
 extern __thread dim3 blockDim SIMT_TLS, gridDim SIMT_TLS;
-constexpr int warpSize = 32;
 
 namespace simt {
 extern __thread int current SIMT_TLS;   // number of the running CUDA thread in its block
@@ -128,11 +128,9 @@ T* dynamic_shared(SIMT_HERE) {
   return static_cast<T*>(simt::dynamic_storage(file, line));
 }
 
-// ---- Synchronisation, shuffles, votes, atomics -------------------------------------------------------------------
+// ---- Synchronisation, shuffles, atomics --------------------------------------------------------------------------
 inline void __syncthreads(SIMT_HERE) { simt::sync_block(file, line); }
 inline void __syncwarp(unsigned mask = ~0u, SIMT_HERE) { simt::meet(mask, "__syncwarp", file, line); }
-inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
-inline void __threadfence_block() { __threadfence(); }
 
 namespace simt {
 template <class T>
@@ -160,40 +158,13 @@ T shuffle(unsigned mask, T value, int from, const char* what, const char* file, 
 }  // namespace simt
 
 template <class T>
-T __shfl_sync(unsigned mask, T v, int from, int width = 32, SIMT_HERE) {
-  return simt::shuffle(mask, v, (simt::lane() & ~(width - 1)) | (from & (width - 1)), "__shfl_sync", file, line);
+T __shfl_sync(unsigned mask, T v, int from, SIMT_HERE) {
+  return simt::shuffle(mask, v, from & 31, "__shfl_sync", file, line);
 }
 template <class T>
-T __shfl_xor_sync(unsigned mask, T v, int x, int width = 32, SIMT_HERE) {
-  int i = simt::lane(), from = i ^ x;
-  return simt::shuffle(mask, v, from < (i | (width - 1)) + 1 ? from : i, "__shfl_xor_sync", file, line);
+T __shfl_xor_sync(unsigned mask, T v, int x, SIMT_HERE) {
+  return simt::shuffle(mask, v, (simt::lane() ^ x) & 31, "__shfl_xor_sync", file, line);
 }
-template <class T>
-T __shfl_down_sync(unsigned mask, T v, unsigned d, int width = 32, SIMT_HERE) {
-  int i = simt::lane(), from = i + int(d);
-  return simt::shuffle(mask, v, from <= (i | (width - 1)) ? from : i, "__shfl_down_sync", file, line);
-}
-template <class T>
-T __shfl_up_sync(unsigned mask, T v, unsigned d, int width = 32, SIMT_HERE) {
-  int i = simt::lane(), from = i - int(d);
-  return simt::shuffle(mask, v, from >= (i & ~(width - 1)) ? from : i, "__shfl_up_sync", file, line);
-}
-inline unsigned __ballot_sync(unsigned mask, int predicate, SIMT_HERE) {
-  unsigned v = predicate != 0;
-  simt::meet(
-      mask, "__ballot_sync", file, line,
-      [](void** args, unsigned m) {
-        unsigned all = 0;
-        for (int i = 0; i < 32; i++)
-          if (m >> i & 1) all |= *static_cast<unsigned*>(args[i]) << i;
-        for (int i = 0; i < 32; i++)
-          if (m >> i & 1) *static_cast<unsigned*>(args[i]) = all;
-      },
-      &v);
-  return v;
-}
-inline int __any_sync(unsigned mask, int p, SIMT_HERE) { return __ballot_sync(mask, p, file, line) != 0; }
-inline int __all_sync(unsigned mask, int p, SIMT_HERE) { return __ballot_sync(mask, p, file, line) == mask; }
 
 // simt.h's warp_sum and warp_max, in one meeting instead of five shuffles: lane 0's part of the butterfly, which by
 // commutativity has every lane's bits.
@@ -228,13 +199,6 @@ inline float warp_max(float x, SIMT_HERE) {
 
 inline int atomicAdd(int* p, int v) { return __atomic_fetch_add(p, v, __ATOMIC_RELAXED); }
 inline unsigned atomicAdd(unsigned* p, unsigned v) { return __atomic_fetch_add(p, v, __ATOMIC_RELAXED); }
-inline float atomicAdd(float* p, float v) {
-  float old, sum;
-  __atomic_load(p, &old, __ATOMIC_RELAXED);
-  do sum = old + v;
-  while (!__atomic_compare_exchange(p, &old, &sum, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-  return old;
-}
 
 // ---- Arithmetic --------------------------------------------------------------------------------------------------
 // 2ˣ = 2ⁿ·eʳ, |r| <= ln 2/2 (Cephes's expf): no call and no branch, so that compilers vectorise loops over it. Exact to
@@ -253,24 +217,9 @@ inline float fast_exp2(float x) {
 inline float __logf(float x) { return logf(x); }
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 inline float fast_reciprocal(float x) { return 1.0f / x; }
-inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned(uint64_t(a) * b >> 32); }
-inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int min(int a, int b) { return a < b ? a : b; }
 inline int max(int a, int b) { return a > b ? a : b; }
-inline unsigned __float_as_uint(float f) {
-  unsigned u;
-  memcpy(&u, &f, 4);
-  return u;
-}
-inline float __uint_as_float(unsigned u) {
-  float f;
-  memcpy(&f, &u, 4);
-  return f;
-}
-template <class T>
-T __ldg(const T* p) {
-  return *p;
-}
+inline float __uint_as_float(unsigned u) { return std::bit_cast<float>(u); }
 
 // ---- Warp-level matrix operations (simt_mma.cpp), asynchronous copies (simt_shared.cpp) -----------------------------
 namespace simt {
