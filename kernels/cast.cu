@@ -1,6 +1,6 @@
 // float <-> bf16: y[i] = x[i], rounded to nearest even on the way to bf16; and two float arrays that trade values.
 //
-// Moves 6 bytes a value, nothing else to do: at 4.3 TB/s 91 M parameters take 0.13 ms.
+// A cast moves 6 bytes a value, an exchange 16, nothing else to do: at 4.3 TB/s 91 M parameters take 0.13 and 0.34 ms.
 #include "kernels.h"
 #include "vector.h"
 

@@ -204,7 +204,7 @@ struct AdamArrays {
 // For i < n:  g = grad[i]·grad_scale;  m = β1·m + (1 − β1)·g;  v = β2·v + (1 − β2)·g²
 //             master −= decay·master + rate·m/(√v + ε);  weight = master rounded to bf16
 //             average += step.average·(master − average)
-// squares: sums of grad² over the values of each block (sum() adds them up).
+// squares: sums of grad² over the values of each block (sum() adds them up): a thread's eight in float, the rest in double.
 // All is skipped when *ok = 0 (ok may be null). 28 bytes a parameter, 2 more with weight, 8 more with average.
 void adam(Stream, const AdamArrays&, size_t n, float beta1, float beta2, float epsilon, const AdamStep* step,
           const int* ok);
