@@ -1,7 +1,5 @@
 #include "graph.h"
 
-#include <stdexcept>
-
 #ifdef WARPBERT_CUDA
 #include "cuda_check.h"
 #else
@@ -38,8 +36,13 @@ Graph::Graph(Device& device, const std::function<void()>& work)
     throw;
   }
   check(cudaStreamEndCapture(device.stream(), &recorded_->graph), "cudaStreamEndCapture");
-  check(cudaGraphInstantiate(&recorded_->executable, recorded_->graph, cudaGraphInstantiateFlagUseNodePriority),
-        "cudaGraphInstantiate");
+  const cudaError_t e =
+      cudaGraphInstantiate(&recorded_->executable, recorded_->graph, cudaGraphInstantiateFlagUseNodePriority);
+  if (e == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // it is told of here
+    throw NoMemoryForGraph("cudaGraphInstantiate: " + std::string(cudaGetErrorString(e)));
+  }
+  check(e, "cudaGraphInstantiate");
 }
 
 void Graph::replay() { check(cudaGraphLaunch(recorded_->executable, device_.stream()), "cudaGraphLaunch"); }

@@ -6,15 +6,22 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 
 #include "device.h"
 
 namespace warpbert {
 
+// A graph takes device memory, by the driver's account a megabyte or more for a step of hundreds of kernels.
+struct NoMemoryForGraph : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 class Graph {
  public:
   // Records what `work` sends to the device's streams, without running it. All memory it uses must stay where it is as
-  // long as the graph is replayed, and `work` must neither allocate device memory nor copy from or to the host.
+  // long as the graph is replayed, and `work` must neither allocate device memory nor copy from or to the host. Throws
+  // NoMemoryForGraph where there is no room for it: the work has not been done, and can be done without a graph.
   Graph(Device& device, const std::function<void()>& work);
   ~Graph();
   Graph(const Graph&) = delete;

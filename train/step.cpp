@@ -1,6 +1,9 @@
 #include "step.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <stdexcept>
 #include <utility>
@@ -118,7 +121,17 @@ Stepper::Key Stepper::key(const Batch& batch, Place place) const {
 void Stepper::run(Slot& slot, const std::function<void()>& work) {
   // The first batch runs as it is: what allocates memory or chooses algorithms does so now, not in a recording.
   if (slot.uses++ == 0 || !graphs_) return work();
-  if (!slot.graph) slot.graph = std::make_unique<Graph>(device_, work);
+  if (!slot.graph && graphs() >= most_graphs_) return work();
+  try {
+    if (!slot.graph) slot.graph = std::make_unique<Graph>(device_, work);
+  } catch (const NoMemoryForGraph&) {
+    most_graphs_ = graphs();
+    fmt::print(stderr,
+               "warning: the device has memory for {} recorded steps and no more; others go kernel by kernel, slower "
+               "and with the same bits\n",
+               most_graphs_);
+    return work();
+  }
   slot.graph->replay();
 }
 
@@ -200,7 +213,7 @@ std::vector<float> Stepper::log_probabilities(const Batch& batch) {
 
 bool Stepper::is_warm(const Batch& batch) const {
   const auto slot = scoring_.find(key(batch));
-  return slot != scoring_.end() && (graphs_ ? slot->second.graph != nullptr : slot->second.uses > 0);
+  return slot != scoring_.end() && slot->second.uses > (graphs_ ? 1 : 0);  // the second use records the graph
 }
 
 LossSums Stepper::take_losses() {

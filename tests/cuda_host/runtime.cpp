@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -444,7 +445,11 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t*, size_t* n) {
   return *n = graph->nodes.size(), cudaSuccess;
 }
+// CUDA_ON_CPU_GRAPHS=n: there is memory for n of them.
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+  static std::atomic<long> room = std::getenv("CUDA_ON_CPU_GRAPHS") ? std::atol(std::getenv("CUDA_ON_CPU_GRAPHS")) : -1;
+  if (room == 0) return result(cudaErrorMemoryAllocation);
+  if (room > 0) room--;
   *executable = new CUgraphExec_st;
   (*executable)->graph = std::make_shared<simt::Graph>(*graph);
   return cudaSuccess;

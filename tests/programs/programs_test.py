@@ -670,6 +670,15 @@ class Programs(unittest.TestCase):
         self.assertFalse(cache.exists())
         self.assert_same_results(tuned, other)
 
+    @unittest.skipUnless("cuda_on_cpu" in os.environ.get("LD_PRELOAD", ""), "for the CUDA that runs without a GPU")
+    def test_memory_for_a_few_graphs_gives_the_same_bits(self):
+        few = self.dir / "few"
+        done = subprocess.run([BIN / "train", "--config", self.ini, f"--run.directory={few}"], capture_output=True, text=True, env={**os.environ, "CUDA_ON_CPU_GRAPHS": "1"})
+        self.assertEqual(done.stderr, "warning: the device has memory for 1 recorded steps and no more; others go kernel by kernel, slower and with the same bits\n")
+        self.train()
+        for name in ("best.npz", "scores.csv"):
+            self.assertEqual((few / name).read_bytes(), (self.run_dir / name).read_bytes())
+
     def test_a_device_this_build_has_not(self):
         self.refuses("build", "--run.device=" + ("cpu" if ON_GPU else "cuda"))
 

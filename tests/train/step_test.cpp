@@ -51,7 +51,7 @@ struct Setting {
   float adversary = 0;
 };
 
-Result train(Precision precision, bool graphs, const Setting& setting = {}) {
+Result train(Precision precision, bool graphs, const Setting& setting = {}, size_t most_graphs = 256) {
   BertConfig c;
   c.vocabulary = 90, c.layers = 2, c.hidden = 32, c.heads = 2, c.intermediate = 64, c.max_positions = 48;
   c.attention_dropout = 0.1f;
@@ -61,7 +61,7 @@ Result train(Precision precision, bool graphs, const Setting& setting = {}) {
   initialise(bert, 1, 0.1f);
   scale_rates(bert, 0.5f, 2);
   Stepper stepper(device, bert, precision, 5, setting.adam, false);
-  stepper.use_graphs(graphs);
+  stepper.use_graphs(graphs, most_graphs);
   if (setting.adversary > 0) stepper.use_adversary(setting.adversary);
   for (int step = 0; step < 24; step++) {
     std::vector<Batch> parts;
@@ -122,6 +122,9 @@ TEST_CASE("step: a graph gives the bits of the kernels sent one by one, in every
       const Result graph = train(precision, true, setting);
       CHECK(graph.graphs >= 2);
       CHECK(graph == plain);
+      const Result one = train(precision, true, setting, 1);
+      CHECK(one.graphs == 1);
+      CHECK(one == plain);
 #ifndef WARPBERT_CUDA
       const auto before = simt::current_order();
       for (const auto& [order, seed] : {simt::OrderAndSeed{simt::Order::reverse, 1},
