@@ -175,6 +175,10 @@ void KernelCases::build(const StepSizes& sizes) {
   const double sum_blocks = double(std::min(parameters / 2048 + 1, kernels::square_sum_workspace()));
   add("square_sum, a layer", p * 4 + sum_blocks * 8 + 8, p * 2,
       [=] { kernels::square_sum(s, sum, sums, grad, parameters); });
+  const size_t all_blocks = kernels::adam_blocks(12 * parameters + table);  // of Adam over 12 layers and the words
+  const double* block_sums = array<double>(all_blocks);
+  add("sum, a model's norm", double(all_blocks) * 8 + 8, double(all_blocks),
+      [=] { kernels::sum(s, sum, block_sums, all_blocks); });
   add("cast to bf16, a layer", p * 6, 0, [=] { kernels::cast(s, rounded, master, parameters); });
   add("cast to fp32, a layer", p * 6, 0, [=] { kernels::cast(s, average, rounded, parameters); });
   const int groups = 16;  // a step's record of each rate: layers and embeddings

@@ -2,11 +2,12 @@
 // those imply. On the CPU the times are the simulator's and say nothing about a GPU.
 //
 // kernels_bench [--tokens=992] [--pairs=64] [--targets=166] [--hidden=768] [--heads=12] [--vocabulary=6413] [--fp32]
-//               [--gbps=4300] [--tune] [--launches] [--once] [--only=ROW]
+//               [--gbps=4300] [--tune] [--json] [--launches] [--once] [--only=ROW]
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "kernel_cases.h"
 #include "kernels/launch_observer.h"
 #include "kernels/simt_name.h"
+#include "train/build_info.h"
 #include "train/command_line.h"
 #include "train/main.h"
 #include "train/progress.h"
@@ -27,17 +29,14 @@ namespace {
 struct Settings {
   std::string tokens = "992", pairs = "64", targets = "166", hidden = "768", heads = "12", vocabulary = "6413",
               gbps = "4300", only;
-  bool fp32 = false, tune = false, launches = false, once = false;
+  bool fp32 = false, tune = false, json = false, launches = false, once = false;
 };
 
-// On a GPU the work is repeated in a graph, so that neither launches nor the host's waiting are in the time.
-void time(Device& device, const KernelCase& c, double gbps) {
+constexpr int few = 20, many = 220;
+
+// Seconds from a graph's launch until the host has seen its end, so often as fits 0.3 s: the median.
+double median_seconds(Device& device, Graph& graph) {
   using clock = std::chrono::steady_clock;
-  const int repeats = Device::is_gpu() ? 20 : 1;
-  c.run();  // allocates, chooses algorithms
-  Graph graph(device, [&] {
-    for (int i = 0; i < repeats; i++) c.run();
-  });
   graph.replay();
   device.synchronize();
   std::vector<double> times;
@@ -46,12 +45,36 @@ void time(Device& device, const KernelCase& c, double gbps) {
     const auto start = clock::now();
     graph.replay();
     device.synchronize();
-    times.push_back(seconds_since(start) / repeats);
+    times.push_back(seconds_since(start));
   } while (times.size() < 5 || (times.size() < 200 && clock::now() - begin < std::chrono::milliseconds(300)));
   std::sort(times.begin(), times.end());
-  const double t = times[times.size() / 2], floor = c.bytes / (gbps * 1e9);
-  fmt::print("{:28} {:>10.1f} {:>9.2f} {:>9.2f} {:>9.1f} {:>9.1f} {:>10.2f} {:>7.1f}\n", c.name, t * 1e6,
-             c.bytes * 1e-6, c.flops * 1e-9, c.bytes / t * 1e-9, c.flops / t * 1e-9, floor * 1e6, t / floor);
+  return times[times.size() / 2];
+}
+
+// A graph's launch and the host's waking up take some ten microseconds, more than most kernels. They are in the time of
+// a few repeats as in that of many: the difference is the kernels' own.
+double seconds(Device& device, const KernelCase& c) {
+  c.run();  // allocates, chooses algorithms
+  const auto repeated = [&](int repeats) {
+    Graph graph(device, [&] {
+      for (int i = 0; i < repeats; i++) c.run();
+    });
+    return median_seconds(device, graph);
+  };
+  return Device::is_gpu() ? (repeated(many) - repeated(few)) / (many - few) : repeated(1);
+}
+
+void time(Device& device, const KernelCase& c, double gbps, bool json) {
+  const double t = seconds(device, c), floor = c.bytes / (gbps * 1e9);
+  if (json) {
+    const nlohmann::ordered_json line = {{"row", c.name},    {"us", t * 1e6},           {"bytes", c.bytes},
+                                         {"flops", c.flops}, {"floor_us", floor * 1e6}, {"product", c.product}};
+    fmt::print("{}\n", line.dump());
+  } else {
+    fmt::print("{:28} {:>10.2f} {:>9.2f} {:>9.2f} {:>9.1f} {:>9.1f} {:>10.2f} {:>7.1f}\n", c.name, t * 1e6,
+               c.bytes * 1e-6, c.flops * 1e-9, c.bytes / t * 1e-9, c.flops / t * 1e-9, floor * 1e6, t / floor);
+  }
+  std::fflush(stdout);  // what was measured survives a limit of time
 }
 
 // A line for each launch of a case, which is recorded and not run.
@@ -90,6 +113,7 @@ int time_kernels(int argc, char** argv) {
   line.toggle("--fp32", "activations and matrices in fp32, not bf16", s.fp32);
   line.optional("--gbps", "N", "what large copies reach, for the floor", s.gbps);
   line.toggle("--tune", "algorithms of the matrix products are timed first, as with run.gemm_tuning", s.tune);
+  line.toggle("--json", "a line of JSON about the build, and one for each row", s.json);
   line.toggle("--launches", "run nothing: a line of JSON for each launch of each row (scripts/kernel_table)",
               s.launches);
   line.optional("--only", "ROW", "this row alone", s.only);
@@ -99,6 +123,7 @@ int time_kernels(int argc, char** argv) {
     return int(parse_integer(flag, text, 1, 10'000'000));
   };
   const double gbps = parse_number("--gbps", s.gbps);
+  if (gbps == 0) throw UsageError("--gbps: a rate of 0 has no floor");
   const bench::StepSizes sizes = {whole("--tokens", s.tokens),
                                   whole("--pairs", s.pairs),
                                   whole("--targets", s.targets),
@@ -126,12 +151,23 @@ int time_kernels(int argc, char** argv) {
     for (const KernelCase& c : rows) c.run(), device.synchronize();
     return 0;
   }
-  fmt::print("{}; {}; times are {}\n", device.name(), s.fp32 ? "fp32" : "bf16",
-             Device::is_gpu() ? "medians on the device, in a graph of 20; what fits its L2 cache comes from there"
-                              : "the simulator's");
-  fmt::print("{:28} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10} {:>7}\n", "kernel", "µs", "MB", "GFLOP", "GB/s", "GFLOP/s",
-             "floor µs", "ratio");
-  for (const KernelCase& c : rows) time(device, c, gbps);
+  const char* precision = s.fp32 ? "fp32" : "bf16";
+  if (s.json) {
+    const nlohmann::ordered_json about = {{"device", device.name()}, {"library", Gemm::library()},
+                                          {"build", build_info()},   {"precision", precision},
+                                          {"tuned", s.tune},         {"gbps", gbps}};
+    fmt::print("{}\n", about.dump());
+  } else {
+    fmt::print("{}; {}; {}; {}; times are {}\n", device.name(), Gemm::library(), build_info(), precision,
+               Device::is_gpu()
+                   ? fmt::format("medians on the device, of a graph of {} less one of {}; what fits its L2 "
+                                 "cache comes from there",
+                                 many, few)
+                   : "the simulator's");
+    fmt::print("{:28} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10} {:>7}\n", "kernel", "µs", "MB", "GFLOP", "GB/s", "GFLOP/s",
+               "floor µs", "ratio");
+  }
+  for (const KernelCase& c : rows) time(device, c, gbps, s.json);
   return 0;
 }
 

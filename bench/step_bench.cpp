@@ -5,7 +5,8 @@
 //
 // Batches are drawn from the statistics of the real workload, or read from a file (tokens_k, targets_k; bench/peers
 // writes the same for the peers). --tflops and --gbps: what large products and copies reach on the device; the floor is
-// FLOPs of all matrix products over the one plus bytes that must move over the other, as if nothing overlapped.
+// FLOPs of all matrix products over the one plus bytes that must move over the other, as if nothing overlapped: that of
+// bench/peers/floors.py, to the digit.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,8 +17,10 @@
 #include <random>
 #include <stdexcept>
 
+#include "io/error.h"
 #include "io/npz.h"
 #include "train/batch_file.h"
+#include "train/build_info.h"
 #include "train/command_line.h"
 #include "train/main.h"
 #include "train/progress.h"
@@ -74,13 +77,10 @@ Batch random_batch(unsigned seed, int sequences, double mean, int longest, const
   return packed_batch(tokens, targets, sequences, longest);
 }
 
-// Adam reads and writes every parameter's state (28 bytes, 30 with a bf16 copy); each weight is read by three products,
-// its gradient written once; activations of a layer cross memory about 34·H times a token, forward and backward.
-double bytes(const Batch& batch, const BertConfig& c, double parameters, bool bf16) {
-  const double element = bf16 ? 2 : 4;
-  return parameters * (bf16 ? 30 : 28) + parameters * (2 * element + 4) +
-         double(batch.tokens) * c.layers * 34 * c.hidden * element;
-}
+// What no implementation of a step can leave out: Adam reads master, both moments and the gradient and writes the first
+// three; forward and backward each read the weights, and backward writes the gradient. In bf16 gradients and weights
+// are, and Adam writes the weight as well. Our gradients are fp32: 4 bytes more. Activations may stay in the cache.
+double bytes(double parameters, bool bf16) { return parameters * (bf16 ? 28 + 6 : 28 + 12); }
 
 int bench(int argc, char** argv) {
   Settings s;
@@ -106,28 +106,31 @@ int bench(int argc, char** argv) {
   const Precision precision = s.precision == "fp32"   ? Precision::fp32
                               : s.precision == "tf32" ? Precision::tf32
                                                       : Precision::bf16;
-  const BertConfig config = shape(s.size, int(parse_number("--vocabulary", s.vocabulary)));
-  if (config.vocabulary <= token::first_word)
-    throw UsageError(fmt::format("--vocabulary: '{}'; more than {}", s.vocabulary, int(token::first_word)));
-  const int steps = std::max(1, int(parse_number("--steps", s.steps))),
-            warmup = int(parse_number("--warmup", s.warmup));
+  const auto whole = [](const char* flag, const std::string& text, int low) {
+    return int(parse_integer(flag, text, low, 10'000'000));
+  };
+  const BertConfig config = shape(s.size, whole("--vocabulary", s.vocabulary, token::first_word + 1));
+  const int steps = whole("--steps", s.steps, 1), warmup = whole("--warmup", s.warmup, 0),
+            pairs_a_step = whole("--batch", s.batch, 1);
+  const bool graphs = parse_integer("--graphs", s.graphs, 0, 1);
   const double flops_per_second = parse_number("--tflops", s.tflops) * 1e12,
                bytes_per_second = parse_number("--gbps", s.gbps) * 1e9;
+  if (flops_per_second == 0 || bytes_per_second == 0) throw UsageError("--tflops, --gbps: a rate of 0 has no floor");
   std::vector<Batch> batches;
   if (s.batches.empty()) {
     const double mean = parse_number("--mean_length", s.mean_length);
     const double longest = s.longest.empty() ? std::min(std::floor(mean * 2.2) + 3, double(config.max_positions))
-                                             : parse_number("--longest", s.longest);
+                                             : whole("--longest", s.longest, 1);
     if (mean < 5 || mean > longest || longest > config.max_positions)
       throw UsageError(fmt::format("--mean_length={} --longest={}: 5 <= mean <= longest <= {}", s.mean_length, longest,
                                    config.max_positions));
     for (unsigned seed = 0; seed < 16; seed++)
-      batches.push_back(
-          random_batch(seed, std::max(1, int(parse_number("--batch", s.batch))), mean, int(longest), config));
+      batches.push_back(random_batch(seed, pairs_a_step, mean, int(longest), config));
   } else {
     const auto file = io::open_npz(s.batches);
     for (int k = 0; file->find(fmt::format("tokens_{}", k)); k++)
       batches.push_back(read_batch(*file, k, config).packed);
+    if (batches.empty()) io::fail("{}: no batches; tokens_0 is missing", s.batches);
   }
 
   Device device;
@@ -136,7 +139,7 @@ int bench(int argc, char** argv) {
   bert.store.allocate(device, precision);
   initialise(bert, 0);
   Stepper stepper(device, bert, precision, 0, {}, false);
-  stepper.use_graphs(s.graphs != "0");
+  stepper.use_graphs(graphs);
   const auto step = [&](int i) { stepper.train(batches[size_t(i) % batches.size()], 1e-5); };
   for (int round = 0; round < (warmup ? 2 : 0); round++)  // every bucket twice: run, then recorded
     for (int i = 0; i < std::max(warmup, int(batches.size())); i++) step(i);
@@ -154,7 +157,7 @@ int bench(int argc, char** argv) {
     const Batch& batch = batches[size_t(i) % batches.size()];
     pairs += batch.sequences, tokens += batch.tokens;
     flops += step_flops(batch, config);
-    moved += bytes(batch, config, double(bert.store.real_size()), precision == Precision::bf16);
+    moved += bytes(double(bert.store.real_size()), precision == Precision::bf16);
   }
   double streamed = seconds_since(begin);
   if (Device::is_gpu()) {  // once more without waiting for each step, as training does
@@ -175,6 +178,8 @@ int bench(int argc, char** argv) {
     throw std::runtime_error("step_bench: the loss or its gradient is not finite");
   if (s.json) {
     const nlohmann::ordered_json json = {{"device", device.name()},
+                                         {"library", Gemm::library()},
+                                         {"build", build_info()},
                                          {"size", s.size},
                                          {"precision", s.precision},
                                          {"tuned", s.tune},

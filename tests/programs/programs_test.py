@@ -1022,7 +1022,7 @@ class Programs(unittest.TestCase):
 
     def test_kernels_bench(self):
         out = self.program("kernels_bench", "--help").stdout
-        for name in ("tokens", "pairs", "targets", "hidden", "heads", "vocabulary", "fp32", "gbps", "tune", "launches", "once", "only"):
+        for name in ("tokens", "pairs", "targets", "hidden", "heads", "vocabulary", "fp32", "gbps", "tune", "json", "launches", "once", "only"):
             self.assertRegex(out, rf"\n  --{name}\b")
         small = ("--tokens=64", "--pairs=4", "--targets=8", "--hidden=128", "--heads=2", "--vocabulary=300")
         launches = self.program("kernels_bench", "--launches", *small, "--fp32").stdout
@@ -1030,23 +1030,45 @@ class Programs(unittest.TestCase):
         self.assertEqual(self.program("kernels_bench", "--once", *small).stdout, "")
         one = self.program("kernels_bench", "--launches", "--only=clip", *small).stdout
         self.assertEqual((one.count("\n"), '"row":"clip"' in one), (1, True))
+        if "cuda_on_cpu" not in os.environ.get("LD_PRELOAD", ""):  # there a launch takes too long to be repeated
+            about, row = map(json.loads, self.program("kernels_bench", "--json", "--only=clip", *small).stdout.splitlines())
+            self.assertIn("(commit ", about["build"])
+            self.assertEqual(row["row"], "clip")
+            self.assertGreater(row["us"], 0)
         self.assertIn("error: --only: no row 'clipp'; there are embedding_forward; ", self.program("kernels_bench", "--only=clipp", *small, code=2).stderr)
-        for argument, message in (("--tokenz=3", "unknown option '--tokenz'; did you mean '--tokens'?"), ("--tokens=x", "--tokens: 'x' is not an integer"), ("--gbps=x", "--gbps: 'x' is not a number of 0 or more")):
+        for argument, message in (("--tokenz=3", "unknown option '--tokenz'; did you mean '--tokens'?"), ("--tokens=x", "--tokens: 'x' is not an integer"), ("--gbps=x", "--gbps: 'x' is not a number of 0 or more"), ("--gbps=0", "--gbps: a rate of 0 has no floor")):
             self.assertIn(message, self.program("kernels_bench", argument, code=2).stderr)
 
     def test_step_bench_says_what_is_wrong(self):
-        self.assertIn("--vocabulary: '7'; more than 7", self.program("step_bench", "--vocabulary=7", code=2).stderr)
         for argument, message in (
             ("--size=huge", "--size: 'huge'; tiny, mini, small, medium, base or large"),
             ("--precision=fp16", "--precision: 'fp16'; bf16, tf32 or fp32"),
             ("--mean_length=4", "--mean_length=4 --longest=11: 5 <= mean <= longest <= 512"),
             ("--longest=15", "--mean_length=15.5 --longest=15: 5 <= mean <= longest <= 512"),
             ("--longest=513", "--mean_length=15.5 --longest=513: 5 <= mean <= longest <= 512"),
-            ("--steps=-1", "--steps: '-1' is not a number of 0 or more"),
+            ("--longest=20.5", "--longest: '20.5' is not an integer in [1, "),
+            ("--vocabulary=7", "--vocabulary: '7' is not an integer in [8, "),
+            ("--steps=0", "--steps: '0' is not an integer in [1, "),
+            ("--steps=1.5", "--steps: '1.5' is not an integer in [1, "),
+            ("--warmup=-1", "--warmup: '-1' is not an integer in [0, "),
+            ("--batch=2.5", "--batch: '2.5' is not an integer in [1, "),
+            ("--graphs=x", "--graphs: 'x' is not an integer in [0, 1]"),
+            ("--tflops=0", "--tflops, --gbps: a rate of 0 has no floor"),
             ("--sise=base", "unknown option '--sise'; did you mean '--size'?"),
         ):
             self.assertIn(message, self.program("step_bench", argument, code=2).stderr)
         self.assertIn("absent.npz: cannot be opened", self.program("step_bench", f"--batches={self.dir}/absent.npz", code=1).stderr)
+        self.assertIn("cannot be read: Is a directory", self.program("step_bench", f"--batches={self.dir}", code=1).stderr)
+        with zipfile.ZipFile(self.dir / "empty.npz", "w"):
+            pass
+        self.assertIn("empty.npz: no batches; tokens_0 is missing", self.program("step_bench", f"--batches={self.dir}/empty.npz", code=1).stderr)
+
+    def test_step_bench_says_what_it_timed(self):
+        tiny = ("--size=tiny", "--precision=fp32", "--batch=2", "--vocabulary=300", "--steps=2", "--warmup=0")
+        figure = json.loads(self.program("step_bench", "--json", *tiny, "--graphs=0").stdout)
+        self.assertIn("(commit ", figure["build"])
+        self.assertIn("cuBLASLt" if ON_GPU else "OpenBLAS", figure["library"])
+        self.assertGreater(figure["floor_ms"], 0)
 
     def test_help_of_the_scoring_programs(self):
         for name, words in {"predict": ("--run DIR", "--predict.swap", "--data.max_tokens", "--run.threads"), "eval": ("--bootstrap N", "--json", "--predict.swap"), "average": ("[FILE.npz ...]", "--run DIR")}.items():
