@@ -68,14 +68,24 @@ def _gathered(rows, labels, capacity):
     return {"target_rows": target_rows, "labels": target_labels}
 
 
+def target_capacities(batches, others, rare=0.05):
+    """Our own step's buckets of targets. One that, together with its batch's other size, holds less than `rare` of the
+    batches joins the next larger one that is there with this size, since each such pair is a shape."""
+    chosen = [target_capacity(int((labels != 0).sum())) for _, labels in batches]
+    for other in sorted(set(others)):
+        here = [k for k, size in enumerate(others) if size == other]
+        for k, size in zip(here, capacities([chosen[k] for k in here], lambda n: n, rare * len(others) / len(here))):
+            chosen[k] = size
+    return chosen
+
+
 def packed(batches, token_bucket=token_capacity):
     """Real tokens back to back. Also where each row lies in a [sequences, length] grid, and back."""
     counts = [int((tokens != 0).sum()) for tokens, _ in batches]
     rows = capacities(counts, token_bucket)
-    targets = target_capacity(max(int((y != 0).sum()) for _, y in batches))
     length = round_up(max(tokens.shape[1] for tokens, _ in batches), 8)
     fillers = max(-(-(capacity - n) // length) for capacity, n in zip(rows, counts))
-    for (tokens, labels), capacity in zip(batches, rows):
+    for (tokens, labels), capacity, targets in zip(batches, rows, target_capacities(batches, rows)):
         shape = Shape(capacity, len(tokens) + fillers, length, targets)
         yield shape, _pack(tokens, labels, shape)
 
@@ -99,9 +109,8 @@ def _pack(tokens, labels, shape):
 
 def padded(batches, length_bucket=8):
     """[sequences, length] with padding, the head's rows gathered."""
-    targets = target_capacity(max(int((y != 0).sum()) for _, y in batches))
     lengths = capacities([tokens.shape[1] for tokens, _ in batches], length_bucket)
-    for (tokens, labels), length in zip(batches, lengths):
+    for (tokens, labels), length, targets in zip(batches, lengths, target_capacities(batches, lengths)):
         ids, wanted = _widen(tokens, length), _widen(labels, length).ravel()
         rows = np.flatnonzero(wanted)
         yield Shape(ids.size, len(ids), length, targets), {"ids": ids} | _gathered(rows, wanted[rows], targets)
