@@ -46,6 +46,22 @@ class FusedAdam:
         return [self.rate.t, *(p.detach() for p in self.parameters), *moments]
 
 
+def adam_of_list_(masters, weights, m, v, grads, rate, beta1, beta2, epsilon):
+    """The same over lists: inductor makes a few kernels of all arrays, each of which is read once where it lies."""
+    g = [x.float() for x in grads]
+    torch._foreach_mul_(m, beta1)
+    torch._foreach_add_(m, g, alpha=1 - beta1)
+    torch._foreach_mul_(v, beta2)
+    torch._foreach_addcmul_(v, g, g, 1 - beta2)
+    root = torch._foreach_sqrt(v)
+    torch._foreach_add_(root, epsilon)
+    moved = torch._foreach_div(m, root)
+    torch._foreach_mul_(moved, rate[0])
+    torch._foreach_sub_(masters, moved)
+    if weights is not None:
+        torch._foreach_copy_(weights, masters)
+
+
 def adam_(master, weight, m, v, grad, rate, beta1, beta2, epsilon):
     """Compiled, one kernel that reads each array once: 28 bytes a parameter with bf16 weights and gradients."""
     g = grad.float()
@@ -58,25 +74,30 @@ def adam_(master, weight, m, v, grad, rate, beta1, beta2, epsilon):
 
 class FlatAdam:
     """All parameters in one flat array of fp32 masters, and for bf16 one of weights, of which the model's parameters
-    are views. Gradients are gathered into a flat array by one multi-tensor copy. Then either torch.optim.Adam, fused, or
-    adam_, compiled."""
+    are views. Compiled, gradients are read where they are (adam_of_list_); or, with `gather`, put into a flat array by
+    one multi-tensor copy, 4 bytes a parameter more, for one kernel that knows nothing of lists (adam_). Which of the
+    two is faster only a GPU can show, so both are measured. Otherwise torch.optim.Adam, fused, over the flat array: it
+    takes no gradients of another type than its parameters."""
 
-    def __init__(self, parameters, dtype, compiled, lr, beta1=0.9, beta2=0.999, epsilon=1e-7):
-        self.parameters, self.compiled = list(parameters), compiled
+    def __init__(self, parameters, dtype, compiled, lr, gather=False, beta1=0.9, beta2=0.999, epsilon=1e-7):
+        self.parameters, self.compiled, self.gather = list(parameters), compiled, gather or not compiled
         sizes = [p.numel() for p in self.parameters]
         assert all(n % 8 == 0 for n in sizes), "views would not be aligned to 16 bytes"
         flat = torch.cat([p.detach().float().flatten() for p in self.parameters])
         self.master = flat
         self.weight = flat if dtype == torch.float32 else flat.to(dtype)
-        self.grad = torch.zeros(sum(sizes), dtype=dtype if compiled else torch.float32, device=flat.device)
-        self.grads = [g.view_as(p) for g, p in zip(self.grad.split(sizes), self.parameters)]
+        if self.gather:
+            self.grad = torch.zeros(sum(sizes), dtype=dtype if compiled else torch.float32, device=flat.device)
+            self.grads = [g.view_as(p) for g, p in zip(self.grad.split(sizes), self.parameters)]
         for p, view in zip(self.parameters, self.weight.split(sizes)):
             p.data = view.view_as(p)
         if compiled:
             self.rate = Rate(flat.device, lr, beta1, beta2)
             self.m, self.v = torch.zeros_like(flat), torch.zeros_like(flat)
             self.settings = beta1, beta2, epsilon
-            self.update = compiled(adam_)
+            self.update = compiled(adam_ if gather else adam_of_list_)
+            arrays = [self.master, None if self.weight is self.master else self.weight, self.m, self.v]
+            self.arrays = arrays if gather else [x if x is None else x.split(sizes) for x in arrays]
         else:
             leaf = torch.nn.Parameter(flat)  # shares its memory
             leaf.grad = self.grad
@@ -84,11 +105,13 @@ class FlatAdam:
 
     @torch.no_grad()
     def step(self):
-        torch._foreach_copy_(self.grads, [p.grad for p in self.parameters])
+        grads = [p.grad for p in self.parameters]
+        if self.gather:
+            torch._foreach_copy_(self.grads, grads)
+            grads = self.grad
         if self.compiled:
             self.rate.next()
-            weight = None if self.weight is self.master else self.weight
-            self.update(self.master, weight, self.m, self.v, self.grad, self.rate.value, *self.settings)
+            self.update(*self.arrays, grads if self.gather else [g.flatten() for g in grads], self.rate.value, *self.settings)
         else:
             self.adam.step()
             if self.weight is not self.master:

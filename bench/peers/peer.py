@@ -12,8 +12,11 @@ A step is: copy the batch from pinned memory, forward, backward, Adam. Timed wit
 """
 import argparse
 import json
+import os
+import shutil
 import statistics
 import sys
+import sysconfig
 import time
 
 import numpy as np
@@ -40,7 +43,7 @@ class HandWritten:
         # Compiled, the update is one kernel of our own; otherwise torch.optim.Adam's fused one.
         update = compiler(a) if "compile" in a.mode else None
         dtype = torch.bfloat16 if a.precision == "bf16" else torch.float32
-        self.optimiser = FlatAdam(self.bert.parameters(), dtype, update, a.lr)
+        self.optimiser = FlatAdam(self.bert.parameters(), dtype, update, a.lr, a.gather)
         self.forward = compiler(a)(self.bert) if "compile" in a.mode else self.bert
 
     def loss(self, fields, shape):
@@ -233,11 +236,20 @@ def measure(a, device):
         halves = [statistics.median(ms[: len(ms) // 2]), statistics.median(ms[len(ms) // 2 :])] if len(ms) > 1 else ms
         result |= {"ms": median, "p10": p10, "p90": p90, "halves": halves, "mean": statistics.mean(ms), "steps": a.steps}
         result["pairs_s"] = 1e3 * facts["pairs"] / result["mean"]
-    result["finite"] = bool(torch.isfinite(stepper.last))
+    result["finite"] = bool(torch.isfinite(stepper.last)) and bool(np.isfinite(losses).all())
     on_gpu = device.type == "cuda"
     result["memory_MiB"] = torch.cuda.max_memory_reserved() >> 20 if on_gpu else None
     result |= {"torch": torch.__version__, "device": torch.cuda.get_device_name() if on_gpu else "CPU"}
     return result
+
+
+def what_triton_lacks():
+    """It compiles its own launcher in C at run time, and says so only in the middle of a long trace."""
+    if not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
+        return "Triton needs a C compiler at run time: no gcc or clang on PATH, and CC is not set"
+    if not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")):
+        return f"Triton needs Python.h at run time, which is not in {sysconfig.get_path('include')}: package python3-dev"
+    return ""
 
 
 def arguments(argv=None):
@@ -245,6 +257,7 @@ def arguments(argv=None):
     parser.add_argument("--peer", required=True, choices=["packed", "padded", "transformers"])
     parser.add_argument("--mode", default="eager", choices=MODES, help="graph: the whole step is one CUDA graph")
     parser.add_argument("--autotune", action="store_true", help="compile with max-autotune: minutes of preparation")
+    parser.add_argument("--gather", action="store_true", help="packed, padded, compiled: Adam of gradients in a flat array")
     parser.add_argument("--attention", choices=["varlen", "grid"], help="of packed; default: varlen in bf16 on a GPU")
     parser.add_argument("--size", default="base", choices=files.SIZES)
     parser.add_argument("--precision", default="bf16", choices=["bf16", "fp32"])
@@ -263,6 +276,8 @@ def arguments(argv=None):
     a = parser.parse_args(argv)
     flash = torch.cuda.is_available() and a.precision == "bf16"
     a.attention = a.attention or ("varlen" if flash else "grid")
+    if torch.cuda.is_available() and "compile" in a.mode and (missing := what_triton_lacks()):
+        parser.error(missing)
     if a.attention == "varlen" and a.peer == "packed" and not flash:
         parser.error("--attention varlen: flash attention needs a GPU and bf16")
     return a
