@@ -2,6 +2,7 @@
 
 peers_test.py BIN_DIR [unittest arguments]          needs torch, transformers, numpy, safetensors
 """
+import json
 import pathlib
 import subprocess
 import sys
@@ -16,8 +17,10 @@ import torch.nn.functional as F
 BIN = pathlib.Path(sys.argv.pop(1)).resolve()
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench/peers"))
 import batches as data  # noqa: E402
+import floors  # noqa: E402
 import layout  # noqa: E402
 import peer as peers  # noqa: E402
+import run_all  # noqa: E402
 import weights as files  # noqa: E402
 
 SHAPE = dict(layers=3, hidden=96, heads=3, intermediate=200, positions=40)
@@ -97,6 +100,36 @@ class Peers(unittest.TestCase):
         with mock.patch.object(peers, "compiler", lambda a: lambda f: f):  # what is compiled, not compiled
             self.compare("packed", "--mode", "compile")
 
+    def test_gathering_update_of_compiled_peers_equals_ours(self):
+        with mock.patch.object(peers, "compiler", lambda a: lambda f: f):
+            self.compare("packed", "--mode", "compile", "--gather")
+
+    def test_both_updates_agree_in_bf16(self):
+        with mock.patch.object(peers, "compiler", lambda a: lambda f: f):
+            lists, flat = (self.train("packed", "--mode", "compile", "--precision", "bf16", *more) for more in ([], ["--gather"]))
+        np.testing.assert_allclose(lists[0], flat[0], rtol=1e-4)  # a weight or two round the other way
+
+    def test_the_floor_is_that_of_step_bench(self):
+        vocabulary, found = data.load(self.dir / "batches.npz")
+        shape = dict(layers=2, hidden=128, heads=2, intermediate=512, positions=512)
+        for precision in ("fp32", "bf16"):
+            command = [BIN / "step_bench", "--size=tiny", f"--precision={precision}", f"--vocabulary={vocabulary}", "--json", "--tflops=0.5", "--gbps=50"]
+            command += [f"--batches={self.dir / 'batches.npz'}", f"--steps={len(found)}", "--warmup=0"]
+            ours = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            self.assertAlmostEqual(floors.floor_of(found, vocabulary, shape, 0.5, 0.05, precision == "bf16") / ours["floor_ms"], 1, places=9)
+
+    def test_what_is_not_finite_or_not_ours_has_failed(self):
+        spoilt = run_all.judged({"finite": False, "ms": 1.0, "losses": [float("nan")]})
+        self.assertEqual(spoilt, {"note": "failed: its losses are not finite"} | {"unjudged": spoilt["unjudged"]})
+        self.assertEqual(run_all.judged({"finite": True, "ms": 1.0}), {"finite": True, "ms": 1.0})
+        rows = [{"losses": [1.0, x], "precision": "bf16"} for x in (2.0, 2.03, 2.01, float("nan"))]
+        run_all.hold_against(rows[0], rows)
+        self.assertEqual([r.get("note", "")[:6] for r in rows], ["", "failed", "", "failed"])
+
+    def test_a_missing_compiler_is_named(self):
+        with mock.patch.dict("os.environ", {"PATH": "/nowhere", "CC": ""}):
+            self.assertIn("no gcc or clang on PATH", peers.what_triton_lacks())
+
     def test_our_parameters_moved_far(self):
         ours, start = self.ours(), files.load(self.dir / "model.safetensors")
         moved = max(np.abs(ours["param/" + n] - start[n]).max() for n in start)
@@ -169,6 +202,12 @@ class Peers(unittest.TestCase):
         self.assertEqual([layout.target_capacity(n) for n in (0, 1, 16, 17, 64, 65, 166)], [16, 16, 16, 32, 64, 128, 192])
         _, fields = next(layout.packed([(np.full((2, 9), 7), np.eye(2, 9, dtype=np.int32))]))
         self.assertEqual((len(fields["ids"]), len(fields["labels"])), (32, 16))
+
+    def test_targets_have_our_buckets_batch_by_batch(self):
+        batch = lambda targets: (np.full((8, 40), 7, np.int32), (np.arange(320).reshape(8, 40) < targets).astype(np.int32))
+        for layouts in (layout.packed, layout.padded):
+            shapes = [shape.targets for shape, _ in layouts([batch(167)] * 30 + [batch(100)] + [batch(193)] * 9)]
+            self.assertEqual(shapes, [192] * 31 + [256] * 9, layouts)  # one of 40 is rare, and joins the next
 
     def test_rare_buckets_join_larger_ones(self):
         self.assertEqual(layout.capacities([900] * 50 + [1100] * 49 + [100], 128), [1024] * 50 + [1152] * 49 + [1024])

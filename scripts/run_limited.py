@@ -1,0 +1,43 @@
+"""Commands that may hang, or start others that do."""
+import os
+import signal
+import subprocess
+import time
+
+
+def run_limited(command, limit, **options):
+    """Runs the command for at most `limit` seconds. Its exit code, None if the limit ended it; and its output, as
+    `options` of subprocess.Popen say. What it started is ended with it: the command is the first of a group of its own.
+    So it is if this program is to end, by Ctrl-C or (end_children_on_sigterm) by SIGTERM."""
+    process = subprocess.Popen(command, start_new_session=True, text=True, errors="replace", **options)
+    try:
+        output = process.communicate(timeout=limit)
+        return process.returncode, output
+    except subprocess.TimeoutExpired:
+        end_group(process)
+        try:
+            return None, process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:  # it waits for a driver, or left its group, and still holds its output open
+            return None, ("", "")
+    except BaseException:
+        end_group(process)
+        raise
+
+
+def end_group(process, patience=5):
+    """SIGTERM first: a command may have groups of its own to end."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            return
+        end = time.monotonic() + patience
+        while number == signal.SIGTERM and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.05)
+
+
+def end_children_on_sigterm():
+    def end(*_):
+        raise SystemExit(143)
+
+    signal.signal(signal.SIGTERM, end)
