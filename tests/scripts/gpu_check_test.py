@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from unittest import mock
 
@@ -67,8 +68,48 @@ class GpuCheck(unittest.TestCase):
         report = gpu_check.Report(self.dir / "r.md", 10)
         with mock.patch.object(gpu_check, "GRACE", 0):
             self.assertIsNone(self.attempt(report, "hangs", 0.1, sys.executable, "-c", "import time; time.sleep(100)"))
-        self.assertIn("| hangs | FAILED (124) | 1.", report.text)
+        self.assertIn("| hangs | not finished: stopped after 1 s | 1.", report.text)
+        self.assertEqual((report.failed, report.unfinished), ([], ["hangs"]))
         self.assertGreater(report.left(), 590)
+
+    def test_what_a_command_started_ends_with_it(self):
+        pid = self.dir / "pid"
+        program = f"import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(100)']); open('{pid}', 'w').write(str(p.pid)); time.sleep(100)"
+        code, _ = gpu_check.run(sys.executable, "-c", program, timeout=2)
+        self.assertIsNone(code.returncode)
+        for _ in range(100):  # whoever inherits it has to notice
+            state = pathlib.Path(f"/proc/{pid.read_text()}/stat")
+            if not state.exists() or state.read_text().split()[2] == "Z":
+                break
+            time.sleep(0.05)
+        else:
+            self.fail("it lives on")
+
+    def test_rates_are_measured_once_and_before_they_are_needed(self):
+        text = "GPU: product 700 TFLOP/s, copy 2.75 TB/s; tf32 400.0, fp32 50.0 TFLOP/s\ntogether 1.85 ms\n"
+        report, asked = mock.Mock(), []
+
+        def attempt(what, expected, *command, **more):
+            asked.append((what, command))
+            return text if what == "floors" else '{"ms": 1, "pairs_per_s": 2}'
+
+        report.attempt = attempt
+        place = mock.Mock(gpu=True, torch="2", rates=None, python="python", build=self.dir)
+        for precision in ("bf16", "fp32"):
+            gpu_check.step(report, place, "steps", precision, 1, precision=precision)
+        self.assertEqual([what for what, _ in asked], ["floors", "bf16", "fp32"])
+        self.assertEqual(asked[1][1][-2:], ("--tflops=700.0", "--gbps=2750"))
+        self.assertEqual(asked[2][1][-2:], ("--tflops=50.0", "--gbps=2750"))
+
+    def test_a_later_call_goes_on_with_the_report(self):
+        first = gpu_check.Report(self.dir / "r.md", 1)
+        self.quietly(first.add, "first\n")
+        first.keep("steps", 1), first.keep("peers", 2)
+        second = gpu_check.Report(self.dir / "r.md", 1, append=True)
+        self.quietly(second.add, "second\n")
+        second.keep("peers", 3), second.keep("peers", 4)
+        self.assertEqual(second.figures, {"steps": [1], "peers": [3, 4]})
+        self.assertEqual((self.dir / "r.md").read_text(), "first\n\nsecond\n")
 
     def test_cudas_libraries_are_found_among_pythons_packages(self):
         def script(name, text):
@@ -92,8 +133,9 @@ class GpuCheck(unittest.TestCase):
         self.assertEqual(gpu_check.figure_of('text\n{"ms": 1, "pairs_per_s": 2}\n'), {"ms": 1, "pairs_per_s": 2})
         for text in ("", "no json", "[1]", '{"ms": 1}'):
             self.assertIsNone(gpu_check.figure_of(text))
-        floors = "NVIDIA H100 80GB: product 700.5 TFLOP/s, copy 2.75 TB/s\nGEMM 0.7 ms\ntogether 1.85 ms\n"
-        self.assertEqual(gpu_check.floor_of(floors), {"device": "NVIDIA H100 80GB", "tflops": 700.5, "tb_per_s": 2.75, "ms": 1.85})
+        floors = "NVIDIA H100 80GB: product 700.5 TFLOP/s, copy 2.75 TB/s; tf32 400.5, fp32 50.0 TFLOP/s\nGEMM 0.7 ms\ntogether 1.85 ms\n"
+        wanted = {"device": "NVIDIA H100 80GB", "tflops": 700.5, "tb_per_s": 2.75, "tf32": 400.5, "fp32": 50.0, "ms": 1.85}
+        self.assertEqual(gpu_check.floor_of(floors), wanted)
         self.assertIsNone(gpu_check.floor_of("NVIDIA H100 80GB: product 700.5 TFLOP/s, copy 2.75 TB/s\n"))
 
     def test_tables_go_between_their_markers(self):
@@ -101,6 +143,11 @@ class GpuCheck(unittest.TestCase):
         peer = {"name": "packed graph", "mean": 3.5, "ms": 3.25, "p10": 3, "p90": 4, "pairs_s": 18286, "memory_MiB": 2048}
         text = gpu_check.written(DOCUMENT, {"steps": [STEP], "peers": [peer], "floors": [floor]}, "H100, today")
         self.assertIn("| warpbert base bf16 | 2.000 | 1.900 | 1.800 | 2.250 | 32000 | 1500 |\n| packed graph | 3.500 | 3.250 | 3.000 | 4.000 | 18286 | 2048 |", text)
+        nan = {"name": "spoilt", "ms": 1.0, "finite": False}
+        losses = {"name": "padded eager", "losses": [5.0], "difference": 0.02, "note": "failed: its losses are not ours"}
+        spoilt = gpu_check.results_table({"peers": [nan, losses]}, "x")
+        self.assertIn("| spoilt | failed: its losses are not finite |", spoilt)
+        self.assertIn("padded eager 5.0000 (2 % from ours) FAILED", spoilt)
         self.assertIn("<!-- begin results -->\nH100, today.\n", text)
         self.assertIn("| NVIDIA H100 80GB | 700 TFLOP/s | 2.75 TB/s | 1.85 ms |\n| H200 | not measured yet | | |\n<!-- end floors -->", text)
         self.assertIn("<!-- begin scaling -->\nold\n", text)  # that part did not run
