@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 
 namespace warpbert {
@@ -13,10 +14,12 @@ static void ask(int signal) {
   asked = 1;
   if (signal != SIGPIPE) return;
   piped = 1;
+  const int error = errno;  // of what was interrupted
   if (const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC); nowhere >= 0) {
     dup2(nowhere, STDOUT_FILENO);
     close(nowhere);
   }
+  errno = error;
 }
 
 Interruption::Interruption() {

@@ -73,8 +73,10 @@ class Stepper {
   void train(const Batch& batch, double lr) { train(std::span(&batch, 1), lr); }
   // One step over a batch in parts: their gradients add up to those of the mean loss over all targets.
   void train(std::span<const Batch> parts, double lr);
-  // Of batches of further capacities than `most`, or than the device has memory for graphs of, no more are recorded.
-  void use_graphs(bool on, size_t most = 256) { graphs_ = on, most_graphs_ = most; }
+  void use_graphs(bool on) { graphs_ = on; }
+  // So many are recorded at most, or as many as the device has memory for; batches of further capacities go kernel by
+  // kernel.
+  void limit_graphs(size_t most) { most_graphs_ = most; }
   // Every step is taken at the weights and once more with the word embedding moved by epsilon along its gradient
   // (kernels.h, perturb); both gradients add up. For batches in one part.
   void use_adversary(float epsilon);

@@ -61,7 +61,8 @@ Result train(Precision precision, bool graphs, const Setting& setting = {}, size
   initialise(bert, 1, 0.1f);
   scale_rates(bert, 0.5f, 2);
   Stepper stepper(device, bert, precision, 5, setting.adam, false);
-  stepper.use_graphs(graphs, most_graphs);
+  stepper.use_graphs(graphs);
+  stepper.limit_graphs(most_graphs);
   if (setting.adversary > 0) stepper.use_adversary(setting.adversary);
   for (int step = 0; step < 24; step++) {
     std::vector<Batch> parts;
