@@ -153,6 +153,24 @@ class GpuCheck(unittest.TestCase):
         self.assertIn("<!-- begin scaling -->\nold\n", text)  # that part did not run
         self.assertIn("| warpbert base bf16 | 989 | 2.000 | 32000 | 1500 |", gpu_check.written(DOCUMENT, {"scaling": [STEP]}, "x"))
 
+    def test_times_of_kernels_go_to_their_rows(self):
+        document = (SCRIPT.parent.parent / "docs/benchmarks.md").read_text()
+        about = {"device": "H100", "gbps": 3000, "tuned": False}
+        row = lambda name, us, **more: {"row": name, "us": us, "tuned": False, "product": False, **more}
+        kernels = [about, row("clip", 1.234), row("square_sum, a layer", 30.125), row("clip", 9, tuned=True), row("a product", 5, product=True)]
+        text = gpu_check.written(document, {"kernels": kernels}, "H100, today")
+        was, now = ([line for line in t.partition("<!-- begin kernels -->")[2].partition("<!-- end kernels -->")[0].splitlines()] for t in (document, text))
+        self.assertEqual(len(was), len(now))
+        changed = [(a, b) for a, b in zip(was, now) if a != b]
+        self.assertEqual(len(changed), 3)
+        self.assertTrue(changed[0][1].endswith("| µs measured, H100, today |"))
+        for (before, after), us in zip(changed[1:], ("30.12", "1.23")):
+            self.assertEqual(after, before.removesuffix("not measured yet |") + us + " |")
+        # Another time, of another GPU: what it did not measure is not measured.
+        again = gpu_check.written(text, {"kernels": [about, row("clip", 2)]}, "H200, tomorrow")
+        self.assertEqual(again, document.replace("| µs measured |", "| µs measured, H200, tomorrow |").replace(
+            next(b for b, _ in changed if b.startswith("| clip ")), next(b for b, _ in changed if b.startswith("| clip ")).replace("not measured yet", "2.00")))
+
     def test_the_document_has_every_marker(self):
         document = (SCRIPT.parent.parent / "docs/benchmarks.md").read_text()
         for name in ("floors", "results", "scaling", "kernels"):
