@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -31,12 +32,29 @@ static std::string followed(std::filesystem::path path) {
   return path;
 }
 
+// Of a path that stands for an open file of this process; −1 of any other. Followed as a link it would lead to the file
+// that a shell has opened, perhaps to append to.
+static int open_descriptor(std::string_view path) {
+  if (path == "-" || path == "/dev/stdout") return STDOUT_FILENO;
+  if (path == "/dev/stderr") return STDERR_FILENO;
+  for (const std::string_view folder : {"/dev/fd/", "/proc/self/fd/"}) {
+    if (!path.starts_with(folder)) continue;
+    int n = -1;
+    const char* const end = path.data() + path.size();
+    const auto [stop, error] = std::from_chars(path.data() + folder.size(), end, n);
+    if (error == std::errc() && stop == end) return n;
+  }
+  return -1;
+}
+
+bool is_standard_output(const std::string& path) { return open_descriptor(path) == STDOUT_FILENO; }
+
 AtomicFile::AtomicFile(std::string path) : path_(path == "-" ? "standard output" : path), place_(path) {
   struct stat status;
   const int found = stat(path.c_str(), &status);
-  if (path == "-") {
+  if (const int there = open_descriptor(path); there >= 0) {
     flush_standard_output();
-    descriptor_ = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+    descriptor_ = fcntl(there, F_DUPFD_CLOEXEC, 0);
   } else if (found == 0 && !S_ISREG(status.st_mode)) {
     if (S_ISDIR(status.st_mode)) fail_writing(path_, EISDIR);
     descriptor_ = open(path.c_str(), O_WRONLY | O_CLOEXEC);

@@ -10,7 +10,8 @@ namespace warpbert::io {
 
 class AtomicFile {
  public:
-  // Opens `<path>.tmp`; a left-over of a killed process is overwritten. "-" is standard output.
+  // Opens `<path>.tmp`; a left-over of a killed process is overwritten. "-" is standard output; /dev/stdout and
+  // /dev/fd/N are what the process has open there, wherever that leads.
   explicit AtomicFile(std::string path);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -32,6 +33,8 @@ class AtomicFile {
 
 // All of it in one call.
 void write_file_atomically(const std::string& path, std::string_view text);
+
+bool is_standard_output(const std::string& path);  // "-", or a name of the system's for it
 
 // What has reached stdout so far is written out. Throws Error where it cannot be: the disk is full, say.
 void flush_standard_output();

@@ -57,6 +57,7 @@ class Safetensors : public Archive {
     };
     nlohmann::json json = nlohmann::json::parse(text, watch, false);
     if (!json.is_object()) fail("{}: its header is no JSON object; the file is damaged, copy it again", path_);
+    check_name(twice);
     if (!twice.empty()) fail("{}: holds array '{}' more than once; save it again with one of each", path_, twice);
     for (const auto& [name, entry] : json.items())
       if (name != "__metadata__") add(name, entry, bytes);
@@ -64,7 +65,14 @@ class Safetensors : public Archive {
     sort_by_place();
   }
 
+  // Messages have names as they are. (Those of an .npz libzip turns into characters that can be seen.)
+  void check_name(const std::string& name) const {
+    if (std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
+      fail("{}: the name of array {} holds control characters; save it under another", path_, quote(name));
+  }
+
   void add(const std::string& name, const nlohmann::json& entry, uint64_t bytes) {
+    check_name(name);
     std::string type;
     std::vector<int64_t> shape;
     std::vector<uint64_t> range;

@@ -8,7 +8,7 @@ import time
 def run_limited(command, limit, **options):
     """Runs the command for at most `limit` seconds. Its exit code, None if the limit ended it; and its output, as
     `options` of subprocess.Popen say. What it started is ended with it: the command is the first of a group of its own.
-    So it is if this program is to end, by Ctrl-C or (end_children_on_sigterm) by SIGTERM."""
+    So it is if this program is to end, by Ctrl-C or (end_children_on_signals) by SIGTERM or a closed terminal."""
     process = subprocess.Popen(command, start_new_session=True, text=True, errors="replace", **options)
     try:
         output = process.communicate(timeout=limit)
@@ -36,8 +36,10 @@ def end_group(process, patience=5):
             time.sleep(0.05)
 
 
-def end_children_on_sigterm():
-    def end(*_):
-        raise SystemExit(143)
+def end_children_on_signals():
+    def end(number, _):
+        raise SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, end)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, end)

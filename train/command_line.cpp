@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "build_info.h"
+#include "io/atomic_file.h"
 #include "io/text.h"
 
 namespace warpbert {
@@ -174,6 +175,11 @@ std::string CommandLine::help() const {
     entry(flag.name + " " + flag.type, flag.default_value.empty() ? "none" : flag.default_value, flag.meaning);
   }
   return text;
+}
+
+void refuse_standard_output(const std::string& output) {
+  if (io::is_standard_output(output))
+    throw UsageError("--output: an archive does not go to standard output; name a file");
 }
 
 void refuse_overwriting(const std::string& output, const std::vector<std::string>& inputs) {

@@ -49,6 +49,9 @@ class CommandLine {
   std::vector<Override> overrides_;
 };
 
+// Throws UsageError where --output is standard output, for programs whose results are archives and go with a message.
+void refuse_standard_output(const std::string& output);
+
 // Throws UsageError where --output names one of the files that the program reads.
 void refuse_overwriting(const std::string& output, const std::vector<std::string>& inputs);
 

@@ -84,10 +84,6 @@ void export_model(const std::string& folder, Bert& bert, const Vocabulary& vocab
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) io::fail("{}: cannot make the folder: {}", folder, error.message());
-  const HostModel model(bert.store);
-  io::write_safetensors(folder + "/model.safetensors", model.arrays);
-  io::write_file_atomically(folder + "/config.json", config_json(bert.config));
-  io::write_file_atomically(folder + "/vocab.txt", vocab_text(vocabulary));
   const auto& words = vocabulary.text();
   nlohmann::ordered_json tokenizer = {{"tokenizer_class", "BertTokenizer"},
                                       {"do_lower_case", words && words->lowercase},
@@ -95,7 +91,12 @@ void export_model(const std::string& folder, Bert& bert, const Vocabulary& vocab
   for (const auto key : {"data.text", "data.lowercase", "data.max_tokens", "train.precision", "predict.score",
                          "predict.swap", "predict.batch"})
     tokenizer["warpbert"][key] = option_value(options, key);
+  // First: it says whose the others are, should they not all be written.
   io::write_file_atomically(folder + "/tokenizer_config.json", tokenizer.dump(2) + "\n");
+  const HostModel model(bert.store);
+  io::write_safetensors(folder + "/model.safetensors", model.arrays);
+  io::write_file_atomically(folder + "/config.json", config_json(bert.config));
+  io::write_file_atomically(folder + "/vocab.txt", vocab_text(vocabulary));
 }
 
 }  // namespace warpbert

@@ -235,11 +235,6 @@ void check_together(const Options& options) {
   if (patience && (!folds || options.train.stage == Stage::pretrain))
     throw UsageError(fmt::format("train.patience = {}: there is no AUC to wait for with {}", patience,
                                  folds ? "train.stage = pretrain" : "data.validation_every = 0"));
-  if (options.train.final_lr > 0 && options.train.schedule == Schedule::constant)
-    throw UsageError(
-        fmt::format("train.final_lr = {}: the rate of train.schedule = constant does not fall; linear and "
-                    "cosine lead there",
-                    options.train.final_lr));
   if (options.train.stage == Stage::pretrain && options.mask.probability == 0)
     throw UsageError("mask.probability = 0: train.stage = pretrain has nothing to learn but masked tokens");
   if (options.data.fold >= std::max(folds, 1))

@@ -173,6 +173,10 @@ void Session::warn_of_rows() const {
   if (const size_t labels = count_labelled(set_.test))
     fmt::print(stderr, "warning: {}: {} rows have a label, which is not used; eval measures by them\n", data.test,
                labels);
+  if (options_.train.final_lr > 0 && options_.train.schedule == Schedule::constant)
+    fmt::print(stderr,
+               "warning: train.final_lr is not used: the rate of train.schedule = constant does not fall; linear and "
+               "cosine lead there\n");
   if (model.weights.empty())
     for (const auto& [key, path] : {std::pair{"data.counts", data.counts}, {"model.config", model.config}})
       if (!path.empty())

@@ -247,8 +247,10 @@ def what_triton_lacks():
     """It compiles its own launcher in C at run time, and says so only in the middle of a long trace."""
     if not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
         return "Triton needs a C compiler at run time: no gcc or clang on PATH, and CC is not set"
-    if not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")):
-        return f"Triton needs Python.h at run time, which is not in {sysconfig.get_path('include')}: package python3-dev"
+    scheme = sysconfig.get_default_scheme()  # as Triton does it: Debian's posix_local may have no include folder
+    include = sysconfig.get_paths("posix_prefix" if scheme == "posix_local" else scheme)["include"]
+    if not os.path.exists(os.path.join(include, "Python.h")):
+        return f"Triton needs Python.h at run time, which is not in {include}: package python3-dev"
     return ""
 
 

@@ -24,7 +24,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
-from run_limited import end_children_on_sigterm, run_limited  # noqa: E402
+from run_limited import end_children_on_signals, run_limited  # noqa: E402
 
 # peer and mode, further options, limit in seconds. Losses are compared eagerly, without dropout.
 LOSSES = ["--dropout", "0", "--losses", "3", "--steps", "0"]
@@ -179,7 +179,7 @@ def main():
     parser.add_argument("--ours", type=pathlib.Path, metavar="DIR", help="our programs: their losses are held against the peers'")
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("peers.jsonl"), help="all lines of JSON")
     a = parser.parse_args()
-    end_children_on_sigterm()
+    end_children_on_signals()
     with tempfile.TemporaryDirectory() as directory:
         path = a.batches or os.path.join(directory, "batches.npz")
         if not a.batches:

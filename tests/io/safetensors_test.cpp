@@ -69,6 +69,8 @@ TEST_CASE("safetensors: what is refused") {
   const std::string entry = R"("w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]})";
   CHECK(refusal(safetensors("{" + entry + "," + entry + "}", eight)) ==
         "holds array 'w' more than once; save it again with one of each");
+  CHECK(refusal(safetensors(R"({"\u001b[31mw":{}})", eight)) ==
+        "the name of array '\\x1b[31mw' holds control characters; save it under another");
   CHECK(refusal(safetensors("{\"__metadata__\":{}}", "")) == "holds no arrays");
   CHECK(refusal(safetensors("[1]", "")) == "its header is no JSON object; the file is damaged, copy it again");
   CHECK(refusal(safetensors("{nonsense", "")) == "its header is no JSON object; the file is damaged, copy it again");

@@ -128,6 +128,8 @@ class KFold(unittest.TestCase):
         self.assertEqual(kfold(), "cpu")
         program("build/cuda/bin/train", "echo cuda; exit 3")
         self.assertEqual(kfold(), "cuda")
+        program("build/cuda/bin/train", "kill -9 $$")
+        self.assertEqual(kfold(), f"error: {self.dir}/build/cuda/bin/train: ended by signal 9")
         program("path/nvidia-smi", "echo no devices; exit 6")
         self.assertEqual(kfold(), "cpu")
         smi.unlink()

@@ -359,8 +359,9 @@ class Programs(unittest.TestCase):
 
     def test_what_is_given_and_not_used_is_warned_of(self):
         (self.dir / "test.tsv").write_text(pairs(UNLABELLED, True, 2))
-        done = subprocess.run([BIN / "train", "--config", self.ini, "--train.epochs=1", f"--data.counts={GOLDEN}/counts.json"], capture_output=True, text=True)
+        done = subprocess.run([BIN / "train", "--config", self.ini, "--train.epochs=1", "--train.final_lr=0.1", f"--data.counts={GOLDEN}/counts.json"], capture_output=True, text=True)
         self.assertEqual(done.stderr, f"warning: {self.dir}/test.tsv: {UNLABELLED} rows have a label, which is not used; eval measures by them\n"
+                         "warning: train.final_lr is not used: the rate of train.schedule = constant does not fall; linear and cosine lead there\n"
                          "warning: data.counts is not used: without model.weights the first weights are random\n")
         self.assertIn(f"data      {LABELLED + UNLABELLED} pairs: {LABELLED - 12} labelled to train on, 12 to validate on, {UNLABELLED} of the test file", done.stdout)
         report = (self.run_dir / "report.html").read_text()
@@ -838,6 +839,19 @@ class Programs(unittest.TestCase):
                 done = subprocess.run([BIN / name, *map(str, args)], stdout=full, stderr=subprocess.PIPE, text=True)
             self.assertEqual(done.returncode, 1, (name, args))
             self.assertIn("standard output: cannot be written: No space left", done.stderr)
+
+    def test_standard_output_by_its_other_names_is_appended_to(self):
+        run, scores = self.fit("one"), self.predict("--run", self.dir / "one", "--input", self.dir / "test.tsv")
+        for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
+            path = self.dir / "all.csv"
+            path.write_text("precious\n")
+            with path.open("a") as file:
+                subprocess.run([BIN / "predict", "--run", run, "--input", self.dir / "test.tsv", "--output", name], stdout=file, check=True)
+            first, *rest = path.read_text().splitlines()
+            self.assertEqual((first, [float(x) for x in rest]), ("precious", scores))
+        refused = "--output: an archive does not go to standard output; name a file"
+        self.assertIn(refused, self.program("average", run / "best.npz", run / "best.npz", "--output", "-", code=2).stderr)
+        self.assertIn(refused, self.program("inspect", "--config", self.ini, "--batch", "b.npz", "--output", "/dev/stdout", code=2).stderr)
 
     def test_pages_on_standard_output(self):
         self.train()

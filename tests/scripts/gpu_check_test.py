@@ -104,11 +104,14 @@ class GpuCheck(unittest.TestCase):
     def test_a_later_call_goes_on_with_the_report(self):
         first = gpu_check.Report(self.dir / "r.md", 1)
         self.quietly(first.add, "first\n")
-        first.keep("steps", 1), first.keep("peers", 2)
-        second = gpu_check.Report(self.dir / "r.md", 1, append=True)
+        step, peer, note = {"device": "NVIDIA H100 80GB, sm_90", "ms": 1}, {"device": "NVIDIA H100 80GB"}, {"note": "not run"}
+        first.keep("steps", step), first.keep("peers", note), first.keep("floors", peer)
+        second = gpu_check.Report(self.dir / "r.md", 1, append=True, device="NVIDIA H100 80GB")
         self.quietly(second.add, "second\n")
-        second.keep("peers", 3), second.keep("peers", 4)
-        self.assertEqual(second.figures, {"steps": [1], "peers": [3, 4]})
+        second.keep("peers", peer), second.keep("peers", note)
+        self.assertEqual(second.figures, {"steps": [step], "peers": [peer, note], "floors": [peer]})
+        other = gpu_check.Report(self.dir / "r.md", 1, append=True, device="NVIDIA H200")
+        self.assertEqual(other.figures, {})  # one caption names one GPU
         self.assertEqual((self.dir / "r.md").read_text(), "first\n\nsecond\n")
 
     def test_cudas_libraries_are_found_among_pythons_packages(self):
@@ -143,7 +146,7 @@ class GpuCheck(unittest.TestCase):
         peer = {"name": "packed graph", "mean": 3.5, "ms": 3.25, "p10": 3, "p90": 4, "pairs_s": 18286, "memory_MiB": 2048}
         text = gpu_check.written(DOCUMENT, {"steps": [STEP], "peers": [peer], "floors": [floor]}, "H100, today")
         self.assertIn("| warpbert base bf16 | 2.000 | 1.900 | 1.800 | 2.250 | 32000 | 1500 |\n| packed graph | 3.500 | 3.250 | 3.000 | 4.000 | 18286 | 2048 |", text)
-        nan = {"name": "spoilt", "ms": 1.0, "finite": False}
+        nan = {"name": "spoilt", "note": "failed: its losses are not finite", "unjudged": {"ms": 1.0}}  # as run_all.judged() has it
         losses = {"name": "padded eager", "losses": [5.0], "difference": 0.02, "note": "failed: its losses are not ours"}
         spoilt = gpu_check.results_table({"peers": [nan, losses]}, "x")
         self.assertIn("| spoilt | failed: its losses are not finite |", spoilt)

@@ -22,6 +22,7 @@ import layout  # noqa: E402
 import peer as peers  # noqa: E402
 import run_all  # noqa: E402
 import weights as files  # noqa: E402
+from optimiser import FlatAdam  # noqa: E402
 
 SHAPE = dict(layers=3, hidden=96, heads=3, intermediate=200, positions=40)
 VOCABULARY, STEPS, LR = 300, 3, 1e-3  # at this rate parameters move by fifty tolerances
@@ -103,6 +104,23 @@ class Peers(unittest.TestCase):
     def test_gathering_update_of_compiled_peers_equals_ours(self):
         with mock.patch.object(peers, "compiler", lambda a: lambda f: f):
             self.compare("packed", "--mode", "compile", "--gather")
+
+    def test_updates_compile(self):
+        torch.manual_seed(1)
+        start = [torch.randn(n) for n in (8, 64, 40)]
+        gradients = [[torch.randn_like(p) for p in start] for _ in range(3)]
+        masters = []
+        for compiled, gather in ((torch.compile, False), (torch.compile, True), (lambda f: f, False)):
+            parameters = [torch.nn.Parameter(p.clone()) for p in start]
+            update = FlatAdam(parameters, torch.float32, compiled, 1e-2, gather)
+            for step in gradients:
+                for p, g in zip(parameters, step):
+                    p.grad = g.clone()
+                update.step()
+            masters.append(update.master.clone())
+        for other in masters[1:]:
+            torch.testing.assert_close(masters[0], other, rtol=0, atol=1e-6)  # float rounding of numbers near 1
+        self.assertGreater(float((masters[0] - torch.cat(start)).abs().max()), 1e-3)
 
     def test_both_updates_agree_in_bf16(self):
         with mock.patch.object(peers, "compiler", lambda a: lambda f: f):

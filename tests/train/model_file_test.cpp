@@ -52,6 +52,13 @@ TEST_CASE("export: replaces what it wrote, and no one else's files") {
   const Vocabulary vocabulary(std::vector<int64_t>{12});
   export_model(folder / "ours", bert, vocabulary, {});
   export_model(folder / "ours", bert, vocabulary, {});
+  // A full disk at the largest file: the next export goes on.
+  std::filesystem::create_directory(folder / "cut");
+  std::filesystem::create_symlink("/dev/full", folder / "cut/model.safetensors.tmp");
+  CHECK(message_of<io::Error>([&] { export_model(folder / "cut", bert, vocabulary, {}); }).find("No space left") !=
+        std::string::npos);
+  export_model(folder / "cut", bert, vocabulary, {});
+  CHECK(contents(folder / "cut/model.safetensors") == contents(folder / "ours/model.safetensors"));
   for (const char* name : {"vocab.txt", "config.json", "model.safetensors", "tokenizer_config.json"}) {
     std::filesystem::create_directory(folder / "theirs");
     const std::string file = folder.write(fmt::format("theirs/{}", name), R"({"do_lower_case": true})");

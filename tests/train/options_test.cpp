@@ -162,9 +162,6 @@ TEST_CASE("options: what cannot be had together") {
   CHECK(message({{"train.stage", "pretrain"}, {"mask.probability", "0"}}) ==
         "mask.probability = 0: train.stage = pretrain has nothing to learn but masked tokens");
   CHECK(message({{"train.stage", "finetune"}, {"mask.probability", "0"}}).empty());
-  CHECK(message({{"train.final_lr", "0.1"}}) ==
-        "train.final_lr = 0.1: the rate of train.schedule = constant does not fall; linear and cosine lead there");
-  CHECK(message({{"train.final_lr", "0.1"}, {"train.schedule", "linear"}}).empty());
 }
 
 TEST_CASE("options: a list of probabilities") {

@@ -20,6 +20,7 @@ static int average(int argc, char** argv) {
                                  : "name files or --run DIR, not both");
   if (files.size() == 1) throw UsageError(files[0] + ": one model is its own mean; name two or more");
   if (!run.empty()) files = kept_models(run);
+  refuse_standard_output(output);
   refuse_overwriting(output, files);
   average_models(files, output);
   fmt::print("mean of {} models written to {}\n", files.size(), output);

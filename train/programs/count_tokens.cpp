@@ -183,7 +183,7 @@ int count_tokens(int argc, char** argv) {
   for (int id : tokenizer.special()) counts[size_t(id)] = 0;
   if (!sum()) io::fail("no token in {}, or unknown ones alone", fmt::join(corpora, ", "));
   io::write_file_atomically(output, counts_text(vocab, counts));
-  if (output == "-") return 0;
+  if (io::is_standard_output(output)) return 0;
   fmt::print("{}: {} distinct of {} tokens, {} in all, of them {} unknown or special, which are left out\n", output,
              std::count_if(counts.begin(), counts.end(), [](int64_t n) { return n > 0; }), vocab.size(), all,
              all - sum());

@@ -1,6 +1,7 @@
 // eval --run DIR [--run DIR …] --input labelled.tsv: how well trained models score, with intervals.
 #include <limits>
 
+#include "io/atomic_file.h"
 #include "io/error.h"
 #include "io/tsv.h"
 #include "train/command_line.h"
@@ -39,7 +40,7 @@ static int eval(int argc, char** argv) {
   if (!line.parse(argc, argv)) return 0;
   const auto n = int(parse_integer("--bootstrap", resamples, 0, 10'000'000));
   const auto s = uint64_t(parse_integer("--seed", seed, 0, std::numeric_limits<int64_t>::max()));
-  if (output == "-") throw UsageError("--output: standard output carries the table; name a file");
+  if (io::is_standard_output(output)) throw UsageError("--output: standard output carries the table; name a file");
 
   const Ensemble ensemble(runs, line.overrides());
   std::vector<std::string> files = ensemble.files();

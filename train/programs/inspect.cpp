@@ -22,6 +22,7 @@ static int inspect_batch(int argc, char** argv) {
   const auto k = int(parse_integer("--steps", steps, 0, 1'000'000));
   const Options options = read_options(config, line.overrides());
   const DataOptions& data = options.data;
+  refuse_standard_output(output);
   refuse_overwriting(output, {batch, config, data.train, data.test, data.counts, data.vocab, options.model.weights,
                               options.model.config});
   inspect(options, batch, output, k);

@@ -1,5 +1,6 @@
 // predict --run DIR [--run DIR …] --input pairs.tsv --output scores.csv:
 // scores pairs with one trained model or several.
+#include "io/atomic_file.h"
 #include "io/tsv.h"
 #include "train/command_line.h"
 #include "train/main.h"
@@ -27,7 +28,8 @@ static int predict(int argc, char** argv) {
   line.options(scoring_options);
   if (!line.parse(argc, argv)) return 0;
   if (output.empty() && !latency) throw UsageError("--output FILE is missing; --help explains it");
-  if (output == "-" && latency) throw UsageError("--output: standard output carries the latencies; name a file");
+  if (io::is_standard_output(output) && latency)
+    throw UsageError("--output: standard output carries the latencies; name a file");
 
   const Ensemble ensemble(runs, line.overrides());
   std::vector<std::string> files = ensemble.files();
@@ -42,7 +44,7 @@ static int predict(int argc, char** argv) {
   } else {
     write_scores(output, ensemble.score(pairs));
   }
-  if (output == "-") return 0;
+  if (io::is_standard_output(output)) return 0;
   const size_t shortened = ensemble.shortened(pairs);
   fmt::print("{} scores{} written to {}{}\n", pairs[0].size(),
              ensemble.size() > 1 ? fmt::format(" of {} models", ensemble.size()) : "", output,

@@ -22,7 +22,7 @@ static int report(int argc, char** argv) {
     for (const char* file : {"/config.ini", "/metrics.jsonl"}) files.push_back(run + file);
   refuse_overwriting(output, files);
   io::write_file_atomically(output, comparison_html(read_runs(runs)));
-  if (output == "-") return 0;
+  if (io::is_standard_output(output)) return 0;
   fmt::print("{} run{} in {}\n", runs.size(), runs.size() == 1 ? "" : "s", output);
   return 0;
 }
