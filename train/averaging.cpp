@@ -1,7 +1,6 @@
 #include "averaging.h"
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <system_error>
@@ -71,8 +70,6 @@ void average_models(const std::vector<std::string>& files, const std::string& ou
     std::vector<double> sum(array.size, 0);
     for (const auto& model : models) {
       const std::vector<float> values = model->values(array.name);
-      if (!std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); }))
-        io::fail("{}: {} has a value that is not finite", model->path(), array.name);
       for (size_t i = 0; i < sum.size(); i++) sum[i] += values[i];
     }
     std::vector<float>& mean = means.emplace_back(sum.size());

@@ -7,7 +7,7 @@
 #include "io/error.h"
 #include "io/npz.h"
 #include "model/names.h"
-#include "pretrained.h"
+#include "model_file.h"
 
 namespace warpbert {
 

@@ -3,7 +3,7 @@
 //
 //   <canonical names>, optim.m/<name>, optim.v/<name>   fp32: weights and Adam's moments
 //   ema/<name>                                          fp32: the weights' running mean, where one is kept
-//   vocab/…, __meta__                                   the vocabulary (vocabulary.h); heads and ε (pretrained.h)
+//   vocab/…, __meta__                                   the vocabulary (vocabulary.h); heads and ε (model_file.h)
 //   state/run                                           uint8: JSON, a RunState
 //   state/best_scores                                   fp32: the validation rows' scores by the best model so far
 #pragma once

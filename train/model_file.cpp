@@ -11,7 +11,6 @@
 #include "io/safetensors.h"
 #include "io/text.h"
 #include "model/names.h"
-#include "pretrained.h"
 
 namespace warpbert {
 
@@ -60,6 +59,12 @@ std::string vocab_text(const Vocabulary& vocabulary) {
 }
 
 }  // namespace
+
+std::vector<uint8_t> model_meta(const BertConfig& c) {
+  const nlohmann::ordered_json json = {{"format", 1}, {"heads", c.heads}, {"ln_eps", decimal(c.layer_norm_epsilon)}};
+  const std::string text = json.dump();
+  return {text.begin(), text.end()};
+}
 
 void save_model(const std::string& path, Bert& bert, const Vocabulary& vocabulary) {
   HostModel model(bert.store);

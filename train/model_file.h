@@ -1,7 +1,9 @@
 // A trained model as a file: its arrays under their canonical names, and the vocabulary they belong to. Pretrained
 // (pretrained.h) reads it back.
 #pragma once
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "model/bert.h"
 #include "options.h"
@@ -9,8 +11,11 @@
 
 namespace warpbert {
 
-// <canonical names> fp32, the vocabulary's arrays (vocabulary.h), and `__meta__` (pretrained.h); nothing else, so that
-// equal models are equal files. Atomic.
+// `__meta__` of a model of ours: what the shapes of its arrays do not tell, heads and ε.
+std::vector<uint8_t> model_meta(const BertConfig& config);
+
+// <canonical names> fp32, the vocabulary's arrays (vocabulary.h), and `__meta__`; nothing else, so that equal models are
+// equal files. Atomic.
 void save_model(const std::string& path, Bert& bert, const Vocabulary& vocabulary);
 
 // A folder that transformers reads: model.safetensors, config.json, vocab.txt and tokenizer_config.json, so that

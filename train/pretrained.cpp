@@ -114,12 +114,19 @@ void Pretrained::check_shapes() {
 void Pretrained::check_tied(const char* copy, const char* original) {
   const auto found = sources_.find(copy);
   if (found == sources_.end()) return;
-  if (sources_.count(original) && values(copy) != values(original))
+  if (sources_.count(original) && stored_values(copy) != stored_values(original))
     io::fail("{}: {} differs from {}: this model's output matrix is not its word embedding, but ours is", path(), copy,
              original);
 }
 
 std::vector<float> Pretrained::values(const std::string& name) {
+  std::vector<float> v = stored_values(name);
+  if (!std::all_of(v.begin(), v.end(), [](float x) { return std::isfinite(x); }))
+    io::fail("{}: {} has a value that is not finite", path(), sources_.at(name).name);
+  return v;
+}
+
+std::vector<float> Pretrained::stored_values(const std::string& name) {
   const Source& source = sources_.at(name);
   std::vector<float> stored = archive_->load<float>(source.name);
   if (!source.transposed) return stored;
@@ -133,7 +140,7 @@ std::vector<float> Pretrained::values(const std::string& name) {
 
 bool Pretrained::head_looks_untrained() {
   const auto all = [&](const char* name, float value) {
-    const auto v = values(name);
+    const auto v = stored_values(name);
     return std::all_of(v.begin(), v.end(), [&](float x) { return x == value; });
   };
   return has_head_ && all("cls.predictions.transform.dense.bias", 0) &&
@@ -145,8 +152,6 @@ void Pretrained::load(Bert& bert, std::span<const int> rows, bool head) {
   for (const auto& array : store.named()) {
     if (in_head(array.name) && !head) continue;
     std::vector<float> v = values(array.name);
-    if (!std::all_of(v.begin(), v.end(), [](float x) { return std::isfinite(x); }))
-      io::fail("{}: {} holds values that are not finite", path(), sources_.at(array.name).name);
     if (array.name == name::word_embeddings || array.name == name::output_bias) {
       const size_t width = v.size() / size_t(shape_.vocabulary);
       std::vector<float> chosen(rows.size() * width);
@@ -204,12 +209,6 @@ ConfigFacts read_config_facts(const std::string& text, const std::string& what, 
   const char* epsilon = json.contains("ln_eps") ? "ln_eps" : "layer_norm_eps";
   facts.heads = int(std::min(number(heads), 1e6)), facts.layer_norm_epsilon = number(epsilon);
   return facts;
-}
-
-std::vector<uint8_t> model_meta(const BertConfig& c) {
-  const double epsilon = std::stod(fmt::format("{}", c.layer_norm_epsilon));  // 1e-12f is written 1e-12
-  const std::string text = nlohmann::ordered_json{{"format", 1}, {"heads", c.heads}, {"ln_eps", epsilon}}.dump();
-  return {text.begin(), text.end()};
 }
 
 // The first source that says anything wins: model.config, the converter's notes, a configuration beside the weights.

@@ -33,6 +33,7 @@ class Pretrained {
   const std::string& meta() const { return meta_; }
 
   // An array of the model by its canonical name, as if it were stored [out, in].
+  // Throws io::Error where one is not finite.
   std::vector<float> values(const std::string& name);
 
   // Copies the weights: token t of `bert` starts as row rows[t] of the file's word embedding and output bias. Without
@@ -45,6 +46,7 @@ class Pretrained {
     std::string name;  // in the file
     bool transposed;
   };
+  std::vector<float> stored_values(const std::string& name);  // whatever they are
   void recognise();
   void check_shapes();
   void check_tied(const char* copy, const char* original);
@@ -68,9 +70,6 @@ struct ConfigFacts {
 // no JSON object, for a model that is not run here (another activation than erf-GELU, relative positions), and for the
 // configuration of a model of other shapes than `weights`.
 ConfigFacts read_config_facts(const std::string& text, const std::string& what, const Pretrained& weights);
-
-// `__meta__` of a model of ours: what the shapes of its arrays do not tell.
-std::vector<uint8_t> model_meta(const BertConfig& config);
 
 // Fills in what is left open: shapes from the weights, then heads and ε from model.config, the converter's notes, or a
 // (bert_)config.json beside the weights. `pretrained` may be null. A guess is a warning on stderr.

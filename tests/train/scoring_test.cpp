@@ -294,7 +294,7 @@ TEST_CASE("scoring: what is missing or damaged is named") {
   values[6] = std::numeric_limits<float>::quiet_NaN();  // the bias of [YES]
   m.one.bert.store.upload(m.one.bert.store.masters(), array, values);
   m.one.save(run);
-  CHECK(refusal<io::Error>(run) == run + "/best.npz: cls.predictions.bias holds values that are not finite");
+  CHECK(refusal<io::Error>(run) == run + "/best.npz: cls.predictions.bias has a value that is not finite");
   for (const auto& a : arrays) {  // all finite, but their products are not
     if (!a.name.ends_with("LayerNorm.weight")) continue;
     m.one.bert.store.upload(m.one.bert.store.masters(), a, std::vector<float>(a.size, 3e38f));
