@@ -7,14 +7,14 @@ endif()
 room(model ${MODEL})
 target_link_libraries(model PUBLIC engine PRIVATE fmt::fmt Threads::Threads)
 room(io ${IO})
-target_link_libraries(io PUBLIC fmt::fmt nlohmann_json::nlohmann_json PRIVATE PkgConfig::LIBZIP PkgConfig::INIH ICU::uc)
+target_link_libraries(io PUBLIC fmt::fmt nlohmann_json::nlohmann_json PRIVATE PkgConfig::LIBZIP ICU::uc)
 room(train ${TRAIN})
-find_package(Boost 1.74 REQUIRED)  # its CRC
+find_package(Boost 1.74 CONFIG REQUIRED)  # its CRC
 target_link_libraries(train PUBLIC model io CLI11::CLI11 PRIVATE Boost::headers)
 
 # What build_info() says of this build.
 add_custom_target(build_commit COMMAND ${CMAKE_COMMAND} -DSOURCE=${CMAKE_SOURCE_DIR} -DOUTPUT=${CMAKE_BINARY_DIR}/generated/build_commit.h
-  -P ${CMAKE_SOURCE_DIR}/cmake/build_commit.cmake BYPRODUCTS ${CMAKE_BINARY_DIR}/generated/build_commit.h)
+  -P ${CMAKE_SOURCE_DIR}/cmake/build_commit.cmake BYPRODUCTS ${CMAKE_BINARY_DIR}/generated/build_commit.h VERBATIM)
 add_dependencies(train build_commit)
 set(backend simulator)
 if(WARPBERT_CUDA)
@@ -24,19 +24,20 @@ endif()
 set_source_files_properties(train/build_info.cpp PROPERTIES INCLUDE_DIRECTORIES ${CMAKE_BINARY_DIR}/generated
   COMPILE_DEFINITIONS "WARPBERT_VERSION=\"${PROJECT_VERSION}\";WARPBERT_BUILD_TYPE=\"${CMAKE_BUILD_TYPE}\";WARPBERT_BACKEND=\"${backend}\"")
 
-# ---- Programs: build/<preset>/bin, the shipped configurations beside them ---------------------------------------------
-foreach(program train predict eval report average inspect export count_tokens)
-  add_executable(program_${program} train/programs/${program}.cpp)
-  set_target_properties(program_${program} PROPERTIES OUTPUT_NAME ${program})
-  target_link_libraries(program_${program} PRIVATE train warnings)
-endforeach()
-target_link_libraries(program_count_tokens PRIVATE ZLIB::ZLIB Threads::Threads)
-file(GLOB CONFIGS CONFIGURE_DEPENDS configs/*.ini)
+# ---- One program, also under the names of its commands: build/<preset>/bin, the shipped configurations beside it -------
+sources(PROGRAMS train/programs/*.cpp)
+add_executable(warpbert ${PROGRAMS})
+target_link_libraries(warpbert PRIVATE train ZLIB::ZLIB Threads::Threads warnings)
 file(MAKE_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+foreach(command train predict eval report average inspect export count_tokens)
+  add_custom_command(TARGET warpbert POST_BUILD COMMAND ${CMAKE_COMMAND} -DTARGET=warpbert
+    -DLINK=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/${command} -P ${CMAKE_SOURCE_DIR}/cmake/link.cmake VERBATIM)
+endforeach()
+sources(CONFIGS configs/*.ini)
 foreach(config ${CONFIGS})
   get_filename_component(name ${config} NAME)
   # A link: an INI that was edited here is not written over by the next configuration.
-  file(CREATE_LINK ${config} ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/${name} SYMBOLIC)
+  file(CREATE_LINK ${config} ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/${name} COPY_ON_ERROR SYMBOLIC)
 endforeach()
 room(kernel_cases bench/kernel_cases.cpp)
 target_link_libraries(kernel_cases PUBLIC train)

@@ -26,7 +26,7 @@ function(discover_cases program prefix label timeout)
 endfunction()
 
 function(add_tests folder)
-  file(GLOB files CONFIGURE_DEPENDS tests/${folder}/*_test.cpp tests/${folder}/*_test.cu)
+  sources(files tests/${folder}/*_test.cpp tests/${folder}/*_test.cu)
   foreach(file ${files})
     get_filename_component(stem ${file} NAME_WE)
     set(program ${folder}_${stem})
@@ -91,7 +91,7 @@ function(add_python_tests folder script class)
 endfunction()
 
 if(Python3_FOUND)
-  if(TARGET program_train)  # the programs as a user meets them
+  if(TARGET warpbert)  # the programs as a user meets them
     add_python_tests(programs programs_test.py Programs ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs text_test.py Text ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs kfold_test.py KFold ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
@@ -124,7 +124,7 @@ if(Python3_FOUND AND TARGET io)
 endif()
 
 # Beside PyTorch: with -DWARPBERT_TORCH_PYTHON=<interpreter that has torch and transformers>.
-if(WARPBERT_TORCH_PYTHON AND TARGET program_train)
+if(WARPBERT_TORCH_PYTHON AND TARGET warpbert)
   add_test(NAME torch/torch_test COMMAND ${WARPBERT_TORCH_PYTHON} ${CMAKE_SOURCE_DIR}/tests/torch/torch_test.py ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
   add_test(NAME torch/peers_test COMMAND ${WARPBERT_TORCH_PYTHON} ${CMAKE_SOURCE_DIR}/tests/torch/peers_test.py ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
   set_tests_properties(torch/torch_test torch/peers_test PROPERTIES LABELS torch TIMEOUT 1200)

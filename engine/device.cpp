@@ -22,7 +22,19 @@ namespace warpbert {
 Device::Device(int) {
   const char* hint = "the CPU needs no GPU: build preset cpu (cmake --preset cpu) and run build/cpu/bin";
   int count = 0;
-  if (cudaError_t e = cudaGetDeviceCount(&count); e != cudaSuccess || !count)
+  const cudaError_t e = cudaGetDeviceCount(&count);
+  if (e == cudaErrorInsufficientDriver) {
+    int driver = 0;  // stays 0 without a driver
+    cudaDriverGetVersion(&driver);
+    const auto text = [](int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); };
+    throw std::runtime_error(fmt::format(
+        "no usable GPU: this build needs a driver for CUDA {}, {}; {}", text(CUDART_VERSION),
+        driver ? fmt::format("and the installed one is for CUDA {0}: update it, or build with a toolkit of at most {0}",
+                             text(driver))
+               : "and none is installed",
+        hint));
+  }
+  if (e != cudaSuccess || !count)
     throw std::runtime_error(
         fmt::format("no usable GPU ({}); {}", e == cudaSuccess ? "none found" : cudaGetErrorString(e), hint));
   cudaDeviceProp properties;

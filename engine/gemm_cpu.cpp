@@ -88,7 +88,11 @@ class Dnnl {
       sum.append_sum(1.0f);
       attributes.set_post_ops(sum);
     }
+#if DNNL_VERSION_MAJOR >= 3
+    return {engine(), d.a, d.b, d.c, attributes};
+#else
     return {dnnl::matmul::desc(d.a, d.b, d.c), attributes, engine()};
+#endif
   }
 
   dnnl::stream stream_{engine()};

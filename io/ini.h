@@ -1,4 +1,5 @@
-// INI files: [section], key = value, comments on lines that begin with ; or #, or behind a value after " ;".
+// INI files: [section] and `key = value` (or `key : value`). A comment starts with ; or # at the start of a line, or with
+// " ;" after a value.
 #pragma once
 #include <string>
 #include <vector>
@@ -10,11 +11,8 @@ struct IniEntry {
   int line;
 };
 
-// All entries in the file's order. Refused with file and line: a repeated key (naming both lines), a line that is
-// neither section nor key = value, an indented line, a line of 200 bytes or more (comments may be of any length).
+// Reads all entries in the file's order. Lines may be of any length. Refuses with file and line: a repeated key (naming
+// both lines), a line that is neither section nor key = value, and an indented line.
 std::vector<IniEntry> read_ini(const std::string& path);
-
-// The longest line, `key = value`, that read_ini takes.
-inline constexpr size_t longest_ini_line = 199;
 
 }  // namespace warpbert::io

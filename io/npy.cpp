@@ -1,9 +1,12 @@
 #include "npy.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <map>
+#include <system_error>
 
 #include "error.h"
 #include "text.h"

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <system_error>
+#include <utility>
 
 #include "error.h"
 #include "text.h"

@@ -8,6 +8,8 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <system_error>
+#include <utility>
 
 #include "build_info.h"
 #include "io/atomic_file.h"
@@ -53,6 +55,7 @@ void CommandLine::options(std::initializer_list<std::string_view> names) {
 }
 
 bool CommandLine::parse(int argc, const char* const* argv) {
+  if (const std::string_view name = argc ? argv[0] : ""; name.starts_with("warpbert ")) program_ = name;
   CLI::App app;
   app.set_help_flag();  // ours prints the table
   app.allow_extras();

@@ -1,7 +1,7 @@
 // The kinds of options: each function makes a row of the table in options.cpp from "section.key", the place in Options,
 // and what is allowed there.
 #pragma once
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
@@ -11,9 +11,10 @@
 #include <limits>
 #include <numeric>
 #include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
-#include "io/ini.h"
 #include "io/text.h"
 #include "options.h"
 
@@ -147,7 +148,7 @@ template <class Section>
 Option path(std::string_view name, Section Options::*section, std::string Section::*field, std::string meaning) {
   Option option = row<Section, std::string>(name, "PATH", field, section, std::move(meaning), {});
   option.change = Change::moved;
-  option.set = [=, key = option.key](Options& o, const std::string& text, const fs::path& base) {
+  option.set = [=](Options& o, const std::string& text, const fs::path& base) {
     std::string& value = o.*section.*field;
     value = text.empty() ? text : (base / text).lexically_normal().string();
     if (io::strip(value) != value || value.find(" ;") != value.npos ||
@@ -156,10 +157,6 @@ Option path(std::string_view name, Section Options::*section, std::string Sectio
           fmt::format("{}: a path with ' ;', control characters or a space at its end cannot be saved in config.ini; "
                       "rename it",
                       io::quote(text)));
-    if (key.size() + 3 + value.size() > io::longest_ini_line)
-      throw UsageError(fmt::format(
-          "its absolute path of {} bytes does not fit a line of config.ini ({} bytes); use a shorter folder",
-          value.size(), io::longest_ini_line));
   };
   return option;
 }

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "alignment.h"
 #include "gemm_files.h"

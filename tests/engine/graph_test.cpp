@@ -1,6 +1,7 @@
 #include "engine/graph.h"
 
 #include <doctest/doctest.h>
+#include <algorithm>
 
 #include <numeric>
 #include <set>

@@ -60,11 +60,25 @@ TEST_CASE("ini: refused, with file and line") {
         "/none/a.ini: cannot be opened: No such file or directory");
 }
 
-TEST_CASE("ini: lines of 199 bytes are taken whole, longer ones refused, comments may be of any length") {
-  const auto line = [](size_t bytes) {
-    return "[a]\n# " + std::string(5000, 'c') + "\nx = " + std::string(bytes - 4, 'v') + "\ny = 1\n";
-  };
-  CHECK(read(line(199))[0].value == std::string(195, 'v'));
-  CHECK(read(line(199))[1].line == 4);
-  CHECK(refusal(line(200)) == "line 3 has 200 bytes; at most 199 are allowed");
+TEST_CASE("ini: lines may be of any length") {
+  for (const size_t bytes : {199, 200, 4096, 1'000'000}) {
+    CAPTURE(bytes);
+    const auto entries = read("[" + std::string(300, 's') + "]\n# " + std::string(5000, 'c') + "\n" +
+                              std::string(300, 'k') + " = " + std::string(bytes, 'v') + " ; note\ny = 1\n");
+    REQUIRE(entries.size() == 2);
+    CHECK(entries[0].section == std::string(300, 's'));
+    CHECK(entries[0].key == std::string(300, 'k'));
+    CHECK(entries[0].value == std::string(bytes, 'v'));
+    CHECK(entries[1].line == 4);
+  }
+}
+
+TEST_CASE("ini: a semicolon starts a comment only after white space") {
+  CHECK(read("x = a;b\n")[0].value == "a;b");
+  CHECK(read("x =;b\n")[0].value == ";b");
+  CHECK(read("x = ;b\n")[0].value.empty());
+  CHECK(read("x = a\t;b ;c\n")[0].value == "a");
+  CHECK(read("[a] ; note\nx = 1")[0].section == "a");
+  CHECK(refusal("x ; = 1\n") == "line 1: neither [section] nor key = value");
+  CHECK(refusal("[a ;]\n") == "line 1: neither [section] nor key = value");
 }

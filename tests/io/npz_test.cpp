@@ -3,8 +3,10 @@
 #include <doctest/doctest.h>
 
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <ctime>
+#include <initializer_list>
 #include <limits>
 
 #include "io/error.h"

@@ -185,12 +185,14 @@ class GpuCheck(unittest.TestCase):
         (build / "bin").mkdir(parents=True)
         (build / "tests").mkdir()
         shutil.copy(shutil.which("openssl") or shutil.which("bash"), build / "bin/program")  # any that loads a library
+        (build / "bin/command").symlink_to("program")
         (build / "bin/base.ini").write_text("[data]\n")
         (build / "bin/left_out.txt").write_text("x")
         archive, pack = self.dir / "pack.tar.xz", self.dir / "pack"
         self.quietly(gpu_check.pack, build, archive, 64)
         subprocess.run(["tar", "xf", archive, "--one-top-level=pack"], cwd=self.dir, check=True)
-        self.assertEqual(sorted(f.name for f in (pack / "build/cuda/bin").iterdir()), ["base.ini", "program"])
+        self.assertEqual(sorted(f.name for f in (pack / "build/cuda/bin").iterdir()), ["base.ini", "command", "program"])
+        self.assertEqual(os.readlink(pack / "build/cuda/bin/command"), "program")
         packed = {f.name for f in (pack / "build/cuda/lib").iterdir()}
         self.assertEqual(packed, {name for name, _ in gpu_check.libraries(build / "bin/program")})
         self.assertTrue(packed)

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <limits>
+#include <utility>
 
 #include "tests/support/captured.h"
 #include "tests/support/temporary.h"

@@ -6,6 +6,7 @@
 #include <array>
 #include <chrono>
 #include <map>
+#include <tuple>
 
 #include "binomial.h"
 #include "pairs.h"

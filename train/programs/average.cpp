@@ -1,11 +1,13 @@
 // average A.npz B.npz … --output C.npz, average --run DIR --output C.npz: the mean of models' weights.
+#include <fmt/format.h>
+
+#include "programs.h"
 #include "train/averaging.h"
 #include "train/command_line.h"
-#include "train/main.h"
 
 using namespace warpbert;
 
-static int average(int argc, char** argv) {
+int warpbert::average_main(int argc, char** argv) {
   std::vector<std::string> files;
   std::string run, output;
   CommandLine line("average",
@@ -26,5 +28,3 @@ static int average(int argc, char** argv) {
   fmt::print("mean of {} models written to {}\n", files.size(), output);
   return 0;
 }
-
-int main(int argc, char** argv) { return run_main(argc, argv, average); }

@@ -1,23 +1,28 @@
 // count_tokens CORPUS … --vocab vocab.txt --output counts.json: how often each token of a pretrained BERT occurs in
 // plain text, for the order in which its embedding is aligned (docs/weights.md).
+#include <fmt/ranges.h>
+
 #include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <thread>
+#include <utility>
 
 #include "io/atomic_file.h"
 #include "io/error.h"
 #include "io/wordpiece.h"
+#include "programs.h"
 #include "train/command_line.h"
-#include "train/main.h"
 
 using namespace warpbert;
 
@@ -154,7 +159,9 @@ std::string counts_text(const std::vector<std::string>& vocab, const std::vector
   return text + "}";
 }
 
-int count_tokens(int argc, char** argv) {
+}  // namespace
+
+int warpbert::count_tokens_main(int argc, char** argv) {
   std::vector<std::string> corpora;
   std::string vocab_path, output, threads_text = "0";
   bool cased = false;
@@ -189,7 +196,3 @@ int count_tokens(int argc, char** argv) {
              all - sum());
   return 0;
 }
-
-}  // namespace
-
-int main(int argc, char** argv) { return run_main(argc, argv, count_tokens); }

@@ -1,12 +1,14 @@
 // eval --run DIR [--run DIR …] --input labelled.tsv: how well trained models score, with intervals.
+#include <fmt/format.h>
+
 #include <limits>
 
 #include "io/atomic_file.h"
 #include "io/error.h"
 #include "io/tsv.h"
+#include "programs.h"
 #include "train/command_line.h"
 #include "train/evaluation.h"
-#include "train/main.h"
 #include "train/scoring.h"
 
 using namespace warpbert;
@@ -21,7 +23,7 @@ static std::vector<io::Pairs> read_labelled(const Ensemble& ensemble, const std:
   return input;
 }
 
-static int eval(int argc, char** argv) {
+int warpbert::eval_main(int argc, char** argv) {
   std::vector<std::string> runs;
   std::string input, output, resamples = "1000", seed = "0";
   bool json = false;
@@ -55,5 +57,3 @@ static int eval(int argc, char** argv) {
     fmt::print("{} pairs were shortened to data.max_tokens\n", shortened);
   return 0;
 }
-
-int main(int argc, char** argv) { return run_main(argc, argv, eval); }

@@ -1,12 +1,14 @@
 // export --run DIR --output hf/: the best model of a run as a folder for transformers.
+#include <fmt/format.h>
+
+#include "programs.h"
 #include "train/command_line.h"
-#include "train/main.h"
 #include "train/model_file.h"
 #include "train/trained_model.h"
 
 using namespace warpbert;
 
-static int export_run(int argc, char** argv) {
+int warpbert::export_main(int argc, char** argv) {
   std::string run, output;
   CommandLine line("export",
                    "Writes the best model of a run as a folder that transformers' BertForMaskedLM and BertTokenizer "
@@ -20,5 +22,3 @@ static int export_run(int argc, char** argv) {
              model.vocabulary.size(), output);
   return 0;
 }
-
-int main(int argc, char** argv) { return run_main(argc, argv, export_run); }

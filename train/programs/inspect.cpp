@@ -1,11 +1,11 @@
 // inspect --config F.ini --batch batch.npz --output out.npz [--steps K]: the model under the microscope.
+#include "programs.h"
 #include "train/command_line.h"
 #include "train/inspection.h"
-#include "train/main.h"
 
 using namespace warpbert;
 
-static int inspect_batch(int argc, char** argv) {
+int warpbert::inspect_main(int argc, char** argv) {
   std::string config, batch, output, steps = "0";
   CommandLine line(
       "inspect",
@@ -28,5 +28,3 @@ static int inspect_batch(int argc, char** argv) {
   inspect(options, batch, output, k);
   return 0;
 }
-
-int main(int argc, char** argv) { return run_main(argc, argv, inspect_batch); }

@@ -1,14 +1,16 @@
 // predict --run DIR [--run DIR …] --input pairs.tsv --output scores.csv:
 // scores pairs with one trained model or several.
+#include <fmt/format.h>
+
 #include "io/atomic_file.h"
 #include "io/tsv.h"
+#include "programs.h"
 #include "train/command_line.h"
-#include "train/main.h"
 #include "train/scoring.h"
 
 using namespace warpbert;
 
-static int predict(int argc, char** argv) {
+int warpbert::predict_main(int argc, char** argv) {
   std::vector<std::string> runs;
   std::string input, output;
   bool latency = false;
@@ -51,5 +53,3 @@ static int predict(int argc, char** argv) {
              shortened ? fmt::format("; {} pairs were shortened to data.max_tokens", shortened) : "");
   return 0;
 }
-
-int main(int argc, char** argv) { return run_main(argc, argv, predict); }

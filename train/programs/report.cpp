@@ -1,12 +1,14 @@
 // report --run DIR [--run DIR2 …] --output compare.html: a run under way, or several on one page.
+#include <fmt/format.h>
+
 #include "io/atomic_file.h"
+#include "programs.h"
 #include "train/command_line.h"
 #include "train/comparison.h"
-#include "train/main.h"
 
 using namespace warpbert;
 
-static int report(int argc, char** argv) {
+int warpbert::report_main(int argc, char** argv) {
   std::vector<std::string> runs;
   std::string output;
   CommandLine line("report",
@@ -26,5 +28,3 @@ static int report(int argc, char** argv) {
   fmt::print("{} run{} in {}\n", runs.size(), runs.size() == 1 ? "" : "s", output);
   return 0;
 }
-
-int main(int argc, char** argv) { return run_main(argc, argv, report); }

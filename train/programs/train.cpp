@@ -1,17 +1,15 @@
 // train --config base.ini [--section.key=value …]
+#include "programs.h"
 #include "train/command_line.h"
-#include "train/main.h"
 #include "train/trainer.h"
 #include "train/trial.h"
 
 using namespace warpbert;
 
-static int run(int argc, char** argv) {
+int warpbert::train_main(int argc, char** argv) {
   const TrainArguments arguments = parse_train_arguments(argc, argv);
   if (arguments.help) return 0;
   if (arguments.overfit_steps) return overfit_batch(arguments.options, arguments.overfit_steps), 0;
   if (arguments.dry_run) return dry_run(arguments.options), 0;
   return train(arguments.options);
 }
-
-int main(int argc, char** argv) { return run_main(argc, argv, run); }

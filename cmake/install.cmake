@@ -1,0 +1,20 @@
+# cmake --install puts the program, its configurations and documents into place; cpack -G DEB makes a Debian package.
+include(GNUInstallDirs)
+set_target_properties(warpbert PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/warpbert")
+install(TARGETS warpbert RUNTIME)
+if(WARPBERT_CUDA)
+  install(TARGETS kernels LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/warpbert)
+endif()
+install(FILES ${CONFIGS} DESTINATION ${CMAKE_INSTALL_DATADIR}/warpbert/configs)
+install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+set(CPACK_PACKAGE_CONTACT "the developers of warpbert")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "BERT trained on pairs of short texts, by hand-written CUDA kernels")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_GENERATOR DEB)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_BINARY_DIR}/lib)  # libkernels is the package's own
+include(CPack)
