@@ -2,7 +2,7 @@
 room(engine ${ENGINE})
 target_link_libraries(engine PUBLIC kernels PRIVATE fmt::fmt)
 if(NOT WARPBERT_CUDA)
-  target_link_libraries(engine PRIVATE PkgConfig::OPENBLAS DNNL::dnnl OpenMP::OpenMP_CXX)
+  target_link_libraries(engine PRIVATE PkgConfig::OPENBLAS DNNL::dnnl gomp)
 endif()
 room(model ${MODEL})
 target_link_libraries(model PUBLIC engine PRIVATE fmt::fmt Threads::Threads)

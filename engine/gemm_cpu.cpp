@@ -5,7 +5,6 @@
 // by its shape alone, each tile is one single-threaded call with the whole of K, and the tiles are spread over the
 // simulator's workers.
 #include <cblas.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <dnnl.hpp>
@@ -17,6 +16,9 @@
 #include "gemm.h"
 #include "kernels/simt_pool.h"
 #include "kernels/simt_stream.h"
+
+// oneDNN as distributions build it runs on GCC's OpenMP, whatever compiler builds this file.
+extern "C" void omp_set_num_threads(int threads);
 
 namespace warpbert {
 namespace {
@@ -33,6 +35,28 @@ void multiply_fp32(const Tile& t) {
   cblas_sgemm(CblasRowMajor, t.transpose_a ? CblasTrans : CblasNoTrans, t.transpose_b ? CblasTrans : CblasNoTrans, t.m,
               t.n, t.k, 1, static_cast<float*>(t.a), t.lda, static_cast<float*>(t.b), t.ldb, t.accumulate ? 1 : 0,
               static_cast<float*>(t.c), t.ldc);
+}
+
+// A bf16 tile of one row or one column, which oneDNN 3.7 computes wrongly: it takes such a matrix for contiguous,
+// whatever its leading dimension.
+void multiply_vector(const Tile& t, DType result) {
+  const auto* a = static_cast<const bf16*>(t.a);
+  const auto* b = static_cast<const bf16*>(t.b);
+  for (int i = 0; i < t.m; i++)
+    for (int j = 0; j < t.n; j++) {
+      double sum = 0;
+      for (int k = 0; k < t.k; k++)
+        sum += double(to_float(a[t.transpose_a ? size_t(k) * t.lda + i : size_t(i) * t.lda + k])) *
+               double(to_float(b[t.transpose_b ? size_t(j) * t.ldb + k : size_t(k) * t.ldb + j]));
+      const size_t at = size_t(i) * t.ldc + j;
+      if (result == DType::f32) {
+        float& c = static_cast<float*>(t.c)[at];
+        c = float(sum + (t.accumulate ? c : 0));
+      } else {
+        bf16& c = static_cast<bf16*>(t.c)[at];
+        c = to_bf16(float(sum + (t.accumulate ? to_float(c) : 0)));
+      }
+    }
 }
 
 // oneDNN compiles code for each shape: every worker keeps what it has made.
@@ -187,11 +211,13 @@ void Gemm::Library::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, boo
                     transpose_a,
                     transpose_b,
                     accumulate};
-    if (bf16_operands && !widened) {
+    if (!bf16_operands || widened) {
+      multiply_fp32(tile);
+    } else if (tile.m == 1 || tile.n == 1) {
+      multiply_vector(tile, c.dtype);
+    } else {
       thread_local Dnnl dnnl;
       dnnl.multiply_bf16(tile, c.dtype);
-    } else {
-      multiply_fp32(tile);
     }
   });
   if (widened && target.dtype == DType::bf16) round(target, this->c);

@@ -13,8 +13,9 @@ namespace {
 struct Shape {
   int m, n, k;
 };
-const std::vector<Shape> shapes = {{1, 1, 1},    {1, 31, 33},     {31, 8, 1},    {33, 100, 17},
-                                   {64, 64, 64}, {300, 1030, 40}, {100, 24, 513}};
+// The last two end in tiles of one row, and of one column.
+const std::vector<Shape> shapes = {{1, 1, 1},    {1, 31, 33},     {31, 1, 33},    {31, 8, 1},     {33, 100, 17},
+                                   {64, 64, 64}, {300, 1030, 40}, {100, 24, 513}, {2049, 40, 24}, {40, 2049, 24}};
 
 template <class T>
 struct Operand {
