@@ -1,4 +1,7 @@
 # Finds nvcc and the toolkit, and settles for which architectures kernels are compiled: numbers, as 80, 90-real.
+if("${CMAKE_SOURCE_DIR}${CMAKE_BINARY_DIR}" MATCHES "[$`']")
+  message(FATAL_ERROR "${CMAKE_SOURCE_DIR}: nvcc cannot compile in a folder whose path has one of $ ` '; rename it")
+endif()
 if(NOT CMAKE_CUDA_COMPILER)
   set(CMAKE_CUDA_COMPILER $ENV{CUDACXX})
 endif()
