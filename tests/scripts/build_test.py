@@ -16,6 +16,8 @@ SCRIPTS = pathlib.Path(sys.argv.pop(1)).resolve()
 ROOT = SCRIPTS.parent
 HAS_NVCC = subprocess.run([SCRIPTS / "find_nvcc"], capture_output=True).returncode == 0 and not set("$`'") & set(str(ROOT))
 
+GENERATOR = ["-G", "Ninja"] if shutil.which("ninja") else []
+
 
 def call(*command, **options):
     done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
@@ -113,7 +115,7 @@ class Build(unittest.TestCase):
         (folder / "CMakeLists.txt").write_text(
             "cmake_minimum_required(VERSION 3.25)\nproject(x LANGUAGES NONE)\n"
             f"include([==[{ROOT}/cmake/sources.cmake]==])\nsources(found io/*.cpp)\nmessage(\"found: ${{found}}\")\n")
-        return call("cmake", "-S", folder, "-B", folder / "build")
+        return call("cmake", *GENERATOR, "-S", folder, "-B", folder / "build")
 
     def test_folders_of_any_name_that_cmake_can_take(self):
         for name in ("warpbert-main (1)", "R&D", "it's", "[v1]", "x$y", "f[o]o*?", "größe", "文本", "a+b", "~x", "a%b", "{x}", "-x"):
@@ -135,7 +137,7 @@ class Build(unittest.TestCase):
         for architectures, message in (("70", "=70: kernels need sm_80 (Ampere) or later"), ("80;75", "=75: kernels need sm_80"),
                                        ("999", "=999: nvcc "), ("fast", "=fast: kernels need sm_80")):
             with self.subTest(architectures):
-                code, text = call("cmake", "-S", ROOT, "-B", self.dir / "build", "-DWARPBERT_CUDA=ON",
+                code, text = call("cmake", *GENERATOR, "-S", ROOT, "-B", self.dir / "build", "-DWARPBERT_CUDA=ON",
                                   f"-DCMAKE_CUDA_ARCHITECTURES={architectures}")
                 self.assertEqual(code, 1, text)
                 self.assertIn(f"CMAKE_CUDA_ARCHITECTURES{message}", text)
@@ -150,7 +152,7 @@ class Build(unittest.TestCase):
             shutil.rmtree(self.dir / "build", ignore_errors=True)
             nvidia_smi.write_text(f"#!/bin/sh\n{script}\n")
             nvidia_smi.chmod(0o755)
-            return call("cmake", "-S", ROOT, "-B", self.dir / "build", "-DWARPBERT_CUDA=ON", "-DCMAKE_CUDA_ARCHITECTURES=native",
+            return call("cmake", *GENERATOR, "-S", ROOT, "-B", self.dir / "build", "-DWARPBERT_CUDA=ON", "-DCMAKE_CUDA_ARCHITECTURES=native",
                         env=environment)
 
         code, text = native("exit 9")
