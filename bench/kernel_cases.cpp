@@ -4,7 +4,7 @@
 #include <random>
 #include <set>
 
-#include "train/batch.h"
+#include "train/data/batch.h"
 
 namespace warpbert::bench {
 

@@ -13,13 +13,14 @@
 #include <vector>
 
 #include "engine/graph.h"
+#include "io/format.h"
 #include "kernel_cases.h"
-#include "kernels/launch_observer.h"
-#include "kernels/simt_name.h"
-#include "train/build_info.h"
-#include "train/command_line.h"
-#include "train/main.h"
-#include "train/progress.h"
+#include "simt/kernel_name.h"
+#include "simt/launch_observer.h"
+#include "train/config/build_info.h"
+#include "train/config/command_line.h"
+#include "train/programs/main.h"
+#include "train/run/progress.h"
 
 using namespace warpbert;
 using bench::KernelCase;
@@ -45,7 +46,7 @@ double median_seconds(Device& device, Graph& graph) {
     const auto start = clock::now();
     graph.replay();
     device.synchronize();
-    times.push_back(seconds_since(start));
+    times.push_back(io::seconds_since(start));
   } while (times.size() < 5 || (times.size() < 200 && clock::now() - begin < std::chrono::milliseconds(300)));
   std::sort(times.begin(), times.end());
   return times[times.size() / 2];

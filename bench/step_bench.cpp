@@ -18,15 +18,16 @@
 #include <stdexcept>
 
 #include "io/error.h"
+#include "io/format.h"
 #include "io/npz.h"
-#include "train/batch_file.h"
-#include "train/build_info.h"
-#include "train/command_line.h"
-#include "train/main.h"
-#include "train/progress.h"
-#include "train/step.h"
-#include "train/training.h"
-#include "train/vocabulary.h"
+#include "train/config/build_info.h"
+#include "train/config/command_line.h"
+#include "train/data/vocabulary.h"
+#include "train/programs/main.h"
+#include "train/run/progress.h"
+#include "train/step/batch_file.h"
+#include "train/step/step.h"
+#include "train/step/training.h"
 
 using namespace warpbert;
 
@@ -153,18 +154,18 @@ int bench(int argc, char** argv) {
     const auto start = clock::now();
     step(i);
     device.synchronize();
-    times.push_back(seconds_since(start));
+    times.push_back(io::seconds_since(start));
     const Batch& batch = batches[size_t(i) % batches.size()];
     pairs += batch.sequences, tokens += batch.tokens;
     flops += step_flops(batch, config);
     moved += bytes(double(bert.store.real_size()), precision == Precision::bf16);
   }
-  double streamed = seconds_since(begin);
+  double streamed = io::seconds_since(begin);
   if (Device::is_gpu()) {  // once more without waiting for each step, as training does
     const auto begin_stream = clock::now();
     for (int i = 0; i < steps; i++) step(i);
     device.synchronize();
-    streamed = seconds_since(begin_stream);
+    streamed = io::seconds_since(begin_stream);
   }
 
   std::sort(times.begin(), times.end());
@@ -172,7 +173,7 @@ int bench(int argc, char** argv) {
     return times[std::min(times.size() - 1, size_t(p * double(times.size())))] * 1e3;
   };
   const double floor = (flops / flops_per_second + moved / bytes_per_second) / steps * 1e3;
-  const double ms = streamed / steps * 1e3, memory = mib(device.bytes_high_water());
+  const double ms = streamed / steps * 1e3, memory = io::mib(device.bytes_high_water());
   const LossSums sums = stepper.take_losses();
   if (!stepper.all_finite())  // Adam then left steps out: their time would say nothing
     throw std::runtime_error("step_bench: the loss or its gradient is not finite");

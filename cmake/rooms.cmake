@@ -21,7 +21,7 @@ if(WARPBERT_CUDA)
   list(JOIN CMAKE_CUDA_ARCHITECTURES ", sm_" architectures)
   set(backend "CUDA ${CUDAToolkit_VERSION}, sm_${architectures}")
 endif()
-set_source_files_properties(train/build_info.cpp PROPERTIES INCLUDE_DIRECTORIES ${CMAKE_BINARY_DIR}/generated
+set_source_files_properties(train/config/build_info.cpp PROPERTIES INCLUDE_DIRECTORIES ${CMAKE_BINARY_DIR}/generated
   COMPILE_DEFINITIONS "WARPBERT_VERSION=\"${PROJECT_VERSION}\";WARPBERT_BUILD_TYPE=\"${CMAKE_BUILD_TYPE}\";WARPBERT_BACKEND=\"${backend}\"")
 
 # ---- One program, also under the names of its commands: build/<preset>/bin, the shipped configurations beside it -------
@@ -45,5 +45,5 @@ add_executable(kernels_bench bench/kernels_bench.cpp)
 target_link_libraries(kernels_bench PRIVATE kernel_cases warnings)
 add_executable(step_bench bench/step_bench.cpp)
 target_link_libraries(step_bench PRIVATE train warnings)
-add_executable(example_mlp docs/examples/mlp.cpp)
+add_executable(example_mlp examples/mlp.cpp)
 target_link_libraries(example_mlp PRIVATE engine fmt::fmt warnings)

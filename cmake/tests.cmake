@@ -1,5 +1,5 @@
-# add_tests(<folder> <libraries>...): tests/<folder>/*_test.{cpp,cu}, one program a file, every doctest case a ctest.
-# Tests of kernels run in three orders of threads (--simt-order); on a GPU there is only one.
+# add_tests(<label> <pattern> <libraries>...): one program a file, every doctest case a ctest. Tests of kernels run in
+# three orders of threads (--simt-order); on a GPU there is only one.
 find_package(doctest REQUIRED)
 include(${doctest_DIR}/doctest.cmake)
 
@@ -25,11 +25,12 @@ function(discover_cases program prefix label timeout)
     FAIL_REGULAR_EXPRESSION "test cases: +0 ")
 endfunction()
 
-function(add_tests folder)
-  sources(files tests/${folder}/*_test.cpp tests/${folder}/*_test.cu)
+function(add_tests label pattern)
+  sources(files ${pattern})
   foreach(file ${files})
-    get_filename_component(stem ${file} NAME_WE)
-    set(program ${folder}_${stem})
+    file(RELATIVE_PATH name ${CMAKE_SOURCE_DIR} ${file})
+    string(REGEX REPLACE "^tests/|tests/|\\.[a-z]+$" "" name ${name})  # kernels/gelu_test, simt/simt_test
+    string(REPLACE "/" "_" program ${name})
     if(file MATCHES "\\.cu$" AND NOT WARPBERT_CUDA)
       set_source_files_properties(${file} PROPERTIES LANGUAGE CXX)
     endif()
@@ -37,23 +38,27 @@ function(add_tests folder)
     set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
     target_link_libraries(${program} PRIVATE test_support warnings ${ARGN})
     target_compile_definitions(${program} PRIVATE WARPBERT_GOLDEN="${CMAKE_SOURCE_DIR}/tests/golden")
-    if(folder STREQUAL "kernels" AND NOT WARPBERT_CUDA)
+    if(label STREQUAL "kernels" AND NOT WARPBERT_CUDA)
       foreach(order ${THREAD_ORDERS})
-        discover_cases(${program} ${folder}/${stem} ${folder} ${TEST_TIMEOUT} TEST_SUFFIX "/${order}"
+        discover_cases(${program} ${name} ${label} ${TEST_TIMEOUT} TEST_SUFFIX "/${order}"
           TEST_LIST ${program}_${order} EXTRA_ARGS --simt-order=${order})
       endforeach()
     else()
-      discover_cases(${program} ${folder}/${stem} ${folder} ${TEST_TIMEOUT})
+      discover_cases(${program} ${name} ${label} ${TEST_TIMEOUT})
     endif()
   endforeach()
 endfunction()
 
-add_tests(kernels)
-foreach(folder io engine model train)
-  if(TARGET ${folder})
-    add_tests(${folder} ${folder})
-  endif()
-endforeach()
+add_tests(kernels simt/tests/simt_test.cu)
+add_tests(kernels tests/kernels/*_test.cpp)
+add_tests(kernels tests/kernels/*_test.cu)
+if(TARGET train)
+  add_tests(io tests/io/*_test.cpp io)
+  add_tests(engine tests/engine/*_test.cpp engine)
+  foreach(room config data weights step score report run)
+    add_tests(train tests/train/${room}/*_test.cpp train)
+  endforeach()
+endif()
 
 # Counted loads and stores: the kernels once more, with calls before each access that the test itself answers.
 if(TARGET kernel_cases AND NOT WARPBERT_CUDA AND NOT WARPBERT_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")

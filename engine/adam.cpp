@@ -12,7 +12,7 @@ Adam::Adam(ParameterStore& store, AdamOptions options) : store_(store), options_
   Device& device = store.device();
   for (const Parameter& p : store.parameters()) {
     in_memory_.push_back(&p);
-    const Group group{p.rate_scale, p.kind != ParameterKind::vector && options.weight_decay > 0};
+    const Group group{p.lr_scale, p.kind != ParameterKind::vector && options.weight_decay > 0};
     const auto found = std::find(groups_.begin(), groups_.end(), group);
     group_.push_back(size_t(found - groups_.begin()));
     if (found == groups_.end()) groups_.push_back(group);
@@ -46,8 +46,8 @@ AdamSteps Adam::count(double lr) {
   const double average = 1 - std::min(options_.average_decay, (1 + t) / (10 + t));
   AdamSteps steps;
   for (const Group& group : groups_)
-    steps.push_back({float(rate * group.rate_scale),
-                     group.decays ? float(lr * group.rate_scale * options_.weight_decay) : 0.0f, 1, float(average)});
+    steps.push_back({float(rate * group.lr_scale),
+                     group.decays ? float(lr * group.lr_scale * options_.weight_decay) : 0.0f, 1, float(average)});
   return steps;
 }
 

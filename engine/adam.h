@@ -48,7 +48,7 @@ class Adam {
 
  private:
   struct Group {
-    float rate_scale;
+    float lr_scale;
     bool decays;
     bool operator==(const Group&) const = default;
   };

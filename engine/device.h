@@ -22,13 +22,7 @@ class Device {
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
-  static constexpr bool is_gpu() {
-#ifdef WARPBERT_CUDA
-    return true;
-#else
-    return false;
-#endif
-  }
+  static bool is_gpu();
 
   kernels::Stream stream() const { return stream_; }
   // A second stream beside it, of lower priority. fork(): what is sent to it from now on comes after all that was sent
@@ -60,6 +54,9 @@ class Device {
   size_t bytes_high_water() const { return high_water_; }
 
  private:
+  static void* reserve(size_t bytes);  // 256-byte aligned; null when there is no more
+  static void release(void* p);
+
   kernels::Stream stream_ = nullptr, side_ = nullptr;
   void* event_ = nullptr;  // the GPU's, for fork and join
   std::unique_ptr<Staging> staging_;

@@ -10,7 +10,7 @@
 
 #include "dtype.h"
 #include "kernels/kernels.h"
-#include "kernels/launch_observer.h"
+#include "simt/launch_observer.h"
 
 namespace warpbert {
 

@@ -1,7 +1,7 @@
 // A graph: work for the device, recorded once and replayed as a whole. A launch costs the host some microseconds and
 // the device a gap; a replayed step of hundreds of kernels costs one launch, and its branches run beside each other.
 //
-// On a GPU it is a CUDA graph. The simulator replays it in any order its edges allow (kernels/simt_stream.h).
+// On a GPU it is a CUDA graph. The simulator replays it in any order its edges allow (simt/cpu/stream.h).
 #pragma once
 #include <cstddef>
 #include <functional>

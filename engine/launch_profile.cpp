@@ -3,64 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
-#include <stdexcept>
 #include <utility>
 
-#include "kernels/simt_name.h"
-
-#ifdef WARPBERT_CUDA
-#include "cuda_check.h"
-#endif
+#include "simt/kernel_name.h"
 
 namespace warpbert {
 
-#ifdef WARPBERT_CUDA
-
-class LaunchProfile::Times {
- public:
-  ~Times() {
-    for (cudaEvent_t e : events_) cudaEventDestroy(e);
-  }
-  void begin(size_t i, cudaStream_t stream) {
-    while (events_.size() < 2 * i + 2) check(cudaEventCreate(&events_.emplace_back()), "cudaEventCreate");
-    if (i && stream != last_) check(cudaStreamWaitEvent(stream, events_[2 * i - 1]), "cudaStreamWaitEvent");
-    check(cudaEventRecord(events_[2 * i], stream), "cudaEventRecord");
-    last_ = stream;
-  }
-  // Called on the way out of a launch that may have failed, so it throws nothing; seconds() does.
-  void end(size_t i, cudaStream_t stream) { cudaEventRecord(events_[2 * i + 1], stream); }
-  double seconds(size_t i) {
-    float milliseconds = 0;
-    check(cudaEventSynchronize(events_[2 * i + 1]), "waiting for a kernel");
-    check(cudaEventElapsedTime(&milliseconds, events_[2 * i], events_[2 * i + 1]), "cudaEventElapsedTime");
-    return milliseconds * 1e-3;
-  }
-
- private:
-  std::vector<cudaEvent_t> events_;  // two for each launch, used again after every stop()
-  cudaStream_t last_ = nullptr;
-};
-
-#else
-
-class LaunchProfile::Times {
- public:
-  void begin(size_t i, CUstream_st*) {
-    times_.resize(2 * i + 2);
-    times_[2 * i] = Clock::now();
-  }
-  void end(size_t i, CUstream_st*) { times_[2 * i + 1] = Clock::now(); }
-  double seconds(size_t i) { return std::chrono::duration<double>(times_[2 * i + 1] - times_[2 * i]).count(); }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  std::vector<Clock::time_point> times_;
-};
-
-#endif
-
-LaunchProfile::LaunchProfile() : times_(std::make_unique<Times>()) {}
+LaunchProfile::LaunchProfile() : times_(launch_times()) {}
 
 LaunchProfile::~LaunchProfile() {
   if (simt::launch_observer == this) simt::launch_observer = nullptr;

@@ -10,7 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "kernels/launch_observer.h"
+#include "launch_times.h"
+#include "simt/launch_observer.h"
 
 namespace warpbert {
 
@@ -48,9 +49,8 @@ class LaunchProfile final : public simt::LaunchObserver {
     std::string name;
     double flops, bytes;
   };
-  class Times;
   std::vector<Seen> seen_;
-  std::unique_ptr<Times> times_;  // of each that was seen
+  std::unique_ptr<LaunchTimes> times_;  // of each that was seen
   LaunchTable table_;
 };
 

@@ -27,7 +27,7 @@ struct Parameter {
   int rows, cols;    // as stored; a vector has one column
   size_t index = 0;  // in the order of declaration
   size_t offset = 0, size = 0;
-  float rate_scale = 1;  // of the learning rate; to be set before an Adam is made
+  float lr_scale = 1;  // of the learning rate; to be set before an Adam is made
 
   // With what fills it up to the next parameter's 256-byte boundary; that is zero, and stays so.
   size_t padded_size() const { return (size + 63) / 64 * 64; }

@@ -11,13 +11,8 @@ enum class Category { data = 1, forward, backward, optimizer, evaluation, io };
 // From here to the end of the scope. `name` must be a literal: it is registered once, by its address.
 class Range {
  public:
-#ifdef WARPBERT_CUDA
   Range(const char* name, Category category, int64_t payload = 0);
   ~Range();
-#else
-  Range(const char*, Category, int64_t = 0) {}
-  ~Range() {}
-#endif
   Range(const Range&) = delete;
 };
 

@@ -16,9 +16,9 @@
 #include <stdexcept>
 #include <string>
 
-#include "block_sum.h"
+#include "block_sum.cuh"
 #include "kernels.h"
-#include "vector.h"
+#include "vector.cuh"
 
 namespace warpbert::kernels {
 

@@ -12,7 +12,7 @@
 // over warps: ds is left in shared memory, and when all of it is there each warp takes 16 queries.
 // A sequence longer than a tile has its keys in several blocks. Then dq has a kernel of its own, a tile of queries a
 // block, that computes ds once more: 7 products instead of 5, but no float atomics and no sums in global memory.
-#include "attention.h"
+#include "attention.cuh"
 
 namespace warpbert::kernels {
 

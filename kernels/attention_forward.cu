@@ -11,7 +11,7 @@
 // Keys come in tiles as well, and the softmax is online (Milakov & Gimelshein 2018): it keeps max and
 // sum = Σ exp(s − max) over the keys seen so far; when a new tile raises max, sum and output are scaled down by
 // exp(old − new). A sequence that fits in a tile goes through the loop once.
-#include "attention.h"
+#include "attention.cuh"
 
 namespace warpbert::kernels {
 

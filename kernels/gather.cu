@@ -1,5 +1,4 @@
-// The rows that meet the head: only [CLS] of labelled pairs and masked tokens predict something, so only those few rows
-// (some 170 of 1000) go through the largest matrix product of the model.
+// The rows that have a target: few rows predict something, so only those (some 170 of 1000) go through the largest matrix product of the model.
 //
 //   gather_rows    y[m] = x[index[m]]                        x: [N, H], y: [M, H]
 //   scatter_rows   dx[index[m]] = or += dy[m], its gradient; "=" also writes zeros to all other rows
@@ -11,7 +10,7 @@
 #include <string>
 
 #include "kernels.h"
-#include "vector.h"
+#include "vector.cuh"
 
 namespace warpbert::kernels {
 namespace {

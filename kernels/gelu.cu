@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "column_sum.h"
+#include "column_sum.cuh"
 #include "kernels.h"
 
 namespace warpbert::kernels {

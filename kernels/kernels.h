@@ -15,7 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "bf16.h"
+#include "simt/bf16.h"
 
 struct CUstream_st;
 
@@ -159,7 +159,7 @@ void scatter_rows(Stream, T* dx, bool accumulate, const T* dy, const int* index,
 
 // ---- cross_entropy.cu: fused log-softmax, loss and gradient, in place -----------------------------------------------
 
-// What row m is to predict: (1 − other_weight)·token + other_weight·other; group 0 = masked token, 1 = [CLS].
+// What row m is to predict: (1 − other_weight)·token + other_weight·other; group 0 = masked token, 1 = label.
 struct Target {
   int token, other;
   float other_weight;

@@ -7,7 +7,7 @@
 // A warp takes two rows at once: the loads of both are in flight together, and what they add to dγ, dβ and dbias meets
 // in registers before it goes through shared memory. A block owns 8 rows, whatever the capacity, so that partial sums
 // keep their bits when the capacity grows: blocks beyond the count then only add zeros.
-#include "layer_norm.h"
+#include "layer_norm.cuh"
 
 namespace warpbert::kernels {
 namespace {

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "kernels.h"
-#include "vector.h"
+#include "vector.cuh"
 
 namespace warpbert::kernels {
 

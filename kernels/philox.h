@@ -6,7 +6,7 @@
 #pragma once
 #include <cstdint>
 
-#include "bf16.h"
+#include "simt/bf16.h"
 
 namespace warpbert {
 

@@ -9,7 +9,7 @@
 
 #include "kernels.h"
 #include "philox.h"
-#include "simt.h"
+#include "simt/simt.h"
 
 namespace warpbert::kernels {
 

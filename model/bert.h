@@ -57,9 +57,4 @@ Tensor masked_language_model(Tape&, const Bert&, Tensor x);
 // of (seed, name, element), the same on every machine. Only the arrays whose names begin with `prefix`.
 void initialise(Bert&, uint64_t seed, float sigma = 0.02f, const std::string& prefix = "");
 
-// Rates of learning by depth (Howard & Ruder 2018, §3.1, "discriminative fine-tuning"), as shares of the head's: of L
-// layers the l-th, from 1, learns at decay^(L + 1 − l), the embeddings at embedding·decay^(L + 1).
-// Before an Adam is made.
-void scale_rates(Bert&, float decay, float embedding);
-
 }  // namespace warpbert

@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "bert.h"
-#include "kernels/philox.h"
+#include "engine/random.h"
 
 namespace warpbert {
 

@@ -24,7 +24,7 @@ def round_up(n, multiple):
 
 
 def token_capacity(tokens):
-    """Our own step's buckets (train/batch.cpp)."""
+    """Our own step's buckets (train/data/batch.cpp)."""
     return round_up(max(tokens, 1), 16 if tokens <= 128 else max(128, (1 << (tokens - 1).bit_length()) // 16))
 
 

@@ -116,7 +116,7 @@ TEST_CASE("adam: rates by parameter, the norm and the running mean, updated one 
   ParameterStore store;
   const auto add = [&](ParameterKind kind, int rows, int cols, const char* name, float scale) {
     Parameter& p = store.add(kind, rows, cols, name);
-    p.rate_scale = scale;
+    p.lr_scale = scale;
     return &p;
   };
   add(ParameterKind::matrix, 24, 8, "a", 1);

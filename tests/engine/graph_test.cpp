@@ -9,7 +9,7 @@
 #include "engine/gemm.h"
 
 #ifndef WARPBERT_CUDA
-#include "kernels/simt_cpu.h"
+#include "simt/cpu/language.h"
 #endif
 
 using namespace warpbert;

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "tests/kernels/attention_support.h"
+#include "attention_support.h"
 
 using namespace warpbert;
 using namespace warpbert::test;

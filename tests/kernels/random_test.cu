@@ -6,7 +6,7 @@
 
 #include "kernels/kernels.h"
 #include "kernels/philox.h"
-#include "kernels/simt.h"
+#include "simt/simt.h"
 #include "tests/support/buffer.h"
 
 #ifdef WARPBERT_CUDA

@@ -11,10 +11,15 @@ import unittest
 SCRIPT = pathlib.Path(sys.argv.pop(1)).resolve() / "check_folders"
 
 
+ROOMS = {"kernels": "nothing of ours", "engine": "`kernels`", "io": "nothing of ours", "train/step": "`kernels`, `engine`, `io`",
+         "train/run": "`engine`, `train/step`"}
+
+
 class Folders(unittest.TestCase):
-    def check(self, files):
+    def check(self, files, rooms=ROOMS):
+        pages = {f"{room}/README.md": f"# Room\n- Includes from: {below}.\n" for room, below in rooms.items()}
         with tempfile.TemporaryDirectory() as folder:
-            for name, text in files.items():
+            for name, text in {**pages, **files}.items():
                 path = pathlib.Path(folder) / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
@@ -22,16 +27,31 @@ class Folders(unittest.TestCase):
             return done.returncode, (done.stdout + done.stderr).replace(folder + "/", "")
 
     def test_includes_may_point_downwards(self):
-        code, text = self.check({"train/step.cpp": '#include <vector>\n#include "step.h"\n#include "engine/tape.h"\n', "io/npz.h": '#include "array.h"\n'})
-        self.assertEqual((code, text), (0, "2 files, every include points downwards\n"))
+        code, text = self.check({"train/step/step.cpp": '#include <vector>\n#include "step.h"\n#include "engine/tape.h"\n',
+                                 "io/npz.h": '#include "array.h"\n', "engine/cpu/gemm.cpp": '#include "engine/gemm.h"\n',
+                                 "engine/ops.cpp": '#include "cpu/gemm.h"\n', "engine/cpu/gemm.h": ""})
+        self.assertEqual((code, text), (0, "5 files in 5 rooms, every include points downwards\n"))
 
     def test_an_include_that_points_upwards_is_named(self):
-        code, text = self.check({"kernels/gelu.cu": '#include "simt.h"\n', "engine/ops.cpp": '// \n  # include "train/step.h"\n'})
-        self.assertEqual((code, text), (1, "engine/ops.cpp:2: engine must not include train/step.h\n"))
+        code, text = self.check({"kernels/gelu.cu": '#include "simt.h"\n', "engine/ops.cpp": '// \n  # include "train/step/step.h"\n'})
+        self.assertEqual((code, text), (1, "engine/ops.cpp:2: engine must not include train/step/step.h\n"))
+
+    def test_rooms_of_one_folder_have_rules_too(self):
+        code, text = self.check({"train/step/step.cpp": '#include "train/run/trainer.h"\n', "train/run/a.cu": '#include "io/npz.h"\n'})
+        self.assertEqual((code, text), (1, "train/run/a.cu:1: train/run must not include io/npz.h\n"
+                                           "train/step/step.cpp:1: train/step must not include train/run/trainer.h\n"))
+
+    def test_headers_of_kernels_are_looked_at(self):
+        code, text = self.check({"kernels/a.cuh": '#include "engine/tape.h"\n'})
+        self.assertEqual((code, text), (1, "kernels/a.cuh:1: kernels must not include engine/tape.h\n"))
 
     def test_io_knows_nothing_of_ours(self):
         code, text = self.check({"io/npz.cpp": '#include "kernels/bf16.h"\n'})
         self.assertEqual((code, text), (1, "io/npz.cpp:1: io must not include kernels/bf16.h\n"))
+
+    def test_a_page_that_names_no_room_is_named(self):
+        code, text = self.check({"io/npz.h": ""}, {"io": "`text`"})
+        self.assertEqual((code, text), (1, "io/README.md: there is no room text\n"))
 
     def test_no_sources_is_an_error(self):
         code, text = self.check({"README.md": ""})

@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "kernels/bf16.h"
+#include "simt/bf16.h"
 
 #ifdef WARPBERT_CUDA
 #include <cuda_runtime.h>

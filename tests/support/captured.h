@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <string>
 
-#include "tests/support/temporary.h"
+#include "temporary.h"
 
 namespace warpbert::test {
 

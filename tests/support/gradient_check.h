@@ -10,9 +10,9 @@
 #include <random>
 #include <vector>
 
+#include "buffer.h"
 #include "engine/ops.h"
-#include "tests/support/buffer.h"
-#include "tests/support/largest.h"
+#include "largest.h"
 
 namespace warpbert::test {
 

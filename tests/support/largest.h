@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "tests/support/buffer.h"
+#include "buffer.h"
 
 namespace warpbert::test {
 

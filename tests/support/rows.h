@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "buffer.h"
 #include "kernels/kernels.h"
-#include "tests/support/buffer.h"
 
 namespace warpbert::test {
 

@@ -214,7 +214,7 @@ class Peers(unittest.TestCase):
             self.assertTrue((fields["labels"][wanted] == targets[targets != 0]).all())
 
     def test_capacities_are_those_of_our_step(self):
-        # As tests/train/batch_test.cpp has them.
+        # As tests/train/data/batch_test.cpp has them.
         tokens = [layout.token_capacity(n) for n in (1, 16, 17, 128, 129, 992, 2048, 2049, 4096, 4097, 16384)]
         self.assertEqual(tokens, [16, 16, 32, 128, 256, 1024, 2048, 2304, 4096, 4608, 16384])
         self.assertEqual([layout.target_capacity(n) for n in (0, 1, 16, 17, 64, 65, 166)], [16, 16, 16, 32, 64, 128, 192])

@@ -2,8 +2,8 @@
 #include <fmt/format.h>
 
 #include "programs.h"
-#include "train/averaging.h"
-#include "train/command_line.h"
+#include "train/config/command_line.h"
+#include "train/weights/averaging.h"
 
 using namespace warpbert;
 

@@ -22,7 +22,7 @@
 #include "io/error.h"
 #include "io/wordpiece.h"
 #include "programs.h"
-#include "train/command_line.h"
+#include "train/config/command_line.h"
 
 using namespace warpbert;
 

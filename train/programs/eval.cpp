@@ -7,9 +7,9 @@
 #include "io/error.h"
 #include "io/tsv.h"
 #include "programs.h"
-#include "train/command_line.h"
-#include "train/evaluation.h"
-#include "train/scoring.h"
+#include "train/config/command_line.h"
+#include "train/score/evaluation.h"
+#include "train/score/scoring.h"
 
 using namespace warpbert;
 

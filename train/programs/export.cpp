@@ -2,9 +2,9 @@
 #include <fmt/format.h>
 
 #include "programs.h"
-#include "train/command_line.h"
-#include "train/model_file.h"
-#include "train/trained_model.h"
+#include "train/config/command_line.h"
+#include "train/score/trained_model.h"
+#include "train/weights/model_file.h"
 
 using namespace warpbert;
 

@@ -1,7 +1,7 @@
 // inspect --config F.ini --batch batch.npz --output out.npz [--steps K]: the model under the microscope.
 #include "programs.h"
-#include "train/command_line.h"
-#include "train/inspection.h"
+#include "train/config/command_line.h"
+#include "train/step/inspection.h"
 
 using namespace warpbert;
 

@@ -5,8 +5,8 @@
 #include "io/atomic_file.h"
 #include "io/tsv.h"
 #include "programs.h"
-#include "train/command_line.h"
-#include "train/scoring.h"
+#include "train/config/command_line.h"
+#include "train/score/scoring.h"
 
 using namespace warpbert;
 

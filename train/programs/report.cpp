@@ -3,8 +3,8 @@
 
 #include "io/atomic_file.h"
 #include "programs.h"
-#include "train/command_line.h"
-#include "train/comparison.h"
+#include "train/config/command_line.h"
+#include "train/report/comparison.h"
 
 using namespace warpbert;
 

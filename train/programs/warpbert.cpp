@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "io/text.h"
+#include "main.h"
 #include "programs.h"
-#include "train/build_info.h"
-#include "train/main.h"
-#include "train/options.h"
+#include "train/config/build_info.h"
+#include "train/config/options.h"
 
 using namespace warpbert;
 

@@ -1,0 +1,82 @@
+#include "engine/device.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <stdexcept>
+
+#include "check.h"
+
+namespace warpbert {
+
+bool Device::is_gpu() { return true; }
+
+Device::Device(int) {
+  const char* hint = "the CPU needs no GPU: build preset cpu (cmake --preset cpu) and run build/cpu/bin";
+  int count = 0;
+  const cudaError_t e = cudaGetDeviceCount(&count);
+  if (e == cudaErrorInsufficientDriver) {
+    int driver = 0;  // stays 0 without a driver
+    cudaDriverGetVersion(&driver);
+    const auto text = [](int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); };
+    throw std::runtime_error(fmt::format(
+        "no usable GPU: this build needs a driver for CUDA {}, {}; {}", text(CUDART_VERSION),
+        driver ? fmt::format("and the installed one is for CUDA {0}: update it, or build with a toolkit of at most {0}",
+                             text(driver))
+               : "and none is installed",
+        hint));
+  }
+  if (e != cudaSuccess || !count)
+    throw std::runtime_error(
+        fmt::format("no usable GPU ({}); {}", e == cudaSuccess ? "none found" : cudaGetErrorString(e), hint));
+  cudaDeviceProp properties;
+  check(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
+  if (properties.major < 8)
+    throw std::runtime_error(fmt::format("{} is sm_{}{}; these kernels need sm_80 (Ampere) or later; {}",
+                                         properties.name, properties.major, properties.minor, hint));
+  name_ = fmt::format("{}, sm_{}{}", properties.name, properties.major, properties.minor);
+  int lowest = 0, highest = 0;
+  check(cudaDeviceGetStreamPriorityRange(&lowest, &highest), "cudaDeviceGetStreamPriorityRange");
+  check(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, highest), "cudaStreamCreate");
+  check(cudaStreamCreateWithPriority(&side_, cudaStreamNonBlocking, lowest), "cudaStreamCreate");
+  cudaEvent_t event;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
+  event_ = event;
+  staging_ = std::make_unique<Staging>(stream_copier(stream_));
+}
+
+Device::~Device() {
+  staging_.reset();
+  cudaEventDestroy(static_cast<cudaEvent_t>(event_));
+  cudaStreamDestroy(side_);
+  cudaStreamDestroy(stream_);
+}
+
+static void follow(cudaStream_t later, cudaStream_t earlier, void* event) {
+  check(cudaEventRecord(static_cast<cudaEvent_t>(event), earlier), "cudaEventRecord");
+  check(cudaStreamWaitEvent(later, static_cast<cudaEvent_t>(event)), "cudaStreamWaitEvent");
+}
+void Device::fork() { follow(side_, stream_, event_); }
+void Device::join() { follow(stream_, side_, event_); }
+void Device::synchronize() { check(cudaStreamSynchronize(stream_), "waiting for the GPU"); }
+
+void* Device::reserve(size_t bytes) {
+  void* p = nullptr;
+  if (cudaMalloc(&p, bytes) == cudaSuccess) return p;
+  cudaGetLastError();  // forget it: the caller reports
+  return nullptr;
+}
+void Device::release(void* p) { cudaFree(p); }
+
+void Device::upload(void* device, const void* host, size_t bytes) {
+  check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_), "copy to the GPU");
+}
+void Device::download(void* host, const void* device, size_t bytes) {
+  check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_), "copy from the GPU");
+  synchronize();
+}
+void Device::fill(void* device, int byte, size_t bytes) {
+  check(cudaMemsetAsync(device, byte, bytes, stream_), "cudaMemset");
+}
+
+}  // namespace warpbert

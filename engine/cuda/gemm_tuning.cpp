@@ -1,0 +1,179 @@
+// The fastest algorithm of a product, found by running the library's candidates on this GPU.
+//
+// Each runs on matrices of its own with random values (zeros would run faster than real data, and hide an order of sums
+// that changes). Between two runs a buffer of twice the size of the L2 cache is written: in a step the weights of a
+// product were used a whole pass ago, so that operands come from memory; and the runs wait behind the writing in the
+// stream, so that the host's time for a launch is not in what the events measure. The median counts. What runs alone
+// here runs beside the other branch in a step: a compromise.
+//
+// Thrown out: what fails, what was asked to split its sums in an order that is not ours to know, and what does not give
+// the same bits each time.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <stdexcept>
+
+#include "gemm_library.h"
+
+namespace warpbert::lt {
+namespace {
+
+constexpr int most_candidates = 48, first_runs = 3, finalists = 5, final_runs = 9;
+constexpr double seconds_for_candidates = 0.1;  // of one product; the library names the likely ones first
+
+void check(cudaError_t e, const Product& product) {
+  if (e != cudaSuccess)
+    throw std::runtime_error(fmt::format("gemm {}: timing its algorithms: {}", product.name(), cudaGetErrorString(e)));
+}
+
+struct Memory {
+  char* p = nullptr;
+  size_t bytes = 0;
+  Memory() = default;
+  Memory(const Memory&) = delete;
+  ~Memory() { cudaFree(p); }
+  bool allocate(size_t n) {
+    bytes = n;
+    if (cudaMalloc(reinterpret_cast<void**>(&p), n) == cudaSuccess) return true;
+    cudaGetLastError();  // forget it: there is another way
+    return false;
+  }
+};
+
+struct Event {
+  cudaEvent_t event = nullptr;
+  Event() = default;
+  Event(const Event&) = delete;
+  ~Event() {
+    if (event) cudaEventDestroy(event);
+  }
+};
+
+// Numbers in [-1, 1]. 49,999 of them, again and again: no row of a matrix repeats another.
+template <class T>
+const std::vector<T>& random_block() {
+  static const std::vector<T> block = [] {
+    std::mt19937 generator(1);
+    std::vector<T> values(49999);
+    for (T& v : values) v = from_float<T>(float(generator() % 2001) / 1000 - 1);
+    return values;
+  }();
+  return block;
+}
+
+class Trial {
+ public:
+  Trial(const Product& product, void* workspace, cudaStream_t stream)
+      : product_(product), workspace_(workspace), stream_(stream) {}
+
+  bool allocate() {
+    const GemmProduct& p = product_.key();
+    const size_t input = p.input == GemmProduct::Input::bf16 ? 2 : 4;
+    int device = 0, cache = 0;
+    check(cudaGetDevice(&device), product_);
+    check(cudaDeviceGetAttribute(&cache, cudaDevAttrL2CacheSize, device), product_);
+    const size_t c = size_t(p.m) * size_t(p.ldc) * size_of(p.output);
+    if (!a_.allocate(size_t(p.transpose_a ? p.k : p.m) * size_t(p.lda) * input) ||
+        !b_.allocate(size_t(p.transpose_b ? p.n : p.k) * size_t(p.ldb) * input) || !expected_.allocate(c) ||
+        !c_.allocate(c) || !flushed_.allocate(std::max<size_t>(2 * size_t(cache), 1 << 20)) ||
+        !differences_.allocate(sizeof(unsigned)))
+      return false;
+    for (Event& e : begin_) check(cudaEventCreate(&e.event), product_);
+    for (Event& e : end_) check(cudaEventCreate(&e.event), product_);
+    fill(a_, input), fill(b_, input);
+    return true;
+  }
+
+  // Median of `runs`, in microseconds; nothing if it does not run, or gives other bits another time.
+  std::optional<double> time(const cublasLtMatmulAlgo_t& algorithm, int runs) {
+    check(cudaMemsetAsync(expected_.p, 0, expected_.bytes, stream_), product_);
+    check(cudaMemsetAsync(c_.p, 0, c_.bytes, stream_), product_);
+    check(cudaMemsetAsync(differences_.p, 0, differences_.bytes, stream_), product_);
+    if (run(algorithm, expected_) != CUBLAS_STATUS_SUCCESS) return refused();  // also loads its code
+    check(cudaStreamSynchronize(stream_), product_);
+    for (int i = 0; i < runs; i++) {
+      check(cudaMemsetAsync(flushed_.p, i, flushed_.bytes, stream_), product_);
+      check(cudaEventRecord(begin_[i].event, stream_), product_);
+      if (run(algorithm, c_) != CUBLAS_STATUS_SUCCESS) return refused();
+      check(cudaEventRecord(end_[i].event, stream_), product_);
+      kernels::count_differences(stream_, reinterpret_cast<unsigned*>(differences_.p), expected_.p, c_.p, c_.bytes);
+    }
+    unsigned differences = 0;
+    check(cudaMemcpyAsync(&differences, differences_.p, sizeof differences, cudaMemcpyDeviceToHost, stream_), product_);
+    check(cudaStreamSynchronize(stream_), product_);
+    if (differences) return {};
+    std::vector<float> milliseconds(static_cast<size_t>(runs));
+    for (size_t i = 0; i < milliseconds.size(); i++)
+      check(cudaEventElapsedTime(&milliseconds[i], begin_[i].event, end_[i].event), product_);
+    std::sort(milliseconds.begin(), milliseconds.end());
+    return milliseconds[milliseconds.size() / 2] * 1e3;
+  }
+
+ private:
+  cublasStatus_t run(const cublasLtMatmulAlgo_t& algorithm, Memory& c) {
+    return product_.run(algorithm, c.p, a_.p, b_.p, false, workspace_, stream_);
+  }
+  std::optional<double> refused() {
+    cudaGetLastError();  // a launch that was refused leaves nothing behind
+    check(cudaStreamSynchronize(stream_), product_);
+    return {};
+  }
+  void fill(Memory& m, size_t element) {
+    const void* block =
+        element == 2 ? static_cast<const void*>(random_block<bf16>().data()) : random_block<float>().data();
+    size_t done = std::min(m.bytes, random_block<float>().size() * element);
+    check(cudaMemcpyAsync(m.p, block, done, cudaMemcpyHostToDevice, stream_), product_);
+    while (done < m.bytes) {
+      const size_t more = std::min(done, m.bytes - done);
+      check(cudaMemcpyAsync(m.p + done, m.p, more, cudaMemcpyDeviceToDevice, stream_), product_);
+      done += more;
+    }
+  }
+
+  const Product& product_;
+  void* workspace_;
+  cudaStream_t stream_;
+  Memory a_, b_, c_, expected_, flushed_, differences_;
+  Event begin_[final_runs], end_[final_runs];
+};
+
+// Whether its sums are whole, or split and added in fp32 by a second pass: what the preference asked for.
+bool sums_in_order(const cublasLtMatmulAlgo_t& algorithm) {
+  uint32_t scheme = 0;
+  size_t written = 0;
+  if (cublasLtMatmulAlgoConfigGetAttribute(&algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &scheme, sizeof scheme,
+                                           &written) != CUBLAS_STATUS_SUCCESS)
+    return true;  // it has no such setting
+  return scheme == CUBLASLT_REDUCTION_SCHEME_NONE || scheme == CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+}
+
+}  // namespace
+
+std::optional<GemmChoice> fastest(const Product& product, void* workspace, cudaStream_t stream) {
+  using Clock = std::chrono::steady_clock;
+  const auto begin = Clock::now();
+  const auto candidates = product.algorithms(most_candidates);
+  check(cudaDeviceSynchronize(), product);  // what runs in other streams would be in the times
+  Trial trial(product, workspace, stream);
+  if (!trial.allocate()) return {};
+
+  std::vector<std::pair<double, size_t>> times;  // and which candidate
+  for (size_t i = 0; i < candidates.size(); i++) {
+    if (!times.empty() && std::chrono::duration<double>(Clock::now() - begin).count() > seconds_for_candidates) break;
+    if (!sums_in_order(candidates[i])) continue;
+    if (const auto time = trial.time(candidates[i], first_runs)) times.emplace_back(*time, i);
+  }
+  std::sort(times.begin(), times.end());
+  times.resize(std::min<size_t>(times.size(), finalists));
+  // The best few once more, longer; of those within 1 % of each other the one that the library thinks better.
+  std::sort(times.begin(), times.end(), [](const auto& x, const auto& y) { return x.second < y.second; });
+  std::optional<GemmChoice> best;
+  for (const auto& [_, i] : times)
+    if (const auto time = trial.time(candidates[i], final_runs); time && (!best || *time < 0.99 * best->microseconds))
+      best = choice_of(candidates[i], *time);
+  return best;
+}
+
+}  // namespace warpbert::lt

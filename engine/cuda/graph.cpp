@@ -1,0 +1,54 @@
+#include "engine/graph.h"
+
+#include <string>
+
+#include "check.h"
+
+namespace warpbert {
+
+struct Graph::Recorded {
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t executable = nullptr;
+  ~Recorded() {
+    if (executable) cudaGraphExecDestroy(executable);
+    if (graph) cudaGraphDestroy(graph);
+  }
+};
+
+Graph::Graph(Device& device, const std::function<void()>& work)
+    : device_(device), recorded_(std::make_unique<Recorded>()) {
+  check(cudaStreamBeginCapture(device.stream(), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+  try {
+    device.fork();  // the side stream belongs to the recording, also where the work never uses it
+    work();
+    device.join();  // every branch must end in the stream that was begun with
+  } catch (...) {
+    try {
+      device.join();
+    } catch (const std::runtime_error&) {  // the recording is invalid already
+    }
+    cudaStreamEndCapture(device.stream(), &recorded_->graph);
+    cudaGetLastError();  // forget it: the first failure is the one to report
+    throw;
+  }
+  check(cudaStreamEndCapture(device.stream(), &recorded_->graph), "cudaStreamEndCapture");
+  const cudaError_t e =
+      cudaGraphInstantiate(&recorded_->executable, recorded_->graph, cudaGraphInstantiateFlagUseNodePriority);
+  if (e == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // it is told of here
+    throw NoMemoryForGraph("cudaGraphInstantiate: " + std::string(cudaGetErrorString(e)));
+  }
+  check(e, "cudaGraphInstantiate");
+}
+
+void Graph::replay() { check(cudaGraphLaunch(recorded_->executable, device_.stream()), "cudaGraphLaunch"); }
+
+size_t Graph::nodes() const {
+  size_t n = 0;
+  check(cudaGraphGetNodes(recorded_->graph, nullptr, &n), "cudaGraphGetNodes");
+  return n;
+}
+
+Graph::~Graph() = default;
+
+}  // namespace warpbert

@@ -1,0 +1,44 @@
+#include "engine/staging.h"
+
+#include <array>
+#include <memory>
+
+#include "check.h"
+
+namespace warpbert {
+
+namespace {
+
+class StreamCopier : public Copier {
+ public:
+  explicit StreamCopier(kernels::Stream stream) : stream_(stream) {
+    for (cudaEvent_t& e : sent_) check(cudaEventCreateWithFlags(&e, cudaEventDisableTiming), "cudaEventCreate");
+  }
+  ~StreamCopier() override {
+    for (cudaEvent_t e : sent_) cudaEventDestroy(e);
+  }
+  char* allocate(size_t bytes) override {
+    void* p = nullptr;
+    if (cudaHostAlloc(&p, bytes, cudaHostAllocDefault) == cudaSuccess) return static_cast<char*>(p);
+    cudaGetLastError();  // forget it: the caller reports
+    return nullptr;
+  }
+  void free(char* host) override { cudaFreeHost(host); }
+  void copy(int buffer, void* device, const char* host, size_t bytes) override {
+    check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_), "copy to the GPU");
+    check(cudaEventRecord(sent_[size_t(buffer)], stream_), "cudaEventRecord");
+  }
+  void wait(int buffer) override {
+    check(cudaEventSynchronize(sent_[size_t(buffer)]), "waiting for a copy to the GPU");
+  }
+
+ private:
+  kernels::Stream stream_;
+  std::array<cudaEvent_t, Staging::buffers> sent_{};
+};
+
+}  // namespace
+
+std::unique_ptr<Copier> stream_copier(kernels::Stream stream) { return std::make_unique<StreamCopier>(stream); }
+
+}  // namespace warpbert

@@ -1,0 +1,17 @@
+// Durations and sizes as people read them.
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <string>
+
+namespace warpbert::io {
+
+inline double seconds_since(std::chrono::steady_clock::time_point t) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - t).count();
+}
+
+inline double mib(size_t bytes) { return double(bytes) / 1048576; }
+
+std::string duration_text(double seconds);  // "42s", "3m 05s", "1h 02m", "2d 03h"
+
+}  // namespace warpbert::io

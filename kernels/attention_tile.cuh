@@ -1,0 +1,156 @@
+// Products of 16-row tiles by one warp: tensor cores for bf16, plain FMA for float, one interface.
+//
+// A tile is D columns wide and lies in shared memory with rows `tile_stride` apart: 16 bytes more than a row, an odd
+// number of 16-byte pieces, so that eight rows of one column of pieces lie in different banks.
+//
+// What a lane of the warp holds, with g = lane / 4 and t = lane % 4 (the accumulator of mma.m16n8k16, PTX ISA 9.7.14):
+//   a 16 × 16 product c[n][i]:   row g + 8·(i / 2), column 8·n + 2·t + i % 2
+//   a 16 × D sum acc[n][i]:      row g + 8·(i / 2), column sum_column<T>(n) + i % 2
+// docs/kernels/attention.md has the pictures.
+#pragma once
+#include "simt/simt.h"
+
+namespace warpbert::kernels {
+
+template <class T, int D>
+constexpr int tile_stride = D + 16 / int(sizeof(T));
+
+template <class T>
+__device__ __forceinline__ int sum_column(int n) {
+  const int t = threadIdx.x % 4;
+  return sizeof(T) == 2 ? n * 8 + t * 2 : n / 2 * 16 + t * 4 + n % 2 * 2;
+}
+
+// Two neighbours of a row, rounded to T.
+__device__ __forceinline__ void store_pair(float* p, float x, float y) {
+  *reinterpret_cast<float2*>(p) = make_float2(x, y);
+}
+__device__ __forceinline__ void store_pair(bf16* p, float x, float y) {
+  *reinterpret_cast<uint32_t*>(p) = pack_bf16(x, y);
+}
+
+// ---- bf16: mma.m16n8k16, operands by ldmatrix ----------------------------------------------------------------------
+
+// c = x·yᵀ, 16 rows each.
+template <int D>
+__device__ __forceinline__ void multiply(float (&c)[2][4], const bf16* x, const bf16* y) {
+  const int lane = threadIdx.x % 32;
+  const bf16* x_row = x + lane % 16 * tile_stride<bf16, D> + lane / 16 * 8;
+  const bf16* y_row = y + (lane % 8 + lane / 16 * 8) * tile_stride<bf16, D> + lane / 8 % 2 * 8;
+#pragma unroll
+  for (int i = 0; i < 4; i++) c[0][i] = c[1][i] = 0;
+#pragma unroll(D > 64 ? 4 : D / 16)  // at D = 128 a full one costs registers that the sums need
+  for (int k = 0; k < D; k += 16) {
+    uint32_t a[4], b[4];
+    ldmatrix_x4(a, x_row + k);
+    ldmatrix_x4(b, y_row + k);
+    mma_m16n8k16_bf16(c[0], a, {b[0], b[1]}, c[0]);
+    mma_m16n8k16_bf16(c[1], a, {b[2], b[3]}, c[1]);
+  }
+}
+
+// acc += a·y with a as a fragment of the tensor core.
+template <int D>
+__device__ __forceinline__ void accumulate_fragment(float (&acc)[D / 8][4], const uint32_t (&a)[4], const bf16* y) {
+  const int lane = threadIdx.x % 32;
+  const bf16* y_row = y + lane % 16 * tile_stride<bf16, D> + lane / 16 * 8;
+#pragma unroll
+  for (int n = 0; n < D / 8; n += 2) {
+    uint32_t b[4];
+    ldmatrix_x4_trans(b, y_row + n * 8);
+    mma_m16n8k16_bf16(acc[n], a, {b[0], b[1]}, acc[n]);
+    mma_m16n8k16_bf16(acc[n + 1], a, {b[2], b[3]}, acc[n + 1]);
+  }
+}
+
+// acc += a·y, a as `multiply` leaves it, rounded to bf16: the accumulator's layout is the operand's, nothing moves.
+template <int D>
+__device__ __forceinline__ void accumulate(float (&acc)[D / 8][4], const float (&a)[2][4], const bf16* y, float*) {
+  const uint32_t fragment[4] = {pack_bf16(a[0][0], a[0][1]), pack_bf16(a[0][2], a[0][3]), pack_bf16(a[1][0], a[1][1]),
+                                pack_bf16(a[1][2], a[1][3])};
+  accumulate_fragment<D>(acc, fragment, y);
+}
+
+// acc += aᵀ·y, a: 16 × 16 in shared memory, rows lda apart.
+template <int D>
+__device__ __forceinline__ void accumulate_transposed(float (&acc)[D / 8][4], const bf16* a, int lda, const bf16* y) {
+  const int lane = threadIdx.x % 32;
+  uint32_t fragment[4];
+  ldmatrix_x4_trans(fragment, a + (lane % 8 + lane / 16 * 8) * lda + lane / 8 % 2 * 8);
+  accumulate_fragment<D>(acc, fragment, y);
+}
+
+// ---- float: FMA ----------------------------------------------------------------------------------------------------
+
+constexpr int scratch_stride = 20, scratch_floats = 16 * scratch_stride;  // a warp's, for `accumulate`
+
+__device__ __forceinline__ void fma4(float4& sum, float4 x, float4 y) {
+  sum.x += x.x * y.x, sum.y += x.y * y.y, sum.z += x.z * y.z, sum.w += x.w * y.w;
+}
+
+template <int D>
+__device__ __forceinline__ void multiply(float (&c)[2][4], const float* x, const float* y) {
+  const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+  float4 sum[2][4];
+#pragma unroll
+  for (int n = 0; n < 2; n++)
+#pragma unroll
+    for (int i = 0; i < 4; i++) sum[n][i] = make_float4(0, 0, 0, 0);
+#pragma unroll 2
+  for (int d = 0; d < D; d += 4) {
+    float4 row[2], column[2][2];
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+      row[i] = *reinterpret_cast<const float4*>(x + (g + i * 8) * tile_stride<float, D> + d);
+      column[0][i] = *reinterpret_cast<const float4*>(y + (t * 2 + i) * tile_stride<float, D> + d);
+      column[1][i] = *reinterpret_cast<const float4*>(y + (t * 2 + i + 8) * tile_stride<float, D> + d);
+    }
+#pragma unroll
+    for (int n = 0; n < 2; n++)
+#pragma unroll
+      for (int i = 0; i < 4; i++) fma4(sum[n][i], row[i / 2], column[n][i % 2]);
+  }
+#pragma unroll
+  for (int n = 0; n < 2; n++)
+#pragma unroll
+    for (int i = 0; i < 4; i++) c[n][i] = (sum[n][i].x + sum[n][i].y) + (sum[n][i].z + sum[n][i].w);
+}
+
+// acc += (column of a) ⊗ (row of y): a0 and a1 belong to this lane's two rows.
+template <int D>
+__device__ __forceinline__ void accumulate_row(float (&acc)[D / 8][4], float a0, float a1, const float* y) {
+#pragma unroll
+  for (int n = 0; n < D / 8; n += 2) {
+    const float4 v = *reinterpret_cast<const float4*>(y + n * 8 + threadIdx.x % 4 * 4);
+    acc[n][0] += a0 * v.x, acc[n][1] += a0 * v.y, acc[n + 1][0] += a0 * v.z, acc[n + 1][1] += a0 * v.w;
+    acc[n][2] += a1 * v.x, acc[n][3] += a1 * v.y, acc[n + 1][2] += a1 * v.z, acc[n + 1][3] += a1 * v.w;
+  }
+}
+
+// A lane needs all 16 columns of its two rows of a, of which it holds four: they pass through `scratch`.
+template <int D>
+__device__ __forceinline__ void accumulate(float (&acc)[D / 8][4], const float (&a)[2][4], const float* y,
+                                           float* scratch) {
+  const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+  __syncwarp();  // the warp has read what the last call left in scratch
+#pragma unroll
+  for (int n = 0; n < 2; n++) {
+    store_pair(scratch + g * scratch_stride + n * 8 + t * 2, a[n][0], a[n][1]);
+    store_pair(scratch + (g + 8) * scratch_stride + n * 8 + t * 2, a[n][2], a[n][3]);
+  }
+  __syncwarp();  // scratch is complete
+#pragma unroll 4
+  for (int k = 0; k < 16; k++)
+    accumulate_row<D>(acc, scratch[g * scratch_stride + k], scratch[(g + 8) * scratch_stride + k],
+                      y + k * tile_stride<float, D>);
+}
+
+template <int D>
+__device__ __forceinline__ void accumulate_transposed(float (&acc)[D / 8][4], const float* a, int lda, const float* y) {
+  const int g = threadIdx.x % 32 / 4;
+#pragma unroll 4
+  for (int k = 0; k < 16; k++)
+    accumulate_row<D>(acc, a[k * lda + g], a[k * lda + g + 8], y + k * tile_stride<float, D>);
+}
+
+}  // namespace warpbert::kernels

@@ -1,0 +1,246 @@
+// How a block runs on one OS thread.
+//
+// The CUDA threads of a block run one after another, each until it waits (__syncthreads, a shuffle, ...) or returns.
+// A thread that waits keeps its stack (a "fiber", simt_fiber.h) and the next thread goes on on another one; a thread
+// that returns leaves its stack to the next. So a kernel without barriers is a plain loop over its threads, on one
+// stack, and one with barriers goes from stack to stack: 256 threads that meet at a __syncthreads are 256 switches.
+//
+// Which thread is next is the only choice there is. In forward order the lowest number of the running warp, and any
+// other order must give the same results, or the kernel has a race: tests try reverse and random order as well.
+#include "block.h"
+
+#include <algorithm>
+#include <cstring>
+
+__thread uint3 threadIdx, blockIdx;
+__thread dim3 blockDim, gridDim;
+
+namespace simt {
+
+__thread int current, straight;
+__thread Block* block;
+
+// ---- Which thread runs next ----------------------------------------------------------------------------------------
+inline unsigned Block::choose(uint32_t lanes) {
+  if (grid->order == Order::forward) return __builtin_ctz(lanes);
+  if (grid->order == Order::reverse) return 31 - __builtin_clz(lanes);
+  random_ = random_ * 1664525 + 1013904223;
+  for (int skip = (random_ >> 16) % __builtin_popcount(lanes); skip; skip--) lanes &= lanes - 1;
+  return __builtin_ctz(lanes);
+}
+
+// A thread that can run, of the running thread's warp if possible.
+inline unsigned Block::pick() {
+  unsigned w = unsigned(current) / 32;
+  if (!(warp[w].fresh | warp[w].ready)) {
+    uint32_t warps = 0;
+    for (unsigned i = 0; i * 32 < threads_; i++) warps |= uint32_t((warp[i].fresh | warp[i].ready) != 0) << i;
+    if (!warps) fail_with_report("deadlock: no thread can go on");
+    w = choose(warps);
+  }
+  return w * 32 + choose(warp[w].fresh | warp[w].ready);
+}
+
+inline void Block::set_current(unsigned t) { current = run_start_ = int(t), threadIdx = thread[t].index; }
+
+// next_thread() hands out threads of a warp without a note here, for speed. This makes up for it, and ends the run.
+void Block::settle() {
+  straight = 0;
+  const int started = current - run_start_;
+  if (started == 0) return;
+  warp[current / 32].fresh &= ~(((1u << started) - 1) << (run_start_ % 32 + 1));
+  left_ -= unsigned(started);
+  run_start_ = current;
+}
+
+// The current thread has returned. Starts the next thread on the same stack, unless it has one of its own already.
+bool next_thread_slowly() {
+  Untracked u;
+  Block& b = *block;
+  b.settle();
+  b.left_--;
+  if (b.blocked_) b.fail_with_report("barrier divergence: this thread has returned while others wait at __syncthreads");
+  __tsan_release(&b.end_);
+  if (SIMT_TSAN || b.left_ == 0) return false;  // ThreadSanitizer must see every thread on a fiber of its own
+  const unsigned t = b.pick();
+  Warp& w = b.warp[t / 32];
+  const uint32_t bit = 1u << t % 32;
+  if (!(w.fresh & bit)) return false;
+  w.fresh ^= bit;
+  b.set_current(t);
+  if (b.grid->order == Order::forward) {
+    const uint64_t following = uint64_t(w.fresh) >> t % 32 >> 1;
+    straight = std::min(__builtin_ctzll(~following), int(blockDim.x - threadIdx.x) - 1);
+  }
+  return true;
+}
+
+// A stack that no thread uses.
+Fiber* Block::idle_fiber() {
+  if (idle_.empty()) idle_.push_back(&fibers_.emplace_back(fiber_main, fibers_.size()));
+  const auto it = SIMT_TSAN ? idle_.begin() : idle_.end() - 1;  // race check: neighbours on different fibers
+  Fiber* f = *it;
+  idle_.erase(it);
+#if SIMT_TSAN
+  __tsan_set_fiber_name(f->tsan, name_for_tsan().c_str());
+#endif
+  return f;
+}
+
+// Makes another thread the current one: on its own stack if it has one, else on an idle one.
+inline Fiber* Block::next_fiber() {
+  const unsigned t = pick();
+  Warp& w = warp[t / 32];
+  const uint32_t bit = 1u << t % 32;
+  set_current(t);
+  if (w.ready & bit) {
+    w.ready ^= bit;
+    return thread[t].fiber;
+  }
+  w.fresh ^= bit;
+  return idle_fiber();
+}
+
+// The switch that leaves the current thread where it is, for another one.
+inline Switch Block::wait() {
+  Fiber* from = thread[current].fiber = running_;
+  running_ = next_fiber();
+  return switch_fibers(*from, *running_);
+}
+
+void Block::fiber_main(boost::context::detail::transfer_t from) {
+  entered(from);
+  for (;;) {
+    Block& b = *block;
+    __tsan_acquire(&b.start_);
+    b.grid->run(b.grid->body);
+    Untracked u;
+    Fiber* me = b.running_;
+    b.idle_.push_back(me);
+    b.running_ = b.left_ ? b.next_fiber() : &b.home_;
+    if (b.running_ != me) perform(switch_fibers(*me, *b.running_));
+  }
+}
+
+// ---- Barriers ------------------------------------------------------------------------------------------------------
+// ThreadSanitizer: who comes to a barrier releases what it has done, who goes on acquires what the others have
+// released. Two places in turn, as a fast thread may be at the next barrier before a slow one has left this one.
+
+Switch wait_for_block(const char* file, int line) {
+  Untracked u;
+  Block& b = *block;
+  b.settle();
+  Warp& w = b.warp[current / 32];
+  const unsigned lane = unsigned(current) % 32;
+  w.what[lane] = "__syncthreads", w.file[lane] = file, w.line[lane] = line;
+  w.blocked |= 1u << lane;
+  b.blocked_++;
+  char* sync = &b.sync_block_[b.syncs_ & 1];
+  __tsan_release(sync);
+  if (b.left_ < b.threads_) b.fail_with_report("barrier divergence: this thread waits while others have returned");
+  if (b.blocked_ < b.threads_) {
+    if (!SIMT_TSAN) return b.wait();
+    b.wait();
+  } else {
+    b.open_barrier();
+  }
+  __tsan_acquire(sync);
+  return {};
+}
+
+void Block::open_barrier() {
+  const Warp& mine = warp[current / 32];
+  const char* file = mine.file[current % 32];
+  for (unsigned i = 0; i < threads_; i++) {
+    const Warp& w = warp[i / 32];
+    if (w.line[i % 32] != mine.line[current % 32] || (w.file[i % 32] != file && std::strcmp(w.file[i % 32], file)))
+      fail_with_report("barrier divergence: threads of a block wait at different __syncthreads");
+  }
+  for (unsigned i = 0; i * 32 < threads_; i++) warp[i].ready = warp[i].blocked, warp[i].blocked = 0;
+  warp[current / 32].ready ^= 1u << current % 32;  // this one goes on right away
+  blocked_ = 0;
+  syncs_++;
+}
+
+Switch wait_for_lanes(unsigned mask, const char* what, const char* file, int line, MeetOp op, void* arg) {
+  Untracked u;
+  Block& b = *block;
+  b.settle();
+  Warp& w = b.warp[current / 32];
+  const unsigned lane = unsigned(current) % 32;
+  const uint32_t bit = 1u << lane;
+  w.mask[lane] = mask, w.line[lane] = line, w.op[lane] = op, w.arg[lane] = arg;
+  w.what[lane] = what, w.file[lane] = file;
+  w.meeting |= bit;
+  if (!(mask & bit)) fail("wrong mask: %08x lacks the calling lane %u", mask, lane);
+  if (mask & ~w.exists) fail("wrong mask: %08x has lanes that the warp has not, %08x", mask, w.exists);
+  if (!SIMT_TSAN) {
+    if (mask & ~w.meeting) return b.wait();
+    b.open_meeting(w, mask);
+    return {};
+  }
+  char* sync = op ? nullptr : b.sync_warp_[current / 32];  // only __syncwarp orders memory
+  const int turn = mask == ~0u ? w.syncs & 1 : -1;         // of parts of a warp several may meet at a time
+  if (sync && turn != 1) __tsan_release(&sync[0]);
+  if (sync && turn != 0) __tsan_release(&sync[1]);
+  if (mask & ~w.meeting) b.wait();
+  else b.open_meeting(w, mask);
+  if (sync && turn != 1) __tsan_acquire(&sync[0]);
+  if (sync && turn != 0) __tsan_acquire(&sync[1]);
+  return {};
+}
+
+void Block::open_meeting(Warp& w, uint32_t mask) {
+  const unsigned lane = unsigned(current) % 32;
+  const MeetOp op = w.op[lane];
+  uint32_t differ = 0;
+  for (int i = 0; i < 32; i++) {
+    const uint32_t d = (w.mask[i] ^ mask) | uint32_t(w.line[i] ^ w.line[lane]) | uint32_t(w.op[i] != op);
+    differ |= mask >> i & 1 ? d : 0;
+  }
+  if (differ) fail_with_report("warp divergence: lanes of a warp meet with different calls");
+  if (op) op(w.arg, mask);
+  else w.syncs++;
+  w.meeting ^= mask;
+  w.ready |= mask ^ 1u << lane;
+}
+
+// ---- Blocks --------------------------------------------------------------------------------------------------------
+void Block::start(long number) {
+  const dim3 &g = grid->size, &d = grid->block;
+  blockIdx = {unsigned(number % g.x), unsigned(number / g.x % g.y), unsigned(number / g.x / g.y)};
+  blockDim = d, gridDim = g;
+  current = run_start_ = straight = 0;
+  blocked_ = 0, left_ = threads_;
+  random_ = grid->seed * 2654435761u + unsigned(number) * 40503u;
+  for (unsigned i = 0; i < threads_; i += 32) {
+    Warp& w = warp[i / 32];
+    w.exists = w.fresh = threads_ - i >= 32 ? ~0u : (1u << (threads_ - i)) - 1;
+    w.ready = w.meeting = w.blocked = 0, w.syncs = 0;
+  }
+  if (copies_pending)
+    for (Copies& c : copies) c.pending.clear(), c.done = 0;
+  copies_pending = false;
+  shared.clear();
+}
+
+void Block::run(Grid& g) {
+  grid = &g;
+  kernel = kernel_name(g.signature);
+  const dim3& d = g.block;
+  threads_ = d.x * d.y * d.z;
+  for (unsigned i = 0; i < threads_; i++) thread[i].index = {i % d.x, i / d.x % d.y, i / d.x / d.y};
+  // With a few fibers more than threads, a thread is not on the fiber of its namesake of the last block.
+  while (SIMT_TSAN && fibers_.size() < threads_ + 7) idle_.push_back(&fibers_.emplace_back(fiber_main, fibers_.size()));
+  __tsan_release(&start_);
+  Untracked u;
+  for (long b; (b = g.next.fetch_add(1)) < g.blocks;) {
+    start(g.numbers[b]);
+    running_ = next_fiber();
+    perform(switch_fibers(home_, *running_));  // comes back when the last thread has returned
+  }
+  __tsan_acquire(&end_);
+  grid = nullptr;
+}
+
+}  // namespace simt

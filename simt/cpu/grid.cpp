@@ -1,0 +1,80 @@
+// A launch: what a GPU would refuse, the order of the blocks, and handing them out to the workers.
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <stdexcept>
+
+#include "block.h"
+#include "pool.h"
+
+namespace simt {
+namespace {
+
+struct Schedule {
+  Order order = Order::forward;
+  unsigned seed = 1;
+  Schedule() {
+    if (const char* name = std::getenv("SIMT_ORDER")) {
+      if (!std::strcmp(name, "forward")) order = Order::forward;
+      else if (!std::strcmp(name, "reverse")) order = Order::reverse;
+      else if (!std::strcmp(name, "random")) order = Order::random;
+      else fail("SIMT_ORDER is \"%s\"; it may be forward, reverse or random", name);
+    }
+    if (const char* text = std::getenv("SIMT_SEED")) {
+      char* end;
+      seed = unsigned(std::strtoul(text, &end, 10));
+      if (end == text || *end) fail("SIMT_SEED is \"%s\"; it must be a number", text);
+    }
+  }
+};
+Schedule& schedule() {
+  static Schedule schedule;
+  return schedule;
+}
+
+// What no GPU of the family can do (CUDA C++ Programming Guide, "Technical Specifications per Compute Capability").
+void check(const Grid& grid) {
+  const dim3 &g = grid.size, &b = grid.block;
+  const auto refuse = [&](const char* why) {
+    throw std::invalid_argument(launch_error(grid.signature, g, b, grid.dynamic_bytes, why));
+  };
+  if (!b.x || !b.y || !b.z || !g.x || !g.y || !g.z) refuse("no dimension may be 0");
+  if (size_t(b.x) * b.y * b.z > max_threads) refuse("a block has at most 1024 threads");
+  if (b.z > 64) refuse("a block's z is at most 64");
+  if (g.x > 0x7fffffff) refuse("a grid's x is at most 2147483647");
+  if (g.y > 65535 || g.z > 65535) refuse("a grid's y and z are at most 65535");
+  if (grid.dynamic_bytes > max_shared) refuse("a block has at most 101376 bytes");
+  static_assert(max_shared == 101376);
+}
+
+void work(void* grid) {
+  thread_local const auto mine = std::make_unique<Block>();
+  block = mine.get();
+  mine->run(*static_cast<Grid*>(grid));
+}
+
+}  // namespace
+
+OrderAndSeed current_order() { return {schedule().order, schedule().seed}; }
+void set_order(Order order, unsigned seed) { schedule().order = order, schedule().seed = seed; }
+
+std::vector<long> block_order(long blocks, OrderAndSeed how) {
+  std::vector<long> numbers(blocks);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  if (how.order == Order::reverse) std::reverse(numbers.begin(), numbers.end());
+  if (how.order == Order::random) std::shuffle(numbers.begin(), numbers.end(), std::mt19937(how.seed));
+  return numbers;
+}
+
+void run_grid(const char* signature, dim3 grid, dim3 block, size_t dynamic_bytes, void (*run)(void*), void* body) {
+  Grid g{signature, grid, block, dynamic_bytes, run, body, schedule().order, schedule().seed};
+  check(g);
+  g.blocks = long(grid.x) * grid.y * grid.z;
+  g.numbers = block_order(g.blocks, {g.order, g.seed});
+  run_on_workers(g.blocks, work, &g);
+}
+
+}  // namespace simt

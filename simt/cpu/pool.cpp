@@ -1,0 +1,119 @@
+// The pool of workers: OS threads that sleep until there is something to share.
+#include "pool.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstdlib>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "language.h"
+
+namespace simt {
+namespace {
+
+int wanted_workers = 0;  // by set_workers
+std::atomic<bool> pool_exists{false};
+thread_local bool working = false;  // this OS thread is inside of run_on_workers
+
+int count_workers() {
+  if (wanted_workers > 0) return wanted_workers;
+  if (const char* n = std::getenv("SIMT_WORKERS")) {
+    char* end;
+    const long value = std::strtol(n, &end, 10);
+    if (end == n || *end || value < 1 || value > 1024)
+      fail("SIMT_WORKERS is \"%s\"; it must be a number from 1 to 1024", n);
+    return int(value);
+  }
+#ifdef SIMT_TSAN
+  return 1;  // one is enough to see a race between CUDA threads
+#else
+  return int(std::max(1u, std::thread::hardware_concurrency()));
+#endif
+}
+
+// The thread that calls run() works too, so there are count − 1 others.
+class Pool {
+ public:
+  int count = count_workers();
+
+  Pool() {
+    try {
+      for (int i = 1; i < count; i++) threads_.emplace_back([this] { loop(); });
+    } catch (const std::system_error&) {  // the system has no more; those that there are do the work
+      count = int(threads_.size()) + 1;
+    }
+  }
+  ~Pool() {
+    {
+      std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    wake_.notify_all();
+    for (auto& thread : threads_) thread.join();
+  }
+
+  void run(long tasks, void (*work)(void*), void* context) {
+    if (working) fail("a kernel or a parallel loop was started inside of another one");
+    std::lock_guard one_at_a_time(running_);
+    working = true;
+    if (count > 1 && tasks > 1) {
+      {
+        std::lock_guard lock(mutex_);
+        work_ = work, context_ = context, round_++;
+      }
+      wake_.notify_all();
+    }
+    work(context);
+    working = false;
+    std::unique_lock lock(mutex_);
+    work_ = nullptr;  // who wakes up only now is too late
+    finished_.wait(lock, [&] { return busy_ == 0; });
+  }
+
+ private:
+  void loop() {
+    working = true;
+    std::unique_lock lock(mutex_);
+    for (int seen = 0;;) {
+      wake_.wait(lock, [&] { return stop_ || round_ != seen; });
+      if (stop_) return;
+      seen = round_;
+      if (!work_) continue;
+      auto* work = work_;
+      void* context = context_;
+      busy_++;
+      lock.unlock();
+      work(context);
+      lock.lock();
+      if (--busy_ == 0) finished_.notify_one();
+    }
+  }
+
+  std::mutex running_, mutex_;
+  std::condition_variable wake_, finished_;
+  void (*work_)(void*) = nullptr;
+  void* context_ = nullptr;
+  int round_ = 0, busy_ = 0;
+  bool stop_ = false;
+  std::vector<std::thread> threads_;
+};
+
+Pool& pool() {
+  static Pool pool;
+  pool_exists = true;
+  return pool;
+}
+
+}  // namespace
+
+void set_workers(int n) {
+  if (n < 1) fail("set_workers: at least one");
+  if (pool_exists && n != pool().count) fail("set_workers must come before the first kernel or parallel loop");
+  wanted_workers = n;
+}
+int workers() { return pool().count; }
+void run_on_workers(long tasks, void (*work)(void*), void* context) { pool().run(tasks, work, context); }
+
+}  // namespace simt

@@ -1,0 +1,90 @@
+// Shared memory, and asynchronous copies into it.
+//
+// A block's __shared__ variables lie in one arena of its OS thread, 128 bytes apart, and are filled with 0xff bytes
+// when they are first asked for: a float that nobody has written is not a number.
+// AddressSanitizer is told what lies between.
+#include <sys/mman.h>
+
+#include <cstring>
+
+#include "block.h"
+
+namespace simt {
+
+constexpr size_t alignment = 128, gap = 128;
+constexpr size_t max_variables = 256;
+constexpr size_t arena_bytes = max_static_shared + max_shared + max_variables * (alignment + gap);
+
+SharedMemory::~SharedMemory() {
+  if (arena_) munmap(arena_, arena_bytes);
+}
+
+void SharedMemory::clear() {
+#if SIMT_TSAN
+  if (arena_ && !pieces_.empty())
+    munmap(arena_, arena_bytes), arena_ = nullptr;  // forgets what the last block has done
+#endif
+  if (!arena_) {
+    void* memory = mmap(nullptr, arena_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) fail("no memory for a block's shared memory");
+    arena_ = static_cast<char*>(memory);
+#if SIMT_ASAN
+    ASAN_POISON_MEMORY_REGION(arena_, arena_bytes);
+#endif
+  }
+#if SIMT_ASAN
+  if (used_) ASAN_POISON_MEMORY_REGION(arena_, used_);
+#endif
+  used_ = static_bytes_ = 0;
+  pieces_.clear();
+}
+
+void* SharedMemory::find(const void* key, size_t bytes, bool dynamic, const char* file, int line) {
+  for (const Piece& p : pieces_)
+    if (p.key == key) return p.memory;
+  if (!dynamic) static_bytes_ += bytes;
+  if (static_bytes_ > max_static_shared)
+    fail("too much shared memory at %s:%d: %zu bytes of static variables, a block has %zu", file, line, static_bytes_,
+         max_static_shared);
+  if (static_bytes_ + block->grid->dynamic_bytes > max_shared)
+    fail("too much shared memory at %s:%d: %zu bytes of static variables and %zu dynamic ones, a block has %zu", file,
+         line, static_bytes_, block->grid->dynamic_bytes, max_shared);
+  if (pieces_.size() == max_variables) fail("more than %zu shared variables at %s:%d", max_variables, file, line);
+  char* memory = arena_ + used_;
+  used_ += (bytes + alignment - 1) / alignment * alignment + gap;
+#if SIMT_ASAN
+  ASAN_UNPOISON_MEMORY_REGION(memory, bytes);
+#endif
+  std::memset(memory, 0xff, bytes);
+  pieces_.push_back({key, memory});
+  return memory;
+}
+
+void* static_storage(const void* key, size_t bytes, const char* file, int line) {
+  Untracked u;
+  return block->shared.find(key, bytes, false, file, line);
+}
+void* dynamic_storage(const char* file, int line) {
+  Untracked u;
+  return block->shared.find(&block->shared, block->grid->dynamic_bytes, true, file, line);
+}
+
+// ---- cp.async: noted down, and done when the thread waits for its group ---------------------------------------------
+void cp_async(void* to, const void* from, const char* file, int line) {
+  if ((uintptr_t(to) | uintptr_t(from)) & 15) fail("cp_async16 at %s:%d: an address is no multiple of 16", file, line);
+  Untracked u;
+  Copies& mine = block->copies[current];
+  mine.pending.push_back({mine.open_group, to, from});
+  block->copies_pending = true;
+}
+void cp_async_commit() { block->copies[current].open_group++; }
+bool cp_async_next(int pending, void*& to, const void*& from) {
+  Untracked u;
+  Copies& mine = block->copies[current];
+  if (mine.done == mine.pending.size() || mine.pending[mine.done].group >= mine.open_group - pending) return false;
+  to = mine.pending[mine.done].to, from = mine.pending[mine.done].from;
+  if (++mine.done == mine.pending.size()) mine.pending.clear(), mine.done = 0;
+  return true;
+}
+
+}  // namespace simt

@@ -1,0 +1,107 @@
+// A block and its warps, as instructions see them.
+#pragma once
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "ptx.h"
+#include "simt/cpu/stream.h"
+
+namespace ptx {
+
+// What a kernel did, over all of its launches.
+struct Counts {
+  uint64_t launches = 0;
+  std::vector<uint64_t> executed;  // by instruction of the code: how many warps executed it
+  uint64_t threads = 0;            // that executed them, of those with a Unit
+  uint64_t global_requests = 0, global_sectors = 0,
+           global_least = 0;  // sectors: 32 bytes; least: if no byte were moved in vain
+  uint64_t shared_requests = 0, shared_passes = 0, shared_least = 0;  // passes: a pass serves each of 32 banks once
+  void add(const Counts& other);
+};
+
+class Block;
+
+class Warp {
+ public:
+  Warp(Block& block, unsigned number);
+
+  // Row of a register: its value in each lane, in the low bits.
+  uint64_t* row(int r) { return registers_.data() + size_t(r) * lanes; }
+
+  Block& block;
+  const unsigned number;
+
+  struct Copy {
+    unsigned to;
+    const char* from;
+    int bytes;
+  };
+  struct Copies {                           // of one lane: cp.async that were not waited for
+    std::vector<Copy> open;                 // not in a group yet
+    std::vector<std::vector<Copy>> groups;  // oldest first
+  };
+  Copies copies[lanes];
+
+ private:
+  friend class Block;
+  struct Part {
+    int at;  // number of the next instruction
+    Mask mask;
+    bool waits = false;
+  };
+  std::vector<uint64_t> registers_;
+  std::vector<Part> parts_;
+  Mask live_ = 0, exited_ = 0, in_barrier_ = 0;
+};
+
+class Block {
+ public:
+  Block(const Kernel& kernel, Size3 grid, Size3 block, unsigned dynamic_shared, const char* parameters, bool counting);
+  // Runs block `index`: the first warp that can run goes on, or the last (reverse); at random they take turns, and so do
+  // parts of warps.
+  void run(Size3 index, simt::OrderAndSeed how);
+
+  [[noreturn]] void fail(const std::string& message) const;
+
+  // Checked addresses, for `bytes` bytes, aligned to as many. `lane`: whose access it is.
+  char* global(uint64_t address, int bytes, int lane);
+  char* shared(uint64_t address, int bytes, int lane);
+  const char* parameters;
+
+  const bool counting;
+  Counts counts;
+
+  // By instruction: from the lowest to the highest address where it read global memory as constant (ld.global.nc), or
+  // wrote.
+  struct Extent {
+    uint64_t begin = ~uint64_t(0), end = 0;
+    void add(const Extent& other) { begin = std::min(begin, other.begin), end = std::max(end, other.end); }
+  };
+  std::vector<Extent> extents;
+  const Kernel& kernel;
+
+ private:
+  friend class Warp;
+  void advance(Warp& warp, size_t part, int patience);
+  void open_barrier();
+
+  Size3 grid_, size_, index_{};
+  std::vector<char> shared_;
+  std::vector<Warp> warps_;
+  unsigned threads_;
+  int barrier_ = -1;  // the instruction at which threads wait
+  const Warp* now_ = nullptr;
+  const Instruction* instruction_ = nullptr;
+  struct Range {
+    const char *begin = nullptr, *end = nullptr;
+  };
+  Range known_[4];  // memory of the device, as it was asked for
+  unsigned next_known_ = 0;
+  simt::Order order_ = simt::Order::forward;
+  unsigned state_ = 1;
+  unsigned random();
+};
+
+}  // namespace ptx

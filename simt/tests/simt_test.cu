@@ -1,0 +1,164 @@
+// The simulator and simt.h: what kernels may rely on.
+#include "simt/simt.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <iterator>
+#include <numeric>
+#include <stdexcept>
+
+#include "tests/support/buffer.h"
+
+#ifndef WARPBERT_CUDA
+#include "simt/cpu/pool.h"
+#include "simt/cpu/stream.h"
+#endif
+
+using namespace warpbert;
+using namespace warpbert::test;
+
+static __global__ void warp_reductions(float* sums, float* maxima, float* sums5, float* maxima5, const float* x) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  sums[i] = warp_sum(x[i]);
+  maxima[i] = warp_max(x[i]);
+  float sum = x[i], max = x[i];
+  for (int n = 16; n > 0; n /= 2) {
+    sum += __shfl_xor_sync(0xffffffff, sum, n);
+    max = fmaxf(max, __shfl_xor_sync(0xffffffff, max, n));
+  }
+  sums5[i] = sum, maxima5[i] = max;
+}
+
+TEST_CASE("warp_sum and warp_max: the bits of five butterfly shuffles") {
+  const int blocks = 20, n = 96 * blocks;  // of three warps each
+  auto values = normal<float>(n, 100);
+  values[32] = NAN, values[70] = INFINITY;                // in the second warp, and in the third
+  for (int i = 128; i < 160; i++) values[i] = -INFINITY;  // the fifth, whole
+  Buffer<float> x(values), sums(n), maxima(n), sums5(n), maxima5(n);
+  launch<warp_reductions>(blocks, 96, 0, nullptr, sums.data(), maxima.data(), sums5.data(), maxima5.data(), x.data());
+  synchronize();
+  CHECK(!std::memcmp(sums.data(), sums5.data(), n * sizeof(float)));
+  CHECK(!std::memcmp(maxima.data(), maxima5.data(), n * sizeof(float)));
+  CHECK(std::isnan(sums[40]));
+  CHECK(maxima[40] == *std::max_element(values.begin() + 33, values.begin() + 64));  // a NaN does not count
+  CHECK(maxima[130] == -INFINITY);
+}
+
+static __global__ void fast_functions(float* powers, float* exponentials, float* reciprocals, const float* x) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  powers[i] = fast_exp2(x[i]), exponentials[i] = fast_exp(x[i]), reciprocals[i] = fast_reciprocal(x[i]);
+}
+
+TEST_CASE("fast_exp2, fast_exp and fast_reciprocal: two units in the last place, or as many as the argument has lost") {
+  const int n = 256 * 64;
+  std::vector<float> values(n);
+  for (int i = 0; i < n; i++) values[i] = (i - n / 2) * (250.0f / n) + 1e-4f;  // from −125 to 125, without 0
+  const float special[] = {0, INFINITY, -INFINITY, NAN, 128, -126.5f, 1e30f, -1e30f, 1e-30f};
+  std::copy(std::begin(special), std::end(special), values.begin());
+  Buffer<float> x(values), powers(n), exponentials(n), reciprocals(n);
+  launch<fast_functions>(n / 256, 256, 0, nullptr, powers.data(), exponentials.data(), reciprocals.data(), x.data());
+  synchronize();
+  const double unit = 0x1p-23;
+  Worst of_power, of_exponential, of_reciprocal;
+  for (int i = int(std::size(special)); i < n; i++) {
+    const double v = values[i];
+    of_power.add(powers[i], std::exp2(v), 0);
+    // x·log₂e is off by half a unit, which the function multiplies by ln 2. Above 86 eˣ nears the end of floats.
+    if (std::abs(v) < 86) of_exponential.add((exponentials[i] / std::exp(v) - 1) / (2 + std::abs(v)), 0);
+    of_reciprocal.add(reciprocals[i], 1 / v, 0);
+  }
+  CHECK(of_power.value < 2 * unit);
+  CHECK(of_exponential.value < unit);
+  CHECK(of_reciprocal.value < 2 * unit);
+  const auto same = [&](const float* results, std::vector<float> expected) {
+    for (size_t i = 0; i < expected.size(); i++)
+      if (!(std::isnan(expected[i]) ? std::isnan(results[i]) : results[i] == expected[i])) return false;
+    return true;
+  };
+  CHECK(same(powers.data(), {1, INFINITY, 0, NAN, INFINITY, 0, INFINITY, 0, 1}));
+  CHECK(same(exponentials.data(), {1, INFINITY, 0, NAN, INFINITY, 0, INFINITY, 0, 1}));
+  CHECK(same(reciprocals.data(), {INFINITY, 0, 0, NAN, 1 / 128.0f}));
+}
+
+static __global__ void note_order(int* order, int* count) {
+  const int block = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
+  order[atomicAdd(count, 1)] = block * blockDim.x + threadIdx.x;
+}
+
+TEST_CASE("launch: every block once, whatever their number") {
+  auto check = [](dim3 grid) {
+    const int n = grid.x * grid.y * grid.z;
+    Buffer<int> order(n), count(std::vector<int>{0});
+    launch<note_order>(grid, 1, 0, nullptr, order.data(), count.data());
+    synchronize();
+    auto sorted = order.vector();
+    std::sort(sorted.begin(), sorted.end());
+    bool complete = true;
+    for (int i = 0; i < n; i++) complete &= sorted[i] == i;
+    return complete && count[0] == n;
+  };
+  for (int n : {1, 2, 3, 4, 5, 10000}) CHECK(check(n));  // fewer than the machine runs at a time, and many more
+  CHECK(check(dim3(5, 7, 3)));
+}
+
+#ifndef WARPBERT_CUDA
+// `order` makes the numbers from 0 to 31, so many that no order is met by chance.
+template <class T, class Make>
+static void check_orders(Make order) {
+  using simt::Order;
+  std::vector<T> forward(32);
+  std::iota(forward.begin(), forward.end(), 0);
+  const std::vector<T> reverse(forward.rbegin(), forward.rend());
+  CHECK(order({Order::forward, 1}) == forward);
+  CHECK(order({Order::reverse, 1}) == reverse);
+  const std::vector<T> random[] = {order({Order::random, 1}), order({Order::random, 2})};
+  for (const auto& numbers : random) {
+    CHECK(std::is_permutation(numbers.begin(), numbers.end(), forward.begin(), forward.end()));
+    CHECK(numbers != forward);
+    CHECK(numbers != reverse);
+  }
+  CHECK(random[0] != random[1]);
+  CHECK(random[0] == order({Order::random, 1}));
+}
+
+TEST_CASE("block_order: forward, backward, or an order of the seed's own") {
+  check_orders<long>([](simt::OrderAndSeed how) { return simt::block_order(32, how); });
+}
+
+TEST_CASE("set_order: a block's threads run forward, backward, or in an order of the seed's own") {
+  const auto before = simt::current_order();
+  check_orders<int>([](simt::OrderAndSeed how) {
+    simt::set_order(how.order, how.seed);
+    Buffer<int> numbers(32), count(std::vector<int>{0});
+    launch<note_order>(1, 32, 0, nullptr, numbers.data(), count.data());
+    return numbers.vector();
+  });
+  simt::set_order(before.order, before.seed);
+}
+
+TEST_CASE("parallel_for: every iteration once, on a stack of full size") {
+  for (int n : {0, 1, 2, 1000}) {  // none, fewer than workers, and many more
+    std::vector<std::atomic<int>> times(n);
+    simt::parallel_for(n, [&](int i) {
+      volatile char large[1 << 20];  // a fiber's stack has 64 KB
+      large[0] = 1;
+      times[i] += large[0];
+    });
+    for (auto& t : times) CHECK(t == 1);
+  }
+  CHECK(simt::workers() >= 1);
+}
+
+TEST_CASE("parallel_for: an exception comes back to the caller") {
+  CHECK_THROWS_WITH_AS(simt::parallel_for(50,
+                                          [](int i) {
+                                            if (i == 33) throw std::runtime_error("33");
+                                          }),
+                       "33", std::runtime_error);
+  simt::parallel_for(3, [](int) {});
+}
+#endif

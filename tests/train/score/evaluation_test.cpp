@@ -1,0 +1,202 @@
+// The bootstrap beside a slow, direct one: the same draws, but every resample written out and measured by metrics.h.
+#include "train/score/evaluation.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <stdexcept>
+
+#include "train/score/metrics.h"
+
+using namespace warpbert;
+
+using Floats = std::vector<float>;
+
+namespace {
+
+struct Sample {
+  Floats scores, labels;
+};
+
+// `distinct` values of scores; labels follow them a little, and with `soft` one in three lies between 0 and 1.
+Sample sample(int rows, int distinct, bool soft, unsigned seed) {
+  std::mt19937 random(seed);
+  Sample s;
+  for (int i = 0; i < rows; i++) {
+    s.scores.push_back(float(random() % unsigned(distinct)) / float(distinct));
+    s.labels.push_back(float(random() % 100 < 25 + 50 * s.scores.back()));
+    if (soft && random() % 3 == 0) s.labels.back() = float(random() % 11) / 10;
+  }
+  return s;
+}
+
+Sample resample(const Sample& s, uint64_t seed, uint32_t r) {
+  Sample drawn;
+  for (const uint32_t row : draw_rows(seed, r, s.scores.size()))
+    drawn.scores.push_back(s.scores[row]), drawn.labels.push_back(s.labels[row]);
+  return drawn;
+}
+
+// NumPy's percentile(values, p), by its definition.
+double percentile(std::vector<double> values, double p) {
+  std::sort(values.begin(), values.end());
+  const double place = p / 100 * double(values.size() - 1), part = place - std::floor(place);
+  return values[size_t(place)] * (1 - part) + (part ? values[size_t(place) + 1] * part : 0);
+}
+
+void check_equal(const Measures& found, const Measures& expected) {
+  CHECK(found.auc == expected.auc);  // ratios of the same integers
+  CHECK(found.accuracy == expected.accuracy);
+  CHECK(found.f1 == expected.f1);
+  CHECK(found.best_threshold == expected.best_threshold);
+  CHECK(found.accuracy_at_best_f1 == expected.accuracy_at_best_f1);
+  CHECK(found.best_f1 == expected.best_f1);
+  CHECK(std::abs(found.log_loss - expected.log_loss) < 1e-13 * (1 + expected.log_loss));  // summed in another order
+}
+
+}  // namespace
+
+TEST_CASE("evaluation: a resample counted over ranks measures what the resample written out measures") {
+  for (int distinct : {1, 2, 7, 1000000}) {
+    for (int rows : {1, 2, 3, 31, 200}) {
+      Sample s = sample(rows, distinct, rows % 2, unsigned(rows + distinct));
+      if (rows % 3 == 1)
+        for (float& score : s.scores) score = 0.5f + score / 2;  // none below the fixed threshold
+      const RankedRows ranked(s.scores, s.labels);
+      check_equal(ranked.measure(std::vector<uint32_t>(size_t(rows), 1)), measure(s.scores, s.labels));
+      for (uint32_t r = 0; r < 20; r++) {
+        CAPTURE(rows);
+        CAPTURE(distinct);
+        CAPTURE(r);
+        std::vector<uint32_t> counts(size_t(rows), 0);
+        for (const uint32_t row : draw_rows(9, r, size_t(rows))) counts[row]++;
+        const Sample drawn = resample(s, 9, r);
+        check_equal(ranked.measure(counts), measure(drawn.scores, drawn.labels));
+      }
+    }
+  }
+}
+
+TEST_CASE("evaluation: intervals equal those of the direct bootstrap with the same draws") {
+  const Sample s = sample(60, 40, true, 3);
+  const int resamples = 150;
+  const Evaluation e = evaluate(s.scores, s.labels, resamples, 11);
+  std::vector<Measures> direct;
+  for (uint32_t r = 0; r < resamples; r++) {
+    const Sample drawn = resample(s, 11, r);
+    direct.push_back(measure(drawn.scores, drawn.labels));
+  }
+  REQUIRE(e.measures.size() == 7);
+  const auto check = [&](size_t place, const char* key, double value, auto get) {
+    const Measured& m = e.measures[place];
+    CAPTURE(key);
+    CHECK(m.key == key);
+    CHECK(m.value == value);
+    std::vector<double> values;
+    for (const Measures& d : direct) values.push_back(get(d));
+    REQUIRE(m.interval.has_value());
+    CHECK(m.interval->low == doctest::Approx(percentile(values, 2.5)).epsilon(1e-12));
+    CHECK(m.interval->high == doctest::Approx(percentile(values, 97.5)).epsilon(1e-12));
+    CHECK(m.interval->low < m.interval->high);
+  };
+  const BestThreshold best = best_threshold(s.scores, s.labels);
+  check(0, "auc", auc(s.scores, s.labels).value(), [](const Measures& m) { return m.auc.value(); });
+  check(1, "log_loss", log_loss(s.scores, s.labels), [](const Measures& m) { return m.log_loss; });
+  check(2, "accuracy", accuracy(s.scores, s.labels), [](const Measures& m) { return m.accuracy; });
+  check(3, "f1", f1(s.scores, s.labels), [](const Measures& m) { return m.f1; });
+  check(4, "best_threshold", best.threshold, [](const Measures& m) { return m.best_threshold; });
+  check(5, "accuracy_at_best_f1", accuracy(s.scores, s.labels, best.threshold),
+        [](const Measures& m) { return m.accuracy_at_best_f1; });
+  check(6, "best_f1", best.f1, [](const Measures& m) { return m.best_f1; });
+}
+
+TEST_CASE("evaluation: draws are Philox's, the same on every machine") {
+  // From Philox4x32-10 written down in Python: (word·rows) >> 32 of counter (group, 0, 0, resample), key = seed.
+  CHECK(draw_rows(0, 0, 10) == std::vector<uint32_t>{3, 8, 7, 6, 9, 3, 6, 0, 0, 3});
+  CHECK(draw_rows(5, 3, 10) == std::vector<uint32_t>{3, 9, 9, 3, 7, 4, 7, 5, 3, 2});
+  CHECK(draw_rows((uint64_t(7) << 32) + 1, 2, 10) == std::vector<uint32_t>{5, 4, 2, 4, 4, 4, 3, 6, 3, 6});
+  std::vector<int> seen(7, 0);
+  for (uint32_t r = 0; r < 5000; r++)
+    for (const uint32_t row : draw_rows(1, r, 7)) seen.at(row)++;
+  for (const int n : seen) CHECK(std::abs(n - 5000) < 5 * std::sqrt(35000 * (1 / 7.) * (6 / 7.)));  // five sigma
+}
+
+TEST_CASE("evaluation: the interval is as wide as theory says") {
+  // 800 of 1,000 rows are right: the share has a standard deviation of √(0.8·0.2/1000).
+  Sample s;
+  for (int i = 0; i < 1000; i++) {
+    s.scores.push_back(i % 2 ? 0.9f : 0.1f);
+    s.labels.push_back(float((i % 2) != (i % 5 == 0)));
+  }
+  const Evaluation e = evaluate(s.scores, s.labels, 2000, 0);
+  const Measured& accuracy = e.measures[2];
+  CHECK(accuracy.value == 0.8);
+  const double sigma = std::sqrt(0.8 * 0.2 / 1000);
+  // The 2.5th percentile of 2,000 values has itself a standard deviation of about 0.06 sigma.
+  CHECK(std::abs(accuracy.interval->low - (0.8 - 1.96 * sigma)) < 0.25 * sigma);
+  CHECK(std::abs(accuracy.interval->high - (0.8 + 1.96 * sigma)) < 0.25 * sigma);
+}
+
+TEST_CASE("evaluation: percentiles by hand") {
+  CHECK_FALSE(percentile_interval({}).has_value());
+  const auto one = percentile_interval({0.25});
+  CHECK(one->low == 0.25);
+  CHECK(one->high == 0.25);
+  const auto two = percentile_interval({1, 0});
+  CHECK(two->low == doctest::Approx(0.025).scale(0));
+  CHECK(two->high == doctest::Approx(0.975));
+  std::vector<double> many;
+  for (int i = 40; i >= 0; i--) many.push_back(i);
+  CHECK(percentile_interval(many)->low == doctest::Approx(1));
+  CHECK(percentile_interval(many)->high == doctest::Approx(39));
+}
+
+TEST_CASE("evaluation: what is not defined") {
+  const Floats scores{0.1f, 0.6f, 0.7f}, ones{1, 1, 1}, mixed{0, 1, 1};
+  const Evaluation one_class = evaluate(scores, ones, 50, 0);
+  CHECK_FALSE(one_class.measures[0].value.has_value());
+  CHECK_FALSE(one_class.measures[0].interval.has_value());
+  CHECK(one_class.measures[2].interval.has_value());
+  // Resamples of one class alone have no AUC; those of both have AUC 1 here.
+  const Evaluation both = evaluate(scores, mixed, 50, 0);
+  CHECK(both.measures[0].interval->low == 1);
+  const Evaluation none = evaluate(scores, mixed, 0, 0);
+  CHECK(none.measures[0].value == 1);
+  for (const Measured& m : none.measures) CHECK_FALSE(m.interval.has_value());
+  CHECK_THROWS_AS(evaluate(Floats{0.1f, NAN}, Floats{0, 1}, 10, 0), std::invalid_argument);
+  CHECK_THROWS_AS(evaluate(Floats{}, Floats{}, 10, 0), std::invalid_argument);
+}
+
+TEST_CASE("evaluation: table and JSON") {
+  const Floats scores{0.25f, 0.5f, 0.75f, 1}, labels{0, 1, 0, 1};
+  const std::string bare = evaluation_table(evaluate(scores, labels, 0, 0));
+  CHECK(bare ==
+        "rows                     4\n"
+        "positive rows            2\n"
+        "AUC                0.75000\n"
+        "log loss           0.59178\n"
+        "accuracy at 0.5    0.75000\n"
+        "F1 at 0.5          0.80000\n"
+        "best threshold     0.50000\n"
+        "accuracy at it     0.75000\n"
+        "F1 at it           0.80000\n");
+  const Evaluation e = evaluate(scores, Floats{1, 1, 1, 1}, 20, 4);
+  const std::string table = evaluation_table(e);
+  CHECK(table.find("                             95 % of 20 resamples\n") != table.npos);
+  CHECK(table.find("AUC              undefined\n") != table.npos);
+  CHECK(table.find("accuracy at 0.5    0.75000   0.") != table.npos);
+  const std::string text = evaluation_json(e);
+  CHECK(text.find('\n') == text.size() - 1);
+  const auto json = nlohmann::json::parse(text);
+  CHECK(json["rows"] == 4);
+  CHECK(json["positives"] == 4);
+  CHECK(json["resamples"] == 20);
+  CHECK(json["seed"] == 4);
+  CHECK(json["auc"] == nlohmann::json{{"value", nullptr}, {"low", nullptr}, {"high", nullptr}});
+  CHECK(json["accuracy"]["value"] == 0.75);
+  CHECK(json["accuracy"]["low"] == e.measures[2].interval->low);
+  CHECK(json["best_f1"]["high"] == e.measures[6].interval->high);
+}

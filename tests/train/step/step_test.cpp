@@ -1,0 +1,296 @@
+// A step as a graph: the same bits as the step sent kernel by kernel, whatever the order in which the graph's branches
+// run, for batches of changing sizes.
+#include "train/step/step.h"
+
+#include <doctest/doctest.h>
+
+#include <random>
+
+#include "tests/support/largest.h"
+#include "train/data/vocabulary.h"
+#include "train/step/layer_lr.h"
+
+#ifndef WARPBERT_CUDA
+#include "simt/cpu/language.h"
+#endif
+
+using namespace warpbert;
+using namespace warpbert::test;
+
+namespace {
+
+// A batch of random sentences. Every third has long ones, every sixth many targets: batches of equal and of other
+// capacities occur, of each kind more than once.
+Batch batch(int number, int vocabulary) {
+  std::mt19937 random(static_cast<unsigned>(number));
+  const int sequences = 6, length = number % 3 == 2 ? 40 : 14;
+  std::vector<int32_t> tokens(size_t(sequences) * length), targets(tokens.size());
+  for (int row = 0; row < sequences; row++) {
+    const int n = 4 + int(random() % unsigned(length - 3));
+    for (int i = 0; i < n; i++) {
+      int32_t& token = tokens[size_t(row) * length + i];
+      token = i ? token::first_word + int(random() % unsigned(vocabulary - token::first_word)) : token::cls;
+      if (i && random() % 5 < (number % 6 == 5 ? 4 : 1)) targets[size_t(row) * length + i] = token, token = token::mask;
+    }
+    if (row % 2) targets[size_t(row) * length] = token::no + int(random() % 2);
+  }
+  return packed_batch(tokens, targets, sequences, length);
+}
+
+struct Result {
+  std::vector<float> masters, m, v;
+  LossSums sums;
+  size_t graphs;
+  bool operator==(const Result& o) const {
+    return masters == o.masters && m == o.m && v == o.v && sums.mlm == o.sums.mlm && sums.cls == o.sums.cls;
+  }
+};
+
+struct Setting {
+  AdamOptions adam;
+  int parts = 1;  // of a step
+  float adversary = 0;
+};
+
+Result train(Precision precision, bool graphs, const Setting& setting = {}, size_t most_graphs = 256) {
+  BertConfig c;
+  c.vocabulary = 90, c.layers = 2, c.hidden = 32, c.heads = 2, c.intermediate = 64, c.max_positions = 48;
+  c.attention_dropout = 0.1f;
+  Device device;
+  Bert bert(c);
+  bert.store.allocate(device, precision);
+  initialise(bert, 1, 0.1f);
+  set_layer_lr(bert, 0.5f, 2);
+  Stepper stepper(device, bert, precision, 5, setting.adam, false);
+  stepper.use_graphs(graphs);
+  stepper.limit_graphs(most_graphs);
+  if (setting.adversary > 0) stepper.use_adversary(setting.adversary);
+  for (int step = 0; step < 24; step++) {
+    std::vector<Batch> parts;
+    for (int i = 0; i < setting.parts; i++) parts.push_back(batch(step + i, c.vocabulary));
+    stepper.train(parts, 1e-3 * (1 + step % 4));
+  }
+  Result result{{}, {}, {}, stepper.take_losses(), stepper.graphs()};
+  CHECK(stepper.all_finite());
+  for (const auto& array : bert.store.named()) {
+    const auto append = [&](std::vector<float>& all, const float* buffer) {
+      const auto values = bert.store.download(buffer, array);
+      all.insert(all.end(), values.begin(), values.end());
+    };
+    append(result.masters, bert.store.masters());
+    append(result.m, bert.store.m()), append(result.v, bert.store.v());
+    if (bert.store.average()) append(result.v, bert.store.average());
+  }
+  return result;
+}
+
+// A model whose gradients are looked at; dropout off.
+struct Looked {
+  Device device;
+  Bert bert;
+  explicit Looked(Precision precision = Precision::fp32) : bert(config()) {
+    bert.store.allocate(device, precision);
+    initialise(bert, 1, 0.1f);
+  }
+  static BertConfig config() {
+    BertConfig c;
+    c.vocabulary = 90, c.layers = 2, c.hidden = 32, c.heads = 2, c.intermediate = 64, c.max_positions = 48;
+    c.dropout = 0;
+    return c;
+  }
+  std::vector<float> gradients() { return all(bert.store.grads()); }
+  std::vector<float> masters() { return all(bert.store.masters()); }
+
+ private:
+  std::vector<float> all(const float* buffer) {
+    std::vector<float> all;
+    for (const auto& array : bert.store.named()) {
+      const auto values = bert.store.download(buffer, array);
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    return all;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("step: a graph gives the bits of the kernels sent one by one, in every order of its branches") {
+  AdamOptions clipped;
+  clipped.clip_norm = 0.5f, clipped.weight_decay = 0.1f, clipped.average_decay = 0.9;
+  for (const Precision precision : {Precision::fp32, Precision::bf16})
+    for (const Setting& setting : {Setting{}, {clipped}, {{}, 3}, {{}, 1, 0.5f}, {clipped, 1, 0.5f}}) {
+      const Result plain = train(precision, false, setting);
+      CHECK(plain.graphs == 0);
+      const Result graph = train(precision, true, setting);
+      CHECK(graph.graphs >= 2);
+      CHECK(graph == plain);
+      const Result one = train(precision, true, setting, 1);
+      CHECK(one.graphs == 1);
+      CHECK(one == plain);
+#ifndef WARPBERT_CUDA
+      const auto before = simt::current_order();
+      for (const auto& [order, seed] : {simt::OrderAndSeed{simt::Order::reverse, 1},
+                                        {simt::Order::random, 1},
+                                        {simt::Order::random, 2},
+                                        {simt::Order::random, 3}}) {
+        simt::set_order(order, seed);
+        CHECK(train(precision, true, setting) == plain);
+      }
+      simt::set_order(before.order, before.seed);
+#endif
+    }
+  // The two ways to update are one formula: early on the branch, or all at the end because the norm has to be known.
+  AdamOptions loose;
+  loose.clip_norm = 1e9f;
+  CHECK(train(Precision::fp32, true, {loose}) == train(Precision::fp32, true));
+}
+
+TEST_CASE("step: state and restore") {
+  BertConfig c;
+  c.vocabulary = 90, c.layers = 1, c.hidden = 32, c.heads = 2, c.intermediate = 64, c.max_positions = 48;
+  Device device;
+  Bert bert(c);
+  bert.store.allocate(device, Precision::fp32);
+  initialise(bert, 1, 0.1f);
+  Stepper one(device, bert, Precision::fp32, 5, {}, false), two(device, bert, Precision::fp32, 5, {}, false);
+  one.train(batch(0, c.vocabulary), 1e-3);
+  one.train(batch(1, c.vocabulary), 1e-3);
+  const StepperState state = one.state();
+  CHECK(state.pass == 2);
+  CHECK(state.updates == 2);
+  CHECK(state.sums[2] > 0);
+  two.restore(state);
+  CHECK(two.take_losses().loss() == one.take_losses().loss());
+}
+
+TEST_CASE("step: parts add up to the gradient of the whole batch") {
+  const int vocabulary = Looked::config().vocabulary;
+  std::vector<Batch> parts;
+  for (int number : {0, 2, 5}) parts.push_back(batch(number, vocabulary));
+  // The same sequences as one padded batch.
+  const int length = 40;
+  std::vector<int32_t> tokens, targets;
+  for (const Batch& part : parts) {
+    const size_t first = tokens.size();
+    tokens.resize(first + size_t(part.sequences) * length), targets.resize(tokens.size());
+    for (int row = 0, k = 0; row < part.sequences; row++)
+      for (int i = part.starts[size_t(row)]; i < part.starts[size_t(row) + 1]; i++) {
+        const size_t at = first + size_t(row) * length + size_t(i - part.starts[size_t(row)]);
+        tokens[at] = part.ids[size_t(i)];
+        if (k < part.targets && part.target_index[size_t(k)] == i) targets[at] = part.target[size_t(k++)].token;
+      }
+  }
+  const Batch whole = packed_batch(tokens, targets, 18, length);
+  CHECK(whole.targets == parts[0].targets + parts[1].targets + parts[2].targets);
+  Looked one, several;
+  Stepper once(one.device, one.bert, Precision::fp32, 5, {}, false),
+      added(several.device, several.bert, Precision::fp32, 5, {}, false);
+  once.train(whole, 1e-3);
+  added.train(parts, 1e-3);
+  CHECK(relative_difference(several.gradients(), one.gradients()) < 1e-6);  // sums in another order
+  CHECK(added.take_losses().loss() == doctest::Approx(once.take_losses().loss()).epsilon(1e-6));
+  CHECK(added.grad_norm() == doctest::Approx(once.grad_norm()).epsilon(1e-6));
+}
+
+TEST_CASE("step: the adversary adds the gradient at the word embedding moved by epsilon along its own") {
+  const Batch data = batch(2, Looked::config().vocabulary);
+  Looked one, by_hand;
+  Stepper stepper(one.device, one.bert, Precision::fp32, 5, {}, false);
+  stepper.use_adversary(0.7f);
+  stepper.train(data, 1e-3);
+  const auto both = one.gradients();
+
+  // Without an update: at the weights, then at the moved table.
+  Stepper plain(by_hand.device, by_hand.bert, Precision::fp32, 5, {}, false);
+  ParameterStore& store = by_hand.bert.store;
+  plain.train(data, 0);
+  const double loss = plain.take_losses().loss();
+  auto expected = by_hand.gradients();
+  const auto word = store.named()[0];
+  CHECK(word.name == "bert.embeddings.word_embeddings.weight");
+  auto table = store.download(store.masters(), word);
+  const auto gradient = store.download(store.grads(), word);
+  double square = 0;
+  for (float g : gradient) square += double(g) * g;
+  for (size_t i = 0; i < table.size(); i++) table[i] += float(0.7 * gradient[i] / std::sqrt(square));
+  store.upload(store.masters(), word, table);
+  plain.train(data, 0);
+  CHECK(plain.take_losses().loss() > loss);  // uphill
+  const auto second = by_hand.gradients();
+  for (size_t i = 0; i < expected.size(); i++) expected[i] += second[i];
+  CHECK(relative_difference(both, expected) < 1e-6);
+  CHECK(relative_difference(second, expected) > 0.1);
+  CHECK(stepper.take_losses().loss() == doctest::Approx(loss).epsilon(1e-6));  // the clean pass alone is reported
+  // Nothing of the move is left in the weights: they differ from the first ones by Adam's step alone.
+  Looked fresh;
+  const auto before = fresh.bert.store.download(fresh.bert.store.masters(), word),
+             after = one.bert.store.download(one.bert.store.masters(), word);
+  CHECK(largest_difference(after, before) < 1.01e-3 * 0.1 / std::sqrt(0.001) * std::sqrt(1 - 0.999) / (1 - 0.9));
+
+  CHECK_THROWS_AS(stepper.train(std::vector<Batch>{data, data}, 1e-3), std::logic_error);
+}
+
+TEST_CASE("step: a loss that is not finite, of the adversary's pass alone as well, changes no weight") {
+  const Batch data = batch(2, Looked::config().vocabulary);
+  Looked model;
+  const auto before = model.masters();
+  Stepper stepper(model.device, model.bert, Precision::fp32, 5, {}, false);
+  stepper.use_adversary(INFINITY);
+  stepper.train(data, 1e-3);
+  CHECK(std::isfinite(stepper.take_losses().loss()));
+  CHECK_FALSE(stepper.all_finite());
+  CHECK(model.masters() == before);
+}
+
+TEST_CASE("step: a gradient that is not finite is told of, unless its step was skipped") {
+  // A label so large that its loss just fits, and behind it a LayerNorm whose small input makes 1/σ a million.
+  Batch data = batch(2, Looked::config().vocabulary);
+  data.target[0].other = data.target[0].token == token::no ? token::yes : token::no;
+  data.target[0].other_weight = 1e36f;
+  for (const float limit : {0.0f, 3.0f}) {
+    Looked model;
+    ParameterStore& store = model.bert.store;
+    for (const auto& array : store.named())
+      if (array.name == "cls.predictions.transform.dense.weight") {
+        auto weights = store.download(store.masters(), array);
+        for (float& w : weights) w *= 1e-6f;
+        store.upload(store.masters(), array, weights);
+      }
+    store.round_masters();
+    const auto before = model.masters();
+    AdamOptions adam;
+    adam.outlier_limit = limit;
+    Stepper stepper(model.device, model.bert, Precision::fp32, 5, adam, false);
+    CHECK(stepper.all_finite());
+    stepper.train(data, 1e-3);
+    CHECK(std::isfinite(stepper.take_losses().loss()));
+    CHECK_FALSE(std::isfinite(stepper.grad_norm()));
+    CHECK(stepper.all_finite() == (limit > 0));
+    CHECK((model.masters() == before) == (limit > 0));
+  }
+}
+
+TEST_CASE("step: scores by a graph are those of the kernels sent one by one, and training between changes nothing") {
+  BertConfig c;
+  c.vocabulary = 90, c.layers = 1, c.hidden = 32, c.heads = 2, c.intermediate = 64, c.max_positions = 48;
+  Device device;
+  Bert bert(c);
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    bert.store.allocate(device, precision);
+    initialise(bert, 1, 0.1f);
+    Stepper plain(device, bert, precision, 5, {}, false), graphs(device, bert, precision, 5, {}, false);
+    plain.use_graphs(false);
+    for (int pass = 0; pass < 3; pass++)
+      for (int number : {0, 2}) {
+        const Batch b = batch(number, c.vocabulary);
+        CHECK(graphs.is_warm(b) == (pass > 1));
+        const auto expected = plain.log_probabilities(b);
+        CHECK(plain.is_warm(b));
+        graphs.start_scoring(b);
+        CHECK(graphs.finish_scoring() == expected);
+        CHECK(expected[0] != expected[2]);
+        if (pass == 1) graphs.train(batch(3, c.vocabulary), 1e-3);
+      }
+    CHECK(plain.graphs() == 0);
+  }
+}

@@ -1,0 +1,70 @@
+#include "train/weights/model_file.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "io/error.h"
+#include "io/safetensors.h"
+#include "tests/support/temporary.h"
+
+using namespace warpbert;
+using namespace warpbert::test;
+
+TEST_CASE("export: what transformers needs, with the model's values to the last bit") {
+  TemporaryFolder folder;
+  BertConfig c;
+  c.vocabulary = 10, c.layers = 1, c.hidden = 32, c.heads = 2, c.intermediate = 48, c.max_positions = 9;
+  c.dropout = 0.1f, c.layer_norm_epsilon = 1e-12f;
+  Device device;
+  Bert bert(c);
+  bert.store.allocate(device, Precision::bf16, false);  // masters are exported, not their rounded copies
+  initialise(bert, 3);
+  const std::string hf = folder / "new" + "/hf";
+  export_model(hf, bert, Vocabulary(std::vector<int64_t>{12, 7, 30000}), {});
+
+  const auto file = io::open_safetensors(hf + "/model.safetensors");
+  CHECK(file->arrays().size() == 3 + 2 + 16 + 5);
+  for (const auto& array : bert.store.named()) {
+    INFO(array.name);
+    CHECK(file->load<float>(array.name) == bert.store.download(bert.store.masters(), array));
+  }
+  CHECK(contents(hf + "/vocab.txt") == "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n[NO]\n[YES]\n12\n7\n30000\n");
+  const std::string text = contents(hf + "/config.json");
+  CHECK(text.find("\"layer_norm_eps\": 1e-12,") != text.npos);
+  CHECK(text.find("\"hidden_dropout_prob\": 0.1,") != text.npos);
+  const auto json = nlohmann::json::parse(text);
+  CHECK(json["vocab_size"] == 10);
+  CHECK(json["num_attention_heads"] == 2);
+  CHECK(json["intermediate_size"] == 48);
+  CHECK(json["max_position_embeddings"] == 9);
+  CHECK(json["hidden_act"] == "gelu");
+}
+
+TEST_CASE("export: replaces what it wrote, and no one else's files") {
+  TemporaryFolder folder;
+  BertConfig c;
+  c.vocabulary = 8, c.layers = 1, c.hidden = 32, c.heads = 2, c.intermediate = 48, c.max_positions = 9;
+  Device device;
+  Bert bert(c);
+  bert.store.allocate(device, Precision::fp32, false);
+  const Vocabulary vocabulary(std::vector<int64_t>{12});
+  export_model(folder / "ours", bert, vocabulary, {});
+  export_model(folder / "ours", bert, vocabulary, {});
+  // A full disk at the largest file: the next export goes on.
+  std::filesystem::create_directory(folder / "cut");
+  std::filesystem::create_symlink("/dev/full", folder / "cut/model.safetensors.tmp");
+  CHECK(message_of<io::Error>([&] { export_model(folder / "cut", bert, vocabulary, {}); }).find("No space left") !=
+        std::string::npos);
+  export_model(folder / "cut", bert, vocabulary, {});
+  CHECK(contents(folder / "cut/model.safetensors") == contents(folder / "ours/model.safetensors"));
+  for (const char* name : {"vocab.txt", "config.json", "model.safetensors", "tokenizer_config.json"}) {
+    std::filesystem::create_directory(folder / "theirs");
+    const std::string file = folder.write(fmt::format("theirs/{}", name), R"({"do_lower_case": true})");
+    CHECK(message_of<io::Error>([&] { export_model(folder / "theirs", bert, vocabulary, {}); }) ==
+          file + ": export did not write it, and will not replace it; choose another folder");
+    CHECK(contents(file) == R"({"do_lower_case": true})");
+    std::filesystem::remove_all(folder / "theirs");
+  }
+}

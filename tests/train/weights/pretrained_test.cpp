@@ -1,0 +1,378 @@
+#include "train/weights/pretrained.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
+#include "io/error.h"
+#include "io/npz.h"
+#include "io/safetensors.h"
+#include "tests/support/temporary.h"
+#include "train/weights/model_file.h"
+#include "train/weights/names.h"
+
+using namespace warpbert;
+using namespace warpbert::test;
+
+namespace {
+
+BertConfig small() {
+  BertConfig c;
+  c.vocabulary = 11, c.layers = 2, c.hidden = 32, c.heads = 2, c.intermediate = 48, c.max_positions = 9;
+  return c;
+}
+
+// The arrays of a small BERT, all values different, to be changed before they are written.
+struct Arrays {
+  struct Array {
+    std::string name;
+    std::vector<int64_t> shape;
+    std::vector<float> values;
+  };
+  std::vector<Array> arrays;
+
+  Arrays() {
+    Bert bert(small());
+    float next = 0;
+    for (const auto& array : bert.store.named()) {
+      arrays.push_back({array.name, {array.shape.begin(), array.shape.end()}, std::vector<float>(array.size)});
+      for (float& v : arrays.back().values) v = next++;
+    }
+  }
+  Array& operator[](const std::string& name) {
+    return *std::find_if(arrays.begin(), arrays.end(), [&](const Array& a) { return a.name == name; });
+  }
+  void erase(const std::string& prefix) {
+    std::erase_if(arrays, [&](const Array& a) { return a.name.starts_with(prefix); });
+  }
+  void rename(const std::function<std::string(std::string)>& to) {
+    for (Array& a : arrays) a.name = to(a.name);
+  }
+  std::string write(const std::string& path) const {
+    std::vector<io::ArrayView> views;
+    for (const Array& a : arrays) views.push_back(io::view(a.name, a.shape, a.values));
+    if (path.ends_with(".safetensors")) io::write_safetensors(path, views);
+    else io::write_npz(path, views);
+    return path;
+  }
+};
+
+std::string replaced(std::string s, const std::string& from, const std::string& to) {
+  if (const size_t at = s.find(from); at != s.npos) s.replace(at, from.size(), to);
+  return s;
+}
+
+// A model loaded from the file, row t of the embedding from row rows[t].
+struct Loaded {
+  Device device;
+  Bert bert;
+  Loaded(Pretrained& file, const std::vector<int>& rows, bool head = true) : bert(config(rows)) {
+    bert.store.allocate(device, Precision::fp32, false);
+    file.load(bert, rows, head);
+  }
+  static BertConfig config(const std::vector<int>& rows) {
+    BertConfig c = small();
+    c.vocabulary = int(rows.size());
+    return c;
+  }
+  std::vector<float> operator[](const std::string& name) {
+    for (const auto& array : bert.store.named())
+      if (array.name == name) return bert.store.download(bert.store.masters(), array);
+    return {};
+  }
+};
+
+std::vector<int> all_rows() {
+  std::vector<int> rows(11);
+  std::iota(rows.begin(), rows.end(), 0);
+  return rows;
+}
+
+std::string refusal(const std::string& path) {
+  return message_of<io::Error>([&] { Pretrained file(path); });
+}
+
+}  // namespace
+
+TEST_CASE("pretrained: shapes, and every array where it belongs, from either format") {
+  TemporaryFolder folder;
+  const Arrays arrays;
+  for (const char* name : {"a.npz", "a.safetensors"}) {
+    Pretrained file(arrays.write(folder / name));
+    CHECK(file.shape().layers == 2);
+    CHECK(file.shape().hidden == 32);
+    CHECK(file.shape().intermediate == 48);
+    CHECK(file.shape().max_positions == 9);
+    CHECK(file.shape().vocabulary == 11);
+    CHECK(file.has_head());
+    CHECK(!file.vocabulary());
+    CHECK(file.ignored().empty());
+    Loaded model(file, all_rows());
+    for (const auto& array : arrays.arrays) {
+      INFO(array.name);
+      CHECK(model[array.name] == array.values);
+    }
+  }
+}
+
+TEST_CASE("pretrained: rows of embedding and output bias are chosen together") {
+  TemporaryFolder folder;
+  Arrays arrays;
+  Pretrained file(arrays.write(folder / "a.npz"));
+  const std::vector<int> rows = {10, 3, 3, 0, 1, 2, 4, 5};
+  Loaded model(file, rows);
+  const auto words = model[name::word_embeddings], bias = model[name::output_bias];
+  for (size_t t = 0; t < rows.size(); t++) {
+    CHECK(bias[t] == arrays[name::output_bias].values[size_t(rows[t])]);
+    for (size_t h = 0; h < 32; h++)
+      REQUIRE(words[t * 32 + h] == arrays[name::word_embeddings].values[size_t(rows[t]) * 32 + h]);
+  }
+}
+
+TEST_CASE("pretrained: Google's names and their transposed kernels, told by name alone") {
+  TemporaryFolder folder;
+  const Arrays ours;
+  Arrays google;
+  for (auto& a : google.arrays) {
+    if (a.name.ends_with("dense.weight") || a.name.find(".self.") != a.name.npos) {
+      if (a.shape.size() == 2) {  // [out, in] -> [in, out]
+        const auto v = a.values;
+        const size_t out = size_t(a.shape[0]), in = size_t(a.shape[1]);
+        for (size_t o = 0; o < out; o++)
+          for (size_t i = 0; i < in; i++) a.values[i * out + o] = v[o * in + i];
+        std::swap(a.shape[0], a.shape[1]);
+        a.name = replaced(a.name, ".weight", ".kernel");
+      }
+    }
+    a.name = replaced(replaced(a.name, "LayerNorm.weight", "LayerNorm.gamma"), "LayerNorm.bias", "LayerNorm.beta");
+    a.name = replaced(replaced(a.name, "_embeddings.weight", "_embeddings"), "layer.", "layer_");
+    a.name = replaced(a.name, "cls.predictions.bias", "cls.predictions.output_bias");
+    std::replace(a.name.begin(), a.name.end(), '.', '/');
+  }
+  google.arrays.push_back({"bert/pooler/dense/kernel", {1}, {0}});
+  google.arrays.push_back({"bert/embeddings/LayerNorm/beta/adam_m", {1}, {0}});
+  Pretrained file(google.write(folder / "google.npz"));
+  CHECK(file.ignored().size() == 2);
+  Loaded model(file, all_rows());
+  for (const auto& array : ours.arrays) {
+    INFO(array.name);
+    CHECK(model[array.name] == array.values);
+  }
+}
+
+TEST_CASE("pretrained: without `bert.`, with gamma and beta") {
+  TemporaryFolder folder;
+  Arrays arrays;
+  arrays.rename([](std::string n) {
+    return replaced(replaced(replaced(n, "LayerNorm.weight", "LayerNorm.gamma"), "LayerNorm.bias", "LayerNorm.beta"),
+                    "bert.", "");
+  });
+  Pretrained file(arrays.write(folder / "a.npz"));
+  Loaded model(file, all_rows());
+  CHECK(model["bert.encoder.layer.1.output.LayerNorm.bias"] ==
+        Arrays()["bert.encoder.layer.1.output.LayerNorm.bias"].values);
+}
+
+TEST_CASE("pretrained: without a head") {
+  TemporaryFolder folder;
+  Arrays arrays;
+  arrays.erase("cls.");
+  Pretrained file(arrays.write(folder / "a.npz"));
+  CHECK(!file.has_head());
+  CHECK(!file.head_looks_untrained());
+  Loaded model(file, all_rows(), false);
+  CHECK(model["cls.predictions.transform.dense.weight"] == std::vector<float>(32 * 32, 0.f));
+  CHECK(model["bert.encoder.layer.0.output.dense.weight"] ==
+        Arrays()["bert.encoder.layer.0.output.dense.weight"].values);
+}
+
+TEST_CASE("pretrained: a head as it was initialised is noticed") {
+  TemporaryFolder folder;
+  Arrays arrays;
+  CHECK(!Pretrained(arrays.write(folder / "trained.npz")).head_looks_untrained());
+  const auto fill = [&](const char* name, float x) {
+    std::fill(arrays[name].values.begin(), arrays[name].values.end(), x);
+  };
+  fill("cls.predictions.transform.LayerNorm.weight", 1);
+  fill("cls.predictions.transform.LayerNorm.bias", 0);
+  CHECK(!Pretrained(arrays.write(folder / "half.npz")).head_looks_untrained());
+  fill("cls.predictions.transform.dense.bias", 0);
+  CHECK(Pretrained(arrays.write(folder / "untrained.npz")).head_looks_untrained());
+}
+
+TEST_CASE("pretrained: copies of the tied matrix must be copies") {
+  TemporaryFolder folder;
+  Arrays arrays;
+  arrays.arrays.push_back({name::decoder_weight, {11, 32}, arrays[name::word_embeddings].values});
+  arrays.arrays.push_back({name::decoder_bias, {11}, arrays[name::output_bias].values});
+  Pretrained file(arrays.write(folder / "tied.npz"));
+  CHECK(file.ignored() == std::vector<std::string>{name::decoder_bias, name::decoder_weight});
+  arrays[name::decoder_weight].values[100] += 1;
+  const std::string untied = arrays.write(folder / "untied.npz");
+  CHECK(refusal(untied) == untied +
+                               ": cls.predictions.decoder.weight differs from "
+                               "bert.embeddings.word_embeddings.weight: this model's output matrix is not its word "
+                               "embedding, but ours is");
+}
+
+TEST_CASE("pretrained: what is missing or of another shape is named") {
+  TemporaryFolder folder;
+  const std::string path = folder / "a.npz";
+  const auto refused = [&](const std::function<void(Arrays&)>& change) {
+    Arrays arrays;
+    change(arrays);
+    const std::string message = refusal(arrays.write(path));
+    REQUIRE(message.starts_with(path + ": "));
+    return message.substr(path.size() + 2);
+  };
+  CHECK(refused([](Arrays& a) { a.erase("bert.encoder.layer.0.output.dense.bias"); }) ==
+        "a BERT of 2 layers needs an array 'bert.encoder.layer.0.output.dense.bias'; there is none");
+  CHECK(refused([](Arrays& a) { a.erase("cls.predictions.bias"); }) ==
+        "a BERT of 2 layers needs an array 'cls.predictions.bias'; there is none");
+  CHECK(refused([](Arrays& a) {
+          a["bert.encoder.layer.1.output.dense.weight"].shape = {48, 32};
+        }) == "bert.encoder.layer.1.output.dense.weight has shape [48, 32], [32, 48] was expected");
+  CHECK(refused([](Arrays& a) {
+          auto& array = a["bert.encoder.layer.1.output.dense.weight"];
+          array.name = "bert/encoder/layer_1/output/dense/kernel";
+        }) == "bert/encoder/layer_1/output/dense/kernel has shape [48, 32] (transposed), [32, 48] was expected");
+  CHECK(refused([](Arrays& a) {
+          a.erase("bert.embeddings.word");
+        }).starts_with("no pretrained BERT: there is no 'bert.embeddings.word_embeddings.weight'; its first array is"));
+  CHECK(refused([](Arrays& a) {
+          a[name::word_embeddings].shape = {11 * 32};
+        }).starts_with("no pretrained BERT: no matrix is 'bert.embeddings.word_embeddings.weight'"));
+  CHECK(refused([](Arrays& a) {
+          a.arrays.push_back({"bert.embeddings.LayerNorm.gamma", {32}, std::vector<float>(32)});
+        }) == "'bert.embeddings.LayerNorm.weight' and 'bert.embeddings.LayerNorm.gamma' are two names of one array");
+  CHECK(refused([](Arrays& a) {
+          a["bert.embeddings.token_type_embeddings.weight"].shape = {1, 64};
+        }) == "bert.embeddings.token_type_embeddings.weight has shape [1, 64], [2, 32] was expected");
+}
+
+TEST_CASE("pretrained: a layer that cannot be is refused, not allocated") {
+  TemporaryFolder folder;
+  const auto refused = [&](const std::string& number) {
+    Arrays arrays;
+    arrays.arrays.push_back({"bert.encoder.layer." + number + ".x", {1}, {0}});
+    return refusal(arrays.write(folder / "a.npz"));
+  };
+  for (const std::string number : {"1024", "30000000"})
+    CHECK(refused(number) ==
+          folder / "a.npz" + ": 'bert.encoder.layer." + number + ".x': layers are numbered from 0 to 1023 at most");
+  CHECK(refused("99999999999999999999") == "");  // no layer's name
+}
+
+TEST_CASE("pretrained: an output bias under the decoder's name alone") {
+  TemporaryFolder folder;
+  Arrays arrays;
+  const Arrays original;
+  arrays[name::output_bias].name = name::decoder_bias;
+  Pretrained file(arrays.write(folder / "a.npz"));
+  Loaded model(file, all_rows());
+  for (const auto& array : original.arrays)
+    if (array.name == name::output_bias) CHECK(model[name::output_bias] == array.values);
+}
+
+TEST_CASE("pretrained: a model of ours keeps its vocabulary, heads and epsilon, and equal models are equal files") {
+  TemporaryFolder folder;
+  Pretrained source(Arrays().write(folder / "a.npz"));
+  Loaded model(source, all_rows());
+  const Vocabulary vocabulary(std::vector<int64_t>{70, 5, 1000000000000, 6});
+  save_model(folder / "ours.npz", model.bert, vocabulary);
+  Pretrained ours(folder / "ours.npz");
+  REQUIRE(ours.vocabulary());
+  CHECK(ours.vocabulary()->cipher_ids() == vocabulary.cipher_ids());
+  Loaded again(ours, all_rows());
+  save_model(folder / "again.npz", again.bert, *ours.vocabulary());
+  CHECK(contents(folder / "again.npz") == contents(folder / "ours.npz"));
+
+  BertConfig config = small();
+  config.heads = 4, config.layer_norm_epsilon = 1e-5f;
+  CHECK(config.heads != small().heads);
+  model.bert.config = config;
+  save_model(folder / "ours.npz", model.bert, vocabulary);
+  ModelOptions options;
+  options.weights = folder / "ours.npz";
+  const Pretrained with_facts(options.weights);
+  resolve(options, &with_facts);
+  CHECK(options.heads == 4);
+  CHECK(options.layer_norm_epsilon == 1e-5);
+
+  save_model(folder / "wrong.npz", model.bert, Vocabulary(std::vector<int64_t>{1, 2}));
+  CHECK(refusal(folder / "wrong.npz") ==
+        folder / "wrong.npz" + ": vocab/cipher_ids has 2 ids, but the word embedding has 11 rows; 9 were expected");
+}
+
+// ---- What is beside the weights -------------------------------------------------------------------------------------
+
+TEST_CASE("resolve: shapes from the weights, heads and epsilon from the nearest source") {
+  TemporaryFolder folder;
+  Arrays arrays;
+  ModelOptions options;
+  options.weights = arrays.write(folder / "a.npz");
+  options.hidden = 768, options.layers = 12;
+  const Pretrained plain(options.weights);
+  const auto resolved = [&](ModelOptions o, const Pretrained& file) {
+    resolve(o, &file);
+    return o;
+  };
+  CHECK(resolved(options, plain).hidden == 32);
+  CHECK(resolved(options, plain).layers == 2);
+  CHECK(resolved(options, plain).intermediate == 48);
+  CHECK(resolved(options, plain).max_positions == 9);
+  CHECK(resolved(options, plain).heads == 1);  // a guess, with a warning
+  CHECK(resolved(options, plain).layer_norm_epsilon == 1e-12);
+
+  folder.write("config.json", R"({"num_attention_heads": 2, "layer_norm_eps": 1e-5, "hidden_act": "gelu"})");
+  CHECK(resolved(options, plain).heads == 2);
+  CHECK(resolved(options, plain).layer_norm_epsilon == 1e-5);
+  folder.write("bert_config.json", R"({"num_attention_heads": 4})");
+  CHECK(resolved(options, plain).heads == 4);
+  options.config = folder.write("mine.json", R"({"num_attention_heads": 8})");
+  CHECK(resolved(options, plain).heads == 8);
+  options.heads = 16;
+  CHECK(resolved(options, plain).heads == 16);
+  CHECK(resolved(resolved(options, plain), plain).heads == 16);
+}
+
+TEST_CASE("resolve: without weights, hidden/64 heads and 4·hidden") {
+  ModelOptions options;
+  resolve(options, nullptr);
+  CHECK(options.heads == 12);
+  CHECK(options.intermediate == 3072);
+  CHECK(options.layer_norm_epsilon == 1e-12);
+}
+
+TEST_CASE("configuration files: another activation, other positions, other shapes and nonsense are refused") {
+  TemporaryFolder folder;
+  const Pretrained file(Arrays().write(folder / "a.npz"));
+  const auto refused = [&](const char* text) {
+    return message_of<io::Error>([&] { read_config_facts(text, "config.json", file); });
+  };
+  CHECK(refused(R"({"hidden_act": "gelu", "position_embedding_type": "absolute", "num_attention_heads": null})") == "");
+  CHECK(refused(R"({"hidden_act": "gelu_python"})") == "");
+  CHECK(refused(R"({"hidden_act": "gelu_new"})") == "");  // with a warning
+  CHECK(refused(R"({"hidden_act": "absolute"})").starts_with("config.json: hidden_act = 'absolute' is not run here"));
+  CHECK(refused(R"({"hidden_act": "relu"})") ==
+        "config.json: hidden_act = 'relu' is not run here; BERT's erf-GELU and absolute positions are");
+  CHECK(refused(R"({"position_embedding_type": "relative_key"})").starts_with("config.json: position_embedding_type"));
+  CHECK(refused("[]") == "config.json: no JSON object");
+  CHECK(refused("{") == "config.json: no JSON object");
+  CHECK(refused(R"({"num_attention_heads": 0})") == "config.json: num_attention_heads is no positive number");
+  CHECK(refused(R"({"num_attention_heads": "12"})") == "config.json: num_attention_heads is no positive number");
+  CHECK(refused(R"({"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 48, "max_position_embeddings": 9,
+                    "vocab_size": 11})") == "");
+  for (const auto& [key, size] : {std::pair{"num_hidden_layers", 2},
+                                  {"hidden_size", 32},
+                                  {"intermediate_size", 48},
+                                  {"max_position_embeddings", 9},
+                                  {"vocab_size", 11}})
+    CHECK(refused(fmt::format(R"({{"{}": 12}})", key).c_str()) ==
+          fmt::format("config.json: {} = 12, but {} has {}; it is the configuration of another model, or arrays are "
+                      "missing",
+                      key, folder / "a.npz", size));
+}

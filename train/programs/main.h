@@ -1,0 +1,42 @@
+// What every program's main does: exit codes, and the one message on stderr.
+#pragma once
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <new>
+
+#include "io/atomic_file.h"
+#include "train/config/options.h"
+
+namespace warpbert {
+
+// Runs `body(argc, argv)`, whose value is the exit code. A UsageError gives 2, any other exception 1, after
+// "<program>: error: <message>" on stderr.
+template <class Body>
+int run_main(int argc, char** argv, Body body) {
+  const auto report = [&](const char* message, int code) {
+    const std::string program = argc > 0 ? std::filesystem::path(argv[0]).filename().string() : "warpbert";
+    std::fflush(stdout);  // the table so far comes before the message
+    fmt::print(stderr, "{}: error: {}\n", program, message);
+    return code;
+  };
+#if defined(__x86_64__)
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
+    return report("this build needs a processor with AVX2 and FMA (x86-64-v3); see CMakeLists.txt, -march", 1);
+#endif
+  try {
+    const int code = body(argc, argv);
+    io::flush_standard_output();
+    return code;
+  } catch (const UsageError& error) {
+    return report(error.what(), 2);
+  } catch (const std::bad_alloc&) {
+    return report("out of memory", 1);
+  } catch (const std::exception& error) {
+    return report(error.what(), 1);
+  }
+}
+
+}  // namespace warpbert

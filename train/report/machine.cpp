@@ -1,0 +1,44 @@
+// What a report says about the machine a run was made on.
+#include <fmt/format.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+
+#include <fstream>
+#include <thread>
+
+#include "report.h"
+#include "train/config/build_info.h"
+
+namespace warpbert {
+
+// The value of the first `key … : value` (/proc/cpuinfo) or `key="value"` (/etc/os-release), or "".
+static std::string look_up(const char* path, const std::string& key, char separator) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    const size_t at = line.find(separator);
+    if (line.rfind(key, 0) != 0 || at == line.npos) continue;
+    const size_t first = line.find_first_not_of(" \"", at + 1), last = line.find_last_not_of(" \"");
+    return first == line.npos ? "" : line.substr(first, last - first + 1);
+  }
+  return "";
+}
+
+std::vector<Fact> machine_facts(const std::string& device) {
+  std::vector<Fact> facts;
+  if (!device.empty()) facts.emplace_back("Device", device);
+  if (const std::string name = look_up("/proc/cpuinfo", "model name", ':'); !name.empty())
+    facts.emplace_back("Processor", fmt::format("{}, {} cores", name, std::thread::hardware_concurrency()));
+  else facts.emplace_back("Processor cores", fmt::format("{}", std::thread::hardware_concurrency()));
+  struct sysinfo memory;
+  if (sysinfo(&memory) == 0)
+    facts.emplace_back("Memory", fmt::format("{:.1f} GiB", double(memory.totalram) * memory.mem_unit / (1 << 30)));
+  struct utsname kernel;
+  const std::string system = look_up("/etc/os-release", "PRETTY_NAME", '=');
+  if (uname(&kernel) == 0)
+    facts.emplace_back("System",
+                       fmt::format("{}{}{} {}", system, system.empty() ? "" : ", ", kernel.sysname, kernel.release));
+  facts.emplace_back("Build", build_info());
+  return facts;
+}
+
+}  // namespace warpbert

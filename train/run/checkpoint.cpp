@@ -1,0 +1,130 @@
+#include "checkpoint.h"
+
+#include <cmath>
+#include <exception>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "io/error.h"
+#include "io/npz.h"
+#include "train/weights/model_file.h"
+#include "train/weights/names.h"
+
+namespace warpbert {
+
+using Json = nlohmann::json;  // writes a double with the digits that give it back
+
+namespace {
+
+constexpr const char* state_name = "state/run";
+constexpr const char* scores_name = "state/best_scores";
+
+struct Buffer {
+  const char* prefix;
+  float* data;
+};
+std::vector<Buffer> buffers(ParameterStore& store) {
+  std::vector<Buffer> all = {{"", store.masters()}, {"optim.m/", store.m()}, {"optim.v/", store.v()}};
+  if (store.average()) all.push_back({"ema/", store.average()});
+  return all;
+}
+
+std::string to_json(const RunState& s) {
+  Json best = Json::array();
+  for (const auto& [auc, epoch] : s.best) best.push_back({auc, epoch});  // an undefined AUC is null
+  const LossSums& e = s.epoch_sums;
+  return Json{{"format", 3},
+              {"step", s.step},
+              {"epoch", s.epoch},
+              {"step_in_epoch", s.step_in_epoch},
+              {"pass", s.stepper.pass},
+              {"updates", s.stepper.updates},
+              {"sums", s.stepper.sums},
+              {"norms", s.stepper.norms},
+              {"epoch_sums", {e.mlm, e.cls, e.mlm_targets, e.cls_targets}},
+              {"epoch_pairs", s.epoch_pairs},
+              {"epoch_seconds", s.epoch_seconds},
+              {"seconds", s.seconds},
+              {"spent", {s.spent.training, s.spent.waiting, s.spent.scoring, s.spent.saving}},
+              {"best", best},
+              {"stopped_early", s.stopped_early},
+              {"data_hash", s.data_hash}}
+      .dump();
+}
+
+RunState from_json(const Json& json) {
+  RunState s;
+  if (json.at("format") != 3) throw std::runtime_error("an unknown format");
+  json.at("step").get_to(s.step);
+  json.at("epoch").get_to(s.epoch);
+  json.at("step_in_epoch").get_to(s.step_in_epoch);
+  json.at("pass").get_to(s.stepper.pass);
+  json.at("updates").get_to(s.stepper.updates);
+  json.at("sums").get_to(s.stepper.sums);
+  const auto sums = json.at("epoch_sums").get<std::array<double, 4>>();
+  s.epoch_sums = {sums[0], sums[1], sums[2], sums[3]};
+  json.at("epoch_pairs").get_to(s.epoch_pairs);
+  json.at("epoch_seconds").get_to(s.epoch_seconds);
+  json.at("seconds").get_to(s.seconds);
+  const auto spent = json.at("spent").get<std::array<double, 4>>();
+  s.spent = {spent[0], spent[1], spent[2], spent[3]};
+  for (const Json& entry : json.at("best"))
+    s.best.emplace_back(entry.at(0).is_null() ? std::nan("") : entry.at(0).get<double>(), entry.at(1).get<int>());
+  json.at("norms").get_to(s.stepper.norms);
+  json.at("stopped_early").get_to(s.stopped_early);
+  json.at("data_hash").get_to(s.data_hash);
+  return s;
+}
+
+RunState read_state(io::Archive& archive) {
+  const auto bytes = archive.load<uint8_t>(state_name);
+  try {
+    RunState state = from_json(Json::parse(bytes.begin(), bytes.end()));
+    state.best_scores = archive.load<float>(scores_name);
+    return state;
+  } catch (const io::Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    io::fail("{}: {}: {}", archive.path(), state_name, error.what());
+  }
+}
+
+}  // namespace
+
+void save_checkpoint(const std::string& path, Bert& bert, const Vocabulary& vocabulary, const RunState& state) {
+  ParameterStore& store = bert.store;
+  std::vector<std::vector<float>> values;
+  std::vector<io::ArrayView> arrays;
+  for (const auto& [prefix, data] : buffers(store))
+    for (const auto& array : store.named()) {
+      values.push_back(store.download(data, array));
+      arrays.push_back(io::view(prefix + array.name, {array.shape.begin(), array.shape.end()}, values.back()));
+    }
+  const VocabularyArrays words(vocabulary);
+  const std::vector<uint8_t> meta = model_meta(bert.config);
+  const std::string json = to_json(state);
+  const std::vector<uint8_t> bytes(json.begin(), json.end());
+  for (auto& view : words.views()) arrays.push_back(std::move(view));
+  arrays.push_back(io::view(name::meta, {int64_t(meta.size())}, meta));
+  arrays.push_back(io::view(state_name, {int64_t(bytes.size())}, bytes));
+  arrays.push_back(io::view(scores_name, {int64_t(state.best_scores.size())}, state.best_scores));
+  io::write_npz(path, arrays);
+}
+
+RunState read_checkpoint_state(const std::string& path) { return read_state(*io::open_npz(path)); }
+
+RunState load_checkpoint(const std::string& path, Bert& bert, const Vocabulary& vocabulary) {
+  ParameterStore& store = bert.store;
+  const auto archive = io::open_npz(path);
+  archive->verify();  // before anything is overwritten
+  RunState state = read_state(*archive);
+  if (load_vocabulary(*archive) != vocabulary)
+    throw DataChanged(
+        fmt::format("{}: its vocabulary is not that of the data; the data changed since this run was started", path));
+  for (const auto& [prefix, data] : buffers(store))
+    for (const auto& array : store.named()) store.upload(data, array, archive->load<float>(prefix + array.name));
+  store.round_masters();
+  return state;
+}
+
+}  // namespace warpbert

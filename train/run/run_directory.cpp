@@ -1,0 +1,139 @@
+#include "run_directory.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+#include "io/atomic_file.h"
+#include "io/error.h"
+#include "train/config/build_info.h"
+
+namespace warpbert {
+namespace fs = std::filesystem;
+
+RunDirectory::RunDirectory(const std::string& path) : path_(path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) throw io::Error(fmt::format("{}: cannot make the run directory: {}", path, error.message()));
+  const std::string file = path + "/lock";
+  lock_ = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (lock_ < 0) throw io::Error(fmt::format("{}: {}", file, std::strerror(errno)));
+  if (flock(lock_, LOCK_EX | LOCK_NB) == 0) return;
+  if (errno != EWOULDBLOCK) throw io::Error(fmt::format("{}: cannot be locked: {}", file, std::strerror(errno)));
+  throw io::Error(
+      fmt::format("{}: another process is working in this run directory; wait for it, or set run.directory", path));
+}
+
+RunDirectory::~RunDirectory() {
+  if (lock_ >= 0) close(lock_);
+}
+
+bool RunDirectory::holds_run_of(const Options& options) const {
+  if (!fs::exists(config())) return false;
+  std::string all;
+  const Options there = read_options(config());
+  for (const auto& [key, saved, wanted] : differences(there, options)) {
+    all += fmt::format("{}{} = {} (there: {})", all.empty() ? "" : ", ", key, wanted, saved);
+    if (key != "train.epochs" || may_grow(there)) continue;
+    all += there.train.epochs % there.run.evaluate_every ? ", the last of which was evaluated only for being the last"
+                                                         : ", on which its rates depend";
+  }
+  if (!all.empty())
+    throw UsageError(
+        fmt::format("{} holds a run with another configuration: {}; set run.directory to another folder, or "
+                    "remove this one",
+                    path_, all));
+  return true;
+}
+
+void RunDirectory::save_config(const Options& options) const {
+  io::write_file_atomically(config(), "# Made by " + build_info() + ".\n" + config_text(options));
+}
+
+static constexpr const char* events_prefix = "events.out.tfevents.";
+
+// The files of `folder` whose names a function accepts.
+template <class Accepts>
+static std::vector<std::string> files_of(const std::string& folder, Accepts accepts) {
+  std::vector<std::string> found;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(folder, none))
+    if (accepts(entry.path().filename().string())) found.push_back(entry.path().string());
+  return found;
+}
+
+// prefix, at least `digits` digits, suffix
+static bool is_numbered(const std::string& name, std::string_view prefix, size_t digits, std::string_view suffix) {
+  if (name.size() < prefix.size() + digits + suffix.size() || !name.starts_with(prefix) || !name.ends_with(suffix))
+    return false;
+  return std::all_of(name.begin() + long(prefix.size()), name.end() - long(suffix.size()),
+                     [](char c) { return c >= '0' && c <= '9'; });
+}
+
+std::vector<std::string> RunDirectory::results() const {
+  std::vector<std::string> found = checkpoints(), more = events();
+  found.insert(found.end(), more.begin(), more.end());
+  more = files_of(path_ + "/models", [](const std::string& name) { return is_numbered(name, "epoch-", 4, ".npz"); });
+  found.insert(found.end(), more.begin(), more.end());
+  for (const std::string& file : {metrics(), best(), scores(), report(), gemm(), steps_csv(), epochs_csv()})
+    if (fs::exists(file)) found.push_back(file);
+  return found;
+}
+
+void RunDirectory::start_over() const {
+  std::error_code ignored;
+  for (const std::string& file : results()) fs::remove(file, ignored);
+}
+
+std::vector<std::string> RunDirectory::checkpoints() const {
+  auto found =
+      files_of(path_ + "/checkpoints", [](const std::string& name) { return is_numbered(name, "", 12, ".npz"); });
+  std::sort(found.rbegin(), found.rend());  // names are as long as each other
+  return found;
+}
+
+// Makes `<run>/<folder>` and returns its path.
+static std::string inside(const std::string& run, const char* folder) {
+  const std::string path = fmt::format("{}/{}", run, folder);
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) io::fail("{}: cannot be made: {}", path, error.message());
+  return path;
+}
+
+std::string RunDirectory::checkpoint(long step) const {
+  return fmt::format("{}/{:012}.npz", inside(path_, "checkpoints"), step);
+}
+
+void RunDirectory::keep_checkpoints(int n) const {
+  const auto all = checkpoints();
+  std::error_code ignored;
+  for (size_t i = size_t(n); i < all.size(); i++) fs::remove(all[i], ignored);
+}
+
+std::string RunDirectory::model(int epoch) const {
+  return fmt::format("{}/epoch-{:04}.npz", inside(path_, "models"), epoch);
+}
+
+std::string RunDirectory::events(long second) const {
+  return fmt::format("{}/{}{:010}.warpbert", path_, events_prefix, second);
+}
+
+std::vector<std::string> RunDirectory::events() const {
+  return files_of(path_, [](const std::string& name) { return is_numbered(name, events_prefix, 10, ".warpbert"); });
+}
+
+void RunDirectory::remove_events_but(const std::string& kept) const {
+  std::error_code ignored;
+  for (const std::string& file : events())
+    if (file != kept) fs::remove(file, ignored);
+}
+
+}  // namespace warpbert

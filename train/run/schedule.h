@@ -1,0 +1,14 @@
+// The learning rate of each step.
+#pragma once
+#include "train/config/options.h"
+
+namespace warpbert {
+
+// Of step 1 … total. With w = ⌈train.warmup·total⌉ steps of warm-up, f = train.final_lr and p = (step − w)/(total − w):
+//   step <= w    lr·step/w
+//   constant     lr
+//   linear       lr·(1 − (1 − f)·p)
+//   cosine       lr·(f + (1 − f)·(1 + cos πp)/2)           (Loshchilov & Hutter 2017, one period)
+double learning_rate(const TrainOptions& options, long step, long total);
+
+}  // namespace warpbert

@@ -1,0 +1,389 @@
+#include "trainer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "checkpoint.h"
+#include "engine/ranges.h"
+#include "interruption.h"
+#include "io/error.h"
+#include "io/format.h"
+#include "profile_window.h"
+#include "progress.h"
+#include "run_directory.h"
+#include "run_log.h"
+#include "run_record.h"
+#include "schedule.h"
+#include "train/data/loader.h"
+#include "train/report/metrics_log.h"
+#include "train/score/evaluation.h"
+#include "train/score/scoring.h"
+#include "train/step/gemm_files.h"
+#include "train/step/session.h"
+#include "train/step/training.h"
+#include "train/weights/model_file.h"
+
+namespace warpbert {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+class Trainer {
+ public:
+  Trainer(Session& session, const RunDirectory& directory)
+      : options_(session.options()),
+        directory_(directory),
+        session_(session),
+        device_(session.device()),
+        bert_(session.bert()),
+        stepper_(make_stepper(session)),
+        profile_(options_, *stepper_) {}
+
+  bool resume();  // from the newest checkpoint that can be read; false if there are none
+  int run();      // the exit code
+
+ private:
+  std::vector<float> score(const std::vector<Example>& examples) {
+    return score_pairs(*stepper_, session_.tokens(), examples, options_.predict);
+  }
+  bool train_epoch(Loader& loader);
+  void log_steps(int step);
+  void check_finite();
+  void finish_epoch();
+  void evaluate(EpochRecord& record);
+  void keep_if_among_best(std::optional<double> score);
+  bool checkpoint_is_due() const;
+  void save();
+  void stop(const std::string& where);
+  void finish();
+
+  const Options& options_;
+  const RunDirectory& directory_;
+  Session& session_;
+  Device& device_;
+  Bert& bert_;
+  std::unique_ptr<Stepper> stepper_;
+  ProfileWindow profile_;
+  std::optional<Interruption> interruption_{std::in_place};  // until all is trained and saved
+  std::unique_ptr<RunLog> log_;
+  std::unique_ptr<Progress> progress_;
+  std::optional<GemmFiles> gemm_files_;  // on a GPU, with run.gemm_tuning
+
+  RunState state_;
+  double rate_ = 0;       // of the last step
+  long saved_step_ = -1;  // of the last checkpoint
+  Clock::time_point saved_at_ = Clock::now(), line_begin_;
+  long line_pairs_ = 0, line_tokens_ = 0;
+  double line_flops_ = 0;
+
+  // Adds the time since the last booking.
+  Clock::time_point booked_ = Clock::now();
+  double book(double& account) {
+    const double seconds = io::seconds_since(booked_);
+    booked_ = Clock::now();
+    account += seconds, state_.seconds += seconds;
+    return seconds;
+  }
+};
+
+// ---- Steps ----------------------------------------------------------------------------------------------------------
+
+// The rest of the epoch under way; false if the run was asked to stop.
+bool Trainer::train_epoch(Loader& loader) {
+  const int steps = loader.steps_per_epoch(), passes = options_.train.fgm > 0 ? 2 : 1;
+  line_begin_ = Clock::now(), line_pairs_ = line_tokens_ = 0, line_flops_ = 0;
+  while (state_.step_in_epoch < steps) {
+    const std::vector<Batch> parts = loader.next_step();
+    book(state_.spent.waiting);
+    profile_.before(state_.step + 1);
+    rate_ = learning_rate(options_.train, state_.step + 1, long(steps) * options_.train.epochs);
+    stepper_->train(parts, rate_);
+    if (gemm_files_) gemm_files_->save();
+    if (const std::string kernels = profile_.after(state_.step + 1); !kernels.empty()) {
+      progress_->clear();
+      fmt::print("{}", kernels);
+    }
+    const int step = ++state_.step_in_epoch;
+    state_.step++;
+    for (const Batch& part : parts) {
+      state_.epoch_pairs += part.sequences;
+      line_pairs_ += part.sequences, line_tokens_ += part.tokens;
+      line_flops_ += passes * step_flops(part, bert_.config);
+    }
+    progress_->step(state_.epoch, step);
+    if (step % options_.run.log_every == 0 || step == steps) log_steps(step);
+    state_.epoch_seconds += book(state_.spent.training);
+    if (interruption_->requested()) return false;
+    if (checkpoint_is_due() && step != steps) save();
+  }
+  return true;
+}
+
+// To be asked before anything is written: what was saved so far stays good then.
+void Trainer::check_finite() {
+  if (!stepper_->all_finite())
+    throw std::runtime_error(
+        fmt::format("the loss or its gradient is not finite at or before step {} (epoch {}, step {}); what was saved "
+                    "stays; a lower train.lr or train.precision = fp32 may help",
+                    state_.step, state_.epoch, state_.step_in_epoch));
+}
+
+// The steps since the last line: waits for the device, writes a line.
+void Trainer::log_steps(int step) {
+  const Range range("fetch losses", Category::io, state_.step);
+  check_finite();
+  const LossSums sums = stepper_->take_losses();
+  const double seconds = io::seconds_since(line_begin_);
+  StepRecord record{state_.epoch,    state_.step, sums.loss(),           sums.loss_mlm(),
+                    sums.loss_cls(), rate_,       line_pairs_ / seconds, line_tokens_ / seconds};
+  record.grad_norm = stepper_->grad_norm(), record.skipped = stepper_->adam().skipped();
+  record.tflops = line_flops_ / seconds * 1e-12;
+  record.memory_mib = io::mib(device_.bytes_allocated()), record.memory_peak_mib = io::mib(device_.bytes_high_water());
+  record.time = unix_time();
+  log_->write(record);
+  progress_->show(record, step);
+  state_.epoch_sums += sums;
+  line_begin_ = Clock::now(), line_pairs_ = line_tokens_ = 0, line_flops_ = 0;
+}
+
+// ---- Epochs ---------------------------------------------------------------------------------------------------------
+
+void Trainer::finish_epoch() {
+  const LossSums& sums = state_.epoch_sums;
+  EpochRecord record{state_.epoch,        sums.loss(), sums.loss_mlm(),
+                     sums.loss_cls(),     undefined,   double(state_.epoch_pairs) / state_.epoch_seconds,
+                     state_.epoch_seconds};
+  if (state_.epoch == options_.train.epochs || state_.epoch % options_.run.evaluate_every == 0) evaluate(record);
+  record.time = unix_time();
+  log_->write(record);
+  const bool best = !state_.best.empty() && state_.best.front().second == state_.epoch;
+  progress_->epoch(record, best, state_.seconds / state_.epoch * (options_.train.epochs - state_.epoch));
+  const int evaluations_since =
+      (state_.epoch - (state_.best.empty() ? 0 : state_.best.front().second)) / options_.run.evaluate_every;
+  state_.stopped_early = options_.train.patience && evaluations_since >= options_.train.patience;
+  state_.epoch++, state_.step_in_epoch = 0;
+  state_.epoch_sums = {}, state_.epoch_pairs = 0, state_.epoch_seconds = 0;
+}
+
+void Trainer::evaluate(EpochRecord& record) {
+  const Range range("evaluate", Category::evaluation, state_.epoch);
+  const auto& rows = session_.set().validation;
+  Measures measures;
+  std::vector<float> scores;
+  const bool averaged = options_.train.ema > 0;
+  if (averaged) bert_.store.exchange_average();
+  if (!rows.empty() && options_.train.stage != Stage::pretrain) {
+    std::vector<float> labels;
+    for (const Example& row : rows) labels.push_back(row.label);
+    scores = score(rows);
+    measures = measure(scores, labels);
+    record.auc = measures.auc.value_or(undefined), record.log_loss = measures.log_loss;
+    record.accuracy = measures.accuracy, record.f1 = measures.f1;
+    record.best_threshold = measures.best_threshold;
+    record.accuracy_at_best_f1 = measures.accuracy_at_best_f1, record.best_f1 = measures.best_f1;
+  }
+  book(state_.spent.scoring);
+  keep_if_among_best(measures.auc);
+  if (state_.best.front().second == state_.epoch) state_.best_scores = std::move(scores);
+  if (averaged) bert_.store.exchange_average();
+  book(state_.spent.saving);
+}
+
+// best.npz changes for a strictly better model; models/ holds the best run.keep_best. Where there is no AUC to tell by,
+// the newest models are the best.
+void Trainer::keep_if_among_best(std::optional<double> score) {
+  auto& best = state_.best;
+  const auto worse = [&](const auto& kept) { return *score > kept.first; };
+  const auto place = score ? std::find_if(best.begin(), best.end(), worse) : best.begin();
+  const bool first = place == best.begin();
+  const auto keep = size_t(options_.run.keep_best);
+  if (size_t(place - best.begin()) >= keep) return;
+  best.insert(place, {score.value_or(undefined), state_.epoch});
+  if (first) save_model(directory_.best(), bert_, session_.vocabulary());
+  if (keep == 1) {
+    best.resize(1);
+    return;
+  }
+  save_model(directory_.model(state_.epoch), bert_, session_.vocabulary());
+  if (best.size() <= keep) return;
+  std::error_code ignored;
+  std::filesystem::remove(directory_.model(best.back().second), ignored);
+  best.pop_back();
+}
+
+// ---- Checkpoints ----------------------------------------------------------------------------------------------------
+
+bool Trainer::checkpoint_is_due() const {
+  const double minutes = options_.run.checkpoint_minutes;
+  const int steps = options_.run.checkpoint_steps;
+  return (minutes > 0 && io::seconds_since(saved_at_) >= 60 * minutes) || (steps && state_.step % steps == 0);
+}
+
+void Trainer::save() {
+  if (state_.step == saved_step_ && state_.step_in_epoch) return;
+  const Range range("checkpoint", Category::io, state_.step);
+  check_finite();
+  state_.stepper = stepper_->state();
+  state_.data_hash = session_.data_hash();
+  if (gemm_files_) gemm_files_->save();  // the checkpoint's bits depend on them
+  save_checkpoint(directory_.checkpoint(state_.step), bert_, session_.vocabulary(), state_);
+  directory_.keep_checkpoints(options_.run.keep_checkpoints);
+  saved_step_ = state_.step, saved_at_ = Clock::now();
+  book(state_.spent.saving);
+}
+
+static std::string files_text(const DataOptions& data) {
+  return data.test.empty() ? data.train : data.train + " or " + data.test;
+}
+
+bool Trainer::resume() {
+  const std::vector<std::string> files = directory_.checkpoints();
+  for (const std::string& file : files) {
+    try {
+      state_ = load_checkpoint(file, bert_, session_.vocabulary());
+    } catch (const DataChanged&) {
+      throw;
+    } catch (const io::Error& error) {
+      if (file == files.back())
+        io::fail("{}; no other checkpoint is left; to start over, remove {}", error.what(), directory_.path());
+      fmt::print(stderr, "warning: {}; trying the one before\n", error.what());
+      continue;
+    }
+    if (state_.data_hash != session_.data_hash())
+      throw DataChanged(fmt::format("{}: {} is not what this run was started with; set run.directory to another folder",
+                                    file, files_text(options_.data)));
+    for (auto damaged = files.begin(); *damaged != file; damaged++) {  // or they would pass for the newest again
+      std::error_code ignored;
+      std::filesystem::rename(*damaged, *damaged + ".damaged", ignored);
+    }
+    stepper_->restore(state_.stepper);
+    cut_metrics(directory_.metrics(), state_.step, state_.epoch - 1);
+    saved_step_ = state_.step;
+    return true;
+  }
+  return false;
+}
+
+// ---- The run --------------------------------------------------------------------------------------------------------
+
+int Trainer::run() {
+  const int epochs = options_.train.epochs;
+  log_ = std::make_unique<RunLog>(directory_, options_.run);
+  if (Device::is_gpu() && options_.run.gemm_tuning) {
+    const std::string& cache = options_.run.gemm_cache;
+    gemm_files_.emplace(device_.gemm_choices(), gemm_machine(device_), directory_.gemm(),
+                        cache.empty() ? default_gemm_cache() : cache);
+  }
+  if (!epochs) save_model(directory_.best(), bert_, session_.vocabulary());
+  if (state_.epoch <= epochs && !state_.stopped_early) {
+    Loader loader = make_loader(session_, state_.epoch, state_.step_in_epoch);
+    progress_ = std::make_unique<Progress>(epochs, loader.steps_per_epoch());
+    booked_ = saved_at_ = Clock::now();
+    while (state_.epoch <= epochs && !state_.stopped_early) {
+      if (!train_epoch(loader)) {
+        stop(fmt::format("after step {} of epoch {}", state_.step_in_epoch, state_.epoch));
+        return 130;
+      }
+      finish_epoch();
+      if (checkpoint_is_due()) save();
+    }
+    if (state_.stopped_early) fmt::print("stopped   early: no better AUC in {} evaluations\n", options_.train.patience);
+    fmt::print("{}", profile_.end());
+  }
+  if (interruption_->requested()) {
+    stop("before the results were written");
+    return 130;
+  }
+  save();
+  interruption_.reset();  // what follows can be done again
+  finish();
+  return 0;
+}
+
+void Trainer::stop(const std::string& where) {
+  save();
+  log_->write_tables();
+  if (progress_) progress_->clear();
+  fmt::print("stopped   {}; the same command goes on from here\n", where);
+}
+
+// Scores of the test file by the best model, and the report, which is written last: a run is complete once it is there.
+void Trainer::finish() {
+  const int best_epoch = state_.best.empty() ? 0 : state_.best.front().second;
+  if (!session_.set().test.empty() && options_.train.stage != Stage::pretrain) {
+    if (best_epoch && (best_epoch != state_.epoch - 1 || options_.train.ema > 0)) {
+      Pretrained(directory_.best()).load(bert_);
+    }
+    write_scores(directory_.scores(), score(session_.set().test));
+    if (gemm_files_) gemm_files_->save();  // predict takes them too, and repeats the scores
+    book(state_.spent.scoring);
+  }
+  const RunRecord record = run_record(session_, directory_, state_,
+                                      {{"training", state_.spent.training},
+                                       {"waiting for batches", state_.spent.waiting},
+                                       {"scoring", state_.spent.scoring},
+                                       {"saving", state_.spent.saving}});
+  write_report(directory_.report(), record);
+  if (best_epoch && std::isfinite(record.best_auc))
+    fmt::print("best      AUC {:.4f} in epoch {}\n", record.best_auc, best_epoch);
+  else if (best_epoch) fmt::print("kept      epoch {}, the last evaluated: there is no AUC to choose by\n", best_epoch);
+  fmt::print("written   {}\n", directory_.path());
+}
+
+// What the newest checkpoint says, if it says that all is done.
+std::optional<RunState> completed(const RunDirectory& directory, int epochs) {
+  const auto checkpoints = directory.checkpoints();
+  if (checkpoints.empty() || !std::filesystem::exists(directory.report())) return {};
+  try {
+    RunState state = read_checkpoint_state(checkpoints[0]);
+    if (state.epoch > epochs || state.stopped_early) return state;
+  } catch (const io::Error&) {
+    // resume() says what is wrong with it
+  }
+  return {};
+}
+
+}  // namespace
+
+int train(const Options& given) {
+  Session session(given);
+  const Options& options = session.options();
+  RunDirectory directory(options.run.directory);
+  const bool again = directory.holds_run_of(options);
+  if (const auto state = again ? completed(directory, options.train.epochs) : std::nullopt) {
+    RunLog(directory, options.run);  // run.csv and run.tensorboard may be new
+    fmt::print("{}: this run is finished{}\n", directory.path(),
+               state->stopped_early ? fmt::format(", stopped after epoch {} by train.patience", state->epoch - 1)
+               : may_grow(options)  ? "; with more train.epochs it goes on"
+                                    : "");
+    return 0;
+  }
+  session.load();
+  Trainer trainer(session, directory);
+  if (again && trainer.resume()) {
+    fmt::print("{}: going on from its last checkpoint\n", directory.path());
+    std::error_code ignored;
+    std::filesystem::remove(directory.report(), ignored);  // of fewer epochs: without it the run is not complete
+  } else {
+    const std::vector<std::string> there = directory.results();
+    if (!again && !there.empty())
+      io::fail(
+          "{}: there already, but its folder has no config.ini: it is of no run, and a new one would replace it; "
+          "set run.directory to another folder",
+          there[0]);
+    if (again) fmt::print("{}: no complete checkpoint; starting over\n", directory.path());
+    directory.start_over();
+  }
+  directory.save_config(options);
+  return trainer.run();
+}
+
+}  // namespace warpbert

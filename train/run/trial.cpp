@@ -1,0 +1,117 @@
+#include "trial.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <stdexcept>
+
+#include "io/format.h"
+#include "progress.h"
+#include "train/step/training.h"
+
+namespace warpbert {
+
+using Clock = std::chrono::steady_clock;
+
+void dry_run(const Options& options) {
+  Session session(options);
+  session.load();
+  const auto stepper = make_stepper(session);
+  const double rate = session.options().train.lr, parameters = io::mib(session.device().bytes_allocated());
+  Loader loader = make_loader(session);
+  stepper->train(loader.next_step(), rate);
+  const LossSums sums = stepper->take_losses();
+  const auto begin = Clock::now();  // the first step allocated memory and chose algorithms
+  stepper->train(loader.next_step(), rate);
+  stepper->take_losses();
+  const double seconds = io::seconds_since(begin);
+  const int steps = loader.steps_per_epoch();
+  fmt::print("step      {}; the second took {:.3g} s, so an epoch of {} steps takes some {}\n",
+             losses_text(sums.loss(), sums.loss_mlm(), sums.loss_cls()), seconds, steps,
+             io::duration_text(seconds * steps));
+  stepper->train(longest_training_batch(session), rate);
+  const size_t in_training = std::max(stepper->arena().used(), stepper->arena().high_water());
+  if (const Batch longest = longest_scoring_batch(session); longest.sequences) stepper->log_probabilities(longest);
+  const bool in_scoring = std::max(stepper->arena().used(), stepper->arena().high_water()) > in_training;
+  fmt::print(
+      "memory    {:.1f} MiB on the device at most, {:.1f} of them for weights, gradients and Adam's means;\n"
+      "          a batch of the longest pairs, {}:\n{}",
+      io::mib(session.device().bytes_high_water()), parameters, in_scoring ? "when scoring" : "in training",
+      stepper->arena().report());
+}
+
+namespace {
+
+// What the targets of one group (0 masked tokens, 1 [CLS]) can be predicted with, in nats a target.
+struct Predictable {
+  double constant = 0;  // the best answer that is the same everywhere: the entropy of the mean target
+  double least = 0;     // the best of all: the mean entropy of a target, which soft labels have
+};
+
+Predictable predictable(const std::vector<Batch>& parts, int group) {
+  const auto entropy = [](double p) { return p > 0 ? -p * std::log(p) : 0; };
+  std::map<int, double> mean;
+  Predictable p;
+  int n = 0;
+  for (const Batch& part : parts)
+    for (int m = 0; m < part.targets; m++) {
+      const kernels::Target& t = part.target[size_t(m)];
+      if (t.group != group) continue;
+      const double w = t.other_weight;
+      mean[t.token] += 1 - w, mean[t.other] += w;
+      p.least += entropy(w) + entropy(1 - w);
+      n++;
+    }
+  for (const auto& [token, weight] : mean) p.constant += entropy(weight / n);
+  if (n) p.least /= n;
+  return p;
+}
+
+// A tenth of the way that leads from the best constant answer to the best of all; where all targets are the same, from
+// the first loss. Any higher loss may be reached by a model that does not look at its input.
+double learnt_below(const Predictable& p, double first) {
+  const double from = p.constant - p.least > 1e-6 ? p.constant : first;
+  return p.least + (from - p.least) / 10;
+}
+
+}  // namespace
+
+void overfit_batch(const Options& options, int steps) {
+  Session session(options);
+  session.load();
+  const auto stepper = make_stepper(session);
+  const double rate = session.options().train.lr;
+  const std::vector<Batch> batch = make_loader(session).next_step();
+  const auto begin = Clock::now();
+  LossSums first, last;
+  for (int step = 1, shown = 1; step <= steps; step++) {
+    stepper->train(batch, rate);
+    const LossSums sums = stepper->take_losses();
+    if (step != shown && step != steps) continue;
+    last = sums;
+    if (step == 1) first = last;
+    fmt::print("step {:>5}  {}  gradient norm {:.3g}  {}\n", step,
+               losses_text(last.loss(), last.loss_mlm(), last.loss_cls()), stepper->grad_norm(),
+               io::duration_text(io::seconds_since(begin)));
+    shown = shown < 10 ? 10 : shown + (shown < 100 ? 10 : 50);
+  }
+  const auto check = [&](const char* what, int group, double targets, double was, double is) {
+    if (!targets) return;
+    const Predictable p = predictable(batch, group);
+    const double limit = learnt_below(p, was);
+    if (is <= limit) return;
+    throw std::runtime_error(fmt::format(
+        "the first batch is not learnt by heart: the loss of its {} was {:.4f} and is {:.4f} after {} steps, more than "
+        "{:.4f}, a tenth of what is reached without looking at the pairs; try more steps or another train.lr, and look "
+        "at the data",
+        what, was, is, steps, limit));
+  };
+  check("masked tokens", 0, first.mlm_targets, first.loss_mlm(), last.loss_mlm());
+  check("labels", 1, first.cls_targets, first.loss_cls(), last.loss_cls());
+  fmt::print("learnt    the loss of the first batch fell from {:.4f} to {:.4f}\n", first.loss(), last.loss());
+}
+
+}  // namespace warpbert

@@ -1,0 +1,151 @@
+#include "trained_model.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "io/error.h"
+#include "io/text.h"
+#include "io/wordpiece.h"
+#include "train/data/alignment.h"
+#include "train/step/gemm_files.h"
+#include "train/step/session.h"
+
+namespace warpbert {
+
+namespace fs = std::filesystem;
+
+// ---- Finding it -----------------------------------------------------------------------------------------------------
+
+// config.ini is resolved: heads and ε are in it, and the configuration they once came from may be gone.
+static Options options_of_run(const std::string& ini) {
+  Options options = read_options(ini);
+  options.model.config.clear();
+  return options;
+}
+
+static ModelSource find_file(const std::string& path) {
+  const fs::path folder = fs::absolute(path).parent_path();
+  for (const fs::path& of_run : {folder, folder.parent_path()})
+    if (const std::string ini = of_run / "config.ini"; fs::exists(ini))
+      return {path, path, "", options_of_run(ini), of_run / "gemm.txt", {path, ini, of_run / "gemm.txt"}};
+  io::fail("{}: no config.ini beside it or in the folder above; a model file is used in the folder of its run", path);
+}
+
+static ModelSource find_exported(const std::string& path) {
+  const std::string tokenizer = path + "/tokenizer_config.json", config = path + "/config.json";
+  ModelSource source{path, path + "/model.safetensors", path + "/vocab.txt", {}};
+  source.files = {source.weights, source.vocab, config, tokenizer};
+  source.options.model.config = config;
+  for (const std::string& file : {source.options.model.config, source.weights, source.vocab})
+    if (!fs::exists(file)) io::fail("{}: not found; a folder that export wrote has it", file);
+  if (!fs::exists(tokenizer)) return source;
+  const auto json = nlohmann::json::parse(io::read_file(tokenizer), nullptr, false);
+  if (!json.is_object()) io::fail("{}: no JSON object", tokenizer);
+  const auto options = json.value("warpbert", nlohmann::json::object());
+  for (const auto& [key, value] : options.items()) {
+    if (!value.is_string()) io::fail("{}: warpbert: {} is no string", tokenizer, key);
+    try {
+      set_option(source.options, {key, value.get<std::string>()});
+    } catch (const UsageError& error) {
+      io::fail("{}: warpbert: {}", tokenizer, error.what());
+    }
+  }
+  return source;
+}
+
+static ModelSource find_run(const std::string& path) {
+  for (const char* file : {"/config.ini", "/best.npz"})
+    if (!fs::exists(path + file))
+      io::fail("{}{}: not found; --run needs the folder of a run that train has finished, or one that export wrote",
+               path, file);
+  const std::string weights = path + "/best.npz", ini = path + "/config.ini", gemm = path + "/gemm.txt";
+  return {path, weights, "", options_of_run(ini), gemm, {weights, ini, gemm}};
+}
+
+ModelSource find_model(const std::string& path, const std::vector<Override>& overrides) {
+  if (!fs::exists(path)) io::fail("{}: not found; --run needs the folder of a run", path);
+  const bool exported = fs::exists(path + "/config.json") || fs::exists(path + "/model.safetensors");
+  ModelSource source = fs::is_regular_file(path)                       ? find_file(path)
+                       : exported && !fs::exists(path + "/config.ini") ? find_exported(path)
+                                                                       : find_run(path);
+  source.options.model.weights = source.weights;
+  for (const Override& override : overrides) set_option(source.options, override);
+  return source;
+}
+
+Vocabulary read_exported_vocabulary(const std::string& path, const DataOptions& data) {
+  constexpr std::array<std::string_view, token::first_word> special = {"[PAD]",  "[UNK]", "[CLS]", "[SEP]",
+                                                                       "[MASK]", "[NO]",  "[YES]"};
+  const std::vector<std::string> tokens = io::read_vocab(path);
+  for (size_t i = 0; i < special.size(); i++)
+    if (i >= tokens.size() || tokens[i] != special[i])
+      io::fail("{}: line {}: {} was expected; a vocabulary that export wrote begins with the seven special tokens",
+               path, i + 1, special[i]);
+  if (data.text) return Vocabulary({tokens, data.lowercase}, path);
+  std::vector<int64_t> ids;
+  for (size_t i = special.size(); i < tokens.size(); i++) {
+    const char* end = tokens[i].data() + tokens[i].size();
+    int64_t id = -1;
+    const auto [stop, error] = std::from_chars(tokens[i].data(), end, id);
+    if (error != std::errc() || stop != end || id < 0)
+      io::fail("{}: line {}: {} is no id; a vocabulary that export wrote has one a line", path, i + 1,
+               io::quote(tokens[i]));
+    ids.push_back(id);
+  }
+  try {
+    return Vocabulary(std::move(ids));
+  } catch (const std::invalid_argument& error) {  // 7 and 07
+    io::fail("{}: {}", path, error.what());
+  }
+}
+
+TextVocabulary read_text_vocabulary(const ModelSource& source) {
+  if (!source.vocab.empty()) return {io::read_vocab(source.vocab), source.options.data.lowercase};
+  const auto archive = io::open_archive(source.weights);
+  auto text = load_text_vocabulary(*archive);
+  if (!text) io::fail("{}: has no array 'vocab/wordpiece', but config.ini says data.text = true", source.weights);
+  return *text;
+}
+
+// ---- Reading it -----------------------------------------------------------------------------------------------------
+
+static std::unique_ptr<Pretrained> open_weights(const std::string& path) {
+  auto file = std::make_unique<Pretrained>(path);
+  if (!file->has_head()) io::fail("{}: has no masked-language head, which gives the scores", path);
+  return file;
+}
+
+static Vocabulary read_vocabulary(const ModelSource& source, const Pretrained& file) {
+  if (source.vocab.empty() && !file.vocabulary())
+    io::fail("{}: has no array 'vocab/cipher_ids'; no run wrote it", source.weights);
+  if (source.vocab.empty()) {
+    if (bool(file.vocabulary()->text()) != source.options.data.text)
+      io::fail("{}: a model of {}, but its config.ini says data.text = {}", source.weights,
+               source.options.data.text ? "ids" : "clear text", source.options.data.text);
+    return *file.vocabulary();
+  }
+  Vocabulary vocabulary = read_exported_vocabulary(source.vocab, source.options.data);
+  if (vocabulary.size() != file.shape().vocabulary)
+    io::fail("{}: {} tokens, but the word embedding of {} has {} rows", source.vocab, vocabulary.size(), source.weights,
+             file.shape().vocabulary);
+  return vocabulary;
+}
+
+TrainedModel::TrainedModel(const ModelSource& source)
+    : options(source.options),
+      device(open_device(options.run)),
+      file(open_weights(source.weights)),
+      vocabulary(read_vocabulary(source, *file)),
+      bert((resolve(options.model, file.get()), bert_config(options.model, vocabulary.size()))) {
+  // The run's algorithms: the run's scores.
+  if (Device::is_gpu()) read_gemm_choices(device->gemm_choices(), source.gemm, gemm_machine(*device));
+  bert.store.allocate(*device, options.train.precision, false);
+  file->load(bert);
+}
+
+}  // namespace warpbert

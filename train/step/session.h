@@ -1,0 +1,60 @@
+// What training begins with: the options of a run turned into data, a device, and a model with its first weights.
+#pragma once
+#include <memory>
+
+#include "engine/adam.h"
+#include "engine/device.h"
+#include "model/bert.h"
+#include "train/config/options.h"
+#include "train/data/dataset.h"
+#include "train/data/vocabulary.h"
+#include "train/weights/pretrained.h"
+
+namespace warpbert {
+
+// Opens the device that run.device asks for; throws std::runtime_error where this build cannot.
+std::unique_ptr<Device> open_device(const RunOptions& options);
+
+// The model's shape for a vocabulary of this size. Throws UsageError for settings that cannot be run.
+BertConfig bert_config(const ModelOptions& options, int vocabulary);
+
+AdamOptions adam_options(const TrainOptions& options);
+
+// "bf16 with fp32 masters", "fp32" or "tf32"
+const char* precision_text(Precision precision);
+
+// The data of a run, and the model at its start. Reads in an order that names the first thing wrong: weights, then what
+// they need, then data.
+class Session {
+ public:
+  // Opens the weights, if there are any, and fills in what the options leave open.
+  explicit Session(Options options);
+  // Reads the data, opens the device, builds the model, prints what there is.
+  void load();
+
+  const Options& options() const { return options_; }
+  const Dataset& set() const { return set_; }
+  const Vocabulary& vocabulary() const { return *vocabulary_; }
+  const TokenPairs& tokens() const { return tokens_; }
+  const DataFacts& facts() const { return facts_; }
+  uint64_t data_hash() const;  // of all pairs that are trained on or measured by, with their labels
+  Device& device() { return *device_; }
+  Bert& bert() { return *bert_; }
+
+ private:
+  void read_text_vocabulary();
+  void read_data();
+  void warn_of_rows() const;
+  std::vector<int> first_rows();
+
+  Options options_;
+  std::unique_ptr<Pretrained> pretrained_;
+  Dataset set_;
+  std::optional<Vocabulary> vocabulary_;
+  TokenPairs tokens_;
+  DataFacts facts_;
+  std::unique_ptr<Device> device_;
+  std::unique_ptr<Bert> bert_;
+};
+
+}  // namespace warpbert
