@@ -10,26 +10,32 @@ namespace warpbert::bench {
 
 namespace {
 
-// The rows of a batch as the kernels see them: sequences of nearly equal length, words at random.
+// A batch's rows as kernels see them: sequences of nearly equal length, random words.
 struct HostRows {
   std::vector<int> starts, ids, positions, order, index;
-  int longest = 0, words = 0, run_parts = 0;  // words: different ones
+  int longest = 0, words = 0, run_parts = 0;  // words: distinct ones
 
   HostRows(const StepSizes& s, int capacity, int target_capacity)
-      : starts(size_t(s.pairs) + 1), ids(size_t(capacity)), positions(ids), order(ids), index(size_t(target_capacity)) {
+      : starts(size_t(s.pairs) + 1),
+        ids(size_t(capacity)),
+        positions(ids),
+        order(ids),
+        index(size_t(target_capacity)) {
     const auto at = [](auto& v, int i) -> auto& { return v[size_t(i)]; };
     for (int i = 0; i <= s.pairs; i++) at(starts, i) = int(int64_t(s.tokens) * i / s.pairs);
     for (int i = 0; i < s.pairs; i++) {
       longest = std::max(longest, at(starts, i + 1) - at(starts, i));
       for (int r = at(starts, i); r < at(starts, i + 1); r++)
-        at(positions, r) = r - at(starts, i), at(ids, r) = int(unsigned(r) * 2654435761u % unsigned(s.vocabulary));
+        at(positions, r) = r - at(starts, i),
+                      at(ids, r) = int(unsigned(r) * 2654435761u % unsigned(s.vocabulary));
     }
     for (int i = 0; i < s.tokens; i++) at(order, i) = i;
-    std::stable_sort(order.begin(), order.begin() + s.tokens, [&](int x, int y) { return at(ids, x) < at(ids, y); });
+    std::stable_sort(order.begin(), order.begin() + s.tokens,
+                     [&](int x, int y) { return at(ids, x) < at(ids, y); });
     for (int i = 0; i < s.targets; i++) at(index, i) = int(int64_t(s.tokens) * i / s.targets);
     words = int(std::set<int>(ids.begin(), ids.begin() + s.tokens).size());
-    // Sums that embedding_backward_word leaves in its workspace: of each chunk of 32 sorted rows the run of a word
-    // that began before it, and the one that begins in it and goes on behind it.
+    // Partial sums of embedding_backward_word in its workspace, per chunk of 32 sorted rows: a word's run
+    // that began before the chunk, and one that begins in it and continues after it.
     const auto word = [&](int i) { return i < 0 || i >= s.tokens ? -1 : at(ids, at(order, i)); };
     for (int c = 0; c < s.tokens; c += 32) {
       const int first = word(c), last = word(c + 31), before = word(c - 1), after = word(c + 32);
@@ -41,7 +47,7 @@ struct HostRows {
 
 }  // namespace
 
-// n values of T: small random numbers, so that nothing is special about them.
+// n values of T: random in [-1, 1], or zeros.
 template <class T>
 T* KernelCases::array(size_t n, bool random) {
   arrays_.emplace_back(device_, n * sizeof(T));
@@ -76,22 +82,24 @@ void KernelCases::build(const StepSizes& sizes) {
   const HostRows host(sizes, capacity, target_rows);
   const int longest = host.longest;
   const auto s = device_.stream();
-  const kernels::Rows rows{capacity, array(std::vector<int>{N})}, targets{target_rows, array(std::vector<int>{M})};
+  const kernels::Rows rows{capacity, array(std::vector<int>{N})},
+      targets{target_rows, array(std::vector<int>{M})};
   const kernels::Dropout drop{0.1f, 1, array(std::vector<kernels::RandomState>{{1, 1}})};
   const int *starts = array(host.starts), *ids = array(host.ids), *positions = array(host.positions),
             *order = array(host.order), *index = array(host.index);
   const auto* target = array(std::vector<kernels::Target>(size_t(target_rows), {7, 0, 0, 0}));
 
-  // In bytes: t an element of T, nh one [N, H] of T, ch one [capacity, H], h a row of H floats; a count or scalar is 4.
-  const double t = sizeof(T), n = N, nh = n * H * t, ch = double(capacity) * H * t, h = H * 4.0, c = capacity, m = M,
-               mc = target_rows, random = 12;
+  // Bytes. t: one T, nh: [N, H] of T, ch: [capacity, H] of T, h: H floats; a count or scalar is 4.
+  const double t = sizeof(T), n = N, nh = n * H * t, ch = double(capacity) * H * t, h = H * 4.0, c = capacity,
+               m = M, mc = target_rows, random = 12;
   const size_t cH = size_t(capacity) * size_t(H);
   T *x = array<T>(cH), *y = array<T>(cH), *z = array<T>(cH), *residual = array<T>(cH);
   T *wide = array<T>(cH * 4), *wide2 = array<T>(cH * 4), *wide3 = array<T>(cH * 4), *qkv = array<T>(cH * 3),
     *dqkv = array<T>(cH * 3), *chosen = array<T>(size_t(target_rows) * size_t(H));
   float *bias = array<float>(size_t(I)), *gamma = array<float>(size_t(H)), *beta = array<float>(size_t(H)),
         *mean = array<float>(size_t(capacity)), *rstd = array<float>(size_t(capacity)),
-        *lse = array<float>(size_t(heads) * size_t(capacity)), *scale = array(std::vector<float>{1.0f / float(M)});
+        *lse = array<float>(size_t(heads) * size_t(capacity)),
+        *scale = array(std::vector<float>{1.0f / float(M)});
   T *word = array<T>(size_t(ld) * size_t(H)), *position = array<T>(size_t(P) * size_t(H)),
     *segment = array<T>(size_t(2 * H));
   float *dword = array<float>(size_t(ld) * size_t(H)), *dposition = array<float>(size_t(P) * size_t(H)),
@@ -113,11 +121,14 @@ void KernelCases::build(const StepSizes& sizes) {
   add("layer_norm_backward", 2 * nh + 8 * n + h + 4 + ch + norm_blocks * 2 * h, elements * 14,
       [=] { kernels::layer_norm_backward<T>(s, z, false, partials, y, x, mean, rstd, gamma, {}, rows, H); });
   add("add_dropout_norm_forward", 2 * nh + 3 * h + 4 + random + 2 * ch + 8 * c, elements * 12, [=] {
-    kernels::add_dropout_norm_forward<T>(s, y, z, mean, rstd, x, bias, residual, gamma, beta, 1e-12f, drop, rows, H);
+    kernels::add_dropout_norm_forward<T>(s, y, z, mean, rstd, x, bias, residual, gamma, beta, 1e-12f, drop,
+                                         rows, H);
   });
-  add("add_dropout_norm_backward", 2 * nh + 8 * n + h + 4 + random + 2 * ch + norm_blocks * 3 * h, elements * 18, [=] {
-    kernels::add_dropout_norm_backward<T>(s, z, residual, false, partials, y, x, mean, rstd, gamma, drop, rows, H);
-  });
+  add("add_dropout_norm_backward", 2 * nh + 8 * n + h + 4 + random + 2 * ch + norm_blocks * 3 * h,
+      elements * 18, [=] {
+        kernels::add_dropout_norm_backward<T>(s, z, residual, false, partials, y, x, mean, rstd, gamma, drop,
+                                              rows, H);
+      });
   add("bias_gelu_forward", 4 * (nh + h + ch) + 4, n * I * 12,
       [=] { kernels::bias_gelu_forward<T>(s, wide2, wide, bias, rows, I); });
   add("bias_gelu_backward", 4 * (2 * nh + h + ch + column_blocks * h) + 4, n * I * 18,
@@ -128,13 +139,14 @@ void KernelCases::build(const StepSizes& sizes) {
     const kernels::ColumnSum sum{bias, partials, int(column_blocks), 3 * H, 3 * H, false};
     kernels::finish_column_sums(s, &sum, 1);
   });
-  double scores = 0;  // of one product of queries and keys over all heads
+  double scores = 0;  // FLOPs of one product of queries and keys, all heads
   for (int i = 0; i < B; i++) {
     const double length = host.starts[size_t(i) + 1] - host.starts[size_t(i)];
     scores += 2 * length * length * H;
   }
-  add("attention_forward", 3 * (nh + h) + 4 * (B + 1) + 4 + ch + heads * c * 4, scores * 2,
-      [=] { kernels::attention_forward<T>(s, x, lse, qkv, bias, starts, B, longest, heads, D, P, {}, rows); });
+  add("attention_forward", 3 * (nh + h) + 4 * (B + 1) + 4 + ch + heads * c * 4, scores * 2, [=] {
+    kernels::attention_forward<T>(s, x, lse, qkv, bias, starts, B, longest, heads, D, P, {}, rows);
+  });
   add("attention_backward", 5 * nh + 3 * h + 4 * (B + 1) + 4 + heads * n * 4 + 3 * ch, scores * 5, [=] {
     kernels::attention_backward<T>(s, dqkv, y, x, lse, qkv, bias, starts, B, longest, heads, D, P, {}, rows);
   });
@@ -142,17 +154,18 @@ void KernelCases::build(const StepSizes& sizes) {
       [=] { kernels::gather_rows<T>(s, chosen, x, index, targets, H); });
   add("scatter_rows", m * (H * t + 4) + 8 + ch, 0,
       [=] { kernels::scatter_rows<T>(s, z, false, chosen, index, targets, rows, H); });
-  const double row = (V + 7) / 8 * 8 * 4.0;  // logits are read in eights
+  const double row = (V + 7) / 8 * 8 * 4.0;  // logits are read eight at a time
   add("cross_entropy", m * (row + 12) + V * 4.0 + 8 + mc * (ld * t + 4), m * V * 8,
       [=] { kernels::cross_entropy<T>(s, loss, logits, word_bias, target, scale, targets, V, ld); });
   double* losses = array<double>(4);
   int* ok = array(std::vector<int>{1});
-  add("sum_losses", m * 8 + 4 + 64, m * 4, [=] { kernels::sum_losses(s, losses, ok, loss, target, targets); });
+  add("sum_losses", m * 8 + 4 + 64, m * 4,
+      [=] { kernels::sum_losses(s, losses, ok, loss, target, targets); });
   float* two = array<float>(size_t(target_rows) * 2);
   add("log_probabilities", m * row + V * 4.0 + 4 + mc * 8, m * V * 4,
       [=] { kernels::log_probabilities(s, two, logits, word_bias, 2, 3, targets, V, ld); });
 
-  const size_t parameters = size_t(12) * size_t(H) * size_t(H), table = size_t(ld) * size_t(H);  // a layer's matrices
+  const size_t parameters = size_t(12) * size_t(H) * size_t(H), table = size_t(ld) * size_t(H);  // one layer
   const double p = double(parameters), blocks = double(kernels::adam_blocks(parameters)), step_bytes = 16;
   float *master = array<float>(std::max(parameters, table)), *average = array<float>(parameters),
         *first = array<float>(parameters, false), *second = array<float>(parameters, false),
@@ -162,7 +175,8 @@ void KernelCases::build(const StepSizes& sizes) {
   double *squares = array<double>(size_t(blocks)), *sum = array<double>(1),
          *sums = array<double>(kernels::square_sum_workspace());
   const double update = p * (28 + (sizeof(T) == 2 ? 2 : 0)) + blocks * 8 + step_bytes;
-  const kernels::AdamArrays arrays{master, sizeof(T) == 2 ? rounded : nullptr, first, second, grad, nullptr, squares};
+  const kernels::AdamArrays arrays{master, sizeof(T) == 2 ? rounded : nullptr, first, second, grad, nullptr,
+                                   squares};
   kernels::AdamArrays averaged = arrays;
   averaged.average = average;
   add("adam, a layer", update, p * 12,
@@ -175,20 +189,20 @@ void KernelCases::build(const StepSizes& sizes) {
   const double sum_blocks = double(std::min(parameters / 2048 + 1, kernels::square_sum_workspace()));
   add("square_sum, a layer", p * 4 + sum_blocks * 8 + 8, p * 2,
       [=] { kernels::square_sum(s, sum, sums, grad, parameters); });
-  const size_t all_blocks = kernels::adam_blocks(12 * parameters + table);  // of Adam over 12 layers and the words
+  const size_t all_blocks = kernels::adam_blocks(12 * parameters + table);  // 12 layers and the word table
   const double* block_sums = array<double>(all_blocks);
   add("sum, a model's norm", double(all_blocks) * 8 + 8, double(all_blocks),
       [=] { kernels::sum(s, sum, block_sums, all_blocks); });
   add("cast to bf16, a layer", p * 6, 0, [=] { kernels::cast(s, rounded, master, parameters); });
   add("cast to fp32, a layer", p * 6, 0, [=] { kernels::cast(s, average, rounded, parameters); });
-  const int groups = 16;  // a step's record of each rate: layers and embeddings
+  const int groups = 16;  // one per learning rate: layers, embeddings
   auto* group_steps = array(std::vector<kernels::AdamStep>(groups, {1e-5f, 0, 1, 0.01f}));
   add("clip", 8 + groups * 4, groups * 2, [=] { kernels::clip(s, group_steps, groups, sum, 1); });
   double* history = array<double>(kernels::norm_history);
   add("reject_outlier", 8 + kernels::norm_history * 8 + 4 + 4 + 16, kernels::norm_window * 4,
       [=, apply = array(std::vector<int>{0})] { kernels::reject_outlier(s, apply, history, sum, ok, 6); });
   unsigned* different = array<unsigned>(1);
-  std::vector<float> values(parameters);  // equal arrays, the usual case: nothing is counted
+  std::vector<float> values(parameters);  // equal arrays, the usual case: count 0
   device_.download(values.data(), grad, parameters * sizeof(float));
   const float* same = array(values);
   add("count_differences, a layer", p * 8, 0,
@@ -197,26 +211,30 @@ void KernelCases::build(const StepSizes& sizes) {
   gemm_ = std::make_unique<Gemm>(device_, sizeof(T) == 2 ? Precision::bf16 : Precision::fp32);
   Gemm& gemm = *gemm_;
   const DType dtype = sizeof(T) == 2 ? DType::bf16 : DType::f32;
-  const auto matrix = [dtype](void* data, int r, int columns) { return Matrix{data, dtype, r, columns, columns}; };
+  const auto matrix = [dtype](void* data, int r, int columns) {
+    return Matrix{data, dtype, r, columns, columns};
+  };
   T* weight = array<T>(size_t(I) * size_t(H));
   const double product = 2.0 * capacity * H * I, io = (c * (H + I) + double(I) * H) * t;
   add(
       "gemm widen", io, product,
       [=, &gemm] {
-        gemm.multiply(matrix(wide, capacity, I), matrix(x, capacity, H), false, matrix(weight, I, H), true, false);
+        gemm.multiply(matrix(wide, capacity, I), matrix(x, capacity, H), false, matrix(weight, I, H), true,
+                      false);
       },
       true);
   add(
       "gemm widen, d input", io, product,
       [=, &gemm] {
-        gemm.multiply(matrix(y, capacity, H), matrix(wide, capacity, I), false, matrix(weight, I, H), false, false);
+        gemm.multiply(matrix(y, capacity, H), matrix(wide, capacity, I), false, matrix(weight, I, H), false,
+                      false);
       },
       true);
   add(
       "gemm widen, d weight", c * (H + I) * t + double(I) * h, product,
       [=, &gemm] {
-        gemm.multiply({grad, DType::f32, I, H, H}, matrix(wide, capacity, I), true, matrix(x, capacity, H), false,
-                      false);
+        gemm.multiply({grad, DType::f32, I, H, H}, matrix(wide, capacity, I), true, matrix(x, capacity, H),
+                      false, false);
       },
       true);
   add(

@@ -1,5 +1,5 @@
-// Every kernel of a training step at the step's sizes, with what it must move and compute by formula: for
-// kernels_bench, the table of launch shapes, and the test that counts the bytes in the simulator.
+// Every kernel of a training step at the step's sizes, with bytes and FLOPs by formula: for kernels_bench,
+// the table of launch shapes, and the simulator test that counts bytes.
 #pragma once
 #include <functional>
 #include <string>
@@ -17,15 +17,14 @@ struct StepSizes {
 
 struct KernelCase {
   std::string name;
-  // Of `arrays`: bytes that are read before the case writes them, plus bytes that it writes; each byte once. So much
-  // crosses memory if the cache keeps everything that is needed twice. Partial sums for a second kernel are written.
+  // Bytes of `arrays` read before the case writes them, plus bytes written, each once: the memory traffic if
+  // the cache keeps all that is needed twice. Partial sums for a second kernel are written.
   double bytes;
   double flops;
-  bool product;  // a matrix product, which is not a kernel of ours
+  bool product;  // a GEMM, not a kernel of ours
   std::function<void()> run;
 };
 
-// Random inputs in device memory, and the cases over them.
 class KernelCases {
  public:
   KernelCases(Device& device, const StepSizes& sizes);

@@ -1,8 +1,8 @@
-// Every kernel at the sizes of one training step: time, bytes and floating-point operations by formula, and the floor
-// those imply. On the CPU the times are the simulator's and say nothing about a GPU.
+// Every kernel at one training step's sizes: time, bytes and FLOPs by formula, and the lower bound that the
+// bytes imply. CPU times are the simulator's and say nothing about a GPU.
 //
-// kernels_bench [--tokens=992] [--pairs=64] [--targets=166] [--hidden=768] [--heads=12] [--vocabulary=6413] [--fp32]
-//               [--gbps=4300] [--tune] [--json] [--launches] [--once] [--only=ROW]
+// kernels_bench [--tokens=992] [--pairs=64] [--targets=166] [--hidden=768] [--heads=12] [--vocabulary=6413]
+//               [--fp32] [--gbps=4300] [--tune] [--json] [--launches] [--once] [--only=ROW]
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -28,14 +28,14 @@ using bench::KernelCase;
 namespace {
 
 struct Settings {
-  std::string tokens = "992", pairs = "64", targets = "166", hidden = "768", heads = "12", vocabulary = "6413",
-              gbps = "4300", only;
+  std::string tokens = "992", pairs = "64", targets = "166", hidden = "768", heads = "12",
+              vocabulary = "6413", gbps = "4300", only;
   bool fp32 = false, tune = false, json = false, launches = false, once = false;
 };
 
 constexpr int few = 20, many = 220;
 
-// Seconds from a graph's launch until the host has seen its end, so often as fits 0.3 s: the median.
+// Median from a graph launch until the host sees its end, over 0.3 s (5 to 200 launches).
 double median_seconds(Device& device, Graph& graph) {
   using clock = std::chrono::steady_clock;
   graph.replay();
@@ -52,8 +52,8 @@ double median_seconds(Device& device, Graph& graph) {
   return times[times.size() / 2];
 }
 
-// A graph's launch and the host's waking up take some ten microseconds, more than most kernels. They are in the time of
-// a few repeats as in that of many: the difference is the kernels' own.
+// A graph launch and the host's wake-up take some ten microseconds, more than most kernels. The difference of
+// many and few repeats is the kernels' own time.
 double seconds(Device& device, const KernelCase& c) {
   c.run();  // allocates, chooses algorithms
   const auto repeated = [&](int repeats) {
@@ -68,17 +68,19 @@ double seconds(Device& device, const KernelCase& c) {
 void time(Device& device, const KernelCase& c, double gbps, bool json) {
   const double t = seconds(device, c), floor = c.bytes / (gbps * 1e9);
   if (json) {
-    const nlohmann::ordered_json line = {{"row", c.name},    {"us", t * 1e6},           {"bytes", c.bytes},
-                                         {"flops", c.flops}, {"floor_us", floor * 1e6}, {"product", c.product}};
+    const nlohmann::ordered_json line = {{"row", c.name},           {"us", t * 1e6},
+                                         {"bytes", c.bytes},        {"flops", c.flops},
+                                         {"floor_us", floor * 1e6}, {"product", c.product}};
     fmt::print("{}\n", line.dump());
   } else {
     fmt::print("{:28} {:>10.2f} {:>9.2f} {:>9.2f} {:>9.1f} {:>9.1f} {:>10.2f} {:>7.1f}\n", c.name, t * 1e6,
-               c.bytes * 1e-6, c.flops * 1e-9, c.bytes / t * 1e-9, c.flops / t * 1e-9, floor * 1e6, t / floor);
+               c.bytes * 1e-6, c.flops * 1e-9, c.bytes / t * 1e-9, c.flops / t * 1e-9, floor * 1e6,
+               t / floor);
   }
-  std::fflush(stdout);  // what was measured survives a limit of time
+  std::fflush(stdout);  // results survive a time limit
 }
 
-// A line for each launch of a case, which is recorded and not run.
+// Prints the launches of a case, which is captured and not run.
 class Printer : public simt::LaunchObserver {
  public:
   explicit Printer(const KernelCase& c) : case_(c) {}
@@ -104,7 +106,8 @@ void print_launches(Device& device, const KernelCase& c) {
 
 int time_kernels(int argc, char** argv) {
   Settings s;
-  CommandLine line("kernels_bench", "Times every kernel at the sizes of one training step, each beside its floor.");
+  CommandLine line("kernels_bench",
+                   "Times every kernel at the sizes of one training step, each beside its floor.");
   line.optional("--tokens", "N", "of the packed batch", s.tokens);
   line.optional("--pairs", "N", "of the batch", s.pairs);
   line.optional("--targets", "N", "that the batch is to predict", s.targets);
@@ -118,7 +121,8 @@ int time_kernels(int argc, char** argv) {
   line.toggle("--launches", "run nothing: a line of JSON for each launch of each row (scripts/kernel_table)",
               s.launches);
   line.optional("--only", "ROW", "this row alone", s.only);
-  line.toggle("--once", "run each row once and time nothing: for a profiler, or to count what it does", s.once);
+  line.toggle("--once", "run each row once and time nothing: for a profiler, or to count what it does",
+              s.once);
   if (!line.parse(argc, argv)) return 0;
   const auto whole = [](const char* flag, const std::string& text) {
     return int(parse_integer(flag, text, 1, 10'000'000));
@@ -165,8 +169,8 @@ int time_kernels(int argc, char** argv) {
                                  "cache comes from there",
                                  many, few)
                    : "the simulator's");
-    fmt::print("{:28} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10} {:>7}\n", "kernel", "µs", "MB", "GFLOP", "GB/s", "GFLOP/s",
-               "floor µs", "ratio");
+    fmt::print("{:28} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10} {:>7}\n", "kernel", "µs", "MB", "GFLOP", "GB/s",
+               "GFLOP/s", "floor µs", "ratio");
   }
   for (const KernelCase& c : rows) time(device, c, gbps, s.json);
   return 0;

@@ -1,12 +1,13 @@
-// A whole training step: time, pairs and tokens a second, memory, and the floor below the time.
+// One training step: time, pairs and tokens per second, memory, and a lower bound on the time.
 //
-// step_bench [--size=base] [--precision=bf16] [--batch=64] [--mean_length=15.5] [--longest=37] [--vocabulary=6413]
-//            [--steps=200] [--batches=FILE.npz] [--graphs=1] [--tune] [--tflops=790] [--gbps=4300] [--json]
+// step_bench [--size=base] [--precision=bf16] [--batch=64] [--mean_length=15.5] [--longest=37]
+//            [--vocabulary=6413] [--steps=200] [--batches=FILE.npz] [--graphs=1] [--tune] [--tflops=790]
+//            [--gbps=4300] [--json]
 //
-// Batches are drawn from the statistics of the real workload, or read from a file (tokens_k, targets_k; bench/peers
-// writes the same for the peers). --tflops and --gbps: what large products and copies reach on the device; the floor is
-// FLOPs of all matrix products over the one plus bytes that must move over the other, as if nothing overlapped: that of
-// bench/peers/floors.py, to the digit.
+// Batches follow the real workload's statistics or come from a file (tokens_k, targets_k, as bench/peers
+// writes for the peers). Lower bound, equal to bench/peers/floors.py to the digit: FLOPs of all matrix
+// products / --tflops + bytes that must move / --gbps, without overlap; large products and copies reach these
+// rates.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -34,8 +35,9 @@ using namespace warpbert;
 namespace {
 
 struct Settings {
-  std::string size = "base", precision = "bf16", batch = "64", mean_length = "15.5", longest, vocabulary = "6413",
-              steps = "200", warmup = "20", batches, graphs = "1", tflops = "790", gbps = "4300";
+  std::string size = "base", precision = "bf16", batch = "64", mean_length = "15.5", longest,
+              vocabulary = "6413", steps = "200", warmup = "20", batches, graphs = "1", tflops = "790",
+              gbps = "4300";
   bool tune = false, json = false;
 };
 
@@ -55,9 +57,8 @@ BertConfig shape(const std::string& size, int vocabulary) {
   return c;
 }
 
-// Lengths around the mean with the spread of short-text pairs (a quarter of it, less where the longest is near: all are
-// equal where it is the mean), 15 % of words masked, three of four pairs labelled:
-// about 2.6 targets a pair of 15.5 tokens.
+// Normal lengths as of short-text pairs: deviation a quarter of the mean, less near `longest`. 15 % of words
+// masked, three of four pairs labelled: about 2.6 targets per pair of 15.5 tokens.
 Batch random_batch(unsigned seed, int sequences, double mean, int longest, const BertConfig& c) {
   std::mt19937 random(seed);
   std::normal_distribution<double> lengths(0, 1);
@@ -71,16 +72,18 @@ Batch random_batch(unsigned seed, int sequences, double mean, int longest, const
                    : i == n - 1 || i == n / 2
                        ? token::sep
                        : token::first_word + int(random() % unsigned(c.vocabulary - token::first_word));
-      if (tokens[at] >= token::first_word && random() % 100 < 15) targets[at] = tokens[at], tokens[at] = token::mask;
+      if (tokens[at] >= token::first_word && random() % 100 < 15)
+        targets[at] = tokens[at], tokens[at] = token::mask;
     }
     if (row % 4) targets[size_t(row) * size_t(longest)] = token::no + int(random() % 2);
   }
   return packed_batch(tokens, targets, sequences, longest);
 }
 
-// What no implementation of a step can leave out: Adam reads master, both moments and the gradient and writes the first
-// three; forward and backward each read the weights, and backward writes the gradient. In bf16 gradients and weights
-// are, and Adam writes the weight as well. Our gradients are fp32: 4 bytes more. Activations may stay in the cache.
+// Bytes no implementation can avoid. Adam reads master, both moments and gradient, and writes the first
+// three: 28 per parameter. Forward and backward read the weights, backward writes the gradient: 12. With bf16
+// weights and gradients, and Adam writing the weight: 28 + 6; our fp32 gradients add 4. Activations may stay
+// in the cache.
 double bytes(double parameters, bool bf16) { return parameters * (bf16 ? 28 + 6 : 28 + 12); }
 
 int bench(int argc, char** argv) {
@@ -90,7 +93,8 @@ int bench(int argc, char** argv) {
   line.optional("--precision", "NAME", "bf16, fp32, tf32", s.precision);
   line.optional("--batch", "N", "pairs a step", s.batch);
   line.optional("--mean_length", "N", "tokens of a pair, special ones included", s.mean_length);
-  line.optional("--longest", "N", "tokens of the longest pair (default: 2.2 times the mean, and 3)", s.longest);
+  line.optional("--longest", "N", "tokens of the longest pair (default: 2.2 times the mean, and 3)",
+                s.longest);
   line.optional("--vocabulary", "N", "tokens", s.vocabulary);
   line.optional("--steps", "N", "steps that are timed", s.steps);
   line.optional("--warmup", "N", "steps before", s.warmup);
@@ -116,15 +120,17 @@ int bench(int argc, char** argv) {
   const bool graphs = parse_integer("--graphs", s.graphs, 0, 1);
   const double flops_per_second = parse_number("--tflops", s.tflops) * 1e12,
                bytes_per_second = parse_number("--gbps", s.gbps) * 1e9;
-  if (flops_per_second == 0 || bytes_per_second == 0) throw UsageError("--tflops, --gbps: a rate of 0 has no floor");
+  if (flops_per_second == 0 || bytes_per_second == 0)
+    throw UsageError("--tflops, --gbps: a rate of 0 has no floor");
   std::vector<Batch> batches;
   if (s.batches.empty()) {
     const double mean = parse_number("--mean_length", s.mean_length);
-    const double longest = s.longest.empty() ? std::min(std::floor(mean * 2.2) + 3, double(config.max_positions))
-                                             : whole("--longest", s.longest, 1);
+    const double longest = s.longest.empty()
+                               ? std::min(std::floor(mean * 2.2) + 3, double(config.max_positions))
+                               : whole("--longest", s.longest, 1);
     if (mean < 5 || mean > longest || longest > config.max_positions)
-      throw UsageError(fmt::format("--mean_length={} --longest={}: 5 <= mean <= longest <= {}", s.mean_length, longest,
-                                   config.max_positions));
+      throw UsageError(fmt::format("--mean_length={} --longest={}: 5 <= mean <= longest <= {}", s.mean_length,
+                                   longest, config.max_positions));
     for (unsigned seed = 0; seed < 16; seed++)
       batches.push_back(random_batch(seed, pairs_a_step, mean, int(longest), config));
   } else {
@@ -142,7 +148,7 @@ int bench(int argc, char** argv) {
   Stepper stepper(device, bert, precision, 0, {}, false);
   stepper.use_graphs(graphs);
   const auto step = [&](int i) { stepper.train(batches[size_t(i) % batches.size()], 1e-5); };
-  for (int round = 0; round < (warmup ? 2 : 0); round++)  // every bucket twice: run, then recorded
+  for (int round = 0; round < (warmup ? 2 : 0); round++)  // each bucket twice: run, then captured
     for (int i = 0; i < std::max(warmup, int(batches.size())); i++) step(i);
   device.synchronize();
 
@@ -161,7 +167,7 @@ int bench(int argc, char** argv) {
     moved += bytes(double(bert.store.real_size()), precision == Precision::bf16);
   }
   double streamed = io::seconds_since(begin);
-  if (Device::is_gpu()) {  // once more without waiting for each step, as training does
+  if (Device::is_gpu()) {  // again without synchronizing after each step, as in training
     const auto begin_stream = clock::now();
     for (int i = 0; i < steps; i++) step(i);
     device.synchronize();
@@ -175,7 +181,7 @@ int bench(int argc, char** argv) {
   const double floor = (flops / flops_per_second + moved / bytes_per_second) / steps * 1e3;
   const double ms = streamed / steps * 1e3, memory = io::mib(device.bytes_high_water());
   const LossSums sums = stepper.take_losses();
-  if (!stepper.all_finite())  // Adam then left steps out: their time would say nothing
+  if (!stepper.all_finite())  // Adam skipped steps: the time means nothing
     throw std::runtime_error("step_bench: the loss or its gradient is not finite");
   if (s.json) {
     const nlohmann::ordered_json json = {{"device", device.name()},
@@ -200,15 +206,16 @@ int bench(int argc, char** argv) {
     fmt::print("{}\n", json.dump());
     return 0;
   }
-  fmt::print("{}; BERT-{}, {}, {} pairs, {:.0f} tokens, {:.1f} M parameters{}\n", device.name(), s.size, s.precision,
-             batches[0].sequences, tokens / steps, double(bert.store.real_size()) * 1e-6,
+  fmt::print("{}; BERT-{}, {}, {} pairs, {:.0f} tokens, {:.1f} M parameters{}\n", device.name(), s.size,
+             s.precision, batches[0].sequences, tokens / steps, double(bert.store.real_size()) * 1e-6,
              Device::is_gpu() ? "" : "; times are the simulator's");
-  fmt::print("a step    {:.3f} ms ({:.3f} median with a wait after each, {:.3f} to {:.3f})\n", ms, percentile(0.5),
-             percentile(0.1), percentile(0.9));
+  fmt::print("a step    {:.3f} ms ({:.3f} median with a wait after each, {:.3f} to {:.3f})\n", ms,
+             percentile(0.5), percentile(0.1), percentile(0.9));
   fmt::print("speed     {:.0f} pairs/s, {:.0f} tokens/s\n", pairs / streamed, tokens / streamed);
   fmt::print("memory    {:.0f} MiB\n", memory);
   fmt::print(
-      "floor     {:.3f} ms: {:.1f} GFLOP at {} TFLOP/s and {:.0f} MB at {} GB/s; a step takes {:.2f} times that\n",
+      "floor     {:.3f} ms: {:.1f} GFLOP at {} TFLOP/s and {:.0f} MB at {} GB/s; a step takes {:.2f} times "
+      "that\n",
       floor, flops / steps * 1e-9, s.tflops, moved / steps * 1e-6, s.gbps, ms / floor);
   return 0;
 }

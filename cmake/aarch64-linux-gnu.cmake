@@ -1,4 +1,4 @@
-# Toolchain file: Debian's cross compiler for arm64; programs that the build or ctest starts run in qemu.
+# Toolchain file: Debian's arm64 cross compiler. qemu runs the programs that the build or ctest starts.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)

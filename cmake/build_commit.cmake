@@ -1,6 +1,6 @@
-# cmake -DSOURCE=… -DOUTPUT=… -P build_commit.cmake: writes the commit that is being built into a header, which changes
-# only when the commit does. A clone may belong to another user (safe.directory). An unpacked archive has no commit,
-# even inside of another repository (show-cdup names the way up to that one's root).
+# cmake -DSOURCE=… -DOUTPUT=… -P build_commit.cmake: writes the built commit into a header, which changes only
+# with the commit. safe.directory allows clones owned by another user. --show-cdup is empty only at a
+# repository's root: an unpacked archive inside another repository has no commit.
 set(git git -c safe.directory=${SOURCE} -C ${SOURCE})
 execute_process(COMMAND ${git} rev-parse --short=12 --show-cdup HEAD OUTPUT_VARIABLE said ERROR_QUIET RESULT_VARIABLE failed)
 set(commit "unknown")

@@ -1,4 +1,4 @@
-# Finds nvcc and the toolkit, and settles for which architectures kernels are compiled: numbers, as 80, 90-real.
+# Finds nvcc and the toolkit; sets and validates CMAKE_CUDA_ARCHITECTURES (80, 90-real, native, all).
 if("${CMAKE_SOURCE_DIR}${CMAKE_BINARY_DIR}" MATCHES "[$`']")
   message(FATAL_ERROR "${CMAKE_SOURCE_DIR}: nvcc cannot compile in a folder whose path has one of $ ` '; rename it")
 endif()
@@ -14,7 +14,7 @@ if(NOT CMAKE_CUDA_COMPILER)
   set(CMAKE_CUDA_COMPILER ${nvcc} CACHE FILEPATH "nvcc")
 endif()
 
-# What nvcc says of itself: its release and the architectures it knows.
+# Queries nvcc's release and architectures.
 execute_process(COMMAND ${CMAKE_CUDA_COMPILER} --version OUTPUT_VARIABLE release RESULT_VARIABLE failed)
 if(failed OR NOT release MATCHES "release ([0-9]+\\.[0-9]+)")
   message(FATAL_ERROR "${CMAKE_CUDA_COMPILER} does not run, or is no nvcc")

@@ -1,4 +1,4 @@
-# cmake --install puts the program, its configurations and documents into place; cpack -G DEB makes a Debian package.
+# Rules for cmake --install, and for cpack -G DEB, which builds a Debian package.
 include(GNUInstallDirs)
 set_target_properties(warpbert PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/warpbert")
 install(TARGETS warpbert RUNTIME)

@@ -1,5 +1,5 @@
-# cmake -DTARGET=… -DLINK=… -P link.cmake: makes LINK a symbolic link to TARGET, a file beside it; a copy where the file
-# system has no links.
+# cmake -DTARGET=… -DLINK=… -P link.cmake: makes LINK a symbolic link to TARGET in the same folder, or a copy
+# if the file system has no links.
 get_filename_component(folder "${LINK}" DIRECTORY)
 file(CREATE_LINK "${TARGET}" "${LINK}" RESULT failed SYMBOLIC)
 if(failed)

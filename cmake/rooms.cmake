@@ -1,4 +1,4 @@
-# The rooms above the kernels, each linking the ones below it, and the programs.
+# Rooms above the kernels, each linking the ones below it, and programs.
 room(engine ${ENGINE})
 target_link_libraries(engine PUBLIC kernels PRIVATE fmt::fmt)
 if(NOT WARPBERT_CUDA)
@@ -12,7 +12,7 @@ room(train ${TRAIN})
 find_package(Boost 1.74 CONFIG REQUIRED)  # its CRC
 target_link_libraries(train PUBLIC model io CLI11::CLI11 PRIVATE Boost::headers)
 
-# What build_info() says of this build.
+# Inputs of build_info().
 add_custom_target(build_commit COMMAND ${CMAKE_COMMAND} -DSOURCE=${CMAKE_SOURCE_DIR} -DOUTPUT=${CMAKE_BINARY_DIR}/generated/build_commit.h
   -P ${CMAKE_SOURCE_DIR}/cmake/build_commit.cmake BYPRODUCTS ${CMAKE_BINARY_DIR}/generated/build_commit.h VERBATIM)
 add_dependencies(train build_commit)
@@ -24,7 +24,7 @@ endif()
 set_source_files_properties(train/config/build_info.cpp PROPERTIES INCLUDE_DIRECTORIES ${CMAKE_BINARY_DIR}/generated
   COMPILE_DEFINITIONS "WARPBERT_VERSION=\"${PROJECT_VERSION}\";WARPBERT_BUILD_TYPE=\"${CMAKE_BUILD_TYPE}\";WARPBERT_BACKEND=\"${backend}\"")
 
-# ---- One program, also under the names of its commands: build/<preset>/bin, the shipped configurations beside it -------
+# ---- One program with a link per command, and the shipped configurations, in build/<preset>/bin ------------
 sources(PROGRAMS train/programs/*.cpp)
 add_executable(warpbert ${PROGRAMS})
 target_link_libraries(warpbert PRIVATE train ZLIB::ZLIB Threads::Threads warnings)
@@ -36,7 +36,7 @@ endforeach()
 sources(CONFIGS configs/*.ini)
 foreach(config ${CONFIGS})
   get_filename_component(name ${config} NAME)
-  # A link: an INI that was edited here is not written over by the next configuration.
+  # Links: reconfiguring does not overwrite an INI edited here.
   file(CREATE_LINK ${config} ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/${name} COPY_ON_ERROR SYMBOLIC)
 endforeach()
 room(kernel_cases bench/kernel_cases.cpp)

@@ -1,6 +1,6 @@
-# Checks the folder's name and finds source files in it.
+# Checks the folder's path and finds source files.
 
-# Make, Ninja and CMake's lists have no way to write these characters, and a lone bracket joins two files of a list.
+# Make, Ninja and CMake lists cannot escape these characters; a lone bracket joins two list items.
 foreach(folder "${CMAKE_SOURCE_DIR}" "${CMAKE_BINARY_DIR}")
   string(REGEX REPLACE "\\[[^][]*\\]" "" rest "${folder}")
   if("${rest}" MATCHES "[][#;\"\\\n]")
@@ -8,8 +8,8 @@ foreach(folder "${CMAKE_SOURCE_DIR}" "${CMAKE_BINARY_DIR}")
   endif()
 endforeach()
 
-# sources(<variable> <pattern>...): the files of this project that match; new files are noticed at the next build.
-# Characters of the folder's own name are no patterns.
+# sources(<variable> <pattern>...): globs files of this project; the next build notices new ones. Characters
+# of the folder's path are literal.
 function(sources variable)
   string(REGEX REPLACE "([][*?])" "[\\1]" folder "${CMAKE_SOURCE_DIR}")
   list(TRANSFORM ARGN PREPEND "${folder}/")

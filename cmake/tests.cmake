@@ -1,5 +1,5 @@
-# add_tests(<label> <pattern> <libraries>...): one program a file, every doctest case a ctest. Tests of kernels run in
-# three orders of threads (--simt-order); on a GPU there is only one.
+# add_tests(<label> <pattern> <libraries>...): one program per file, one ctest per doctest case. In the
+# simulator, kernel tests run in three thread orders (--simt-order).
 find_package(doctest REQUIRED)
 include(${doctest_DIR}/doctest.cmake)
 
@@ -12,14 +12,14 @@ if(WARPBERT_SANITIZE STREQUAL "thread")
   set(THREAD_ORDERS forward)  # ThreadSanitizer sees a race in any order
 endif()
 
-# Sanitizers and builds without optimisation take several times as long.
+# Sanitizer and unoptimized builds are several times slower.
 set(TEST_TIMEOUT 120)
 if(WARPBERT_SANITIZE OR CMAKE_BUILD_TYPE STREQUAL "Debug")
   set(TEST_TIMEOUT 1200)
 endif()
 
-# discover_cases(<program> <prefix> <label> <timeout> [<option of doctest_discover_tests>...]): every doctest case a ctest.
-# A name with a semicolon is two names to CMake, neither of which is a case: doctest then runs none, and is content.
+# discover_cases(<program> <prefix> <label> <timeout> [<option of doctest_discover_tests>...]): one ctest per
+# doctest case. CMake splits case names at semicolons; doctest then runs none and exits 0: the regex fails it.
 function(discover_cases program prefix label timeout)
   doctest_discover_tests(${program} TEST_PREFIX "${prefix}/" ${ARGN} PROPERTIES LABELS "${label}" TIMEOUT ${timeout}
     FAIL_REGULAR_EXPRESSION "test cases: +0 ")
@@ -60,7 +60,7 @@ if(TARGET train)
   endforeach()
 endif()
 
-# Counted loads and stores: the kernels once more, with calls before each access that the test itself answers.
+# Counts loads and stores: compiles the kernels with a call before each access, which the test implements.
 if(TARGET kernel_cases AND NOT WARPBERT_CUDA AND NOT WARPBERT_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   add_library(counted_kernels OBJECT ${KERNELS})
   target_include_directories(counted_kernels PUBLIC ${CMAKE_SOURCE_DIR})
@@ -81,8 +81,8 @@ if(Python3_FOUND)
   add_test(NAME house/folders_include_downwards COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/scripts/check_folders ${CMAKE_SOURCE_DIR})
 endif()
 
-# add_python_tests(<folder> <script> <class> <argument>...): every test method of the script's class a ctest. One that
-# lacks a library it needs says so, and counts as skipped.
+# add_python_tests(<folder> <script> <class> <argument>...): one ctest per test method of the class. Tests
+# that lack a library are skipped.
 function(add_python_tests folder script class)
   set(script ${CMAKE_SOURCE_DIR}/tests/${folder}/${script})
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${script})
@@ -99,9 +99,10 @@ if(Python3_FOUND)
   if(TARGET warpbert)  # the programs as a user meets them
     add_python_tests(programs programs_test.py Programs ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs text_test.py Text ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+    add_python_tests(programs driver_test.py Driver ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs kfold_test.py KFold ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs recipe_study_test.py RecipeStudy ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
-    # TensorBoard's own reader: with -DWARPBERT_TENSORBOARD_PYTHON=<interpreter that has it>, else skipped.
+    # Needs -DWARPBERT_TENSORBOARD_PYTHON=<interpreter with tensorboard>, else skipped.
     if(WARPBERT_TENSORBOARD_PYTHON)
       set(PYTHON ${WARPBERT_TENSORBOARD_PYTHON})
     endif()
@@ -116,7 +117,7 @@ if(Python3_FOUND)
   add_python_tests(scripts profile_test.py Profile ${CMAKE_SOURCE_DIR}/scripts)
 endif()
 
-# WordPiece beside the library `tokenizers`; skipped where the interpreter lacks it. That of the tests with PyTorch has it.
+# Compares WordPiece with the `tokenizers` library; skipped without it. The PyTorch interpreter has it.
 if(Python3_FOUND AND TARGET io)
   if(WARPBERT_TORCH_PYTHON)
     set(PYTHON ${WARPBERT_TORCH_PYTHON})
@@ -129,18 +130,18 @@ if(Python3_FOUND AND TARGET io)
   set(PYTHON ${Python3_EXECUTABLE})
 endif()
 
-# Beside PyTorch: with -DWARPBERT_TORCH_PYTHON=<interpreter that has torch and transformers>.
+# Comparisons with PyTorch: need -DWARPBERT_TORCH_PYTHON=<interpreter with torch and transformers>.
 if(WARPBERT_TORCH_PYTHON AND TARGET warpbert)
   add_test(NAME torch/torch_test COMMAND ${WARPBERT_TORCH_PYTHON} ${CMAKE_SOURCE_DIR}/tests/torch/torch_test.py ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
   add_test(NAME torch/peers_test COMMAND ${WARPBERT_TORCH_PYTHON} ${CMAKE_SOURCE_DIR}/tests/torch/peers_test.py ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
   set_tests_properties(torch/torch_test torch/peers_test PROPERTIES LABELS torch TIMEOUT 1200)
-  # With WARPBERT_MINILM=<folder of the published model> in the environment (docs/minilm.md); else skipped.
+  # Needs $WARPBERT_MINILM, the folder of the published model (docs/minilm.md), else skipped.
   add_test(NAME torch/minilm_test COMMAND ${WARPBERT_TORCH_PYTHON} ${CMAKE_SOURCE_DIR}/tests/torch/minilm_test.py ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
   set_tests_properties(torch/minilm_test PROPERTIES LABELS torch TIMEOUT 1200 SKIP_REGULAR_EXPRESSION "OK \\(skipped=")
 endif()
 
-# With NumPy at hand (Debian's python3-numpy serves Debian's python3, which need not be the first on PATH): the
-# converters; and it reads our .npz files, and we read its.
+# Tests that need NumPy: converters and .npz exchange. Debian's python3-numpy serves only /usr/bin/python3,
+# which need not be the first on PATH.
 foreach(candidate ${Python3_EXECUTABLE} /usr/bin/python3)
   execute_process(COMMAND ${candidate} -c "import numpy" RESULT_VARIABLE no_numpy OUTPUT_QUIET ERROR_QUIET)
   if(TARGET io AND no_numpy EQUAL 0)

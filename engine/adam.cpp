@@ -23,10 +23,11 @@ Adam::Adam(ParameterStore& store, AdamOptions options) : store_(store), options_
   updated_.resize(in_memory_.size());
   records_ = DeviceArray<kernels::AdamStep>(device, groups_.size());
   square_ = DeviceArray<double>(device, std::vector<double>{0});
-  // Norm first: the workspace of square_sum. Else a slot a block, and one more a parameter,
-  // since a launch may begin at any.
-  squares_ = DeviceArray<double>(
-      device, norm_first() ? kernels::square_sum_workspace() : kernels::adam_blocks(store.size()) + in_memory_.size());
+  // Norm first: workspace of square_sum. Else a slot per block, and one per parameter: a launch may start at
+  // any.
+  squares_ =
+      DeviceArray<double>(device, norm_first() ? kernels::square_sum_workspace()
+                                               : kernels::adam_blocks(store.size()) + in_memory_.size());
   if (options.outlier_limit > 0) {
     history_ = DeviceArray<double>(device, std::vector<double>(kernels::norm_history, 0.0));
     apply_ = DeviceArray<int>(device, 1);
@@ -47,7 +48,8 @@ AdamSteps Adam::count(double lr) {
   AdamSteps steps;
   for (const Group& group : groups_)
     steps.push_back({float(rate * group.lr_scale),
-                     group.decays ? float(lr * group.lr_scale * options_.weight_decay) : 0.0f, 1, float(average)});
+                     group.decays ? float(lr * group.lr_scale * options_.weight_decay) : 0.0f, 1,
+                     float(average)});
   return steps;
 }
 
@@ -62,7 +64,8 @@ void Adam::begin() {
   store_.device().zero(squares_.data(), squares_.size() * sizeof(double));
 }
 
-void Adam::update(size_t first, size_t last, const kernels::AdamStep* steps, const int* ok, kernels::Stream stream) {
+void Adam::update(size_t first, size_t last, const kernels::AdamStep* steps, const int* ok,
+                  kernels::Stream stream) {
   const Parameter& p = *in_memory_[first];
   const Parameter& end = *in_memory_[last - 1];
   const size_t offset = p.offset, n = end.offset + end.padded_size() - offset;
@@ -71,13 +74,16 @@ void Adam::update(size_t first, size_t last, const kernels::AdamStep* steps, con
                              store_.m() + offset, store_.v() + offset, store_.grads() + offset};
   if (store_.average()) arrays.average = store_.average() + offset;
   if (!norm_first()) arrays.squares = squares_.data() + offset / kernels::adam_values_a_block + first;
-  kernels::adam(stream, arrays, n, options_.beta1, options_.beta2, options_.epsilon, steps + group_[p.index], ok);
+  kernels::adam(stream, arrays, n, options_.beta1, options_.beta2, options_.epsilon, steps + group_[p.index],
+                ok);
 }
 
-void Adam::update(const Parameter& parameter, const kernels::AdamStep* steps, const int* ok, kernels::Stream stream) {
+void Adam::update(const Parameter& parameter, const kernels::AdamStep* steps, const int* ok,
+                  kernels::Stream stream) {
   if (updated_[parameter.index])
-    throw std::logic_error(fmt::format("adam: {} is updated twice in a step; a weight that is used twice has to wait",
-                                       parameter.pieces[0].name));
+    throw std::logic_error(
+        fmt::format("adam: {} is updated twice in a step; a weight that is used twice has to wait",
+                    parameter.pieces[0].name));
   updated_[parameter.index] = true;
   const size_t place = place_[parameter.index];
   update(place, place + 1, steps, ok, stream);
@@ -85,20 +91,25 @@ void Adam::update(const Parameter& parameter, const kernels::AdamStep* steps, co
 
 void Adam::finish(kernels::AdamStep* steps, const int* ok) {
   const kernels::Stream stream = store_.device().stream();
-  if (norm_first()) kernels::square_sum(stream, square_.data(), squares_.data(), store_.grads(), store_.size());
+  if (norm_first())
+    kernels::square_sum(stream, square_.data(), squares_.data(), store_.grads(), store_.size());
   if (options_.outlier_limit > 0) {
-    kernels::reject_outlier(stream, apply_.data(), history_.data(), square_.data(), ok, options_.outlier_limit);
+    kernels::reject_outlier(stream, apply_.data(), history_.data(), square_.data(), ok,
+                            options_.outlier_limit);
     ok = apply_.data();
   }
-  if (options_.clip_norm > 0) kernels::clip(stream, steps, int(groups_.size()), square_.data(), options_.clip_norm);
-  // Neighbours in memory that are left, of one group, are one launch.
+  if (options_.clip_norm > 0)
+    kernels::clip(stream, steps, int(groups_.size()), square_.data(), options_.clip_norm);
+  // One launch per run of remaining neighbours in one group.
   const auto like = [&](const Parameter& a, const Parameter& b) {
     return a.kind == b.kind && group_[a.index] == group_[b.index];
   };
   for (size_t i = 0; i < in_memory_.size();) {
     const size_t first = i;
-    while (i < in_memory_.size() && like(*in_memory_[i], *in_memory_[first]) && !updated_[in_memory_[i]->index]) i++;
-    if (i == first) i++;  // was updated early
+    while (i < in_memory_.size() && like(*in_memory_[i], *in_memory_[first]) &&
+           !updated_[in_memory_[i]->index])
+      i++;
+    if (i == first) i++;  // already updated
     else update(first, i, steps, ok, stream);
   }
   if (!norm_first()) kernels::sum(stream, square_.data(), squares_.data(), squares_.size());

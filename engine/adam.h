@@ -1,4 +1,4 @@
-// Adam over a parameter store, in Keras's form (kernels.h, adam). Biases and gains are never decayed.
+// Adam (Kingma & Ba 2015) in Keras's form (kernels.h, adam). Biases and gains are never decayed.
 #pragma once
 #include <vector>
 
@@ -9,40 +9,40 @@ namespace warpbert {
 struct AdamOptions {
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-7f;
   float weight_decay = 0;   // decoupled
-  float clip_norm = 0;      // the gradient is scaled down to this global norm; 0: off
-  float outlier_limit = 0;  // steps whose gradient norm is so many deviations above the last 128's are skipped; 0: off
-  // d of average = d·average + (1 − d)·masters, at most (1 + t)/(10 + t) at step t; 0: none is kept
+  float clip_norm = 0;      // limit of the global gradient norm; 0: off
+  float outlier_limit = 0;  // skips updates whose norm exceeds mean + limit·deviation of the last 128; 0: off
+  // EMA weights: average = d·average + (1 − d)·master, d = min(average_decay, (1 + t)/(10 + t)); 0: none
   double average_decay = 0;
 };
 
-// What changes from update to update, by group of parameters with a common rate; the kernels read it in device memory,
-// so that an update can be part of a graph.
+// Scalars of one update per parameter group; in device memory, so that captured graphs see new values.
 using AdamSteps = std::vector<kernels::AdamStep>;
 
 class Adam {
  public:
   Adam(ParameterStore& store, AdamOptions options);
 
-  // One update with learning rate `lr`. Nothing changes when *ok (device, may be null) is 0.
+  // One update; changes nothing if *ok (device, may be null) is 0.
   void step(double lr, const int* ok = nullptr);
 
-  // The same in parts, for graphs. count() counts the update and says what it needs; the rest only sends kernels, with
-  // `steps` as count() gave it, on the device: begin(), update() of any parameters as soon as their gradients are
-  // complete (not where the norm of all has to be known first), on any stream, and finish() for all others.
+  // step() in parts, for stream capture. count() runs on the host; its records go to `steps` on the device.
+  // The rest only launches kernels: begin(); update() for parameters with complete gradients, on any stream,
+  // if can_update_early(); finish() for all others.
   AdamSteps count(double lr);
   void begin();
-  void update(const Parameter& parameter, const kernels::AdamStep* steps, const int* ok, kernels::Stream stream);
+  void update(const Parameter& parameter, const kernels::AdamStep* steps, const int* ok,
+              kernels::Stream stream);
   void finish(kernels::AdamStep* steps, const int* ok);
   bool can_update_early() const { return !norm_first(); }
   size_t groups() const { return groups_.size(); }
 
   long steps() const { return steps_; }
   void set_steps(long steps) { steps_ = steps; }
-  double grad_norm();  // of the last update's gradient, before clipping; waits for the device
-  double skipped();    // updates so far, as outliers; waits
-  bool is_finite();    // whether the last update's gradient was, if it was not skipped; waits
+  double grad_norm();  // before clipping; synchronizes
+  double skipped();    // outlier updates so far; synchronizes
+  bool is_finite();    // true if finite or the outlier filter is on; synchronizes
 
-  // What outliers are told by, for checkpoints; empty where they are not looked for.
+  // Gradient-norm history of the outlier filter, saved in checkpoints; empty when the filter is off.
   std::vector<double> norms() { return history_.size() ? history_.download() : std::vector<double>(); }
   void set_norms(const std::vector<double>& norms) { history_.upload(norms); }
 
@@ -53,19 +53,20 @@ class Adam {
     bool operator==(const Group&) const = default;
   };
   bool norm_first() const { return options_.clip_norm > 0 || options_.outlier_limit > 0; }
-  // The parameters in_memory_[first, last), neighbours of one group.
-  void update(size_t first, size_t last, const kernels::AdamStep* steps, const int* ok, kernels::Stream stream);
+  // Updates in_memory_[first, last): neighbours in one group.
+  void update(size_t first, size_t last, const kernels::AdamStep* steps, const int* ok,
+              kernels::Stream stream);
 
   ParameterStore& store_;
   AdamOptions options_;
-  long steps_ = 0;                           // updates done
-  std::vector<const Parameter*> in_memory_;  // by offset
-  std::vector<size_t> place_;                // by Parameter::index: where in in_memory_
+  long steps_ = 0;
+  std::vector<const Parameter*> in_memory_;  // sorted by offset
+  std::vector<size_t> place_;                // by Parameter::index: position in in_memory_
   std::vector<Group> groups_;
   std::vector<size_t> group_;               // by Parameter::index
-  std::vector<bool> updated_;               // by Parameter::index, in this update
+  std::vector<bool> updated_;               // by Parameter::index
   DeviceArray<kernels::AdamStep> records_;  // of step()
-  DeviceArray<double> square_, squares_;    // Σ g², and its parts
+  DeviceArray<double> square_, squares_;    // Σ g², partial sums
   DeviceArray<double> history_;
   DeviceArray<int> apply_;
 };

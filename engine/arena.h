@@ -1,5 +1,5 @@
-// Memory of one step: handed out one piece after another, taken back all at once. Pieces carry a name, and the arena
-// remembers how much each name had when most was in use, so that "where does the memory go?" has an answer.
+// Bump allocator for one step's device memory. Pieces are named: report() tells what used the memory at its
+// peak.
 #pragma once
 #include <map>
 #include <string>
@@ -13,17 +13,17 @@ class Arena {
  public:
   explicit Arena(Device& device, bool poison = false) : device_(&device), poison_(poison) {}
 
-  // `bytes` of uninitialised memory, 256-byte aligned; with `poison` full of NaNs. Valid until reset().
+  // 256-byte aligned, uninitialised (NaNs with `poison`), valid until reset().
   void* allocate(size_t bytes, const char* name);
   template <class T>
   T* allocate(size_t n, const char* name) {
     return static_cast<T*>(allocate(n * sizeof(T), name));
   }
-  void reset();  // the blocks stay with the arena: the next step's pieces get the same addresses
+  void reset();  // keeps the blocks: the next step gets the same addresses
 
   size_t used() const { return used_; }
   size_t high_water() const { return high_water_; }
-  // A line a name, largest first: bytes held when most was in use.
+  // Bytes by name at the high-water mark, largest first.
   std::string report() const;
 
  private:

@@ -1,5 +1,4 @@
-// The machine that runs the kernels: one GPU, or the simulator on this computer's cores. Which of the two is decided
-// when the program is built (preset cuda or cpu); everything above this file is the same for both.
+// The device: one GPU (preset cuda) or the SIMT simulator on CPU cores (preset cpu), chosen at build time.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -15,8 +14,8 @@ namespace warpbert {
 
 class Device {
  public:
-  // Opens the first GPU (sm_80 or later), or the simulator with `threads` workers (0: all cores).
-  // Throws std::runtime_error that says what is missing and which build would work.
+  // Opens GPU 0 (sm_80 or later), or the simulator with `threads` workers (0: all cores). Throws
+  // std::runtime_error naming the cause and a build that would work.
   explicit Device(int threads = 0);
   ~Device();
   Device(const Device&) = delete;
@@ -25,40 +24,40 @@ class Device {
   static bool is_gpu();
 
   kernels::Stream stream() const { return stream_; }
-  // A second stream beside it, of lower priority. fork(): what is sent to it from now on comes after all that was sent
-  // to stream() so far; join(): the other way round.
+  // Side stream of lower priority. fork(): its later work follows stream()'s earlier work; join(): the
+  // reverse.
   kernels::Stream side_stream() const { return side_; }
   void fork();
   void join();
   const std::string& name() const { return name_; }  // "NVIDIA H200, sm_90", "SIMT simulator, 2 workers"
   void synchronize();
 
-  // Memory on the device, 256-byte aligned. Throws std::runtime_error with the size when there is no more.
+  // 256-byte aligned. Throws std::runtime_error with the size when out of memory.
   void* allocate(size_t bytes);
   void free(void* p);
 
-  // All in the stream's order. upload may return before the copy ends but `host` can be reused at once; neither it nor
-  // download can be part of a graph.
+  // Operations run in stream order. `host` may be reused once upload() returns. upload and download cannot be
+  // captured.
   void upload(void* device, const void* host, size_t bytes);
-  void download(void* host, const void* device, size_t bytes);  // waits
+  void download(void* host, const void* device, size_t bytes);  // synchronizes
   void zero(void* device, size_t bytes);
   void fill(void* device, int byte, size_t bytes);
 
-  // Host memory to copy from without waiting, in the order of stream().
+  // Asynchronous copies on stream().
   Staging& staging() { return *staging_; }
 
-  // The algorithms of its matrix products, for every Gemm of this device.
+  // Algorithm cache of every Gemm of this device.
   GemmChoices& gemm_choices() { return gemm_choices_; }
 
   size_t bytes_allocated() const { return bytes_; }
   size_t bytes_high_water() const { return high_water_; }
 
  private:
-  static void* reserve(size_t bytes);  // 256-byte aligned; null when there is no more
+  static void* reserve(size_t bytes);  // null when out of memory
   static void release(void* p);
 
   kernels::Stream stream_ = nullptr, side_ = nullptr;
-  void* event_ = nullptr;  // the GPU's, for fork and join
+  void* event_ = nullptr;  // for fork and join on a GPU
   std::unique_ptr<Staging> staging_;
   std::string name_;
   std::vector<std::pair<void*, size_t>> blocks_;
@@ -66,7 +65,6 @@ class Device {
   GemmChoices gemm_choices_;
 };
 
-// n values of T on a device.
 template <class T>
 class DeviceArray {
  public:
@@ -74,7 +72,9 @@ class DeviceArray {
   DeviceArray(Device& device, size_t n) : device_(&device), n_(n) {
     if (n) data_ = static_cast<T*>(device.allocate(n * sizeof(T)));
   }
-  DeviceArray(Device& device, const std::vector<T>& values) : DeviceArray(device, values.size()) { upload(values); }
+  DeviceArray(Device& device, const std::vector<T>& values) : DeviceArray(device, values.size()) {
+    upload(values);
+  }
   DeviceArray(DeviceArray&& other) noexcept { swap(other); }
   DeviceArray& operator=(DeviceArray&& other) noexcept {
     swap(other);
@@ -87,7 +87,9 @@ class DeviceArray {
   T* data() const { return data_; }
   size_t size() const { return n_; }
   void zero() { device_->zero(data_, n_ * sizeof(T)); }
-  void upload(const std::vector<T>& values) { device_->upload(data_, values.data(), values.size() * sizeof(T)); }
+  void upload(const std::vector<T>& values) {
+    device_->upload(data_, values.data(), values.size() * sizeof(T));
+  }
   std::vector<T> download() const {
     std::vector<T> values(n_);
     device_->download(values.data(), data_, n_ * sizeof(T));

@@ -1,8 +1,7 @@
-// Matrix products: the one thing that is not a kernel of ours. cuBLASLt on a GPU, a BLAS on the CPU.
+// Matrix products: cuBLASLt on a GPU; OpenBLAS and oneDNN on the CPU. Accumulation is fp32 or better.
 //
-// Accumulation is fp32 everywhere. Results are the same bits on every run, for any number of CPU threads: on the CPU
-// the result is cut into tiles by shape alone and each tile is one single-threaded call with the whole of K; on the GPU
-// the same algorithm serves a product every time (gemm_choices.h).
+// Bitwise reproducible for any number of CPU threads: CPU tiles depend on the shape alone, and each is one
+// single-threaded call over all of K. The GPU keeps one algorithm per product (gemm_choices.h).
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -14,7 +13,7 @@
 
 namespace warpbert {
 
-// A row-major matrix in device memory; ld = distance of two rows in elements, a multiple of 8.
+// Row-major, in device memory; ld: leading dimension in elements, a multiple of 8.
 struct Matrix {
   void* data;
   DType dtype;
@@ -25,34 +24,34 @@ class Device;
 
 class Gemm {
  public:
-  // Of device.stream(), or of another stream of the device. The device's choices are looked up and added to; a product
-  // that is met first inside a recording of a graph is not timed. On a GPU 32 MiB of device memory are its workspace.
+  // Uses `stream` (null: device.stream()) and the device's algorithm cache. Products first seen during stream
+  // capture are not autotuned. GPU workspace: 32 MiB.
   Gemm(Device& device, Precision precision, kernels::Stream stream = nullptr);
   ~Gemm();
   Gemm(const Gemm&) = delete;
   Gemm& operator=(const Gemm&) = delete;
 
-  // c = op(a)·op(b), or c += with accumulate. a and b have the same dtype; c has it too, or is fp32.
-  // Throws std::invalid_argument naming the shapes that do not fit.
+  // c = op(a)·op(b), or c += with accumulate. a and b share a dtype; c has the same or fp32. Throws
+  // std::invalid_argument naming the shapes that do not fit.
   void multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpose_b, bool accumulate);
 
-  // The library and all versions that its choices depend on: "cuBLASLt 130100, CUDA 13000, driver 13000".
+  // Versions that the algorithm cache depends on: "cuBLASLt 130100, CUDA 13000, driver 13000".
   static std::string library();
 
  private:
-  struct Library;  // gemm_cuda.cpp or gemm_cpu.cpp
+  struct Library;  // cuda/gemm.cpp or cpu/gemm.cpp
   std::unique_ptr<Library> library_;
 };
 
-// Shapes of one product after its transposes: c [m, n], k terms each. Throws as multiply does.
+// Shape of op(a)·op(b): c [m, n], inner dimension k. Throws as multiply does.
 struct GemmShape {
   int m, n, k;
 };
 GemmShape gemm_shape(const Matrix& c, const Matrix& a, bool transpose_a, const Matrix& b, bool transpose_b);
 
-// What an observer of launches is told of it, in whose place `name` keeps the text: "gemm bf16 [1024, 768] of 3072
-// terms, aᵀ·b, added". Bytes: each operand's once, and the result's, twice if it is added to.
-simt::Launch gemm_launch(std::string& name, const Matrix& c, const Matrix& a, bool transpose_a, const Matrix& b,
-                         bool transpose_b, bool accumulate, kernels::Stream stream);
+// Describes a GEMM to the launch observer; `name` owns the text: "gemm bf16 [1024, 768] of 3072 terms, aᵀ·b,
+// added". Bytes: each operand and the result once, the result twice when accumulating.
+simt::Launch gemm_launch(std::string& name, const Matrix& c, const Matrix& a, bool transpose_a,
+                         const Matrix& b, bool transpose_b, bool accumulate, kernels::Stream stream);
 
 }  // namespace warpbert

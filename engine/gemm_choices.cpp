@@ -16,9 +16,9 @@ namespace {
 
 constexpr const char* inputs[] = {"bf16", "fp32", "tf32"};
 constexpr const char* header =
-    "# Algorithms of cuBLASLt by product: m n k lda ldb ldc input output transposes alignment microseconds algorithm\n";
+    "# Algorithms of cuBLASLt by product: m n k lda ldb ldc input output transposes alignment microseconds "
+    "algorithm\n";
 
-// FNV-1a.
 uint64_t checksum(std::string_view text) {
   uint64_t h = 14695981039346656037u;
   for (const char c : text) h = (h ^ uint8_t(c)) * 1099511628211u;
@@ -27,20 +27,21 @@ uint64_t checksum(std::string_view text) {
 
 std::string line_of(const GemmProduct& p, const GemmChoice& choice) {
   std::string line =
-      fmt::format("{} {} {} {} {} {} {} {} {}{} {} {:.2f} ", p.m, p.n, p.k, p.lda, p.ldb, p.ldc, inputs[int(p.input)],
-                  p.output == DType::bf16 ? "bf16" : "fp32", p.transpose_a ? 't' : 'n', p.transpose_b ? 't' : 'n',
-                  p.alignment, choice.microseconds);
+      fmt::format("{} {} {} {} {} {} {} {} {}{} {} {:.2f} ", p.m, p.n, p.k, p.lda, p.ldb, p.ldc,
+                  inputs[int(p.input)], p.output == DType::bf16 ? "bf16" : "fp32", p.transpose_a ? 't' : 'n',
+                  p.transpose_b ? 't' : 'n', p.alignment, choice.microseconds);
   for (const uint64_t word : choice.algorithm) line += fmt::format("{:016x}", word);
   return line + '\n';
 }
 
-// Takes words off a line; any that is not as line_of writes it is an error.
+// Words of a line; rejects any that line_of does not write.
 class Words {
  public:
   explicit Words(const std::string& line) {
     std::istringstream stream(line);
     for (std::string word; stream >> word;) words_.push_back(word);
-    if (words_.size() != 12) throw std::runtime_error(fmt::format("{} words, 12 were expected", words_.size()));
+    if (words_.size() != 12)
+      throw std::runtime_error(fmt::format("{} words, 12 were expected", words_.size()));
   }
   int integer() {
     const std::string word = next();

@@ -1,7 +1,7 @@
-// A graph: work for the device, recorded once and replayed as a whole. A launch costs the host some microseconds and
-// the device a gap; a replayed step of hundreds of kernels costs one launch, and its branches run beside each other.
+// Device work captured once and launched as a whole. A kernel launch costs the host microseconds and the
+// device a gap; a graph of hundreds of kernels is one launch, and its branches run concurrently.
 //
-// On a GPU it is a CUDA graph. The simulator replays it in any order its edges allow (simt/cpu/stream.h).
+// CUDA graph on a GPU. The simulator runs nodes in any order their edges allow (simt/cpu/stream.h).
 #pragma once
 #include <cstddef>
 #include <functional>
@@ -12,21 +12,21 @@
 
 namespace warpbert {
 
-// A graph takes device memory, by the driver's account a megabyte or more for a step of hundreds of kernels.
+// Out of device memory: by the driver's account a graph of hundreds of kernels takes 1 MB or more.
 struct NoMemoryForGraph : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
 class Graph {
  public:
-  // Records what `work` sends to the device's streams, without running it. All memory it uses must stay where it is as
-  // long as the graph is replayed, and `work` must neither allocate device memory nor copy from or to the host. Throws
-  // NoMemoryForGraph where there is no room for it: the work has not been done, and can be done without a graph.
+  // Captures what `work` sends to the device's streams, without running it. Its memory must stay valid while
+  // the graph is in use; `work` must not allocate device memory or copy from or to the host. Throws
+  // NoMemoryForGraph; `work` can then run uncaptured.
   Graph(Device& device, const std::function<void()>& work);
   ~Graph();
   Graph(const Graph&) = delete;
 
-  void replay();  // in the order of Device::stream()
+  void replay();  // launches on Device::stream()
   size_t nodes() const;
 
  private:

@@ -44,7 +44,8 @@ double LaunchTable::seconds() const {
 
 std::string LaunchTable::text(int steps) const {
   std::vector<std::pair<std::string, Row>> rows(rows_.begin(), rows_.end());
-  std::stable_sort(rows.begin(), rows.end(), [](auto& a, auto& b) { return a.second.seconds > b.second.seconds; });
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](auto& a, auto& b) { return a.second.seconds > b.second.seconds; });
   size_t width = 6;
   for (const auto& [name, row] : rows) width = std::max(width, name.size());
   std::string text = fmt::format("{:{}} {:>13} {:>10} {:>7} {:>9} {:>8} {:>9} {:>8}\n", "kernel", width,

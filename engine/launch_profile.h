@@ -1,9 +1,8 @@
-// What the kernels and matrix products of a run take, by watching its own launches.
+// Time per kernel and GEMM of a run.
 //
-// On a GPU events of the stream stand before and behind each launch, and a launch in another stream than the one before
-// waits for its end, so that no two overlap. If the host sends a kernel later than the device could begin, the wait is
-// in its time: very short kernels look longer than they are. In the simulator it is the host's clock. Copies and fills
-// are not seen, nor what is replayed from a graph.
+// GPU: CUDA events around each launch; a launch on another stream waits for the previous one, so that none
+// overlap. Late host launches count, so very short kernels look slower than they are. Simulator: the host's
+// clock. Copies, memsets and graph launches are not measured.
 #pragma once
 #include <map>
 #include <memory>
@@ -17,10 +16,10 @@ namespace warpbert {
 
 class LaunchTable {
  public:
-  void add(const std::string& name, double seconds, double flops, double bytes);  // one launch; 0: not known
+  void add(const std::string& name, double seconds, double flops, double bytes);  // one launch; 0: unknown
   double seconds() const;
-  // A row for each name, the longest in all first: launches a step, mean time, share of the kernels' time, and where
-  // known bytes and FLOPs with what they make a second.
+  // A row per name, longest total first: launches per step, mean time, share; if known, bytes, FLOPs and
+  // rates.
   std::string text(int steps) const;
 
  private:
@@ -37,8 +36,8 @@ class LaunchProfile final : public simt::LaunchObserver {
   ~LaunchProfile();
   LaunchProfile(const LaunchProfile&) = delete;
 
-  void start();  // the launches from here on; nothing may be under way
-  void stop();   // to here; waits for them
+  void start();  // the device must be idle
+  void stop();   // synchronizes
   const LaunchTable& table() const { return table_; }
 
   void before(const simt::Launch& launch) override;
@@ -50,7 +49,7 @@ class LaunchProfile final : public simt::LaunchObserver {
     double flops, bytes;
   };
   std::vector<Seen> seen_;
-  std::unique_ptr<LaunchTimes> times_;  // of each that was seen
+  std::unique_ptr<LaunchTimes> times_;  // parallel to seen_
   LaunchTable table_;
 };
 

@@ -1,4 +1,4 @@
-// When launches begin and end on the device.
+// Start and end times of launches.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -11,12 +11,11 @@ class LaunchTimes {
  public:
   virtual ~LaunchTimes() = default;
   virtual void begin(size_t launch, kernels::Stream stream) = 0;
-  // Throws nothing: it is called on the way out of a launch that may have failed.
+  // Must not throw: runs while a failed launch unwinds.
   virtual void end(size_t launch, kernels::Stream stream) = 0;
-  virtual double seconds(size_t launch) = 0;  // waits for its end
+  virtual double seconds(size_t launch) = 0;  // blocks until its end
 };
 
-// On a GPU CUDA events, in the simulator the host's clock.
 std::unique_ptr<LaunchTimes> launch_times();
 
 }  // namespace warpbert

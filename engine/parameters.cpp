@@ -8,7 +8,8 @@ namespace warpbert {
 
 Parameter& ParameterStore::add(ParameterKind kind, int rows, int cols, std::vector<Piece> pieces) {
   if (rows < 1 || cols < 1)
-    throw std::invalid_argument(fmt::format("parameter {}: [{}, {}] is no shape", pieces[0].name, rows, cols));
+    throw std::invalid_argument(
+        fmt::format("parameter {}: [{}, {}] is no shape", pieces[0].name, rows, cols));
   Parameter& p = parameters_.emplace_back();
   p.pieces = std::move(pieces), p.kind = kind, p.rows = rows, p.cols = cols;
   p.size = size_t(rows) * cols;
@@ -75,10 +76,10 @@ std::vector<ParameterStore::Named> ParameterStore::named() const {
   std::vector<Named> all;
   for (const Parameter& p : parameters_)
     for (const Piece& piece : p.pieces)
-      all.push_back(
-          {piece.name,
-           p.kind == ParameterKind::vector ? std::vector<int>{piece.rows} : std::vector<int>{piece.rows, p.cols},
-           p.offset + size_t(piece.first) * p.cols, size_t(piece.rows) * p.cols});
+      all.push_back({piece.name,
+                     p.kind == ParameterKind::vector ? std::vector<int>{piece.rows}
+                                                     : std::vector<int>{piece.rows, p.cols},
+                     p.offset + size_t(piece.first) * p.cols, size_t(piece.rows) * p.cols});
   return all;
 }
 

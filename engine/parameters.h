@@ -1,7 +1,7 @@
-// What is trained. All parameters lie in one flat buffer each for fp32 masters, gradients, Adam's m and v, and (bf16
-// only) the rounded copy that the kernels read: zeroing, the norm, Adam and a checkpoint are one pass over one array.
+// Trainable parameters in flat buffers: fp32 master weights, gradients, Adam's m and v, and in bf16 a rounded
+// copy that kernels read. Zeroing, norm, Adam and checkpoints are one pass over one array.
 //
-// Order in the buffers: matrices | vectors (biases, gains; always read as fp32, never decayed) | embeddings.
+// Order: matrices | vectors (biases, gains; always read as fp32, never decayed) | embeddings.
 #pragma once
 #include <deque>
 #include <string>
@@ -14,8 +14,8 @@ namespace warpbert {
 
 enum class ParameterKind { matrix, vector, embedding };
 
-// Rows [first, first + rows) of a parameter under the name they have in files; one a parameter, but three for a fused
-// query-key-value matrix. Rows no piece covers are padding: zero, never exported.
+// Rows [first, first + rows) of a parameter, as named in files; three pieces for a fused query-key-value
+// matrix, else one. Rows outside pieces are padding: zero, never exported.
 struct Piece {
   std::string name;
   int first, rows;
@@ -25,20 +25,20 @@ struct Parameter {
   std::vector<Piece> pieces;
   ParameterKind kind;
   int rows, cols;    // as stored; a vector has one column
-  size_t index = 0;  // in the order of declaration
+  size_t index = 0;  // declaration order
   size_t offset = 0, size = 0;
-  float lr_scale = 1;  // of the learning rate; to be set before an Adam is made
+  float lr_scale = 1;  // factor on the learning rate; set it before constructing Adam
 
-  // With what fills it up to the next parameter's 256-byte boundary; that is zero, and stays so.
+  // Extends to the next 256-byte boundary; the padding stays zero.
   size_t padded_size() const { return (size + 63) / 64 * 64; }
 
   float* master = nullptr;  // [rows, cols]
-  void* value = nullptr;    // [rows, cols] in `dtype`: what forward and backward read; the master itself if fp32
+  void* value = nullptr;    // [rows, cols] in `dtype`, read by forward and backward; fp32: master
   DType dtype = DType::f32;
   float* grad = nullptr;  // [rows, cols]
   bool grad_written = false;
 
-  // What the next gradient is to do: "=" the first time in a step, "+=" from then on.
+  // Next gradient write: "=" (false) the first time in a step, then "+=" (true).
   bool accumulate() { return std::exchange(grad_written, true); }
   template <class T>
   T* values() const {
@@ -49,33 +49,31 @@ struct Parameter {
 
 class ParameterStore {
  public:
-  // Declares a parameter [rows, cols] (vectors: [rows, 1]); the reference stays valid.
+  // The reference stays valid.
   Parameter& add(ParameterKind kind, int rows, int cols, std::vector<Piece> pieces);
   Parameter& add(ParameterKind kind, int rows, int cols, const std::string& name) {
     return add(kind, rows, cols, {{name, 0, rows}});
   }
 
-  // Lays everything out and allocates it, zeroed. precision bf16: matrices and embeddings get a bf16 copy.
-  // trainable = false: neither gradients nor Adam's state.
+  // Allocates zeroed buffers. bf16 adds the rounded copy; trainable = false omits gradients and Adam's state.
   void allocate(Device& device, Precision precision, bool trainable = true);
 
-  // After masters were changed from outside: rounds them to what the kernels read.
+  // Refreshes the rounded copy; call it after changing master weights from outside.
   void round_masters();
-  void start_step();       // forgets which gradients were written
-  void continue_step();    // another backward pass adds to the gradients there are
-  void finish_backward();  // zeroes the gradients nobody wrote
+  void start_step();       // all gradients are unwritten
+  void continue_step();    // the next backward pass adds to existing gradients
+  void finish_backward();  // zeroes unwritten gradients
 
-  // The running mean of the masters, kept by Adam where it is asked for. exchange_average() puts it in the masters'
-  // place, for evaluation, and the second time back.
-  void keep_average();  // begins as the masters are
+  // EMA weights, maintained by Adam. exchange_average() swaps them with the master weights, for evaluation.
+  void keep_average();  // starts from the master weights
   void exchange_average();
-  float* average() { return average_.data(); }  // null if none is kept
+  float* average() { return average_.data(); }  // null without EMA
 
   Device& device() const { return *device_; }
   std::deque<Parameter>& parameters() { return parameters_; }
   const std::deque<Parameter>& parameters() const { return parameters_; }
   size_t size() const { return size_; }  // with padding
-  size_t real_size() const;              // what files hold
+  size_t real_size() const;              // values in files
 
   float* masters() { return masters_.data(); }
   bf16* rounded() { return rounded_.data(); }  // null in fp32
@@ -83,7 +81,7 @@ class ParameterStore {
   float* m() { return m_.data(); }
   float* v() { return v_.data(); }
 
-  // Named arrays in the order of declaration: masters, or any buffer laid out like them, from and to the host.
+  // Arrays in declaration order. `buffer`: master weights, or any buffer of their layout.
   struct Named {
     std::string name;
     std::vector<int> shape;  // [rows] for vectors

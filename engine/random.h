@@ -1,3 +1,3 @@
-// Random numbers on the host: random4(seed, pass, site, group) of the kernels' own generator.
+// The kernels' random numbers on the host: random4(seed, pass, site, group).
 #pragma once
 #include "kernels/philox.h"

@@ -12,7 +12,7 @@ Staging::~Staging() {
     if (!ring_[size_t(i)].host) continue;
     try {
       copier_->wait(i);
-    } catch (const std::exception&) {  // who broke the device has said so
+    } catch (const std::exception&) {  // already reported where it happened
     }
     copier_->free(ring_[size_t(i)].host);
   }
@@ -27,8 +27,8 @@ char* Staging::next(size_t bytes) {
     b = {};
     const size_t size = bytes * 5 / 4;
     if (!(b.host = copier_->allocate(size)))
-      throw std::runtime_error(fmt::format("out of host memory for copies to the device: {:.1f} MiB were asked for",
-                                           double(size) / 1048576));
+      throw std::runtime_error(fmt::format(
+          "out of host memory for copies to the device: {:.1f} MiB were asked for", double(size) / 1048576));
     b.size = size;
   }
   return b.host;

@@ -1,5 +1,5 @@
-// A ring of buffers in host memory that the device copies from while the host goes on. On a GPU they are page-locked:
-// from other memory a copy would first be copied by the driver, and might wait for the stream.
+// Ring of host buffers for asynchronous copies to the device; page-locked on a GPU, as the driver copies
+// pageable memory first and may block on the stream.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -10,17 +10,17 @@
 
 namespace warpbert {
 
-// Copies that may run later, each from one of a few buffers.
+// Asynchronous copies from numbered buffers.
 class Copier {
  public:
   virtual ~Copier() = default;
-  virtual char* allocate(size_t bytes) = 0;  // null when there is no more
+  virtual char* allocate(size_t bytes) = 0;  // null when out of memory
   virtual void free(char* host) = 0;
   virtual void copy(int buffer, void* device, const char* host, size_t bytes) = 0;
-  virtual void wait(int buffer) = 0;  // until the last copy from it is over; at once if there was none
+  virtual void wait(int buffer) = 0;  // blocks until the buffer's last copy is done
 };
 
-// Copies in the order of a stream, each followed by an event. The simulator's are over when they return.
+// Copies in stream order. The simulator copies at once.
 std::unique_ptr<Copier> stream_copier(kernels::Stream stream);
 
 class Staging {
@@ -31,11 +31,13 @@ class Staging {
   ~Staging();
   Staging(const Staging&) = delete;
 
-  // The next buffer, of at least `bytes`, to be filled: waits until the copy that was sent from it last is over. Valid
-  // until the next call. Throws std::runtime_error when there is no more memory.
+  // Next buffer, at least `bytes`, valid until the next call. Blocks until its last copy is done. Throws
+  // std::runtime_error when out of memory.
   char* next(size_t bytes);
-  // Copies the first `bytes` of it. Not within a recording of a graph.
-  void send(void* device, size_t bytes) { copier_->copy(current_, device, ring_[size_t(current_)].host, bytes); }
+  // Copies from that buffer. Not during stream capture.
+  void send(void* device, size_t bytes) {
+    copier_->copy(current_, device, ring_[size_t(current_)].host, bytes);
+  }
 
  private:
   struct Buffer {

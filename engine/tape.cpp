@@ -30,7 +30,9 @@ void Tensor::read_alone(const char* op) const {
   t_->read_alone = true;
 }
 
-Tensor Tape::tensor(const char* name, kernels::Rows rows, int cols) { return tensor(name, rows, cols, dtype_); }
+Tensor Tape::tensor(const char* name, kernels::Rows rows, int cols) {
+  return tensor(name, rows, cols, dtype_);
+}
 
 Tensor Tape::tensor(const char* name, kernels::Rows rows, int cols, DType dtype) {
   void* data = arena_.allocate(size_t(rows.capacity) * cols * size_of(dtype), name);
@@ -41,7 +43,8 @@ Tensor Tape::view(const char* name, void* data, kernels::Rows rows, int cols, DT
   if (cols < 1 || cols % 8)
     throw std::invalid_argument(fmt::format("tensor {}: {} columns; a multiple of 8 is needed", name, cols));
   TensorData& t = tensors_.emplace_back();
-  t.name = name, t.rows = rows, t.cols = t.ld = t.grad_ld = cols, t.dtype = t.grad_dtype = dtype, t.data = data;
+  t.name = name, t.rows = rows, t.cols = t.ld = t.grad_ld = cols, t.dtype = t.grad_dtype = dtype,
+  t.data = data;
   t.arena = &arena_;
   return Tensor(&t);
 }
@@ -58,7 +61,7 @@ void Tape::backward() {
       step->run();
     }
   steps_.clear();
-  fork();  // the last updates
+  fork();  // for the last updates
   join();
 }
 
@@ -66,8 +69,7 @@ void Tape::use_branch(Gemm& gemm, std::function<void(Parameter&)> update) {
   branch_ = &gemm, update_ = std::move(update);
 }
 
-// The weights whose gradients were done before are also done being read: their data-gradient products stand before this
-// fork in the stream.
+// Completed weights are no longer read: their data-gradient GEMMs precede this fork.
 void Tape::fork() {
   if (!branch_) return;
   device_.fork();
@@ -87,14 +89,15 @@ void Tape::join() {
 void Tape::finish(std::initializer_list<kernels::ColumnSum> sums) {
   for (const kernels::ColumnSum& sum : sums) {
     const auto same = [&](const kernels::ColumnSum& other) { return other.out == sum.out; };
-    if (sums_.size() == kernels::max_column_sums || std::any_of(sums_.begin(), sums_.end(), same)) finish_sums();
+    if (sums_.size() == kernels::max_column_sums || std::any_of(sums_.begin(), sums_.end(), same))
+      finish_sums();
     sums_.push_back(sum);
   }
 }
 
 void Tape::finish_sums() {
   if (sums_.empty()) return;
-  if (branch_) device_.fork();  // behind the first stages
+  if (branch_) device_.fork();  // after the first stages
   kernels::finish_column_sums(branch_ ? device_.side_stream() : stream(), sums_.data(), int(sums_.size()));
   sums_.clear();
 }

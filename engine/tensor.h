@@ -1,8 +1,7 @@
-// A tensor is a handle on a matrix of activations [rows, cols] that the tape's arena owns;
-// copying it copies the handle.
+// Handle to an activation matrix [rows, cols] in the tape's arena.
 //
-// Its gradient gets memory when backward first asks for it. Whoever comes first in a backward pass writes it ("="), all
-// later ones add to it ("+="): accumulate() tells which. An op asks exactly once per gradient it writes.
+// Backward allocates the gradient on first use. The first writer stores ("="), later ones add ("+="):
+// accumulate() tells which, and is called exactly once per gradient written.
 #pragma once
 #include <utility>
 
@@ -15,7 +14,7 @@ namespace warpbert {
 struct TensorData {
   const char* name;
   kernels::Rows rows;
-  int cols, ld;  // ld: distance of two rows in elements
+  int cols, ld;  // ld: leading dimension in elements
   DType dtype;
   void* data = nullptr;
   void* grad = nullptr;  // [rows.capacity, cols] in grad_dtype
@@ -45,8 +44,9 @@ class Tensor {
   T* grad() const {
     return static_cast<T*>(grad_memory());
   }
-  // Every op says in forward which tensors it reads. An op that overwrites one, or whose kernel only writes its gradient,
-  // is its only reader: std::invalid_argument if there was another before, and when there comes one.
+  // Forward calls one of these per tensor an op reads. read_alone(): the op overwrites the tensor, or only
+  // stores ("=") its gradient. Another reader of such a tensor, before or after, throws
+  // std::invalid_argument.
   void read(const char* op) const;
   void read_alone(const char* op) const;
 
@@ -54,9 +54,11 @@ class Tensor {
   bool has_grad() const { return t_->grad_written; }
 
   Matrix matrix() const { return {t_->data, t_->dtype, t_->rows.capacity, t_->cols, t_->ld}; }
-  Matrix grad_matrix() const { return {grad_memory(), t_->grad_dtype, t_->rows.capacity, t_->cols, t_->grad_ld}; }
+  Matrix grad_matrix() const {
+    return {grad_memory(), t_->grad_dtype, t_->rows.capacity, t_->cols, t_->grad_ld};
+  }
 
-  // The gradient stands in memory of its own kind (cross-entropy writes it over the logits).
+  // Gradient in other memory: cross-entropy writes it over the logits.
   void set_grad(void* grad, DType dtype, int ld) const {
     t_->grad = grad, t_->grad_dtype = dtype, t_->grad_ld = ld, t_->grad_written = true;
   }

@@ -1,4 +1,4 @@
-// A small network on the engine alone: two layers learn the parity of three of eight bits, which no linear map can.
+// The engine alone: two layers learn the parity of three of eight bits, which no linear map can.
 #include <fmt/format.h>
 
 #include <random>
@@ -29,7 +29,7 @@ int main() {
     store.upload(store.masters(), array, values);
   }
   std::vector<float> x(n * inputs);
-  std::vector<kernels::Target> y(n);  // every possible input: 2⁸ of them
+  std::vector<kernels::Target> y(n);  // all 2⁸ inputs
   for (int i = 0; i < n; i++) {
     for (int k = 0; k < inputs; k++) x[i * inputs + k] = i >> k & 1 ? 1.0f : -1.0f;
     y[i] = {(i ^ i >> 1 ^ i >> 2) & 1, 0, 0, 0};

@@ -39,7 +39,8 @@ int64_t ArrayInfo::size() const {
 }
 
 const ArrayInfo* Archive::find(std::string_view name) const {
-  const auto found = std::find_if(arrays_.begin(), arrays_.end(), [&](const ArrayInfo& a) { return a.name == name; });
+  const auto found =
+      std::find_if(arrays_.begin(), arrays_.end(), [&](const ArrayInfo& a) { return a.name == name; });
   return found == arrays_.end() ? nullptr : &*found;
 }
 
@@ -48,7 +49,8 @@ const ArrayInfo& Archive::at(std::string_view name) const {
   std::vector<std::string> names;
   for (const ArrayInfo& info : arrays_) names.push_back(info.name);
   const std::string near = nearest(name, names);
-  fail("{}: has no array '{}'{}", path_, name, near.empty() ? "" : fmt::format(" (the nearest name is '{}')", near));
+  fail("{}: has no array '{}'{}", path_, name,
+       near.empty() ? "" : fmt::format(" (the nearest name is '{}')", near));
 }
 
 void Archive::verify() {
@@ -66,9 +68,9 @@ std::vector<std::byte> Archive::raw(std::string_view name) {
   return bytes;
 }
 
-// ---- Conversion -----------------------------------------------------------------------------------------------------
+// ---- Conversion -------------------------------------------------------------------------------------------
 
-// IEEE half precision; every half is a float.
+// IEEE half precision; exact.
 static float half_to_float(uint16_t half) {
   const uint32_t sign = uint32_t(half & 0x8000) << 16, exponent = half >> 10 & 0x1f, fraction = half & 0x3ff;
   if (exponent == 0) return std::copysign(std::ldexp(float(fraction), -24), sign ? -1.f : 1.f);
@@ -76,8 +78,7 @@ static float half_to_float(uint16_t half) {
   return std::bit_cast<float>(sign | widened << 23 | fraction << 13);
 }
 
-// Calls visit(i, value) for every element; value is a double for float64,
-// a float for narrower floats, else the integer.
+// Calls visit(i, value); value: double for float64, float for narrower floats, else the integer.
 template <class Visit>
 static void for_each_value(DType dtype, std::span<const std::byte> bytes, Visit visit) {
   const auto walk = [&]<class Stored>(Stored, auto convert) {
@@ -126,8 +127,8 @@ template <class T>
 void Archive::load_into(std::string_view name, std::span<T> values) {
   const ArrayInfo& info = at(name);
   if (int64_t(values.size()) != info.size())
-    fail("{}: array '{}' of shape {} has {} values, expected {}", path_, name, shape_text(info.shape), info.size(),
-         values.size());
+    fail("{}: array '{}' of shape {} has {} values, expected {}", path_, name, shape_text(info.shape),
+         info.size(), values.size());
   if (info.dtype == dtype_of<T>) return read(size_t(&info - arrays_.data()), std::as_writable_bytes(values));
 
   const bool floats = info.dtype <= DType::f64;
@@ -158,7 +159,8 @@ ArrayView view(std::string name, std::vector<int64_t> shape, std::span<const T> 
   ArrayView array{std::move(name), dtype_of<T>, std::move(shape), values.data()};
   const int64_t size = ArrayInfo{array.name, array.dtype, array.shape}.size();
   if (size != int64_t(values.size()))
-    fail("array '{}' of shape {} needs {} values, got {}", array.name, shape_text(array.shape), size, values.size());
+    fail("array '{}' of shape {} needs {} values, got {}", array.name, shape_text(array.shape), size,
+         values.size());
   return array;
 }
 

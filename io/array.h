@@ -1,4 +1,4 @@
-// Named arrays in files: what .npz and .safetensors have in common.
+// Named arrays in files, either .npz or .safetensors.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -25,40 +25,39 @@ struct ArrayInfo {
   int64_t size() const;        // elements
 };
 
-// A file of named arrays, open for reading. Opening checks the directory, every header, and that sizes and shapes
-// agree; values are read when asked for, always in C order.
+// A file open for reading. Opening checks the directory, all headers, and sizes against shapes; values are
+// read on demand, always in C order.
 class Archive {
  public:
   virtual ~Archive() = default;
   const std::string& path() const { return path_; }
   const std::vector<ArrayInfo>& arrays() const { return arrays_; }  // in the file's order
   const ArrayInfo* find(std::string_view name) const;               // nullptr if there is none
-  const ArrayInfo& at(std::string_view name) const;  // throws Error naming the file, and the nearest name
+  const ArrayInfo& at(std::string_view name) const;                 // throws Error: file and nearest name
 
-  // Values as T: float, int32_t, int64_t or uint8_t. Floats come from any dtype, rounded to nearest; integers only from
-  // integers, and only if every value fits.
+  // T: float, int32_t, int64_t or uint8_t. Float accepts any dtype, rounded to nearest; integers accept
+  // integers only. Throws Error if a value does not fit.
   template <class T>
   std::vector<T> load(std::string_view name);
   template <class T>
-  void load_into(std::string_view name, std::span<T> values);  // values.size() must be the array's size
-  std::vector<std::byte> raw(std::string_view name);           // as stored, but C order and little-endian
+  void load_into(std::string_view name, std::span<T> values);  // of the array's size
+  std::vector<std::byte> raw(std::string_view name);           // as stored, but C order, little-endian
 
-  // Reads every array once, and so finds damage (CRC, truncation) wherever it is. Worth doing before anything else is
-  // concluded from a file that came over a network.
+  // Reads every array once, to find damage (CRC, truncation). Call it first for files from a network.
   void verify();
 
  protected:
   explicit Archive(std::string path) : path_(std::move(path)) {}
-  virtual void read(size_t index, std::span<std::byte> bytes) = 0;  // one array, C order, little-endian, checked
+  virtual void read(size_t index, std::span<std::byte> bytes) = 0;  // checked; C order, little-endian
 
   std::string path_;
   std::vector<ArrayInfo> arrays_;
 };
 
-// .npz or .safetensors, told apart by content.
+// Opens .npz or .safetensors, told apart by content.
 std::unique_ptr<Archive> open_archive(const std::string& path);
 
-// An array to be written; the values belong to the caller.
+// An array to write; the caller owns the values.
 struct ArrayView {
   std::string name;
   DType dtype;
@@ -66,7 +65,7 @@ struct ArrayView {
   const void* data;
 };
 
-// T: float, int32_t, int64_t or uint8_t. Throws if the shape does not hold exactly values.size() elements.
+// T as above. Throws Error unless the shape holds exactly values.size() elements.
 template <class T>
 ArrayView view(std::string name, std::vector<int64_t> shape, std::span<const T> values);
 template <class T>

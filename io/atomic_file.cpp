@@ -17,15 +17,16 @@
 namespace warpbert::io {
 
 [[noreturn]] static void fail_writing(const std::string& path, int error) {
-  const char* advice = error == ENOSPC || error == EDQUOT                    ? "; free some space and start again"
-                       : error == EACCES || error == EROFS || error == EPERM ? "; choose a folder you may write to"
-                       : error == ENOENT || error == ENOTDIR                 ? "; its folder does not exist"
-                       : error == ESPIPE                                     ? "; this needs a file"
-                                                                             : "";
+  const char* advice = error == ENOSPC || error == EDQUOT ? "; free some space and start again"
+                       : error == EACCES || error == EROFS || error == EPERM
+                           ? "; choose a folder you may write to"
+                       : error == ENOENT || error == ENOTDIR ? "; its folder does not exist"
+                       : error == ESPIPE                     ? "; this needs a file"
+                                                             : "";
   fail("{}: cannot be written: {}{}", path, std::strerror(error), advice);
 }
 
-// What symbolic links lead to, whether it exists or not; there is no circle of them.
+// Target of symbolic links, existing or not; the caller excludes cycles.
 static std::string followed(std::filesystem::path path) {
   std::error_code error;
   while (std::filesystem::is_symlink(path, error))
@@ -33,8 +34,8 @@ static std::string followed(std::filesystem::path path) {
   return path;
 }
 
-// Of a path that stands for an open file of this process; −1 of any other. Followed as a link it would lead to the file
-// that a shell has opened, perhaps to append to.
+// Descriptor that `path` denotes in this process, else −1. Following the link would lead to the file a shell
+// has opened, perhaps to append to.
 static int open_descriptor(std::string_view path) {
   if (path == "-" || path == "/dev/stdout") return STDOUT_FILENO;
   if (path == "/dev/stderr") return STDERR_FILENO;
@@ -102,8 +103,7 @@ void AtomicFile::commit() {
   close(descriptor_);
   descriptor_ = -1;
 
-  // The new name is on disk only once the folder is. Some file systems cannot flush folders;
-  // the file is there all the same.
+  // The new name is durable once the folder is flushed. Some file systems cannot; the file exists anyway.
   const size_t slash = place_.rfind('/');
   const std::string folder = slash == place_.npos ? "." : place_.substr(0, slash + 1);
   if (const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); descriptor >= 0) {

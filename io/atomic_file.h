@@ -1,6 +1,6 @@
-// A file that appears whole or not at all: written beside its place, flushed to disk, then renamed. Whatever stood
-// there before stays until that moment, through a full disk, an exception or a killed process. A symbolic link stays:
-// the file it names is the one that appears. What is no file (a device, a pipe) cannot be replaced, and is written to.
+// A file that appears whole or not at all: written as a temporary, flushed, renamed. Until then the old file
+// survives a full disk, an exception or a killed process. Symbolic links stay, their target is replaced.
+// Devices and pipes are written directly.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -10,33 +10,32 @@ namespace warpbert::io {
 
 class AtomicFile {
  public:
-  // Opens `<path>.tmp`; a left-over of a killed process is overwritten. "-" is standard output; /dev/stdout and
-  // /dev/fd/N are what the process has open there, wherever that leads.
+  // Opens `<path>.tmp`, overwriting a stale one. "-" is standard output; /dev/stdout and /dev/fd/N are this
+  // process's open descriptors.
   explicit AtomicFile(std::string path);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
-  ~AtomicFile();  // without commit(): removes the temporary file
+  ~AtomicFile();  // without commit(): removes the temporary
 
   void write(const void* data, size_t bytes);
   void write(std::string_view text) { write(text.data(), text.size()); }
-  void seek(int64_t offset);  // where the next write goes
+  void seek(int64_t offset);  // sets the position of the next write
   int64_t position() const;
 
-  void commit();  // flush, rename, flush the folder: from here on it is there
+  void commit();  // flushes, renames, flushes the folder
 
  private:
   std::string path_;       // for messages
-  std::string place_;      // where the file appears
-  std::string temporary_;  // "": written straight to its place
+  std::string place_;      // target of the rename
+  std::string temporary_;  // "": written directly
   int descriptor_ = -1;
 };
 
-// All of it in one call.
 void write_file_atomically(const std::string& path, std::string_view text);
 
-bool is_standard_output(const std::string& path);  // "-", or a name of the system's for it
+bool is_standard_output(const std::string& path);  // "-", or a system name for it
 
-// What has reached stdout so far is written out. Throws Error where it cannot be: the disk is full, say.
+// Flushes stdout. Throws Error on failure: the disk is full, say.
 void flush_standard_output();
 
 }  // namespace warpbert::io

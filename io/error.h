@@ -1,4 +1,4 @@
-// Every failure in io/ is an io::Error whose message names the file, the line or array, and what to do about it.
+// Every failure in io/ is an io::Error naming the file, the line or array, and the remedy.
 #pragma once
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-// Durations and sizes as people read them.
+// Durations and sizes for people.
 #pragma once
 #include <chrono>
 #include <cstddef>

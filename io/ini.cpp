@@ -12,7 +12,7 @@ namespace warpbert::io {
 
 namespace {
 
-// The text before an inline comment: a semicolon after white space.
+// Text before an inline comment: a semicolon after white space.
 std::string_view without_comment(std::string_view text) {
   for (size_t i = 1; i < text.size(); i++)
     if (text[i] == ';' && strip(text.substr(i - 1, 1)).empty()) return text.substr(0, i - 1);
@@ -21,7 +21,7 @@ std::string_view without_comment(std::string_view text) {
 
 }  // namespace
 
-// This parser is our own: libinih limits lines to 200 bytes when it is compiled, and Boost drops line numbers.
+// Own parser: libinih limits lines to 200 bytes at compile time, and Boost drops line numbers.
 std::vector<IniEntry> read_ini(const std::string& path) {
   const std::string text = read_file(path);
   std::vector<IniEntry> entries;

@@ -1,5 +1,5 @@
-// INI files: [section] and `key = value` (or `key : value`). A comment starts with ; or # at the start of a line, or with
-// " ;" after a value.
+// INI files: [section], `key = value` or `key : value`. Comments: ; or # at the start of a line, " ;" after a
+// value.
 #pragma once
 #include <string>
 #include <vector>
@@ -11,8 +11,8 @@ struct IniEntry {
   int line;
 };
 
-// Reads all entries in the file's order. Lines may be of any length. Refuses with file and line: a repeated key (naming
-// both lines), a line that is neither section nor key = value, and an indented line.
+// Entries in file order; lines of any length. Throws Error with file and line for a repeated key (naming both
+// lines), an indented line, or a line that is neither section nor key = value.
 std::vector<IniEntry> read_ini(const std::string& path);
 
 }  // namespace warpbert::io

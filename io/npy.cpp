@@ -15,7 +15,7 @@ namespace warpbert::io {
 
 namespace {
 
-// Reads {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), } and nothing else of Python.
+// Parses {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), } and nothing else of Python.
 class DictionaryParser {
  public:
   DictionaryParser(std::string_view text, const std::string& where) : rest_(text), where_(where) {}
@@ -99,13 +99,15 @@ struct NumpyType {
   std::string_view type;
   DType dtype;
 };
-constexpr NumpyType numpy_types[] = {{"f2", DType::f16}, {"f4", DType::f32}, {"f8", DType::f64}, {"i1", DType::i8},
-                                     {"i2", DType::i16}, {"i4", DType::i32}, {"i8", DType::i64}, {"u1", DType::u8},
-                                     {"u2", DType::u16}, {"u4", DType::u32}, {"u8", DType::u64}};
+constexpr NumpyType numpy_types[] = {{"f2", DType::f16}, {"f4", DType::f32}, {"f8", DType::f64},
+                                     {"i1", DType::i8},  {"i2", DType::i16}, {"i4", DType::i32},
+                                     {"i8", DType::i64}, {"u1", DType::u8},  {"u2", DType::u16},
+                                     {"u4", DType::u32}, {"u8", DType::u64}};
 
 }  // namespace
 
-NpyHeader read_npy_header(const std::function<void(void*, size_t)>& next, uint64_t total, const std::string& where) {
+NpyHeader read_npy_header(const std::function<void(void*, size_t)>& next, uint64_t total,
+                          const std::string& where) {
   constexpr size_t longest = 1 << 20;
   unsigned char start[12] = {};
   if (total < 10) fail("{}: is no .npy array ({} bytes)", where, total);
@@ -118,7 +120,8 @@ NpyHeader read_npy_header(const std::function<void(void*, size_t)>& next, uint64
     next(start + 10, 2);
     prefix = 12, length |= size_t(start[10]) << 16 | size_t(start[11]) << 24;
   }
-  if (length > longest || prefix + length > total) fail("{}: its .npy header is malformed; save the file again", where);
+  if (length > longest || prefix + length > total)
+    fail("{}: its .npy header is malformed; save the file again", where);
   std::string text(length, ' ');
   next(text.data(), length);
 
@@ -130,7 +133,7 @@ NpyHeader read_npy_header(const std::function<void(void*, size_t)>& next, uint64
   for (const NumpyType& known : numpy_types)
     if (known.type == header.type) header.dtype = known.dtype;
   header.item_bytes = header.dtype ? bytes_of(*header.dtype) : header.type == "V2" ? 2 : 0;
-  if (!header.item_bytes) return header;  // the caller refuses it by name
+  if (!header.item_bytes) return header;  // the caller rejects it by name
 
   int64_t expected = int64_t(header.item_bytes);
   for (const int64_t n : header.shape)
@@ -147,7 +150,7 @@ void NpyHeader::to_native_c_order(std::span<std::byte> values) const {
     for (size_t i = 0; i < values.size(); i += item_bytes) std::reverse(&values[i], &values[i] + item_bytes);
   if (!fortran_order || shape.size() < 2) return;
 
-  // The file counts the first index fastest; ours the last. Walk ours in order, and keep the place in the file's.
+  // Fortran order counts the first index fastest. Iterates in C order and tracks the offset in the file's.
   const std::vector<std::byte> stored(values.begin(), values.end());
   std::vector<size_t> index(shape.size(), 0), stride(shape.size(), item_bytes);
   for (size_t d = 1; d < shape.size(); d++) stride[d] = stride[d - 1] * size_t(shape[d - 1]);
@@ -165,10 +168,11 @@ void NpyHeader::to_native_c_order(std::span<std::byte> values) const {
 std::string npy_header(DType dtype, std::span<const int64_t> shape) {
   const auto known =
       std::find_if(std::begin(numpy_types), std::end(numpy_types), [&](auto& t) { return t.dtype == dtype; });
-  if (known == std::end(numpy_types)) fail("{} cannot be written to .npz: NumPy has no such dtype", name_of(dtype));
-  std::string dictionary =
-      fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': ({}{}), }}", bytes_of(dtype) == 1 ? '|' : '<',
-                  known->type, fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+  if (known == std::end(numpy_types))
+    fail("{} cannot be written to .npz: NumPy has no such dtype", name_of(dtype));
+  std::string dictionary = fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': ({}{}), }}",
+                                       bytes_of(dtype) == 1 ? '|' : '<', known->type, fmt::join(shape, ", "),
+                                       shape.size() == 1 ? "," : "");
   dictionary.append(63 - (10 + dictionary.size()) % 64, ' ');
   dictionary += '\n';
   const size_t length = dictionary.size();

@@ -1,4 +1,4 @@
-// The head of a .npy file: magic, version, and a Python dictionary with dtype, order and shape.
+// Header of a .npy file: magic, version, and a Python dictionary with dtype, order and shape.
 #pragma once
 #include <functional>
 #include <optional>
@@ -10,20 +10,21 @@ namespace warpbert::io {
 struct NpyHeader {
   std::string descr;           // as written: "<f4"
   std::string type;            // without the byte order: "f4"
-  std::optional<DType> dtype;  // none: not one that we can read
+  std::optional<DType> dtype;  // empty: unsupported
   size_t item_bytes = 0;
   bool swapped = false;  // big-endian
   bool fortran_order = false;
   std::vector<int64_t> shape;
-  size_t bytes = 0;  // of the header itself: where the values begin
+  size_t bytes = 0;  // offset of the values
 
-  // Values as they stand in the file, in place.
+  // Converts from the file's order, in place.
   void to_native_c_order(std::span<std::byte> values) const;
 };
 
-// Takes the header from a stream of `total` bytes and checks that shape and dtype fit what follows it. `next` reads so
+// Reads the header of a stream of `total` bytes; checks shape and dtype against the rest. `next` reads that
 // many bytes or throws; messages begin with `where`.
-NpyHeader read_npy_header(const std::function<void(void*, size_t)>& next, uint64_t total, const std::string& where);
+NpyHeader read_npy_header(const std::function<void(void*, size_t)>& next, uint64_t total,
+                          const std::string& where);
 
 // Version 1.0, padded to a multiple of 64 bytes.
 std::string npy_header(DType dtype, std::span<const int64_t> shape);

@@ -75,10 +75,11 @@ class Npz : public Archive {
         fail("{}: member {}: {}", path_, i, zip_strerror(zip_.get()));
       std::string name = status.name;
       if (!name.ends_with(".npy"))
-        fail("{}: member {} is no .npy array; is this an .npz? (PyTorch checkpoints must be converted)", path_,
-             quote(name));
+        fail("{}: member {} is no .npy array; is this an .npz? (PyTorch checkpoints must be converted)",
+             path_, quote(name));
       name.resize(name.size() - 4);
-      if (seen[name]++) fail("{}: holds array '{}' more than once; save it again with one of each", path_, name);
+      if (seen[name]++)
+        fail("{}: holds array '{}' more than once; save it again with one of each", path_, name);
 
       const Member file = open_member(zip_uint64_t(i), name);
       const auto next = [&](void* bytes, size_t n) { read_exactly(file.get(), bytes, n, name); };
@@ -95,18 +96,20 @@ class Npz : public Archive {
     if (header.dtype) return *header.dtype;
     if (header.type == "V2") {
       if (!bfloat16_declared())
-        fail("{}: array '{}' has dtype '{}', probably bfloat16, which .npz cannot name; save it as float32", path_,
-             name, header.descr);
+        fail("{}: array '{}' has dtype '{}', probably bfloat16, which .npz cannot name; save it as float32",
+             path_, name, header.descr);
       return DType::bf16;
     }
     if (header.type.starts_with('O'))
-      fail("{}: array '{}' holds pickled Python objects ('{}'), which are never read; save numbers, or leave it out",
-           path_, name, header.descr);
-    fail("{}: array '{}' has dtype {}, which is not supported; save it as float32 or int64, or leave it out", path_,
-         name, quote(header.descr));
+      fail(
+          "{}: array '{}' holds pickled Python objects ('{}'), which are never read; save numbers, or leave "
+          "it out",
+          path_, name, header.descr);
+    fail("{}: array '{}' has dtype {}, which is not supported; save it as float32 or int64, or leave it out",
+         path_, name, quote(header.descr));
   }
 
-  // Does the array `__meta__` (JSON in bytes) say that two-byte voids are bfloat16?
+  // True if `__meta__` (JSON in bytes) declares two-byte voids to be bfloat16.
   bool bfloat16_declared() {
     const auto meta =
         std::find_if(arrays_.begin(), arrays_.end(), [](const ArrayInfo& a) { return a.name == "__meta__"; });
@@ -125,7 +128,7 @@ class Npz : public Archive {
     std::vector<char> skipped(place.header.bytes);
     read_exactly(file.get(), skipped.data(), skipped.size(), name);
     read_exactly(file.get(), bytes.data(), bytes.size(), name);
-    char more;  // libzip compares the CRC when it meets the end
+    char more;  // libzip checks the CRC at the end
     const zip_int64_t got = zip_fread(file.get(), &more, 1);
     if (got < 0) damaged(name, zip_file_strerror(file.get()));
     if (got > 0) damaged(name, "is longer than its shape says");

@@ -1,16 +1,16 @@
-// NumPy's .npz: a zip archive with a .npy file for each array.
+// NumPy's .npz: a zip archive of .npy files.
 #pragma once
 #include "array.h"
 
 namespace warpbert::io {
 
-// Stored, deflated, zip64 and streamed archives; float16/32/64 and integers of either byte order; C and Fortran order.
-// '<V2' is how bfloat16 arrives from ml_dtypes: accepted only if the array `__meta__` (uint8, JSON) has "dtype":
-// "bfloat16". Pickled objects, duplicate names and members that are no .npy are refused by name.
+// Reads stored, deflated, zip64 and streamed archives; float16/32/64 and integers of either byte order; C and
+// Fortran order. ml_dtypes stores bfloat16 as '<V2': accepted only if `__meta__` (uint8, JSON) has "dtype":
+// "bfloat16". Throws Error naming pickled objects, duplicates, and members that are not .npy.
 std::unique_ptr<Archive> open_npz(const std::string& path);
 
-// Writes the arrays in the given order, uncompressed, atomically. The same arrays give the same bytes: all zip times
-// are 1980-01-01 in every time zone. bf16 is not written (NumPy has no such dtype).
+// Writes the arrays in the given order, uncompressed, atomically. Equal arrays give equal bytes: all zip
+// times are 1980-01-01 in every time zone. Throws Error for bf16, which NumPy lacks.
 void write_npz(const std::string& path, std::span<const ArrayView> arrays);
 
 }  // namespace warpbert::io

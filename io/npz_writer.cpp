@@ -1,4 +1,3 @@
-// Writing .npz through libzip into an AtomicFile.
 #include <zip.h>
 
 #include <cerrno>
@@ -16,8 +15,8 @@ namespace warpbert::io {
 
 namespace {
 
-// The file as libzip wants to see it: a "source" that is written to. Exceptions must not pass through C, so the first
-// is kept, and libzip is told of a failed write.
+// A libzip "source" to write to. Exceptions must not cross C: the first is kept, and libzip sees a failed
+// write.
 struct Sink {
   AtomicFile file;
   std::exception_ptr fault;
@@ -28,12 +27,12 @@ zip_int64_t sink_command(void* user, void* data, zip_uint64_t length, zip_source
   try {
     switch (command) {
       case ZIP_SOURCE_SUPPORTS:
-        // What libzip demands of a target; it opens this one empty, so nothing is ever read.
-        return zip_source_make_command_bitmap(ZIP_SOURCE_OPEN, ZIP_SOURCE_READ, ZIP_SOURCE_CLOSE, ZIP_SOURCE_STAT,
-                                              ZIP_SOURCE_ERROR, ZIP_SOURCE_FREE, ZIP_SOURCE_SEEK, ZIP_SOURCE_TELL,
-                                              ZIP_SOURCE_SUPPORTS, ZIP_SOURCE_REMOVE, ZIP_SOURCE_BEGIN_WRITE,
-                                              ZIP_SOURCE_WRITE, ZIP_SOURCE_SEEK_WRITE, ZIP_SOURCE_TELL_WRITE,
-                                              ZIP_SOURCE_COMMIT_WRITE, ZIP_SOURCE_ROLLBACK_WRITE, -1);
+        // libzip demands these; it opens the target empty and never reads.
+        return zip_source_make_command_bitmap(
+            ZIP_SOURCE_OPEN, ZIP_SOURCE_READ, ZIP_SOURCE_CLOSE, ZIP_SOURCE_STAT, ZIP_SOURCE_ERROR,
+            ZIP_SOURCE_FREE, ZIP_SOURCE_SEEK, ZIP_SOURCE_TELL, ZIP_SOURCE_SUPPORTS, ZIP_SOURCE_REMOVE,
+            ZIP_SOURCE_BEGIN_WRITE, ZIP_SOURCE_WRITE, ZIP_SOURCE_SEEK_WRITE, ZIP_SOURCE_TELL_WRITE,
+            ZIP_SOURCE_COMMIT_WRITE, ZIP_SOURCE_ROLLBACK_WRITE, -1);
       case ZIP_SOURCE_STAT:
         zip_stat_init(static_cast<zip_stat_t*>(data));
         return sizeof(zip_stat_t);
@@ -55,7 +54,7 @@ zip_int64_t sink_command(void* user, void* data, zip_uint64_t length, zip_source
         return zip_error_to_data(&error, data, length);
       }
       default:
-        return 0;  // begin, commit, rollback, free: the AtomicFile's business
+        return 0;  // begin, commit, rollback, free: left to AtomicFile
     }
   } catch (...) {
     if (!sink.fault) sink.fault = std::current_exception();
@@ -67,14 +66,16 @@ void add_array(zip_t* zip, const ArrayView& array, const std::string& header, co
   const ArrayInfo info{array.name, array.dtype, array.shape};
   zip_buffer_fragment_t fragments[2] = {
       {reinterpret_cast<zip_uint8_t*>(const_cast<char*>(header.data())), header.size()},
-      {static_cast<zip_uint8_t*>(const_cast<void*>(array.data)), size_t(info.size()) * bytes_of(array.dtype)}};
+      {static_cast<zip_uint8_t*>(const_cast<void*>(array.data)),
+       size_t(info.size()) * bytes_of(array.dtype)}};
   zip_source_t* source = zip_source_buffer_fragment(zip, fragments, fragments[1].length ? 2 : 1, 0);
-  const zip_int64_t i = source ? zip_file_add(zip, (array.name + ".npy").c_str(), source, ZIP_FL_ENC_UTF_8) : -1;
+  const zip_int64_t i =
+      source ? zip_file_add(zip, (array.name + ".npy").c_str(), source, ZIP_FL_ENC_UTF_8) : -1;
   if (i < 0) {
     zip_source_free(source);
     fail("{}: array '{}' cannot be written: {}", path, array.name, zip_strerror(zip));
   }
-  // libzip takes the time of day otherwise, and turns any time into local time. Noon exists on that day in every zone.
+  // libzip defaults to the current time and converts to local time. Noon of this day exists in every zone.
   constexpr zip_uint16_t noon = 12 << 11, first_of_january_1980 = 1 << 5 | 1;
   if (zip_set_file_compression(zip, zip_uint64_t(i), ZIP_CM_STORE, 0) != 0 ||
       zip_file_set_dostime(zip, zip_uint64_t(i), noon, first_of_january_1980, 0) != 0)
@@ -85,7 +86,7 @@ void add_array(zip_t* zip, const ArrayView& array, const std::string& header, co
 
 void write_npz(const std::string& path, std::span<const ArrayView> arrays) {
   std::set<std::string> names;
-  std::deque<std::string> headers;  // until zip_close
+  std::deque<std::string> headers;  // must outlive zip_close
   for (const ArrayView& array : arrays) {
     if (!names.insert(array.name).second) fail("{}: array '{}' cannot be written twice", path, array.name);
     headers.push_back(npy_header(array.dtype, array.shape));

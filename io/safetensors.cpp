@@ -20,10 +20,10 @@ struct NamedType {
   std::string_view name;
   DType dtype;
 };
-constexpr NamedType types[] = {{"F16", DType::f16}, {"BF16", DType::bf16}, {"F32", DType::f32}, {"F64", DType::f64},
-                               {"I8", DType::i8},   {"I16", DType::i16},   {"I32", DType::i32}, {"I64", DType::i64},
-                               {"U8", DType::u8},   {"U16", DType::u16},   {"U32", DType::u32}, {"U64", DType::u64},
-                               {"BOOL", DType::u8}};
+constexpr NamedType types[] = {
+    {"F16", DType::f16}, {"BF16", DType::bf16}, {"F32", DType::f32}, {"F64", DType::f64}, {"I8", DType::i8},
+    {"I16", DType::i16}, {"I32", DType::i32},   {"I64", DType::i64}, {"U8", DType::u8},   {"U16", DType::u16},
+    {"U32", DType::u32}, {"U64", DType::u64},   {"BOOL", DType::u8}};
 
 struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }
@@ -34,7 +34,8 @@ class Safetensors : public Archive {
   explicit Safetensors(const std::string& path) : Archive(path) {
     const std::string start = read_file(path, 8);
     file_.reset(std::fopen(path.c_str(), "rb"));
-    if (!file_ || fseeko(file_.get(), 0, SEEK_END) != 0) fail("{}: cannot be read: {}", path, std::strerror(errno));
+    if (!file_ || fseeko(file_.get(), 0, SEEK_END) != 0)
+      fail("{}: cannot be read: {}", path, std::strerror(errno));
     const uint64_t total = uint64_t(ftello(file_.get()));
     uint64_t length = 0;
     if (start.size() == 8) std::memcpy(&length, start.data(), 8);
@@ -49,23 +50,26 @@ class Safetensors : public Archive {
 
   void read_header(const std::string& text, uint64_t bytes) {
     std::set<std::string> seen;
-    std::string twice;  // nlohmann-json keeps the last of equal names silently
+    std::string twice;  // nlohmann-json silently keeps the last of duplicate keys
     const auto watch = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
-      if (event == nlohmann::json::parse_event_t::key && depth == 1 && !seen.insert(parsed.get<std::string>()).second)
+      if (event == nlohmann::json::parse_event_t::key && depth == 1 &&
+          !seen.insert(parsed.get<std::string>()).second)
         twice = parsed.get<std::string>();
       return true;
     };
     nlohmann::json json = nlohmann::json::parse(text, watch, false);
-    if (!json.is_object()) fail("{}: its header is no JSON object; the file is damaged, copy it again", path_);
+    if (!json.is_object())
+      fail("{}: its header is no JSON object; the file is damaged, copy it again", path_);
     check_name(twice);
-    if (!twice.empty()) fail("{}: holds array '{}' more than once; save it again with one of each", path_, twice);
+    if (!twice.empty())
+      fail("{}: holds array '{}' more than once; save it again with one of each", path_, twice);
     for (const auto& [name, entry] : json.items())
       if (name != "__metadata__") add(name, entry, bytes);
     if (arrays_.empty()) fail("{}: holds no arrays", path_);
     sort_by_place();
   }
 
-  // Messages have names as they are. (Those of an .npz libzip turns into characters that can be seen.)
+  // Messages print names as they are. (libzip makes those of an .npz visible.)
   void check_name(const std::string& name) const {
     if (std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
       fail("{}: the name of array {} holds control characters; save it under another", path_, quote(name));
@@ -101,10 +105,11 @@ class Safetensors : public Archive {
     begins_[name] = range[0];
   }
 
-  // JSON objects come sorted by name; callers are promised the file's order.
+  // JSON objects are sorted by name; arrays() promises file order.
   void sort_by_place() {
-    std::stable_sort(arrays_.begin(), arrays_.end(),
-                     [&](const ArrayInfo& a, const ArrayInfo& b) { return begins_[a.name] < begins_[b.name]; });
+    std::stable_sort(arrays_.begin(), arrays_.end(), [&](const ArrayInfo& a, const ArrayInfo& b) {
+      return begins_[a.name] < begins_[b.name];
+    });
   }
 
   void read(size_t index, std::span<std::byte> bytes) override {
@@ -112,17 +117,20 @@ class Safetensors : public Archive {
     errno = 0;
     if (fseeko(file_.get(), off_t(values_ + begins_[name]), SEEK_SET) != 0 ||
         std::fread(bytes.data(), 1, bytes.size(), file_.get()) != bytes.size())
-      fail("{}: array '{}' cannot be read: {}", path_, name, errno ? std::strerror(errno) : "the file ends early");
+      fail("{}: array '{}' cannot be read: {}", path_, name,
+           errno ? std::strerror(errno) : "the file ends early");
   }
 
   std::unique_ptr<std::FILE, CloseFile> file_;
-  uint64_t values_ = 0;  // where the values begin
+  uint64_t values_ = 0;  // offset of the values
   std::map<std::string, uint64_t> begins_;
 };
 
 }  // namespace
 
-std::unique_ptr<Archive> open_safetensors(const std::string& path) { return std::make_unique<Safetensors>(path); }
+std::unique_ptr<Archive> open_safetensors(const std::string& path) {
+  return std::make_unique<Safetensors>(path);
+}
 
 void write_safetensors(const std::string& path, std::span<const ArrayView> arrays) {
   nlohmann::ordered_json header;
@@ -133,14 +141,14 @@ void write_safetensors(const std::string& path, std::span<const ArrayView> array
   };
   for (const ArrayView& array : arrays) {
     if (header.contains(array.name)) fail("{}: array '{}' cannot be written twice", path, array.name);
-    const auto type =
-        std::find_if(std::begin(types), std::end(types), [&](const NamedType& t) { return t.dtype == array.dtype; });
+    const auto type = std::find_if(std::begin(types), std::end(types),
+                                   [&](const NamedType& t) { return t.dtype == array.dtype; });
     header[array.name] = {
         {"dtype", type->name}, {"shape", array.shape}, {"data_offsets", {place, place + bytes(array)}}};
     place += bytes(array);
   }
   std::string text = header.dump();
-  text.append((8 - text.size() % 8) % 8, ' ');  // values begin at a multiple of eight
+  text.append((8 - text.size() % 8) % 8, ' ');  // values begin at a multiple of 8
   const uint64_t length = text.size();
   AtomicFile file(path);
   file.write(&length, 8);

@@ -1,4 +1,4 @@
-// Hugging Face's .safetensors: 8 bytes of header length, a JSON header, then the values.
+// Hugging Face's .safetensors: 8 bytes of header length, a JSON header, the values.
 #pragma once
 #include "array.h"
 
@@ -6,7 +6,7 @@ namespace warpbert::io {
 
 std::unique_ptr<Archive> open_safetensors(const std::string& path);
 
-// With the metadata {"format": "pt"}, without which transformers refuses a file. Atomic.
+// Atomic. Adds the metadata {"format": "pt"}, which transformers demands.
 void write_safetensors(const std::string& path, std::span<const ArrayView> arrays);
 
 }  // namespace warpbert::io

@@ -15,7 +15,8 @@ namespace warpbert::io {
 
 std::string read_file(const std::string& path, size_t longest) {
   const auto close = [](std::FILE* f) { f == stdin ? 0 : std::fclose(f); };
-  const std::unique_ptr<std::FILE, decltype(close)> file(path == "-" ? stdin : std::fopen(path.c_str(), "rb"), close);
+  const std::unique_ptr<std::FILE, decltype(close)> file(path == "-" ? stdin : std::fopen(path.c_str(), "rb"),
+                                                         close);
   if (!file) fail("{}: cannot be opened: {}", path, std::strerror(errno));
 
   std::string text;
@@ -33,7 +34,7 @@ std::string read_file(const std::string& path, size_t longest) {
 
 std::string quote(std::string_view text) {
   size_t longest = 40;
-  while (longest < text.size() && (text[longest] & 0xc0) == 0x80) longest--;  // not through the middle of a character
+  while (longest < text.size() && (text[longest] & 0xc0) == 0x80) longest--;  // not inside a character
   std::string out = "'";
   for (const unsigned char c : text.substr(0, longest)) {
     if (c < 0x20 || c == 0x7f) out += fmt::format("\\x{:02x}", c);
@@ -49,10 +50,10 @@ std::string_view strip(std::string_view text) {
   return text.substr(first, text.find_last_not_of(white) - first + 1);
 }
 
-// Levenshtein's distance, upper and lower case being equal.
+// Levenshtein distance, ignoring case.
 static size_t edit_distance(std::string_view a, std::string_view b) {
   const auto lower = [](char c) { return std::tolower(static_cast<unsigned char>(c)); };
-  std::vector<size_t> row(b.size() + 1);  // distances of a's first i characters to every beginning of b
+  std::vector<size_t> row(b.size() + 1);  // distances of a's first i characters to prefixes of b
   std::iota(row.begin(), row.end(), 0);
   for (size_t i = 0; i < a.size(); i++) {
     size_t diagonal = row[0]++;
@@ -67,7 +68,7 @@ static size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {
   std::string best;
-  size_t least = std::max<size_t>(2, word.size() / 3) + 1;  // a third of the letters wrong is no slip any more
+  size_t least = std::max<size_t>(2, word.size() / 3) + 1;  // more than a third wrong is no typo
   for (const std::string& candidate : candidates) {
     const size_t distance = edit_distance(word, candidate);
     if (distance < least && distance < candidate.size()) least = distance, best = candidate;

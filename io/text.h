@@ -1,4 +1,4 @@
-// Text files and what messages and parsers say about their contents.
+// Text helpers for files, messages and parsers.
 #pragma once
 #include <span>
 #include <string>
@@ -6,17 +6,16 @@
 
 namespace warpbert::io {
 
-// The file, or its first bytes; "-" is standard input. Refuses a missing file, a folder, an unreadable file,
-// each with its path.
+// Contents of a file or its first bytes; "-" is standard input. Throws Error with the path if it is missing,
+// a folder, or unreadable.
 std::string read_file(const std::string& path, size_t longest = std::string::npos);
 
-// `text` in quotes, cut to 40 bytes, with control characters escaped: a file may hold anything, a terminal should not.
+// `text` in quotes, truncated to 40 bytes; control characters are escaped for the terminal's sake.
 std::string quote(std::string_view text);
 
-// `text` without white space at either end.
 std::string_view strip(std::string_view text);
 
-// The candidate with the smallest edit distance to `word` (case ignored), or "" if none is close enough to be a slip.
+// Candidate nearest to `word` by edit distance, ignoring case; "" if none is close enough for a typo.
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
 }  // namespace warpbert::io

@@ -18,7 +18,7 @@ size_t Pairs::count_labelled() const {
 
 namespace {
 
-// One file's text on its way into rows. Python's strip() of each line is the reference: it eats '\r' and trailing tabs.
+// Parses one file. Reference: Python's strip() of each line, which drops '\r' and trailing tabs.
 class Parser {
  public:
   Parser(std::string_view text, const std::string& name, WordPiece* tokenizer)
@@ -33,7 +33,7 @@ class Parser {
     if (rest_.starts_with("\xef\xbb\xbf")) rest_.remove_prefix(3);
     pairs_.ids.reserve(rest_.size() / 4);
 
-    int64_t blank = 0;  // the first of the blank lines just seen: allowed at the end only
+    int64_t blank = 0;  // first of the current blank lines; allowed at the end only
     while (!rest_.empty()) {
       line_++;
       const size_t end = std::min(rest_.find('\n'), rest_.size());
@@ -59,7 +59,7 @@ class Parser {
   void row(std::string_view line) {
     const bool tab = line.find('\t') != line.npos;
     line.remove_suffix(size_t(line.end() - strip(line).end()));
-    while (line.starts_with(' ')) line.remove_prefix(1);  // not a tab: an empty first sentence must not vanish
+    while (line.starts_with(' ')) line.remove_prefix(1);  // not tabs: an empty first sentence must stay
     std::string_view columns[3];
     size_t count = 0;
     for (size_t start = 0; start <= line.size(); count++) {

@@ -1,5 +1,5 @@
-// Sentence pairs, one a line: `ids<TAB>ids[<TAB>label]`, ids separated by single spaces; or clear text,
-// `sentence<TAB>sentence[<TAB>label]`, whose ids are those of its WordPiece tokens.
+// Sentence pairs, one per line: `ids<TAB>ids[<TAB>label]`, ids separated by single spaces; or plain text to
+// tokenize, `sentence<TAB>sentence[<TAB>label]`.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -25,16 +25,18 @@ struct Pairs {
   std::span<const int64_t> b(size_t row) const { return sentence(2 * row + 1); }
 
  private:
-  std::span<const int64_t> sentence(size_t s) const { return {ids.data() + starts[s], starts[s + 1] - starts[s]}; }
+  std::span<const int64_t> sentence(size_t s) const {
+    return {ids.data() + starts[s], starts[s + 1] - starts[s]};
+  }
 };
 
-// Refused with file and line: an id that is no non-negative integer, a label outside [0, 1], an empty sentence, a blank
-// line between rows, one column or more than three; with the file: no rows. "-" reads standard input.
-// With a tokenizer the sentences are clear text: refused are then bytes that are no UTF-8, and a sentence of which
-// nothing is left after cutting.
+// Throws Error with file and line for: an id that is not a non-negative integer, a label outside [0, 1], an
+// empty sentence, a blank line between rows, one column or more than three; with the file: no rows. "-" reads
+// standard input. With a tokenizer, sentences are plain text; invalid UTF-8 and sentences without tokens
+// throw, too.
 Pairs read_pairs(const std::string& path, WordPiece* tokenizer = nullptr);
 
-// The same from memory; `name` stands for the file in messages.
+// Parses text in memory; messages use `name` for the file.
 Pairs parse_pairs(std::string_view text, const std::string& name, WordPiece* tokenizer = nullptr);
 
 }  // namespace warpbert::io

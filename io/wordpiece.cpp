@@ -24,8 +24,9 @@ std::vector<std::string> read_vocab(const std::string& path) {
     token.resize(std::min(token.find_first_of(" \t"), token.size()));
     if (token.empty()) fail("{}: line {}: no token", path, vocab.size() + 1);
     const auto [first, is_new] = lines.insert({token, vocab.size() + 1});
-    if (!is_new)  // ids count lines, so one of the two would shift all that follow in some readers
-      fail("{}: line {}: {} is there already, in line {}", path, vocab.size() + 1, quote(token), first->second);
+    if (!is_new)  // ids are line numbers: dropping one copy would shift all later ids
+      fail("{}: line {}: {} is there already, in line {}", path, vocab.size() + 1, quote(token),
+           first->second);
     vocab.push_back(std::move(token));
   }
   if (vocab.empty()) fail("{}: no tokens", path);
@@ -46,25 +47,24 @@ size_t find_malformed_utf8(std::string_view text) {
   return text.npos;
 }
 
-// ---- What a character is --------------------------------------------------------------------------------------------
+// ---- Character classes ------------------------------------------------------------------------------------
 
 namespace {
 
 enum class Kind : uint8_t { other, dropped, space, ideograph, mark, punctuation };
 
 bool is_ideograph(UChar32 c) {  // BERT's blocks; `tokenizers` has U+2B920 where Google has U+2B820
-  constexpr std::pair<UChar32, UChar32> blocks[] = {{0x4e00, 0x9fff},   {0x3400, 0x4dbf},   {0x20000, 0x2a6df},
-                                                    {0x2a700, 0x2b73f}, {0x2b740, 0x2b81f}, {0x2b920, 0x2ceaf},
-                                                    {0xf900, 0xfaff},   {0x2f800, 0x2fa1f}};
+  constexpr std::pair<UChar32, UChar32> blocks[] = {
+      {0x4e00, 0x9fff},   {0x3400, 0x4dbf},   {0x20000, 0x2a6df}, {0x2a700, 0x2b73f},
+      {0x2b740, 0x2b81f}, {0x2b920, 0x2ceaf}, {0xf900, 0xfaff},   {0x2f800, 0x2fa1f}};
   return std::any_of(std::begin(blocks), std::end(blocks),
                      [&](const auto& block) { return c >= block.first && c <= block.second; });
 }
 
-// General categories are those of Unicode 8, by which `tokenizers` goes: younger characters have none, and six have
-// changed theirs since.
+// General categories of Unicode 8, as in `tokenizers`: newer characters have none, six have changed since.
 Kind kind_by_unicode(UChar32 c) {
   if (c == '\t' || c == '\n' || c == '\r') return Kind::space;
-  if (c > ' ' && c < 0x7f && !u_isalnum(c)) return Kind::punctuation;  // with $ + < = > ^ ` | ~, which are no P*
+  if (c > ' ' && c < 0x7f && !u_isalnum(c)) return Kind::punctuation;  // with $ + < = > ^ ` | ~, not in P*
   if (c == 0x166d || c == 0x111c9) return Kind::punctuation;
   if (c == 0x1734) return Kind::mark;
   if (c == 0x1885 || c == 0x1886 || c == 0xa9bd) return Kind::other;
@@ -107,7 +107,7 @@ void append(std::string& text, UChar32 c) {
 
 }  // namespace
 
-// ---- WordPiece ------------------------------------------------------------------------------------------------------
+// ---- WordPiece --------------------------------------------------------------------------------------------
 
 WordPiece::WordPiece(const std::vector<std::string>& vocab, const std::string& path, bool lowercase)
     : lowercase_(lowercase) {
@@ -128,7 +128,7 @@ WordPiece::WordPiece(const std::vector<std::string>& vocab, const std::string& p
 }
 
 void WordPiece::encode(std::string_view text, std::vector<int>& ids) {
-  size_t from = 0;  // what stands before it is done
+  size_t from = 0;  // text before it is done
   for (size_t bracket = text.find('['); bracket != text.npos; bracket = text.find('[', bracket)) {
     const auto here = [&](std::string_view token) { return text.substr(bracket).starts_with(token); };
     const auto found = std::find_if(special_tokens.begin(), special_tokens.end(), here);
@@ -143,7 +143,7 @@ void WordPiece::encode(std::string_view text, std::vector<int>& ids) {
   encode_ordinary(text.substr(from), ids);
 }
 
-// What stands between white space is cut independently of the rest, and most of it has been met before.
+// Chunks between white space are independent, and most repeat: their ids are cached.
 void WordPiece::encode_ordinary(std::string_view text, std::vector<int>& ids) {
   constexpr size_t longest_known = 64, most_known = 1 << 18;
   constexpr std::string_view white = " \t\r\n";
@@ -156,7 +156,8 @@ void WordPiece::encode_ordinary(std::string_view text, std::vector<int>& ids) {
       const size_t before = ids.size();
       encode_chunk(chunk, ids);
       if (known_.size() == most_known) known_.clear();
-      if (chunk.size() <= longest_known) known_.emplace(chunk, std::vector<int>(ids.begin() + long(before), ids.end()));
+      if (chunk.size() <= longest_known)
+        known_.emplace(chunk, std::vector<int>(ids.begin() + long(before), ids.end()));
     }
     start = text.find_first_not_of(white, end);
   }

@@ -1,15 +1,14 @@
-// BERT's tokenizer: text to the tokens of a vocab.txt (WordPiece; Devlin et al. 2018, Wu et al. 2016).
+// BERT's WordPiece tokenizer over a vocab.txt (Devlin et al. 2018, Wu et al. 2016).
 //
-// Equal to the "fast" tokenizers of the library `tokenizers` (BertWordPieceTokenizer, transformers' BertTokenizer),
-// which differ from Google's Python in corners: spaces are put around ideographs before accents are stripped, a capital
-// sigma becomes σ wherever it stands, and special tokens are found before control characters are dropped.
-//   1. [PAD], [UNK], [CLS], [SEP] and [MASK] written in the text are those tokens.
-//   2. Control characters and U+FFFD are dropped; white space separates words, and every CJK ideograph is a word.
-//   3. In lower case: canonical decomposition (NFD), nonspacing marks are dropped, then lower case, a character at a
-//      time.
-//   4. Every punctuation character is a word: ASCII's, symbols such as $ and ~ included, and Unicode's categories P*.
-//   5. A word is cut greedily into the longest tokens, all but the first with "##" in front; [UNK] where that fails,
-//      and for words of more than 100 characters.
+// Matches the fast tokenizers of `tokenizers` (BertWordPieceTokenizer, transformers' BertTokenizer), which
+// differ from Google's Python in corners: ideographs get spaces before accents are stripped, a capital sigma
+// always becomes σ, and special tokens are found before control characters are dropped.
+//   1. [PAD], [UNK], [CLS], [SEP] and [MASK] in the text are those tokens.
+//   2. Control characters and U+FFFD are dropped; white space separates words; every CJK ideograph is a word.
+//   3. Lower case: canonical decomposition (NFD), nonspacing marks dropped, then each character lowered.
+//   4. Every punctuation character is a word: ASCII's, with symbols such as $ and ~, and Unicode's P*.
+//   5. A word is split greedily into the longest tokens, all but the first with "##" in front; [UNK] if that
+//      fails, or beyond 100 characters.
 #pragma once
 #include <array>
 #include <memory>
@@ -20,25 +19,26 @@
 
 namespace warpbert::io {
 
-// vocab.txt: the token at the start of line i is id i. Throws io::Error for an empty line or a token twice.
+// vocab.txt: line i, from 0, starts with token i. Throws io::Error for an empty line or a repeated token.
 std::vector<std::string> read_vocab(const std::string& path);
 
-// Where the first byte is that belongs to no well-formed UTF-8 character; npos: all of it is UTF-8.
+// Offset of the first malformed UTF-8 sequence, or npos.
 size_t find_malformed_utf8(std::string_view text);
 
-// Not for several threads at once, for it remembers words: a copy for each.
+// Not thread-safe, because it caches words: one copy per thread.
 class WordPiece {
  public:
-  // The ids below are those of `vocab` ("special tokens first" is not needed). Throws io::Error naming `path`, the file
-  // it comes from, for a token that is no UTF-8 and for special tokens it lacks.
+  // Ids are indices in `vocab`; special tokens may have any. Throws io::Error naming `path`, the vocabulary's
+  // file, for a token that is not UTF-8 or a missing special token.
   WordPiece(const std::vector<std::string>& vocab, const std::string& path, bool lowercase);
 
-  // Appends the ids of `text`, which must be UTF-8, to `ids`. No [CLS] or [SEP] is added.
+  // Appends the ids of `text` (UTF-8) to `ids`, without [CLS] or [SEP].
   void encode(std::string_view text, std::vector<int>& ids);
 
   // Ids of [PAD], [UNK], [CLS], [SEP], [MASK].
   const std::array<int, 5>& special() const { return special_; }
-  static constexpr std::array<std::string_view, 5> special_tokens = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+  static constexpr std::array<std::string_view, 5> special_tokens = {"[PAD]", "[UNK]", "[CLS]", "[SEP]",
+                                                                     "[MASK]"};
 
  private:
   struct Hash {
@@ -48,14 +48,14 @@ class WordPiece {
   template <class Value>
   using Map = std::unordered_map<std::string, Value, Hash, std::equal_to<>>;
 
-  void encode_ordinary(std::string_view text, std::vector<int>& ids);  // without special tokens
-  void encode_chunk(std::string_view chunk, std::vector<int>& ids);    // without ASCII's white space
+  void encode_ordinary(std::string_view text, std::vector<int>& ids);  // no special tokens
+  void encode_chunk(std::string_view chunk, std::vector<int>& ids);    // no ASCII white space
   void encode_word(std::string_view word, std::vector<int>& ids) const;
 
   bool lowercase_;
   std::array<int, 5> special_;
-  Map<int> first_, further_;  // tokens without "##", and those with it, it taken off
-  size_t longest_ = 0;        // bytes of a token
+  Map<int> first_, further_;  // tokens without "##"; those with it, "##" removed
+  size_t longest_ = 0;        // bytes of the longest token
   Map<std::vector<int>> known_;
 };
 

@@ -1,18 +1,9 @@
-// Adam (Kingma & Ba 2015) in Keras's form, where ε is added to √v before the correction of its bias ("ε-hat", at the
-// end of their §2) and both corrections are one factor in the rate:
-//   g = grad·grad_scale;  m = β1·m + (1 − β1)·g;  v = β2·v + (1 − β2)·g²
-//   master −= decay·master + rate·m/(√v + ε),  rate = lr·√(1 − β2ᵗ)/(1 − β1ᵗ)
-//   average += step.average·(master − average)
-// and the bf16 weight that the GEMMs read is the master, rounded. The average of the masters (Polyak & Juditsky 1992)
-// and the sum of squares of the gradient ride along: their arrays may be missing. A thread adds its eight squares in float,
-// a relative error of 8·2⁻²⁴ at most; all further sums are in double.
+// Adam in Keras's form: ε is added to √v before bias correction, and both corrections are folded into the
+// learning rate. The pass can also update the EMA weights (Polyak & Juditsky 1992) and sum the squared
+// gradients. A thread adds its eight squares in float (relative error <= 8·2⁻²⁴); the rest is in double.
 //
-// All parameters of the model lie in flat arrays, so one launch updates them all. It reads master, m, v and grad and
-// writes master, m, v and weight: 30 bytes a parameter (28 without weight, 8 more with an average), and a dozen
-// operations: bound by memory. BERT-base's 91 M parameters take 0.63 ms at 4.3 TB/s,
-// which makes this the step's largest memory bill.
-//
-// A thread takes eight values (vector.h, flat arrays): eight 16-byte loads are in flight at once.
+// A thread takes eight values with eight 16-byte loads in flight. Moves 30 bytes a parameter, 28 without
+// weight, 8 more with EMA: BERT-base takes 0.63 ms at 4.3 TB/s. See docs/kernels/adam.md.
 #include <stdexcept>
 #include <string>
 
@@ -26,7 +17,8 @@ struct Moments {
   float beta1, beta2, epsilon;
 };
 
-static __device__ __forceinline__ void adam_update(float& p, float& m, float& v, float g, Moments k, AdamStep step) {
+static __device__ __forceinline__ void adam_update(float& p, float& m, float& v, float g, Moments k,
+                                                   AdamStep step) {
   g *= step.grad_scale;
   m = k.beta1 * m + (1 - k.beta1) * g;
   v = k.beta2 * v + (1 - k.beta2) * g * g;
@@ -36,10 +28,11 @@ static __device__ __forceinline__ void adam_update(float& p, float& m, float& v,
 static_assert(adam_values_a_block == flat_values);
 
 static __global__ void __launch_bounds__(flat_threads)
-    adam_kernel(float* __restrict__ master, bf16* __restrict__ weight, float* __restrict__ m, float* __restrict__ v,
-                const float* __restrict__ grad, float* __restrict__ average, double* __restrict__ squares, size_t n,
-                Moments k, const AdamStep* __restrict__ step_on_device, const int* __restrict__ ok) {
-  if (ok && !*ok) return;  // a loss of this step was not finite: nothing changes, m and v included
+    adam_kernel(float* __restrict__ master, bf16* __restrict__ weight, float* __restrict__ m,
+                float* __restrict__ v, const float* __restrict__ grad, float* __restrict__ average,
+                double* __restrict__ squares, size_t n, Moments k,
+                const AdamStep* __restrict__ step_on_device, const int* __restrict__ ok) {
+  if (ok && !*ok) return;  // step rejected: nothing changes, m and v included
   const AdamStep step = *step_on_device;
   const size_t begin = flat_begin();
   float square = 0;
@@ -69,10 +62,11 @@ static __global__ void __launch_bounds__(flat_threads)
   if (threadIdx.x == 0) squares[blockIdx.x] = sum;
 }
 
-void adam(Stream stream, const AdamArrays& a, size_t n, float beta1, float beta2, float epsilon, const AdamStep* step,
-          const int* ok) {
+void adam(Stream stream, const AdamArrays& a, size_t n, float beta1, float beta2, float epsilon,
+          const AdamStep* step, const int* ok) {
   if (!(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1 && epsilon > 0))
-    throw std::invalid_argument("adam: beta1 = " + std::to_string(beta1) + ", beta2 = " + std::to_string(beta2) +
+    throw std::invalid_argument("adam: beta1 = " + std::to_string(beta1) +
+                                ", beta2 = " + std::to_string(beta2) +
                                 ", epsilon = " + std::to_string(epsilon) + ", n = " + std::to_string(n));
   if (!n) return;
   launch<adam_kernel>(unsigned(adam_blocks(n)), flat_threads, 0, stream, a.master, a.weight, a.m, a.v, a.grad,
@@ -86,10 +80,10 @@ static __global__ void clip_kernel(AdamStep* __restrict__ steps, int n, const do
     steps[i].grad_scale = norm > clip_norm ? float(clip_norm / norm) : 1.0f;
 }
 
-// One warp: four of the 128 norms a lane.
+// One warp, four norms per lane.
 static __global__ void reject_outlier_kernel(int* __restrict__ apply, double* __restrict__ history,
-                                             const double* __restrict__ square_sum, const int* __restrict__ ok,
-                                             float limit) {
+                                             const double* __restrict__ square_sum,
+                                             const int* __restrict__ ok, float limit) {
   const int lane = int(threadIdx.x);
   const double norm = sqrt(*square_sum), seen = history[norm_window], skipped = history[norm_window + 1];
   double sum = 0, squares = 0;
@@ -99,23 +93,26 @@ static __global__ void reject_outlier_kernel(int* __restrict__ apply, double* __
     sum += __shfl_xor_sync(0xffffffff, sum, i);
     squares += __shfl_xor_sync(0xffffffff, squares, i);
   }
-  __syncwarp();  // all have read what lane 0 is about to write; a shuffle does not order memory
+  __syncwarp();  // all lanes have read history; a shuffle does not order memory
   if (lane) return;
   const double mean = sum / norm_window, deviation = sqrt(fmax(squares / norm_window - mean * mean, 0.0));
-  const bool finite = norm - norm == 0, outlier = !finite || (seen >= norm_window && norm > mean + limit * deviation);
+  const bool finite = norm - norm == 0,
+             outlier = !finite || (seen >= norm_window && norm > mean + limit * deviation);
   *apply = (!ok || *ok) && !outlier;
   if (finite) history[int(seen) % norm_window] = norm, history[norm_window] = seen + 1;
   if (outlier) history[norm_window + 1] = skipped + 1;
 }
 
-void reject_outlier(Stream stream, int* apply, double* history, const double* square_sum, const int* ok, float limit) {
+void reject_outlier(Stream stream, int* apply, double* history, const double* square_sum, const int* ok,
+                    float limit) {
   if (!(limit > 0)) throw std::invalid_argument("reject_outlier: limit = " + std::to_string(limit));
   launch<reject_outlier_kernel>(1, 32, 0, stream, apply, history, square_sum, ok, limit);
 }
 
 void clip(Stream stream, AdamStep* steps, int n, const double* square_sum, float clip_norm) {
   if (n < 1 || !(clip_norm > 0))
-    throw std::invalid_argument("clip: n = " + std::to_string(n) + ", clip_norm = " + std::to_string(clip_norm));
+    throw std::invalid_argument("clip: n = " + std::to_string(n) +
+                                ", clip_norm = " + std::to_string(clip_norm));
   launch<clip_kernel>(1, 32, 0, stream, steps, n, square_sum, clip_norm);
 }
 

@@ -1,5 +1,4 @@
-// What attention_forward.cu and attention_backward.cu share: which rows a block works on, how tiles come to shared
-// memory, the dropout mask, and the launchers' checks.
+// Helpers of the attention kernels.
 #pragma once
 #include <algorithm>
 #include <stdexcept>
@@ -13,19 +12,18 @@
 
 namespace warpbert::kernels {
 
-// ---- A block's place -----------------------------------------------------------------------------------------------
-// grid = (heads, sequences + 1, tiles); a warp has 16 rows of the sequence, a block 16 per warp: its tile. The last
-// block in y writes the filler rows.
+// ---- Block mapping ----------------------------------------------------------------------------------------
+// grid = (heads, sequences + 1, tiles). A warp owns 16 rows of a sequence, a block 16 per warp: its tile.
+// Blocks with the last y write padding rows; attention_backward_query_kernel has none.
 
-// The largest tile: with it backward's four operands and ds, the most that a block holds, stay below the 99 KB of shared
-// memory of sm_86. Forward has three.
+// Largest tile. Backward's four operands and ds then fit in the 99 KB of shared memory of sm_86.
 template <class T, int D>
 constexpr int max_tile = sizeof(T) == 4 && D == 128 ? 32 : 64;
 
 struct Place {
-  int head, heads;    // hidden = heads · D
-  int first, length;  // the sequence's rows are first … first + length
-  int tile, start;    // rows of a tile; this block's first row, counted within the sequence
+  int head, heads;    // hidden = heads·D
+  int first, length;  // rows of the sequence: first … first + length
+  int tile, start;    // rows per tile; the block's first row within the sequence
   int warp;
 };
 
@@ -40,7 +38,7 @@ __device__ __forceinline__ Place place(const int* starts) {
           .warp = int(threadIdx.x / 32)};
 }
 
-// Of x: [N, parts · H], row `row` of the block's sequence, column 0 of its head in part `part`.
+// Address of a row of the block's sequence in x: [N, parts·H], first column of its head in `part`.
 template <int D, class T>
 __device__ __forceinline__ T* locate(T* x, const Place& at, int row, int part, int parts) {
   return x + ((size_t(at.first + row) * parts + part) * at.heads + at.head) * D;
@@ -48,7 +46,7 @@ __device__ __forceinline__ T* locate(T* x, const Place& at, int row, int part, i
 
 __device__ __forceinline__ bool is_filler_block() { return blockIdx.y == gridDim.y - 1; }
 
-// Zeros in the filler rows, D columns wide.
+// Zeroes D columns of the padding rows.
 template <int D, class T>
 __device__ __forceinline__ void zero_filler(T* x, int ld, Rows rows) {
   const int end = rows.capacity * (D / 8);
@@ -56,19 +54,18 @@ __device__ __forceinline__ void zero_filler(T* x, int ld, Rows rows) {
     store8(x + size_t(i / (D / 8)) * ld + i % (D / 8) * 8, Float8{});
 }
 
-// ---- Tiles ---------------------------------------------------------------------------------------------------------
+// ---- Tiles ------------------------------------------------------------------------------------------------
 __device__ __forceinline__ int round_up_16(int n) { return (n + 15) / 16 * 16; }
 
-// A thread has D/16 pieces of a tile, of eight columns each: a block has two threads for every row of its tile. Calls
-// f(row, first column) for each.
+// Calls f(row, first column) for the thread's D/16 pieces of eight columns; a block has two threads per row.
 template <int D, class F>
 __device__ __forceinline__ void own_pieces(F f) {
   const int step = blockDim.x / (D / 8), first = threadIdx.x / (D / 8), column = threadIdx.x % (D / 8) * 8;
-#pragma unroll(D > 64 ? 4 : D / 16)  // at D = 128 a full one costs registers that the sums need
+#pragma unroll(D > 64 ? 4 : D / 16)  // full unrolling takes registers the sums need
   for (int k = 0; k < D / 16; k++) f(first + k * step, column);
 }
 
-// Starts the copy of `count` rows of x to a tile; the rows up to the next multiple of 16 become zeros.
+// Starts copying `count` rows of x to a tile; zeroes rows up to the next multiple of 16.
 template <int D, class T>
 __device__ __forceinline__ void copy_tile(T* tile, const T* x, int ld, int count) {
   const int end = round_up_16(count);
@@ -84,15 +81,14 @@ __device__ __forceinline__ void copy_tile(T* tile, const T* x, int ld, int count
   });
 }
 
-// The bias of the columns that this thread copies. The kernels ask for it before they wait for the copies, but ptxas
-// (CUDA 13.0) moves these loads behind the wait: they begin when the copies are over.
+// Bias of the columns this thread copies. Kernels load it before waiting for the copies, but ptxas (CUDA
+// 13.0) moves these loads after the wait.
 template <int D>
 __device__ __forceinline__ Float8 own_bias(const float* bias) {
   return load8(bias + threadIdx.x % (D / 8) * 8);
 }
 
-// Adds it to the rows that copy_tile brought: each thread to the pieces it copied itself, so that waiting for its own
-// copies is enough.
+// Adds the bias to the pieces this thread copied, so it need not wait for other threads.
 template <int D, class T>
 __device__ __forceinline__ void add_bias(T* tile, const Float8& b, int count) {
   own_pieces<D>([&](int row, int column) {
@@ -104,7 +100,7 @@ __device__ __forceinline__ void add_bias(T* tile, const Float8& b, int count) {
   });
 }
 
-// Writes this warp's 16 rows of a sum, those of them that are real: rows of x at x, ld apart, `count` of them.
+// Writes the first `count` of this warp's 16 rows to x, times scale0 (rows 0 … 7) or scale1 (8 … 15).
 template <int D, class T>
 __device__ __forceinline__ void store_sum(T* x, int ld, int count, const float (&acc)[D / 8][4], float scale0,
                                           float scale1) {
@@ -125,7 +121,7 @@ constexpr float score_scale = D == 16   ? 0.25f
                               : D == 64 ? 0.125f
                                         : 0.08838834765f;
 
-// bf16 takes the fast functions; float, for which exactness is claimed, the accurate ones.
+// bf16 takes the fast functions; float, which claims exactness, the accurate ones.
 template <class T>
 __device__ __forceinline__ float exponential(float x) {
   return sizeof(T) == 2 ? fast_exp(x) : expf(x);
@@ -135,16 +131,15 @@ __device__ __forceinline__ float logarithm(float x) {
   return sizeof(T) == 2 ? __logf(x) : logf(x);
 }
 
-// ---- Dropout -------------------------------------------------------------------------------------------------------
-// A Dropout as the kernels here want it.
+// ---- Dropout ----------------------------------------------------------------------------------------------
 struct AttentionDropout {
   const RandomState* random;
   uint32_t site, threshold;
-  float scale;  // of what is kept
+  float scale;  // factor of kept values
   int max_positions;
 };
 
-// The factors of one head's probabilities: 0 or `scale`; always 1 when off.
+// Dropout factors of one head: 0 or `scale`; always 1 when off.
 template <bool dropping>
 class DropoutMask {
  public:
@@ -158,9 +153,11 @@ class DropoutMask {
     const uint64_t i = element(query, key);
     return bits(draw(i), i) >= dropout_.threshold;
   }
-  __device__ __forceinline__ float factor(uint32_t kept) const { return !dropping ? 1 : kept ? dropout_.scale : 0; }
+  __device__ __forceinline__ float factor(uint32_t kept) const {
+    return !dropping ? 1 : kept ? dropout_.scale : 0;
+  }
 
-  // The factors of key and key + 1, which mostly share a draw of eight.
+  // Factors of key and key + 1, which mostly share a draw.
   __device__ __forceinline__ float2 factors(int query, int key) const {
     if constexpr (!dropping) return make_float2(1, 1);
     const uint64_t i = element(query, key);
@@ -186,17 +183,19 @@ class DropoutMask {
   RandomState state_;
 };
 
-// ---- Launchers -----------------------------------------------------------------------------------------------------
+// ---- Launchers --------------------------------------------------------------------------------------------
 struct AttentionShape {
   int sequences, max_length, heads, head_size, max_positions;
 };
 
-inline void check_attention(const char* launcher, const AttentionShape& s, const Dropout& dropout, Rows rows) {
+inline void check_attention(const char* launcher, const AttentionShape& s, const Dropout& dropout,
+                            Rows rows) {
   const auto refuse = [&](const std::string& why) {
-    throw std::invalid_argument(std::string(launcher) + ": " + why + " (sequences " + std::to_string(s.sequences) +
-                                ", max_length " + std::to_string(s.max_length) + ", heads " + std::to_string(s.heads) +
-                                ", head_size " + std::to_string(s.head_size) + ", max_positions " +
-                                std::to_string(s.max_positions) + ", capacity " + std::to_string(rows.capacity) + ")");
+    throw std::invalid_argument(
+        std::string(launcher) + ": " + why + " (sequences " + std::to_string(s.sequences) + ", max_length " +
+        std::to_string(s.max_length) + ", heads " + std::to_string(s.heads) + ", head_size " +
+        std::to_string(s.head_size) + ", max_positions " + std::to_string(s.max_positions) + ", capacity " +
+        std::to_string(rows.capacity) + ")");
   };
   if (s.head_size != 16 && s.head_size != 32 && s.head_size != 64 && s.head_size != 128)
     refuse("head_size must be 16, 32, 64 or 128");
@@ -211,16 +210,17 @@ inline void check_attention(const char* launcher, const AttentionShape& s, const
 }
 
 inline AttentionDropout attention_dropout(const Dropout& dropout, int max_positions) {
-  return {dropout.random, dropout.site, dropout_threshold(dropout.rate), dropout_scale(dropout.rate), max_positions};
+  return {dropout.random, dropout.site, dropout_threshold(dropout.rate), dropout_scale(dropout.rate),
+          max_positions};
 }
 
-// One block's tile: as many groups of 16 rows as the longest sequence needs, to max_tile.
+// Rows per tile: a multiple of 16 that covers max_length, at most max_tile.
 template <class T, int D>
 int attention_tile(int max_length) {
   return std::clamp((max_length + 15) / 16 * 16, 16, max_tile<T, D>);
 }
 
-// f(D, dropping) with both as types, for the head size and "dropout is on".
+// Calls f(D, dropping) with integral constants.
 template <class F>
 void with_head_size(int head_size, bool dropout, F f) {
   const auto with = [&](auto d) { dropout ? f(d, std::true_type{}) : f(d, std::false_type{}); };

@@ -1,28 +1,24 @@
-// Masked softmax attention on packed sequences, backward. With p computed again from lse and f the dropout factors of
-// forward (0 or 1/(1 − rate)):
-//   pd = f·p, dv = pdᵀ·dout, dp = f·(dout·vᵀ), ds = p·(dp − Δ), Δ = Σ_d dout·out, dq = ds·k/√D, dk = dsᵀ·q/√D
-// Δ is softmax's own derivative: Σ_j p_j·dp_j = Σ_d dout·out (Dao et al. 2022, "FlashAttention", appendix B.2).
+// Attention backward; see docs/kernels/attention.md. The dropout factor f is 0 or 1/(1−rate); pd = f·p.
+// Δ = Σ_j p_j·dp_j = Σ_d dout·out (Dao et al. 2022, "FlashAttention", appendix B.2).
 //
-// qkv, dqkv: [N, 3H], out, dout: [N, H], lse: [heads, N], H = heads·D. 16·N·H bytes in bf16 and 10·L·N·H FLOP at
-// sequences of L: 64 pairs of 15.5 tokens and H = 768 are 12.2 MB, 2.8 µs at 4.3 TB/s, and 118 MFLOP.
+// Moves 16·N·H bytes in bf16, computes 10·L·N·H FLOP at length L. A block owns a tile of up to 64 keys of one
+// head and sequence, a warp 16 of them. It computes transposed scores k·qᵀ, 16 × 16 at a time: they stay in
+// registers as left operands of pdᵀ·dout and dsᵀ·q, and no two warps add to the same element. dq sums over
+// warps: they stage ds in shared memory, then each takes 16 queries.
 //
-// The grid is forward's, but a block has a tile of up to 64 keys and a warp 16 of them. It computes the transposed
-// scores k·qᵀ, 16 × 16 at a time, because the probabilities of 16 keys are then just what the products pdᵀ·dout and
-// dsᵀ·q want on their left: they stay in registers, and no two warps add to the same number. dq sums over keys, that is
-// over warps: ds is left in shared memory, and when all of it is there each warp takes 16 queries.
-// A sequence longer than a tile has its keys in several blocks. Then dq has a kernel of its own, a tile of queries a
-// block, that computes ds once more: 7 products instead of 5, but no float atomics and no sums in global memory.
+// Longer sequences have keys in several blocks. A second kernel, one tile of queries per block, then
+// recomputes ds for dq: 7 products instead of 5, but no float atomics.
 #include "attention.cuh"
 
 namespace warpbert::kernels {
 
-// Of the queries of a tile.
+// Per-query values of a tile.
 struct RowStatistics {
   float delta[64], lse[64];
 };
 
-// Loads lse and computes Δ; D / 8 lanes share a row. The rows up to the next multiple of 16 get zeros: their dout is
-// zero as well, so whatever p is, pd·dout and ds = p·(0 − 0) are zero.
+// Loads lse and computes Δ, D / 8 lanes per row. Padding rows of the tile get zeros; their dout is zero too,
+// so pd·dout and ds = p·(0 − 0) vanish for any p.
 template <class T, int D>
 __device__ __forceinline__ void load_statistics(RowStatistics& rows, const T* dout, const T* out, int hidden,
                                                 const float* lse, int count) {
@@ -30,7 +26,7 @@ __device__ __forceinline__ void load_statistics(RowStatistics& rows, const T* do
   const int c = threadIdx.x % lanes * 8;
   for (int r = threadIdx.x / lanes; r < round_up_16(count); r += blockDim.x / lanes) {
     float delta = 0;
-    const float row_lse = c == 0 && r < count ? lse[r] : 0;  // here, so that it is not waited for after the sums
+    const float row_lse = c == 0 && r < count ? lse[r] : 0;  // early, to overlap with the sums
     if (r < count) {
       const Float8 a = load8(dout + size_t(r) * hidden + c), b = load8(out + size_t(r) * hidden + c);
 #pragma unroll
@@ -42,7 +38,7 @@ __device__ __forceinline__ void load_statistics(RowStatistics& rows, const T* do
   }
 }
 
-// The operands in shared memory.
+// Operands in shared memory.
 template <class T>
 struct Tiles {
   T *q, *k, *v, *dout;
@@ -55,20 +51,22 @@ __device__ __forceinline__ Tiles<T> tiles(int rows) {
   return {p, p + size, p + 2 * size, p + 3 * size};
 }
 
-// ds of a sequence that fits in a tile, [key][query].
+// Row stride of the staged ds, [key][query].
 template <class T, int D>
 constexpr int staged_stride = max_tile<T, D> + 16 / int(sizeof(T));
 
-// dk and dv of one warp's 16 keys += what the 16 queries from `query` on contribute (k, v: the warp's rows; q, dout,
-// rows: the queries'). dsᵀ is also left in `staged`, if that is given.
+// Adds the terms of 16 queries to dk and dv of one warp's 16 keys; stores dsᵀ in `staged` unless null. k, v:
+// the warp's rows; q, dout, rows: the queries'.
 template <class T, int D, bool dropping>
-__device__ __forceinline__ void add_queries(float (&dk)[D / 8][4], float (&dv)[D / 8][4], const Tiles<T>& tile,
-                                            const RowStatistics& rows, int row, int query, int key, int keys,
-                                            const DropoutMask<dropping>& mask, float* scratch, T* staged) {
+__device__ __forceinline__ void add_queries(float (&dk)[D / 8][4], float (&dv)[D / 8][4],
+                                            const Tiles<T>& tile, const RowStatistics& rows, int row,
+                                            int query, int key, int keys, const DropoutMask<dropping>& mask,
+                                            float* scratch, T* staged) {
   const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
-  uint32_t kept = 0;  // by dropout; drawn before p and ds need the registers
+  uint32_t kept = 0;  // drawn before p and ds need the registers
 #pragma unroll
-  for (int i = 0; i < 8; i++) kept |= mask.keeps(query + i / 4 * 8 + t * 2 + i % 2, key + g + i / 2 % 2 * 8) << i;
+  for (int i = 0; i < 8; i++)
+    kept |= mask.keeps(query + i / 4 * 8 + t * 2 + i % 2, key + g + i / 2 % 2 * 8) << i;
 
   float p[2][4], ds[2][4];
   multiply<D>(p, tile.k, tile.q + row * tile_stride<T, D>);
@@ -90,13 +88,15 @@ __device__ __forceinline__ void add_queries(float (&dk)[D / 8][4], float (&dv)[D
     for (int n = 0; n < 2; n++)
 #pragma unroll
       for (int i = 0; i < 2; i++)
-        store_pair(staged + (g + i * 8) * staged_stride<T, D> + row + n * 8 + t * 2, ds[n][i * 2], ds[n][i * 2 + 1]);
+        store_pair(staged + (g + i * 8) * staged_stride<T, D> + row + n * 8 + t * 2, ds[n][i * 2],
+                   ds[n][i * 2 + 1]);
   }
 }
 
-// dq of one warp's 16 queries from row0 on, by the ds that all warps have staged; q and k have the same rows.
+// dq of one warp's 16 queries from row0 on, from the staged ds.
 template <class T, int D>
-__device__ __forceinline__ void store_staged_dq(T* to, int ld, const T* staged, const T* k, int row0, int length) {
+__device__ __forceinline__ void store_staged_dq(T* to, int ld, const T* staged, const T* k, int row0,
+                                                int length) {
   float dq[D / 8][4] = {};
   for (int key = 0; key < length; key += 16)
     accumulate_transposed<D>(dq, staged + key * staged_stride<T, D> + row0, staged_stride<T, D>,
@@ -107,8 +107,9 @@ __device__ __forceinline__ void store_staged_dq(T* to, int ld, const T* staged, 
 template <class T, int D, bool dropping>
 static __global__ void __launch_bounds__(128, 2)
     attention_backward_kernel(T* __restrict__ dqkv, const T* __restrict__ dout, const T* __restrict__ out,
-                              const float* __restrict__ lse, const T* __restrict__ qkv, const float* __restrict__ bias,
-                              const int* __restrict__ starts, AttentionDropout dropout, Rows rows) {
+                              const float* __restrict__ lse, const T* __restrict__ qkv,
+                              const float* __restrict__ bias, const int* __restrict__ starts,
+                              AttentionDropout dropout, Rows rows) {
   const int head = blockIdx.x, hidden = gridDim.x * D;
   if (is_filler_block()) {
     if (blockIdx.z == 0)
@@ -118,14 +119,15 @@ static __global__ void __launch_bounds__(128, 2)
   const Place at = place(starts);
   if (at.start >= at.length) return;
   const int keys = min(at.tile, at.length - at.start), row0 = at.warp * 16;
-  const bool whole = at.length <= at.tile;  // then dq is computed here as well
+  const bool whole = at.length <= at.tile;  // dq is computed here too
   bias += head * D, lse += size_t(head) * rows.capacity + at.first;
 
   constexpr int stride = tile_stride<T, D>;
   const Tiles<T> tile = tiles<T, D>(at.tile);
   const Tiles<T> mine = {tile.q, tile.k + row0 * stride, tile.v + row0 * stride, tile.dout};
   T* staged = tile.dout + at.tile * stride;
-  float* scratch = reinterpret_cast<float*>(staged + at.tile * staged_stride<T, D>) + at.warp * scratch_floats;
+  float* scratch =
+      reinterpret_cast<float*>(staged + at.tile * staged_stride<T, D>) + at.warp * scratch_floats;
   auto& statistics = shared<RowStatistics>();
   const DropoutMask<dropping> mask(dropout, at);
   float dk[D / 8][4] = {}, dv[D / 8][4] = {};
@@ -135,20 +137,21 @@ static __global__ void __launch_bounds__(128, 2)
   for (int query0 = 0; query0 < at.length; query0 += at.tile) {
     const int queries = min(at.tile, at.length - query0);
     const T* dout_rows = locate<D>(dout, at, query0, 0, 1);
-    if (query0 > 0) __syncthreads();  // all warps are done with the last tile of queries
+    if (query0 > 0) __syncthreads();  // reads of the previous tile are done
     copy_tile<D>(tile.q, locate<D>(qkv, at, query0, 0, 3), 3 * hidden, queries);
     copy_tile<D>(tile.dout, dout_rows, hidden, queries);
     cp_async_commit();
-    load_statistics<T, D>(statistics, dout_rows, locate<D>(out, at, query0, 0, 1), hidden, lse + query0, queries);
+    load_statistics<T, D>(statistics, dout_rows, locate<D>(out, at, query0, 0, 1), hidden, lse + query0,
+                          queries);
     const Float8 q_bias = own_bias<D>(bias), k_bias = own_bias<D>(bias + hidden),
                  v_bias = own_bias<D>(bias + 2 * hidden);
     cp_async_wait<0>();
     if (query0 == 0) add_bias<D>(tile.k, k_bias, keys), add_bias<D>(tile.v, v_bias, keys);
     add_bias<D>(tile.q, q_bias, queries);
-    __syncthreads();  // the tiles and the statistics are complete: each thread brought a part of them
+    __syncthreads();  // tiles and statistics are complete
     for (int row = 0; row < queries && row0 < keys; row += 16)
-      add_queries<T, D, dropping>(dk, dv, mine, statistics, row, query0 + row, at.start + row0, keys - row0, mask,
-                                  scratch, whole ? staged + row0 * staged_stride<T, D> : nullptr);
+      add_queries<T, D, dropping>(dk, dv, mine, statistics, row, query0 + row, at.start + row0, keys - row0,
+                                  mask, scratch, whole ? staged + row0 * staged_stride<T, D> : nullptr);
   }
   if (row0 < keys) {
     const int row = at.start + row0;
@@ -156,16 +159,17 @@ static __global__ void __launch_bounds__(128, 2)
     store_sum<D>(locate<D>(dqkv, at, row, 2, 3), 3 * hidden, keys - row0, dv, 1, 1);
   }
   if (whole) {
-    __syncthreads();  // every warp's part of ds is there
-    if (row0 < keys) store_staged_dq<T, D>(locate<D>(dqkv, at, row0, 0, 3), 3 * hidden, staged, tile.k, row0, keys);
+    __syncthreads();  // ds is complete
+    if (row0 < keys)
+      store_staged_dq<T, D>(locate<D>(dqkv, at, row0, 0, 3), 3 * hidden, staged, tile.k, row0, keys);
   }
 }
 
-// dq of one warp's 16 queries += what the 16 keys from `key` on contribute (q, dout: the warp's rows; k, v: the keys').
+// Adds the terms of 16 keys to dq of one warp's 16 queries. q, dout: the warp's rows; k, v: the keys'.
 template <class T, int D, bool dropping>
-__device__ __forceinline__ void add_keys(float (&dq)[D / 8][4], const Tiles<T>& tile, const RowStatistics& rows,
-                                         int row0, int query, int key, int keys, const DropoutMask<dropping>& mask,
-                                         float* scratch) {
+__device__ __forceinline__ void add_keys(float (&dq)[D / 8][4], const Tiles<T>& tile,
+                                         const RowStatistics& rows, int row0, int query, int key, int keys,
+                                         const DropoutMask<dropping>& mask, float* scratch) {
   const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
   float s[2][4], ds[2][4];
   multiply<D>(s, tile.q, tile.k);
@@ -186,13 +190,13 @@ __device__ __forceinline__ void add_keys(float (&dq)[D / 8][4], const Tiles<T>& 
   accumulate<D>(dq, ds, tile.k, scratch);
 }
 
-// dq of the sequences that are longer than a tile.
+// dq of sequences longer than a tile.
 template <class T, int D, bool dropping>
 static __global__ void __launch_bounds__(128, 2)
-    attention_backward_query_kernel(T* __restrict__ dqkv, const T* __restrict__ dout, const T* __restrict__ out,
-                                    const float* __restrict__ lse, const T* __restrict__ qkv,
-                                    const float* __restrict__ bias, const int* __restrict__ starts,
-                                    AttentionDropout dropout, Rows rows) {
+    attention_backward_query_kernel(T* __restrict__ dqkv, const T* __restrict__ dout,
+                                    const T* __restrict__ out, const float* __restrict__ lse,
+                                    const T* __restrict__ qkv, const float* __restrict__ bias,
+                                    const int* __restrict__ starts, AttentionDropout dropout, Rows rows) {
   const int head = blockIdx.x, hidden = gridDim.x * D;
   const Place at = place(starts);
   if (at.length <= at.tile || at.start >= at.length) return;
@@ -209,10 +213,11 @@ static __global__ void __launch_bounds__(128, 2)
   const T* dout_rows = locate<D>(dout, at, at.start, 0, 1);
   copy_tile<D>(tile.q, locate<D>(qkv, at, at.start, 0, 3), 3 * hidden, queries);
   copy_tile<D>(tile.dout, dout_rows, hidden, queries);
-  load_statistics<T, D>(statistics, dout_rows, locate<D>(out, at, at.start, 0, 1), hidden, lse + at.start, queries);
+  load_statistics<T, D>(statistics, dout_rows, locate<D>(out, at, at.start, 0, 1), hidden, lse + at.start,
+                        queries);
   for (int key0 = 0; key0 < at.length; key0 += at.tile) {
     const int keys = min(at.tile, at.length - key0);
-    if (key0 > 0) __syncthreads();  // all warps are done with the last tile of keys
+    if (key0 > 0) __syncthreads();  // reads of the previous tile are done
     copy_tile<D>(tile.k, locate<D>(qkv, at, key0, 1, 3), 3 * hidden, keys);
     copy_tile<D>(tile.v, locate<D>(qkv, at, key0, 2, 3), 3 * hidden, keys);
     cp_async_commit();
@@ -222,11 +227,12 @@ static __global__ void __launch_bounds__(128, 2)
     if (key0 == 0) add_bias<D>(tile.q, q_bias, queries);
     add_bias<D>(tile.k, k_bias, keys);
     add_bias<D>(tile.v, v_bias, keys);
-    __syncthreads();  // the tiles and the statistics are complete: each thread brought a part of them
+    __syncthreads();  // tiles and statistics are complete
     for (int key = 0; key < keys && row0 < queries; key += 16) {
       const Tiles<T> mine = {tile.q + row0 * stride, tile.k + key * stride, tile.v + key * stride,
                              tile.dout + row0 * stride};
-      add_keys<T, D, dropping>(dq, mine, statistics, row0, at.start + row0, key0 + key, keys - key, mask, scratch);
+      add_keys<T, D, dropping>(dq, mine, statistics, row0, at.start + row0, key0 + key, keys - key, mask,
+                               scratch);
     }
   }
   if (row0 < queries)
@@ -236,31 +242,33 @@ static __global__ void __launch_bounds__(128, 2)
 
 template <class T>
 void attention_backward(Stream stream, T* dqkv, const T* dout, const T* out, const float* lse, const T* qkv,
-                        const float* bias, const int* starts, int sequences, int max_length, int heads, int head_size,
-                        int max_positions, Dropout dropout, Rows rows) {
-  check_attention("attention_backward", {sequences, max_length, heads, head_size, max_positions}, dropout, rows);
+                        const float* bias, const int* starts, int sequences, int max_length, int heads,
+                        int head_size, int max_positions, Dropout dropout, Rows rows) {
+  check_attention("attention_backward", {sequences, max_length, heads, head_size, max_positions}, dropout,
+                  rows);
   if (rows.capacity == 0) return;
   with_head_size(head_size, dropout.rate > 0, [&](auto d, auto on) {
     constexpr int D = decltype(d)::value;
     constexpr bool dropping = decltype(on)::value;
     const int tile = attention_tile<T, D>(max_length), warps = tile / 16,
               count = std::max(1, (max_length + tile - 1) / tile);
-    const size_t operands = 4 * tile * tile_stride<T, D> * sizeof(T), staged = tile * staged_stride<T, D> * sizeof(T);
+    const size_t operands = 4 * tile * tile_stride<T, D> * sizeof(T),
+                 staged = tile * staged_stride<T, D> * sizeof(T);
     const size_t scratch = sizeof(T) == 4 ? warps * scratch_floats * sizeof(float) : 0;
     const AttentionDropout argument = attention_dropout(dropout, max_positions);
     launch<attention_backward_kernel<T, D, dropping>>(dim3(heads, sequences + 1, count), warps * 32,
-                                                      operands + staged + scratch, stream, dqkv, dout, out, lse, qkv,
-                                                      bias, starts, argument, rows);
+                                                      operands + staged + scratch, stream, dqkv, dout, out,
+                                                      lse, qkv, bias, starts, argument, rows);
     if (count > 1 && sequences > 0)
       launch<attention_backward_query_kernel<T, D, dropping>>(dim3(heads, sequences, count), warps * 32,
-                                                              operands + scratch, stream, dqkv, dout, out, lse, qkv,
-                                                              bias, starts, argument, rows);
+                                                              operands + scratch, stream, dqkv, dout, out,
+                                                              lse, qkv, bias, starts, argument, rows);
   });
 }
 
-template void attention_backward(Stream, float*, const float*, const float*, const float*, const float*, const float*,
-                                 const int*, int, int, int, int, int, Dropout, Rows);
-template void attention_backward(Stream, bf16*, const bf16*, const bf16*, const float*, const bf16*, const float*,
-                                 const int*, int, int, int, int, int, Dropout, Rows);
+template void attention_backward(Stream, float*, const float*, const float*, const float*, const float*,
+                                 const float*, const int*, int, int, int, int, int, Dropout, Rows);
+template void attention_backward(Stream, bf16*, const bf16*, const bf16*, const float*, const bf16*,
+                                 const float*, const int*, int, int, int, int, int, Dropout, Rows);
 
 }  // namespace warpbert::kernels

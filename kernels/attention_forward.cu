@@ -1,27 +1,22 @@
-// Masked softmax attention on packed sequences, forward (Vaswani et al. 2017, eq. 1):
-//   p = softmax(q·kᵀ/√D), out = dropout(p)·v; lse = log Σ exp(q·kᵀ/√D) is kept for backward
-// for each sequence and head by itself; q, k, v = (qkv + bias)[:, 0 | H | 2H …].
+// Attention forward; see docs/kernels/attention.md. Moves 8·N·H bytes in bf16, computes 4·L·N·H FLOP at
+// length L.
 //
-// qkv: [N, 3H], out: [N, H], lse: [heads, N], H = heads·D. 8·N·H bytes in bf16 and 4·L·N·H FLOP at sequences of L:
-// 64 pairs of 15.5 tokens and H = 768 are 6.1 MB, 1.4 µs at 4.3 TB/s, and 47 MFLOP, nothing: what counts is latency.
-// So a block is small and there are many: one block a head, sequence and tile of up to 64 queries, one warp for every
-// 16 of them (as many warps as the longest sequence needs; with one of <= 16 tokens, a block is a warp). q, k and v
-// make one trip to shared memory; scores and probabilities never leave the registers.
+// Latency dominates for short pairs, so blocks are small and many: one per head, sequence and tile of up to
+// 64 queries, one warp per 16 queries. q, k, v pass once through shared memory; scores stay in registers.
 //
-// Keys come in tiles as well, and the softmax is online (Milakov & Gimelshein 2018): it keeps max and
-// sum = Σ exp(s − max) over the keys seen so far; when a new tile raises max, sum and output are scaled down by
-// exp(old − new). A sequence that fits in a tile goes through the loop once.
+// The online softmax (Milakov & Gimelshein 2018) keeps max and sum = Σ exp(s − max) over the keys so far.
+// When a tile raises max, sum and output are scaled by exp(old − new).
 #include "attention.cuh"
 
 namespace warpbert::kernels {
 
-// What a warp has of its 16 queries after some of the keys; the sum only over this lane's keys.
+// State of a warp's 16 queries; `sum` covers only this lane's keys.
 template <int D>
 struct OnlineSoftmax {
   float out[D / 8][4], max[2], sum[2];
 };
 
-// The maximum over the four lanes that share a row, and the sum.
+// Maximum and sum over the four lanes of a row.
 __device__ __forceinline__ float quad_max(float x) {
   x = fmaxf(x, __shfl_xor_sync(0xffffffff, x, 1));
   return fmaxf(x, __shfl_xor_sync(0xffffffff, x, 2));
@@ -31,10 +26,11 @@ __device__ __forceinline__ float quad_sum(float x) {
   return x + __shfl_xor_sync(0xffffffff, x, 2);
 }
 
-// One warp, 16 queries from `query` on, a tile of `keys` keys from `key0` on.
+// Processes `keys` keys from key0 on for one warp's 16 queries from `query` on.
 template <class T, int D, bool dropping>
-__device__ __forceinline__ void attend(OnlineSoftmax<D>& softmax, const T* q, const T* k, const T* v, int query,
-                                       int key0, int keys, const DropoutMask<dropping>& mask, float* scratch) {
+__device__ __forceinline__ void attend(OnlineSoftmax<D>& softmax, const T* q, const T* k, const T* v,
+                                       int query, int key0, int keys, const DropoutMask<dropping>& mask,
+                                       float* scratch) {
   constexpr int chunks = max_tile<T, D> / 16;
   const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
   float s[chunks][2][4];
@@ -82,8 +78,8 @@ __device__ __forceinline__ void attend(OnlineSoftmax<D>& softmax, const T* q, co
 template <class T, int D, bool dropping>
 static __global__ void __launch_bounds__(128)
     attention_forward_kernel(T* __restrict__ out, float* __restrict__ lse, const T* __restrict__ qkv,
-                             const float* __restrict__ bias, const int* __restrict__ starts, AttentionDropout dropout,
-                             Rows rows) {
+                             const float* __restrict__ bias, const int* __restrict__ starts,
+                             AttentionDropout dropout, Rows rows) {
   const int head = blockIdx.x, hidden = gridDim.x * D;
   lse += size_t(head) * rows.capacity;
   if (is_filler_block()) {
@@ -107,7 +103,7 @@ static __global__ void __launch_bounds__(128)
   copy_tile<D>(q, locate<D>(qkv, at, at.start, 0, 3), 3 * hidden, queries);
   for (int key0 = 0; key0 < at.length; key0 += at.tile) {
     const int keys = min(at.tile, at.length - key0);
-    if (key0 > 0) __syncthreads();  // all warps are done with the last tile of keys
+    if (key0 > 0) __syncthreads();  // reads of the previous tile are done
     copy_tile<D>(k, locate<D>(qkv, at, key0, 1, 3), 3 * hidden, keys);
     copy_tile<D>(v, locate<D>(qkv, at, key0, 2, 3), 3 * hidden, keys);
     cp_async_commit();
@@ -117,14 +113,16 @@ static __global__ void __launch_bounds__(128)
     if (key0 == 0) add_bias<D>(q, q_bias, queries);
     add_bias<D>(k, k_bias, keys);
     add_bias<D>(v, v_bias, keys);
-    __syncthreads();  // the tiles are complete: each thread brought a part of them
+    __syncthreads();  // tiles are complete
     if (row0 < queries)
-      attend<T, D, dropping>(softmax, q + row0 * tile_stride<T, D>, k, v, at.start + row0, key0, keys, mask, scratch);
+      attend<T, D, dropping>(softmax, q + row0 * tile_stride<T, D>, k, v, at.start + row0, key0, keys, mask,
+                             scratch);
   }
   if (row0 >= queries) return;
 
   const float sum[2] = {quad_sum(softmax.sum[0]), quad_sum(softmax.sum[1])};
-  store_sum<D>(locate<D>(out, at, at.start + row0, 0, 1), hidden, queries - row0, softmax.out, 1 / sum[0], 1 / sum[1]);
+  store_sum<D>(locate<D>(out, at, at.start + row0, 0, 1), hidden, queries - row0, softmax.out, 1 / sum[0],
+               1 / sum[1]);
   if (threadIdx.x % 4 == 0) {
     lse += at.first + at.start + row0;
 #pragma unroll
@@ -137,9 +135,10 @@ static __global__ void __launch_bounds__(128)
 
 template <class T>
 void attention_forward(Stream stream, T* out, float* lse, const T* qkv, const float* bias, const int* starts,
-                       int sequences, int max_length, int heads, int head_size, int max_positions, Dropout dropout,
-                       Rows rows) {
-  check_attention("attention_forward", {sequences, max_length, heads, head_size, max_positions}, dropout, rows);
+                       int sequences, int max_length, int heads, int head_size, int max_positions,
+                       Dropout dropout, Rows rows) {
+  check_attention("attention_forward", {sequences, max_length, heads, head_size, max_positions}, dropout,
+                  rows);
   if (rows.capacity == 0) return;
   with_head_size(head_size, dropout.rate > 0, [&](auto d, auto on) {
     constexpr int D = decltype(d)::value;
@@ -147,14 +146,14 @@ void attention_forward(Stream stream, T* out, float* lse, const T* qkv, const fl
     const size_t scratch = sizeof(T) == 4 ? warps * scratch_floats * sizeof(float) : 0;
     const dim3 grid(heads, sequences + 1, std::max(1, (max_length + tile - 1) / tile));
     launch<attention_forward_kernel<T, D, decltype(on)::value>>(
-        grid, warps * 32, 3 * tile * tile_stride<T, D> * sizeof(T) + scratch, stream, out, lse, qkv, bias, starts,
-        attention_dropout(dropout, max_positions), rows);
+        grid, warps * 32, 3 * tile * tile_stride<T, D> * sizeof(T) + scratch, stream, out, lse, qkv, bias,
+        starts, attention_dropout(dropout, max_positions), rows);
   });
 }
 
-template void attention_forward(Stream, float*, float*, const float*, const float*, const int*, int, int, int, int, int,
-                                Dropout, Rows);
-template void attention_forward(Stream, bf16*, float*, const bf16*, const float*, const int*, int, int, int, int, int,
-                                Dropout, Rows);
+template void attention_forward(Stream, float*, float*, const float*, const float*, const int*, int, int, int,
+                                int, int, Dropout, Rows);
+template void attention_forward(Stream, bf16*, float*, const bf16*, const float*, const int*, int, int, int,
+                                int, int, Dropout, Rows);
 
 }  // namespace warpbert::kernels

@@ -1,12 +1,11 @@
-// Products of 16-row tiles by one warp: tensor cores for bf16, plain FMA for float, one interface.
+// Products of 16-row tiles by one warp: tensor cores for bf16, FMA for float.
 //
-// A tile is D columns wide and lies in shared memory with rows `tile_stride` apart: 16 bytes more than a row, an odd
-// number of 16-byte pieces, so that eight rows of one column of pieces lie in different banks.
+// Tiles are in shared memory. Their row stride is 16 bytes more than D columns, so that eight rows of one
+// column start in different banks.
 //
-// What a lane of the warp holds, with g = lane / 4 and t = lane % 4 (the accumulator of mma.m16n8k16, PTX ISA 9.7.14):
-//   a 16 × 16 product c[n][i]:   row g + 8·(i / 2), column 8·n + 2·t + i % 2
-//   a 16 × D sum acc[n][i]:      row g + 8·(i / 2), column sum_column<T>(n) + i % 2
-// docs/kernels/attention.md has the pictures.
+// Lane layout, g = lane / 4, t = lane % 4 (mma.m16n8k16, PTX ISA 9.7.14; docs/kernels/attention.md):
+//   16 × 16 product c[n][i]:   row g + 8·(i / 2), column 8·n + 2·t + i % 2
+//   16 × D sum acc[n][i]:      row g + 8·(i / 2), column sum_column<T>(n) + i % 2
 #pragma once
 #include "simt/simt.h"
 
@@ -21,7 +20,7 @@ __device__ __forceinline__ int sum_column(int n) {
   return sizeof(T) == 2 ? n * 8 + t * 2 : n / 2 * 16 + t * 4 + n % 2 * 2;
 }
 
-// Two neighbours of a row, rounded to T.
+// Stores two adjacent values of a row, rounded to T.
 __device__ __forceinline__ void store_pair(float* p, float x, float y) {
   *reinterpret_cast<float2*>(p) = make_float2(x, y);
 }
@@ -29,7 +28,7 @@ __device__ __forceinline__ void store_pair(bf16* p, float x, float y) {
   *reinterpret_cast<uint32_t*>(p) = pack_bf16(x, y);
 }
 
-// ---- bf16: mma.m16n8k16, operands by ldmatrix ----------------------------------------------------------------------
+// ---- bf16: mma.m16n8k16, operands by ldmatrix -------------------------------------------------------------
 
 // c = x·yᵀ, 16 rows each.
 template <int D>
@@ -39,7 +38,7 @@ __device__ __forceinline__ void multiply(float (&c)[2][4], const bf16* x, const 
   const bf16* y_row = y + (lane % 8 + lane / 16 * 8) * tile_stride<bf16, D> + lane / 8 % 2 * 8;
 #pragma unroll
   for (int i = 0; i < 4; i++) c[0][i] = c[1][i] = 0;
-#pragma unroll(D > 64 ? 4 : D / 16)  // at D = 128 a full one costs registers that the sums need
+#pragma unroll(D > 64 ? 4 : D / 16)  // full unrolling takes registers the sums need
   for (int k = 0; k < D; k += 16) {
     uint32_t a[4], b[4];
     ldmatrix_x4(a, x_row + k);
@@ -49,9 +48,10 @@ __device__ __forceinline__ void multiply(float (&c)[2][4], const bf16* x, const 
   }
 }
 
-// acc += a·y with a as a fragment of the tensor core.
+// acc += a·y, a: tensor-core fragment.
 template <int D>
-__device__ __forceinline__ void accumulate_fragment(float (&acc)[D / 8][4], const uint32_t (&a)[4], const bf16* y) {
+__device__ __forceinline__ void accumulate_fragment(float (&acc)[D / 8][4], const uint32_t (&a)[4],
+                                                    const bf16* y) {
   const int lane = threadIdx.x % 32;
   const bf16* y_row = y + lane % 16 * tile_stride<bf16, D> + lane / 16 * 8;
 #pragma unroll
@@ -63,26 +63,28 @@ __device__ __forceinline__ void accumulate_fragment(float (&acc)[D / 8][4], cons
   }
 }
 
-// acc += a·y, a as `multiply` leaves it, rounded to bf16: the accumulator's layout is the operand's, nothing moves.
+// acc += a·y, a from `multiply`, rounded to bf16: already in the operand's layout.
 template <int D>
-__device__ __forceinline__ void accumulate(float (&acc)[D / 8][4], const float (&a)[2][4], const bf16* y, float*) {
-  const uint32_t fragment[4] = {pack_bf16(a[0][0], a[0][1]), pack_bf16(a[0][2], a[0][3]), pack_bf16(a[1][0], a[1][1]),
-                                pack_bf16(a[1][2], a[1][3])};
+__device__ __forceinline__ void accumulate(float (&acc)[D / 8][4], const float (&a)[2][4], const bf16* y,
+                                           float*) {
+  const uint32_t fragment[4] = {pack_bf16(a[0][0], a[0][1]), pack_bf16(a[0][2], a[0][3]),
+                                pack_bf16(a[1][0], a[1][1]), pack_bf16(a[1][2], a[1][3])};
   accumulate_fragment<D>(acc, fragment, y);
 }
 
-// acc += aᵀ·y, a: 16 × 16 in shared memory, rows lda apart.
+// acc += aᵀ·y, a: 16 × 16 in shared memory, leading dimension lda.
 template <int D>
-__device__ __forceinline__ void accumulate_transposed(float (&acc)[D / 8][4], const bf16* a, int lda, const bf16* y) {
+__device__ __forceinline__ void accumulate_transposed(float (&acc)[D / 8][4], const bf16* a, int lda,
+                                                      const bf16* y) {
   const int lane = threadIdx.x % 32;
   uint32_t fragment[4];
   ldmatrix_x4_trans(fragment, a + (lane % 8 + lane / 16 * 8) * lda + lane / 8 % 2 * 8);
   accumulate_fragment<D>(acc, fragment, y);
 }
 
-// ---- float: FMA ----------------------------------------------------------------------------------------------------
+// ---- float: FMA -------------------------------------------------------------------------------------------
 
-constexpr int scratch_stride = 20, scratch_floats = 16 * scratch_stride;  // a warp's, for `accumulate`
+constexpr int scratch_stride = 20, scratch_floats = 16 * scratch_stride;  // per warp, for `accumulate`
 
 __device__ __forceinline__ void fma4(float4& sum, float4 x, float4 y) {
   sum.x += x.x * y.x, sum.y += x.y * y.y, sum.z += x.z * y.z, sum.w += x.w * y.w;
@@ -116,7 +118,7 @@ __device__ __forceinline__ void multiply(float (&c)[2][4], const float* x, const
     for (int i = 0; i < 4; i++) c[n][i] = (sum[n][i].x + sum[n][i].y) + (sum[n][i].z + sum[n][i].w);
 }
 
-// acc += (column of a) ⊗ (row of y): a0 and a1 belong to this lane's two rows.
+// acc += (column of a) ⊗ (row of y); a0, a1: this lane's two rows.
 template <int D>
 __device__ __forceinline__ void accumulate_row(float (&acc)[D / 8][4], float a0, float a1, const float* y) {
 #pragma unroll
@@ -127,12 +129,12 @@ __device__ __forceinline__ void accumulate_row(float (&acc)[D / 8][4], float a0,
   }
 }
 
-// A lane needs all 16 columns of its two rows of a, of which it holds four: they pass through `scratch`.
+// acc += a·y. A lane holds four of the 16 columns of a that it needs; `scratch` brings the others.
 template <int D>
 __device__ __forceinline__ void accumulate(float (&acc)[D / 8][4], const float (&a)[2][4], const float* y,
                                            float* scratch) {
   const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
-  __syncwarp();  // the warp has read what the last call left in scratch
+  __syncwarp();  // the previous call's reads are done
 #pragma unroll
   for (int n = 0; n < 2; n++) {
     store_pair(scratch + g * scratch_stride + n * 8 + t * 2, a[n][0], a[n][1]);
@@ -146,7 +148,8 @@ __device__ __forceinline__ void accumulate(float (&acc)[D / 8][4], const float (
 }
 
 template <int D>
-__device__ __forceinline__ void accumulate_transposed(float (&acc)[D / 8][4], const float* a, int lda, const float* y) {
+__device__ __forceinline__ void accumulate_transposed(float (&acc)[D / 8][4], const float* a, int lda,
+                                                      const float* y) {
   const int g = threadIdx.x % 32 / 4;
 #pragma unroll 4
   for (int k = 0; k < 16; k++)

@@ -1,6 +1,4 @@
-// float <-> bf16: y[i] = x[i], rounded to nearest even on the way to bf16; and two float arrays that trade values.
-//
-// A cast moves 6 bytes a value, an exchange 16, nothing else to do: at 4.3 TB/s 91 M parameters take 0.13 and 0.34 ms.
+// Casts and swap, eight values per thread. A cast moves 6 bytes per value, a swap 16.
 #include "kernels.h"
 #include "vector.cuh"
 

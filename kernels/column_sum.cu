@@ -1,11 +1,9 @@
-// Sums over rows, in two stages and a fixed order: gradients of biases, and the second half of those of γ and β.
+// Two-stage sums over rows; see docs/kernels/column_sum.md.
 //
-//   partials[b] = Σ x[i] over the 32 rows i of block b;   out = Σ_b partials[b]        x: [N, C], partials: [blocks, C]
-//
-// column_sums reads 2 bytes an element in bf16: [1000, 2304] takes 1.1 µs at 4.3 TB/s; what it writes is 1/16 of that.
-// finish_column_sums is a handful of such sums in one launch, since each by itself is shorter than a launch: 32
-// neighbouring columns a block, so that a warp's load is one 128-byte line, and eight warps that take every eighth
-// partial sum, so that eight loads a column are in flight.
+// column_sums reads 2 bytes per element in bf16 and writes 1/16 of that; a block sums 32 rows of x: [N, C].
+// finish_column_sums batches several sums, as each is shorter than a launch. A block owns 32 adjacent
+// columns, a 128-byte line; its eight warps take every eighth partial sum, so eight loads per column are in
+// flight.
 #include <algorithm>
 #include <stdexcept>
 #include <string>
@@ -18,7 +16,8 @@ namespace {
 
 template <class T>
 __global__ void __launch_bounds__(32 * strip_warps)
-    column_sums_kernel(float* __restrict__ partials, const T* __restrict__ x, int ld, Rows rows, int columns) {
+    column_sums_kernel(float* __restrict__ partials, const T* __restrict__ x, int ld, Rows rows,
+                       int columns) {
   const int count = *rows.count;
   Float8 sum = {};
   if (strip_column() < columns && strip_begin() < count) {
@@ -47,7 +46,7 @@ __global__ void __launch_bounds__(finish_columns* finish_warps) finish_column_su
     for (int b = warp; b < s.blocks; b += finish_warps) sum += s.partials[size_t(b) * s.stride + column];
   auto& sums = shared<float[finish_warps][finish_columns]>();
   sums[warp][lane] = sum;
-  __syncthreads();  // every warp's sums are there
+  __syncthreads();  // sums are stored
   if (warp || column >= s.columns) return;
 #pragma unroll
   for (int w = 1; w < finish_warps; w++) sum += sums[w][lane];
@@ -61,11 +60,12 @@ int column_blocks(int capacity) { return (capacity + strip_rows - 1) / strip_row
 template <class T>
 void column_sums(Stream stream, float* partials, const T* x, int ld, Rows rows, int columns) {
   if (columns <= 0 || columns % 8 || ld < columns || ld % 8 || rows.capacity < 0)
-    throw std::invalid_argument("column_sums: [" + std::to_string(rows.capacity) + ", " + std::to_string(columns) +
-                                "] with leading dimension " + std::to_string(ld) + ": multiples of 8 are needed");
+    throw std::invalid_argument("column_sums: [" + std::to_string(rows.capacity) + ", " +
+                                std::to_string(columns) + "] with leading dimension " + std::to_string(ld) +
+                                ": multiples of 8 are needed");
   if (rows.capacity == 0) return;
-  launch<column_sums_kernel<T>>(strip_grid(columns, column_blocks(rows.capacity)), 32 * strip_warps, 0, stream,
-                                partials, x, ld, rows, columns);
+  launch<column_sums_kernel<T>>(strip_grid(columns, column_blocks(rows.capacity)), 32 * strip_warps, 0,
+                                stream, partials, x, ld, rows, columns);
 }
 
 void finish_column_sums(Stream stream, const ColumnSum* sums, int n) {
@@ -77,8 +77,9 @@ void finish_column_sums(Stream stream, const ColumnSum* sums, int n) {
   for (int i = 0; i < n; i++) {
     const ColumnSum& s = all.sum[i] = sums[i];
     if (s.blocks < 0 || s.columns <= 0 || s.stride < s.columns)
-      throw std::invalid_argument("finish_column_sums: sum " + std::to_string(i) + " has [" + std::to_string(s.blocks) +
-                                  ", " + std::to_string(s.columns) + "] with stride " + std::to_string(s.stride));
+      throw std::invalid_argument("finish_column_sums: sum " + std::to_string(i) + " has [" +
+                                  std::to_string(s.blocks) + ", " + std::to_string(s.columns) +
+                                  "] with stride " + std::to_string(s.stride));
     columns = std::max(columns, s.columns);
   }
   if (n == 0) return;

@@ -1,16 +1,11 @@
-// Cross-entropy over the vocabulary: log-softmax, loss and gradient in one kernel, the gradient in the logits' place.
-//   z = logits[m] + bias;  loss[m] = log Σ exp z − (1 − w)·z[token] − w·z[other]
-//   dlogits[m][c] = scale·(exp(z[c])/Σ exp z − (1 − w)·[c = token] − w·[c = other])
-// w is other_weight: 0 for a masked token and a hard label, a soft label's share otherwise.
+// Cross-entropy and its gradient in place; see docs/kernels/cross_entropy.md.
 //
-// Shapes: logits [M, ld] float, V of its ld columns real (V ≈ 6,413, ld a multiple of 8); dlogits [M, ld] of T in the
-// first ld·sizeof(T) bytes of each row. Reads logits twice (the second time a row of 26 KB comes from L2, or L1) and
-// writes T: 6 bytes a logit from memory for bf16. 192 rows of 6,413 are 7.4 MB: 1.7 µs at 4.3 TB/s.
+// logits: [M, ld] float; dlogits: [M, ld] of T in the first ld·sizeof(T) bytes of each row. Moves 6 bytes per
+// logit in bf16; the second read of a row (26 KB at V = 6,413) comes from cache.
 //
-// A block takes a row, so that maximum and sum meet in shared memory and a row's bits know nothing of other rows. Its
-// threads, up to 512, take stretches of the row together: two pieces of eight neighbouring columns each, whose loads are
-// in flight together, so that up to 8,192 columns wait for memory once. One read gives both maximum and sum ("online"
-// softmax, Milakov & Gimelshein 2018): a sum of exp(z − m) is brought to a larger maximum m' by the factor exp(m − m').
+// A block of up to 512 threads owns a row and walks it in stretches, two pieces of eight adjacent columns per
+// thread. Maximum and sum come from one read (online softmax, Milakov & Gimelshein 2018): a larger maximum m'
+// scales the sum by exp(m − m').
 #include <stdexcept>
 #include <string>
 
@@ -19,12 +14,12 @@
 
 namespace warpbert::kernels {
 
-constexpr unsigned most_threads = 512;  // of a block that takes a row
+constexpr unsigned most_threads = 512;  // per row
 constexpr int pieces = 2;
 
 // Σ exp z = sum·exp(max).
 struct SoftmaxSum {
-  float max = -3.4e38f;  // finite, so that the difference of two empty ones is not inf − inf
+  float max = -3.4e38f;  // finite: merging empty ones avoids inf − inf
   float sum = 0;
 };
 
@@ -33,15 +28,15 @@ static __device__ __forceinline__ SoftmaxSum merge(SoftmaxSum a, SoftmaxSum b) {
   return {m, a.sum * fast_exp(a.max - m) + b.sum * fast_exp(b.max - m)};
 }
 
-// A stretch of the row is what the block takes at once; a thread's piece k of it begins at this column.
+// Columns of a stretch, and the first column of this thread's piece k.
 static __device__ __forceinline__ int stretch() { return int(blockDim.x) * 8 * pieces; }
 static __device__ __forceinline__ int piece(int start, int k) {
   return start + (k * int(blockDim.x) + int(threadIdx.x)) * 8;
 }
 
-// z of a thread's pieces; −∞ from V on, which exp makes 0. Neither padding nor the end of bias is read as a value.
-static __device__ __forceinline__ void load_z(Float8 (&z)[pieces], const float* row, const float* bias, int start,
-                                              int vocabulary) {
+// z of a thread's pieces; −∞ from V on. Padding logits are discarded, bias past V is never read.
+static __device__ __forceinline__ void load_z(Float8 (&z)[pieces], const float* row, const float* bias,
+                                              int start, int vocabulary) {
   Float8 b[pieces] = {};
 #pragma unroll
   for (int k = 0; k < pieces; k++) {
@@ -60,7 +55,7 @@ static __device__ __forceinline__ void load_z(Float8 (&z)[pieces], const float* 
   }
 }
 
-// Maximum and sum of what this thread has of the row.
+// Maximum and sum of this thread's columns.
 static __device__ __forceinline__ SoftmaxSum thread_sum(const float* row, const float* bias, int vocabulary) {
   SoftmaxSum s;
   for (int start = 0; start < vocabulary; start += stretch()) {
@@ -80,19 +75,19 @@ static __device__ __forceinline__ SoftmaxSum thread_sum(const float* row, const 
   return s;
 }
 
-// Of the lanes of a warp, the same in each.
+// Merges over a warp; all lanes get the result.
 static __device__ __forceinline__ SoftmaxSum merge_lanes(SoftmaxSum s) {
   const float max = warp_max(s.max);
   return {max, warp_sum(s.sum * fast_exp(s.max - max))};
 }
 
-// Of all threads of the block, the same in each. Has a barrier, before which all have read the row once.
+// Merges over the block; all threads get the result. At its barrier all have read the row once.
 static __device__ __forceinline__ SoftmaxSum block_sum(SoftmaxSum s) {
   auto& warps = shared<SoftmaxSum[most_threads / 32]>();
   const int lane = int(threadIdx.x) % 32;
   s = merge_lanes(s);
   if (lane == 0) warps[threadIdx.x / 32] = s;
-  __syncthreads();  // every warp's sum is there before all read them
+  __syncthreads();  // sums are stored
   SoftmaxSum of_a_warp;
   if (lane < int(blockDim.x) / 32) of_a_warp = warps[lane];
   return merge_lanes(of_a_warp);
@@ -101,8 +96,8 @@ static __device__ __forceinline__ SoftmaxSum block_sum(SoftmaxSum s) {
 template <class T>
 static __global__ void __launch_bounds__(most_threads, 2)
     cross_entropy_kernel(float* __restrict__ loss, float* logits, const float* __restrict__ bias,
-                         const Target* __restrict__ targets, const float* __restrict__ scale, const int* count,
-                         int vocabulary, int ld) {
+                         const Target* __restrict__ targets, const float* __restrict__ scale,
+                         const int* count, int vocabulary, int ld) {
   const int m = blockIdx.x;
   float* row = logits + size_t(m) * ld;
   T* gradient = reinterpret_cast<T*>(row);
@@ -114,14 +109,15 @@ static __global__ void __launch_bounds__(most_threads, 2)
   const Target target = targets[m];
   const float w = target.other_weight, k = *scale;
   SoftmaxSum s = thread_sum(row, bias, vocabulary);
-  // Read here: any earlier the walk would wait for it, and after the barrier others may write the gradient there.
+  // Reads the target logits here: the loop would wait for an earlier read; after the barrier, gradients may
+  // overwrite them.
   float z_token = 0, z_other = 0;
   if (threadIdx.x == 0) {
     z_token = row[target.token] + bias[target.token];
     if (w != 0) z_other = row[target.other] + bias[target.other];
   }
   s = block_sum(s);
-  if (threadIdx.x == 0) {  // relative to the maximum, so that large logits do not cancel
+  if (threadIdx.x == 0) {  // relative to max: large logits do not cancel
     const float other = w != 0 ? w * (s.max - z_other) : 0;
     loss[m] = logf(s.sum) + (1 - w) * (s.max - z_token) + other;
   }
@@ -140,8 +136,8 @@ static __global__ void __launch_bounds__(most_threads, 2)
         if (c + j == target.other) z[p][j] -= k * w;
       }
     }
-    // bf16 gradients of columns c lie on the logits of columns c/2, which another thread may still have to read: in
-    // this stretch when it is the first, or, if that thread is late, in an earlier one. Later ones lie further right.
+    // The bf16 gradient of column c overwrites the logit of column c/2, in this stretch if it is the first,
+    // else in an earlier one. Another thread may still have to read it: hence the barrier.
     if constexpr (sizeof(T) < sizeof(float)) __syncthreads();
 #pragma unroll
     for (int p = 0; p < pieces; p++)
@@ -156,15 +152,18 @@ void cross_entropy(Stream stream, float* loss, float* logits, const float* bias,
     throw std::invalid_argument("cross_entropy: logits [" + std::to_string(rows.capacity) + ", " +
                                 std::to_string(vocabulary) + "], ld = " + std::to_string(ld));
   if (rows.capacity)
-    launch<cross_entropy_kernel<T>>(rows.capacity, row_threads(ld, most_threads), 0, stream, loss, logits, bias,
-                                    targets, scale, rows.count, vocabulary, ld);
+    launch<cross_entropy_kernel<T>>(rows.capacity, row_threads(ld, most_threads), 0, stream, loss, logits,
+                                    bias, targets, scale, rows.count, vocabulary, ld);
 }
-template void cross_entropy<float>(Stream, float*, float*, const float*, const Target*, const float*, Rows, int, int);
-template void cross_entropy<bf16>(Stream, float*, float*, const float*, const Target*, const float*, Rows, int, int);
+template void cross_entropy<float>(Stream, float*, float*, const float*, const Target*, const float*, Rows,
+                                   int, int);
+template void cross_entropy<bf16>(Stream, float*, float*, const float*, const Target*, const float*, Rows,
+                                  int, int);
 
 static __global__ void __launch_bounds__(most_threads, 2)
-    log_probabilities_kernel(float* __restrict__ out, const float* __restrict__ logits, const float* __restrict__ bias,
-                             int token_a, int token_b, const int* count, int vocabulary, int ld) {
+    log_probabilities_kernel(float* __restrict__ out, const float* __restrict__ logits,
+                             const float* __restrict__ bias, int token_a, int token_b, const int* count,
+                             int vocabulary, int ld) {
   const int m = blockIdx.x;
   const float* row = logits + size_t(m) * ld;
   const int token = threadIdx.x == 0 ? token_a : token_b;
@@ -176,24 +175,24 @@ static __global__ void __launch_bounds__(most_threads, 2)
   if (threadIdx.x < 2) out[m * size_t(2) + threadIdx.x] = row[token] + bias[token] - s.max - logf(s.sum);
 }
 
-void log_probabilities(Stream stream, float* out, const float* logits, const float* bias, int token_a, int token_b,
-                       Rows rows, int vocabulary, int ld) {
+void log_probabilities(Stream stream, float* out, const float* logits, const float* bias, int token_a,
+                       int token_b, Rows rows, int vocabulary, int ld) {
   if (rows.capacity < 0 || vocabulary < 1 || vocabulary > ld || ld % 8 || token_a < 0 || token_b < 0 ||
       token_a >= vocabulary || token_b >= vocabulary)
     throw std::invalid_argument("log_probabilities: logits [" + std::to_string(rows.capacity) + ", " +
                                 std::to_string(vocabulary) + "], ld = " + std::to_string(ld) + ", tokens " +
                                 std::to_string(token_a) + " and " + std::to_string(token_b));
   if (rows.capacity)
-    launch<log_probabilities_kernel>(rows.capacity, row_threads(ld, most_threads), 0, stream, out, logits, bias,
-                                     token_a, token_b, rows.count, vocabulary, ld);
+    launch<log_probabilities_kernel>(rows.capacity, row_threads(ld, most_threads), 0, stream, out, logits,
+                                     bias, token_a, token_b, rows.count, vocabulary, ld);
 }
 
-// One block: M is some hundreds, and one block's order of adding is fixed.
+// One block: M is some hundreds.
 constexpr int sum_threads = 256, sum_warps = sum_threads / 32;
 
 static __global__ void __launch_bounds__(sum_threads)
-    sum_losses_kernel(double* sums, int* ok, const float* __restrict__ loss, const Target* __restrict__ targets,
-                      const int* count) {
+    sum_losses_kernel(double* sums, int* ok, const float* __restrict__ loss,
+                      const Target* __restrict__ targets, const int* count) {
   double mine[4] = {};  // Σ loss of group 0 and 1, their counts
   for (int m = threadIdx.x; m < *count; m += sum_threads) {
     const bool second = targets[m].group == 1;
@@ -207,20 +206,21 @@ static __global__ void __launch_bounds__(sum_threads)
     for (int i = 16; i > 0; i /= 2) mine[k] += __shfl_xor_sync(0xffffffff, mine[k], i);
     if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32][k] = mine[k];
   }
-  __syncthreads();  // every warp's sums are there before thread 0 adds them
+  __syncthreads();  // sums are stored
   if (threadIdx.x == 0) {
 #pragma unroll
     for (int k = 0; k < 4; k++) {
       double sum = 0;
       for (int w = 0; w < sum_warps; w++) sum += warps[w][k];
       if (sums) sums[k] += sum;
-      if (!(fabs(sum) < INFINITY)) *ok = 0;  // floats that are finite cannot overflow a double
+      if (!(fabs(sum) < INFINITY)) *ok = 0;  // finite floats cannot overflow a double
     }
   }
 }
 
 void sum_losses(Stream stream, double* sums, int* ok, const float* loss, const Target* targets, Rows rows) {
-  if (rows.capacity < 0) throw std::invalid_argument("sum_losses: " + std::to_string(rows.capacity) + " rows");
+  if (rows.capacity < 0)
+    throw std::invalid_argument("sum_losses: " + std::to_string(rows.capacity) + " rows");
   launch<sum_losses_kernel>(1, sum_threads, 0, stream, sums, ok, loss, targets, rows.count);
 }
 

@@ -1,22 +1,12 @@
-// The sum of three tables (Devlin et al. 2019, §3), and the gradients of two of them.
+// Embedding lookup and its gradients; see docs/kernels/embedding.md. Segment 0's gradient is a column sum of
+// dy.
 //
-//   forward    y[i] = word[ids[i]] + position[positions[i]] + segment[0]                                      y: [N, H]
-//   word       dword[v] += Σ dy[i] over ids[i] = v
-//   position   dposition[p] = or += Σ_b dy[starts[b] + p] over the sequences b longer than p
-//   (The segment table has one row in use; its gradient is a column sum of dy.)
+// Forward: one block per row; 4 bytes per element in bf16, plus position and segment rows from cache.
 //
-// Forward moves 4 bytes an element in bf16 and two tables' rows from cache: [1000, 768] takes 0.7 µs at 4.3 TB/s. A
-// block has a row.
-//
-// Words repeat: [SEP] has 128 rows of a batch of 64 pairs, most words one. Atomics would add them in any order, and one
-// block a word would leave [SEP] to a single block. So the rows are sorted by word and cut into chunks of 32. A warp
-// sums 256 columns of a chunk in order, and is a block by itself: there are some hundred of them, which is one for each
-// multiprocessor. A run (the rows of one word) that lies inside one chunk goes to dword at once; of a run that crosses
-// borders each chunk leaves its part in the workspace, and a second launch adds the parts in the order of the chunks:
-//
-//   chunk      |      0      |      1      |      2      |
-//   word       | 3 3 3 7 8 8 | 8 8 8 8 8 8 | 8 9 9 9 9 9 |          3, 7, 9: at once
-//                        tail     head       head                   8: tail of 0 + head of 1 + head of 2
+// Word gradient: [SEP] has 128 rows in a batch of 64 pairs, most words one. So the rows are sorted by word
+// and cut into chunks of 32. A one-warp block sums 256 columns of a chunk in order: a hundred blocks, one per
+// SM. A run (the rows of one word) inside a chunk goes to dword at once. A run across borders leaves a
+// partial sum per chunk in the workspace, and a second launch adds these in chunk order.
 #include <stdexcept>
 #include <string>
 
@@ -26,8 +16,8 @@
 namespace warpbert::kernels {
 namespace {
 
-constexpr unsigned most_threads = 256;  // of a block, forward
-constexpr int chunk_rows = 32;          // sorted rows of a chunk
+constexpr unsigned most_threads = 256;  // per block, forward
+constexpr int chunk_rows = 32;          // sorted rows per chunk
 
 __device__ __forceinline__ void add_to(float* to, const Float8& x) {
   Float8 sum = load8(to);
@@ -37,9 +27,10 @@ __device__ __forceinline__ void add_to(float* to, const Float8& x) {
 
 template <class T>
 __global__ void __launch_bounds__(most_threads)
-    embedding_forward_kernel(T* __restrict__ y, const int* __restrict__ ids, const int* __restrict__ positions,
-                             const T* __restrict__ word, const T* __restrict__ position, const T* __restrict__ segment,
-                             Rows rows, int hidden) {
+    embedding_forward_kernel(T* __restrict__ y, const int* __restrict__ ids,
+                             const int* __restrict__ positions, const T* __restrict__ word,
+                             const T* __restrict__ position, const T* __restrict__ segment, Rows rows,
+                             int hidden) {
   const int row = int(blockIdx.x), step = int(blockDim.x) * 8;
   T* const to = y + size_t(row) * hidden;
   if (row >= *rows.count) {
@@ -55,8 +46,8 @@ __global__ void __launch_bounds__(most_threads)
   }
 }
 
-// workspace: [chunks, 2, H]: of each chunk the sum of the run that began before it (head), and of the run that begins
-// in it and goes on after it (tail); a run that does both is a head.
+// workspace: [chunks, 2, H]. head: sum of the run that began before the chunk. tail: sum of the run that
+// begins in it and continues. A run that does both is a head.
 __device__ __forceinline__ float* head(float* workspace, int chunk, int hidden) {
   return workspace + size_t(chunk) * 2 * hidden;
 }
@@ -64,7 +55,7 @@ __device__ __forceinline__ float* tail(float* workspace, int chunk, int hidden) 
   return workspace + (size_t(chunk) * 2 + 1) * hidden;
 }
 
-// The sorted rows of a chunk with their words, and one more at either end; −1 is no word.
+// A chunk's sorted rows and their words, plus one at either end; −1: no word.
 struct Sorted {
   int row[chunk_rows + 2], word[chunk_rows + 2];
 };
@@ -81,24 +72,24 @@ __device__ __forceinline__ void load_sorted(Sorted& sorted, const int* ids, cons
 
 template <class T>
 __global__ void __launch_bounds__(32)
-    embedding_backward_word_kernel(float* __restrict__ dword, float* __restrict__ workspace, const T* __restrict__ dy,
-                                   const int* __restrict__ ids, const int* __restrict__ order, const int* count,
-                                   int hidden) {
+    embedding_backward_word_kernel(float* __restrict__ dword, float* __restrict__ workspace,
+                                   const T* __restrict__ dy, const int* __restrict__ ids,
+                                   const int* __restrict__ order, const int* count, int hidden) {
   const int n = *count, chunk = int(blockIdx.y), column = strip_column();
   auto& sorted = shared<Sorted>();
   load_sorted(sorted, ids, order, n);
-  __syncwarp();  // rows and words are there
+  __syncwarp();  // sorted is complete
   if (chunk * chunk_rows >= n || column >= hidden) return;
 
   const int before = sorted.word[0], after = sorted.word[1 + chunk_rows];
-  constexpr int batch = 8;  // rows whose loads are in flight together
+  constexpr int batch = 8;  // loads in flight
   Float8 sum = {};
   for (int i = 1; i <= chunk_rows; i += batch) {
     Float8 d[batch], old[batch];
 #pragma unroll
     for (int k = 0; k < batch; k++) {
       const int word = sorted.word[i + k];
-      d[k] = load8(dy + size_t(sorted.row[i + k]) * hidden + column);  // behind the last real row: row 0, and no use
+      d[k] = load8(dy + size_t(sorted.row[i + k]) * hidden + column);  // past the end: row 0, unused
       const bool whole_run_ends = word >= 0 && word != sorted.word[i + k + 1] && word != before;
       old[k] = whole_run_ends ? load8(dword + size_t(word) * hidden + column) : Float8{};
     }
@@ -109,13 +100,13 @@ __global__ void __launch_bounds__(32)
       sum += d[k];
       const bool last = i + k == chunk_rows;
       if (!last && sorted.word[i + k + 1] == word) continue;
-      // The run ends here, or goes on in the next chunk.
+      // The run ends or continues in the next chunk.
       if (word == before) {
         store8(head(workspace, chunk, hidden) + column, sum);
       } else if (last && word == after) {
         store8(tail(workspace, chunk, hidden) + column, sum);
       } else {
-        sum += old[k];  // of this word nothing else is added in this kernel
+        sum += old[k];  // this kernel adds nothing else to this word
         store8(dword + size_t(word) * hidden + column, sum);
       }
       sum = Float8{};
@@ -123,17 +114,17 @@ __global__ void __launch_bounds__(32)
   }
 }
 
-// The runs that cross borders: the warp of the chunk where a run begins adds up its parts.
+// Adds up runs that cross borders, in the chunk where they begin.
 static __global__ void __launch_bounds__(32)
     embedding_backward_word_finish_kernel(float* __restrict__ dword, float* __restrict__ workspace,
-                                          const int* __restrict__ ids, const int* __restrict__ order, const int* count,
-                                          int hidden) {
+                                          const int* __restrict__ ids, const int* __restrict__ order,
+                                          const int* count, int hidden) {
   const int n = *count, chunk = int(blockIdx.y), column = strip_column();
   const int begin = chunk * chunk_rows, end = begin + chunk_rows;
   if (end >= n || column >= hidden) return;
 
   const int id = ids[order[end - 1]];
-  if (ids[order[end]] != id) return;                     // no run crosses the border at the end of this chunk
+  if (ids[order[end]] != id) return;                     // no run crosses this border
   if (begin > 0 && ids[order[begin - 1]] == id) return;  // one does, but began before
   Float8 sum = load8(tail(workspace, chunk, hidden) + column);
   for (int i = end; i < n && ids[order[i]] == id; i += chunk_rows)
@@ -141,26 +132,30 @@ static __global__ void __launch_bounds__(32)
   add_to(dword + size_t(id) * hidden + column, sum);
 }
 
-// Adds the rows at `position` of N sequences, every eighth from starts[0] on. All N loads are under way at once; a warp
-// has the same rows in all lanes, so that nothing diverges.
+// Adds the rows at `position` of N sequences, 8 apart, all loads in flight. The rows are the same for the
+// whole warp: nothing diverges.
 template <int N, class T>
-__device__ __forceinline__ void add_rows(Float8& sum, const T* dy, const int* starts, int position, int hidden) {
+__device__ __forceinline__ void add_rows(Float8& sum, const T* dy, const int* starts, int position,
+                                         int hidden) {
   int row[N], end[N];
 #pragma unroll
-  for (int k = 0; k < N; k++) row[k] = starts[k * strip_warps] + position, end[k] = starts[k * strip_warps + 1];
+  for (int k = 0; k < N; k++)
+    row[k] = starts[k * strip_warps] + position, end[k] = starts[k * strip_warps + 1];
   Raw8<T> gradient[N];
 #pragma unroll
-  for (int k = 0; k < N; k++) gradient[k] = row[k] < end[k] ? load_raw8(dy + size_t(row[k]) * hidden) : Raw8<T>{};
+  for (int k = 0; k < N; k++)
+    gradient[k] = row[k] < end[k] ? load_raw8(dy + size_t(row[k]) * hidden) : Raw8<T>{};
 #pragma unroll
   for (int k = 0; k < N; k++)
     if (row[k] < end[k]) sum += unpack8(gradient[k]);
 }
 
-// A block has a position and a strip of columns; its eight warps take every eighth sequence.
+// One block per position and strip of columns; its eight warps take every eighth sequence.
 template <class T>
 __global__ void __launch_bounds__(32 * strip_warps)
     embedding_backward_position_kernel(float* __restrict__ dposition, const T* __restrict__ dy,
-                                       const int* __restrict__ starts, int sequences, int hidden, bool accumulate) {
+                                       const int* __restrict__ starts, int sequences, int hidden,
+                                       bool accumulate) {
   const int position = int(blockIdx.y), column = strip_column();
   Float8 mine = {};
   if (column < hidden) {
@@ -178,8 +173,8 @@ __global__ void __launch_bounds__(32 * strip_warps)
 
 void check(const char* name, int rows, int hidden) {
   if (hidden <= 0 || hidden % 8 || rows < 0)
-    throw std::invalid_argument(std::string(name) + ": " + std::to_string(rows) + " rows of " + std::to_string(hidden) +
-                                ": the hidden size must be a multiple of 8");
+    throw std::invalid_argument(std::string(name) + ": " + std::to_string(rows) + " rows of " +
+                                std::to_string(hidden) + ": the hidden size must be a multiple of 8");
 }
 
 int chunks(int capacity) { return (capacity + chunk_rows - 1) / chunk_rows; }
@@ -187,12 +182,12 @@ int chunks(int capacity) { return (capacity + chunk_rows - 1) / chunk_rows; }
 }  // namespace
 
 template <class T>
-void embedding_forward(Stream stream, T* y, const int* ids, const int* positions, const T* word, const T* position,
-                       const T* segment, Rows rows, int hidden) {
+void embedding_forward(Stream stream, T* y, const int* ids, const int* positions, const T* word,
+                       const T* position, const T* segment, Rows rows, int hidden) {
   check("embedding_forward", rows.capacity, hidden);
   if (rows.capacity == 0) return;
-  launch<embedding_forward_kernel<T>>(unsigned(rows.capacity), row_threads(hidden, most_threads), 0, stream, y, ids,
-                                      positions, word, position, segment, rows, hidden);
+  launch<embedding_forward_kernel<T>>(unsigned(rows.capacity), row_threads(hidden, most_threads), 0, stream,
+                                      y, ids, positions, word, position, segment, rows, hidden);
 }
 
 size_t embedding_workspace(int capacity, int hidden) { return size_t(chunks(capacity)) * 2 * hidden; }
@@ -203,20 +198,22 @@ void embedding_backward_word(Stream stream, float* dword, float* workspace, cons
   check("embedding_backward_word", rows.capacity, hidden);
   if (rows.capacity == 0) return;
   const dim3 grid = strip_grid(hidden, chunks(rows.capacity));
-  launch<embedding_backward_word_kernel<T>>(grid, 32, 0, stream, dword, workspace, dy, ids, order, rows.count, hidden);
-  launch<embedding_backward_word_finish_kernel>(grid, 32, 0, stream, dword, workspace, ids, order, rows.count, hidden);
+  launch<embedding_backward_word_kernel<T>>(grid, 32, 0, stream, dword, workspace, dy, ids, order, rows.count,
+                                            hidden);
+  launch<embedding_backward_word_finish_kernel>(grid, 32, 0, stream, dword, workspace, ids, order, rows.count,
+                                                hidden);
 }
 
 template <class T>
-void embedding_backward_position(Stream stream, float* dposition, const T* dy, const int* starts, int sequences,
-                                 int max_positions, int hidden, bool accumulate) {
+void embedding_backward_position(Stream stream, float* dposition, const T* dy, const int* starts,
+                                 int sequences, int max_positions, int hidden, bool accumulate) {
   check("embedding_backward_position", max_positions, hidden);
   if (sequences < 0 || max_positions > 65535)
     throw std::invalid_argument("embedding_backward_position: " + std::to_string(sequences) + " sequences, " +
                                 std::to_string(max_positions) + " positions");
   if (max_positions == 0) return;
-  launch<embedding_backward_position_kernel<T>>(strip_grid(hidden, max_positions), 32 * strip_warps, 0, stream,
-                                                dposition, dy, starts, sequences, hidden, accumulate);
+  launch<embedding_backward_position_kernel<T>>(strip_grid(hidden, max_positions), 32 * strip_warps, 0,
+                                                stream, dposition, dy, starts, sequences, hidden, accumulate);
 }
 
 template decltype(embedding_forward<float>) embedding_forward<float>;

@@ -1,11 +1,8 @@
-// The rows that have a target: few rows predict something, so only those (some 170 of 1000) go through the largest matrix product of the model.
+// Gather and scatter of the rows with a target: only these go through the model's largest GEMM.
 //
-//   gather_rows    y[m] = x[index[m]]                        x: [N, H], y: [M, H]
-//   scatter_rows   dx[index[m]] = or += dy[m], its gradient; "=" also writes zeros to all other rows
-//
-// Forward moves 4·M·H bytes in bf16, backward 2·H·(M + N): 0.1 and 0.4 µs at 4.3 TB/s, both far less than a launch. A
-// block has a row. Backward has a block for every row of dx, which looks itself up in the ascending index (eight steps
-// for 170 entries): so one launch writes every row exactly once, and nothing has to be zeroed before.
+// One block per row. Gather moves 4·M·H bytes in bf16, scatter 2·H·(M + N). Scatter has one block per row of
+// dx, which searches its row in the ascending index: one launch writes every row exactly once, without
+// zeroing first.
 #include <stdexcept>
 #include <string>
 
@@ -15,12 +12,12 @@
 namespace warpbert::kernels {
 namespace {
 
-constexpr unsigned most_threads = 256;  // of a block
+constexpr unsigned most_threads = 256;  // per block
 
 template <class T>
 __global__ void __launch_bounds__(most_threads)
-    gather_rows_kernel(T* __restrict__ y, const T* __restrict__ x, const int* __restrict__ index, Rows targets,
-                       int hidden) {
+    gather_rows_kernel(T* __restrict__ y, const T* __restrict__ x, const int* __restrict__ index,
+                       Rows targets, int hidden) {
   const int m = int(blockIdx.x);
   const bool real = m < *targets.count;
   const T* from = x + (real ? size_t(index[m]) * hidden : 0);
@@ -28,7 +25,7 @@ __global__ void __launch_bounds__(most_threads)
     store8(y + size_t(m) * hidden + c, real ? load8(from + c) : Float8{});
 }
 
-// The place of `row` in the ascending index[0 … n), or −1.
+// Position of `row` in the ascending index[0 … n), or −1.
 __device__ __forceinline__ int find(const int* __restrict__ index, int n, int row) {
   int begin = 0, end = n;
   while (begin < end) {
@@ -41,8 +38,8 @@ __device__ __forceinline__ int find(const int* __restrict__ index, int n, int ro
 
 template <class T>
 __global__ void __launch_bounds__(most_threads)
-    scatter_rows_kernel(T* __restrict__ dx, bool accumulate, const T* __restrict__ dy, const int* __restrict__ index,
-                        Rows targets, Rows rows, int hidden) {
+    scatter_rows_kernel(T* __restrict__ dx, bool accumulate, const T* __restrict__ dy,
+                        const int* __restrict__ index, Rows targets, Rows rows, int hidden) {
   const int row = int(blockIdx.x);
   const bool real = row < *rows.count;
   const int m = real ? find(index, *targets.count, row) : -1;
@@ -67,18 +64,19 @@ template <class T>
 void gather_rows(Stream stream, T* y, const T* x, const int* index, Rows targets, int hidden) {
   check("gather_rows", targets, hidden);
   if (targets.capacity == 0) return;
-  launch<gather_rows_kernel<T>>(unsigned(targets.capacity), row_threads(hidden, most_threads), 0, stream, y, x, index,
-                                targets, hidden);
+  launch<gather_rows_kernel<T>>(unsigned(targets.capacity), row_threads(hidden, most_threads), 0, stream, y,
+                                x, index, targets, hidden);
 }
 
 template <class T>
-void scatter_rows(Stream stream, T* dx, bool accumulate, const T* dy, const int* index, Rows targets, Rows rows,
-                  int hidden) {
+void scatter_rows(Stream stream, T* dx, bool accumulate, const T* dy, const int* index, Rows targets,
+                  Rows rows, int hidden) {
   check("scatter_rows", targets, hidden);
-  if (rows.capacity < 0) throw std::invalid_argument("scatter_rows: into " + std::to_string(rows.capacity) + " rows");
+  if (rows.capacity < 0)
+    throw std::invalid_argument("scatter_rows: into " + std::to_string(rows.capacity) + " rows");
   if (rows.capacity == 0) return;
-  launch<scatter_rows_kernel<T>>(unsigned(rows.capacity), row_threads(hidden, most_threads), 0, stream, dx, accumulate,
-                                 dy, index, targets, rows, hidden);
+  launch<scatter_rows_kernel<T>>(unsigned(rows.capacity), row_threads(hidden, most_threads), 0, stream, dx,
+                                 accumulate, dy, index, targets, rows, hidden);
 }
 
 template decltype(gather_rows<float>) gather_rows<float>;

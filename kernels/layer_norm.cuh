@@ -1,10 +1,7 @@
-// What layer_norm_forward.cu and layer_norm_backward.cu share: a lane's part of a row, dropout, and the launchers' checks.
+// Helpers of the LayerNorm kernels; see docs/kernels/layer_norm.md.
 //
-// LayerNorm (Ba et al. 2016), alone and as the step around each sublayer:
-//   mean = Σ x/H,  rstd = 1/√(Σ (x − mean)²/H + ε),  x̂ = (x − mean)·rstd,  y = γ·x̂ + β             x, y: [N, H]
-//
-// A row is read once and stays in registers: a warp has a row, a lane V vectors of 8 neighbours (one 16-byte access each
-// in bf16), V = ⌈H/256⌉.
+// A warp owns a row and reads it once, into registers. A lane holds V = ⌈H/256⌉ vectors of 8 adjacent values,
+// one 16-byte access each in bf16.
 #pragma once
 #include <stdexcept>
 #include <string>
@@ -16,18 +13,17 @@
 namespace warpbert::kernels {
 namespace norm {
 
-constexpr int warps = 4;  // of every block here
+constexpr int warps = 4;  // per block
 
-// A Dropout as the kernels here want it.
 struct RowDropout {
-  uint32_t threshold;  // a value is kept iff its random bits are at least this …
-  float scale;         // … and then multiplied by this
+  uint32_t threshold;  // keep iff the random bits are >= this
+  float scale;         // factor of kept values
   uint32_t site;
   const RandomState* random;
 };
 
-// The dropout of eight neighbours; `element` is the number of the first, a multiple of 8. The random state is loaded
-// once, at the beginning, where nothing waits for it.
+// Applies dropout to the eight values from `element`, a multiple of 8, on. The constructor loads the random
+// state early, where nothing waits for it.
 template <bool dropping>
 class DropoutMask {
  public:
@@ -49,9 +45,9 @@ class DropoutMask {
   RandomState state_;
 };
 
-// The columns of a lane: vector j begins here. Where the row is already over, gains and biases are loaded from its last
-// vector, and nothing is done with them: a branch around a load would make the next load wait for this one. Of the row
-// itself a lane reads only what it owns, as in-place use writes it.
+// First column of this lane's vector j. Past the row's end, load_column gives the last vector, whose gains
+// and biases are ignored: a branch would delay the next load. A lane reads only what it owns of the row
+// itself, because in-place use overwrites it.
 __device__ __forceinline__ int lane_column(int j) { return j * 256 + int(threadIdx.x) % 32 * 8; }
 __device__ __forceinline__ int load_column(int j, int hidden) { return min(lane_column(j), hidden - 8); }
 
@@ -68,19 +64,20 @@ __device__ __forceinline__ void store_zeros(T* row, int hidden) {
     if (const int c = lane_column(j); c < hidden) store8(row + c, Float8{});
 }
 
-// ---- Launchers ------------------------------------------------------------------------------------------------------
+// ---- Launchers --------------------------------------------------------------------------------------------
 inline RowDropout row_dropout(const Dropout& d) {
   return {dropout_threshold(d.rate), dropout_scale(d.rate), d.site, d.random};
 }
 
-// Calls f.operator()<V, dropping>() for the kernel that fits.
+// Checks the arguments and calls f.operator()<V, dropping>().
 template <class F>
 void choose(const char* name, Rows rows, int hidden, const Dropout& dropout, F f) {
   const auto refuse = [&](const std::string& what) {
-    throw std::invalid_argument(std::string(name) + ": " + what + " for [" + std::to_string(rows.capacity) + ", " +
-                                std::to_string(hidden) + "]");
+    throw std::invalid_argument(std::string(name) + ": " + what + " for [" + std::to_string(rows.capacity) +
+                                ", " + std::to_string(hidden) + "]");
   };
-  if (hidden <= 0 || hidden % 8 || hidden > 1024) refuse("the hidden size must be a multiple of 8 up to 1024");
+  if (hidden <= 0 || hidden % 8 || hidden > 1024)
+    refuse("the hidden size must be a multiple of 8 up to 1024");
   if (rows.capacity < 0) refuse("negative capacity");
   if (!(dropout.rate >= 0 && dropout.rate < 1)) refuse("dropout rate " + std::to_string(dropout.rate));
   if (dropout.rate > 0 && !dropout.random) refuse("dropout without a random state");

@@ -1,7 +1,6 @@
-// LayerNorm (layer_norm.h), forward: alone, and behind each sublayer with bias, dropout and residual.
-//
-// Moves 4 bytes an element in bf16, 8 behind a sublayer (x, residual, h, y): for [1000, 768] 0.7 and 1.4 µs at 4.3 TB/s,
-// less than a launch takes. The statistics are two passes over registers, mean first, because Σx² − mean² would cancel.
+// LayerNorm forward, alone and fused with bias, dropout and residual. One warp per row. Moves 4 bytes per
+// element in bf16, 8 when fused. Two passes over registers give the statistics, because Σx² − mean² would
+// cancel.
 #include "layer_norm.cuh"
 
 namespace warpbert::kernels {
@@ -34,14 +33,15 @@ __device__ __forceinline__ Statistics statistics(const Float8 (&x)[V], int hidde
   return {mean, rsqrtf(warp_sum(squares) / float(hidden) + epsilon)};
 }
 
-// A lane's gains and biases; loaded before the statistics, which take long enough for them to arrive.
+// A lane's gains and biases, loaded before the statistics, which hide the latency.
 template <int V>
 struct Affine {
   Float8 gamma[V], beta[V];
 };
 
 template <int V>
-__device__ __forceinline__ void load_affine(Affine<V>& to, const float* gamma, const float* beta, int hidden) {
+__device__ __forceinline__ void load_affine(Affine<V>& to, const float* gamma, const float* beta,
+                                            int hidden) {
 #pragma unroll
   for (int j = 0; j < V; j++) {
     const int c = load_column(j, hidden);
@@ -49,7 +49,8 @@ __device__ __forceinline__ void load_affine(Affine<V>& to, const float* gamma, c
   }
 }
 
-__device__ __forceinline__ Float8 normalise(const Float8& x, Statistics s, const Float8& gamma, const Float8& beta) {
+__device__ __forceinline__ Float8 normalise(const Float8& x, Statistics s, const Float8& gamma,
+                                            const Float8& beta) {
   Float8 y;
 #pragma unroll
   for (int i = 0; i < 8; i++) y[i] = (x[i] - s.mean) * s.rstd * gamma[i] + beta[i];
@@ -59,8 +60,9 @@ __device__ __forceinline__ Float8 normalise(const Float8& x, Statistics s, const
 template <class T, int V, bool dropping>
 __global__ void __launch_bounds__(32 * warps, 2)
     layer_norm_forward_kernel(T* __restrict__ y, float* __restrict__ mean, float* __restrict__ rstd,
-                              const T* __restrict__ x, const float* __restrict__ gamma, const float* __restrict__ beta,
-                              float epsilon, RowDropout dropout, Rows rows, int hidden) {
+                              const T* __restrict__ x, const float* __restrict__ gamma,
+                              const float* __restrict__ beta, float epsilon, RowDropout dropout, Rows rows,
+                              int hidden) {
   const int row = int(blockIdx.x) * warps + int(threadIdx.x) / 32;
   if (row >= rows.capacity) return;
   const size_t begin = size_t(row) * hidden;
@@ -82,13 +84,14 @@ __global__ void __launch_bounds__(32 * warps, 2)
   if (threadIdx.x % 32 == 0) mean[row] = s.mean, rstd[row] = s.rstd;
 }
 
-// x and h may be the same array: no __restrict__ on them.
+// x and h may alias: no __restrict__.
 template <class T, int V, bool dropping>
 __global__ void __launch_bounds__(32 * warps, 2)
-    add_dropout_norm_forward_kernel(T* __restrict__ y, T* h, float* __restrict__ mean, float* __restrict__ rstd,
-                                    const T* x, const float* __restrict__ bias, const T* __restrict__ residual,
-                                    const float* __restrict__ gamma, const float* __restrict__ beta, float epsilon,
-                                    RowDropout dropout, Rows rows, int hidden) {
+    add_dropout_norm_forward_kernel(T* __restrict__ y, T* h, float* __restrict__ mean,
+                                    float* __restrict__ rstd, const T* x, const float* __restrict__ bias,
+                                    const T* __restrict__ residual, const float* __restrict__ gamma,
+                                    const float* __restrict__ beta, float epsilon, RowDropout dropout,
+                                    Rows rows, int hidden) {
   const int row = int(blockIdx.x) * warps + int(threadIdx.x) / 32;
   if (row >= rows.capacity) return;
   const size_t begin = size_t(row) * hidden;
@@ -108,7 +111,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
       a[j] += load8(bias + load_column(j, hidden));
       a[j] = drop(begin + lane_column(j), a[j]);
       a[j] += r[j];
-      // Backward will read the rounded h, so that is what is normalised.
+      // Normalises the rounded h, because backward reads that.
       const int c = lane_column(j);
       a[j] = store8_and_round(h + begin + c, a[j], c < hidden);
     }
@@ -127,20 +130,20 @@ template <class T>
 void layer_norm_forward(Stream stream, T* y, float* mean, float* rstd, const T* x, const float* gamma,
                         const float* beta, float epsilon, Dropout dropout, Rows rows, int hidden) {
   choose("layer_norm_forward", rows, hidden, dropout, [&]<int V, bool dropping>() {
-    launch<layer_norm_forward_kernel<T, V, dropping>>((rows.capacity + warps - 1) / warps, 32 * warps, 0, stream, y,
-                                                      mean, rstd, x, gamma, beta, epsilon, row_dropout(dropout), rows,
-                                                      hidden);
+    launch<layer_norm_forward_kernel<T, V, dropping>>((rows.capacity + warps - 1) / warps, 32 * warps, 0,
+                                                      stream, y, mean, rstd, x, gamma, beta, epsilon,
+                                                      row_dropout(dropout), rows, hidden);
   });
 }
 
 template <class T>
-void add_dropout_norm_forward(Stream stream, T* y, T* h, float* mean, float* rstd, const T* x, const float* bias,
-                              const T* residual, const float* gamma, const float* beta, float epsilon, Dropout dropout,
-                              Rows rows, int hidden) {
+void add_dropout_norm_forward(Stream stream, T* y, T* h, float* mean, float* rstd, const T* x,
+                              const float* bias, const T* residual, const float* gamma, const float* beta,
+                              float epsilon, Dropout dropout, Rows rows, int hidden) {
   choose("add_dropout_norm_forward", rows, hidden, dropout, [&]<int V, bool dropping>() {
-    launch<add_dropout_norm_forward_kernel<T, V, dropping>>((rows.capacity + warps - 1) / warps, 32 * warps, 0, stream,
-                                                            y, h, mean, rstd, x, bias, residual, gamma, beta, epsilon,
-                                                            row_dropout(dropout), rows, hidden);
+    launch<add_dropout_norm_forward_kernel<T, V, dropping>>(
+        (rows.capacity + warps - 1) / warps, 32 * warps, 0, stream, y, h, mean, rstd, x, bias, residual,
+        gamma, beta, epsilon, row_dropout(dropout), rows, hidden);
   });
 }
 

@@ -1,10 +1,7 @@
-// The fast gradient method (Miyato et al. 2017, "Adversarial Training Methods for Semi-Supervised Text
-// Classification", §3, eq. 5): the word embedding moves by ε along its gradient, the direction in which the loss grows
-// fastest, and the step is taken again from there.
-//   y[i] = x[i] + ε·g[i]/‖g‖₂, rounded to T;  ‖g‖₂ = √*square_sum over the whole table
-//
-// Reads 8 bytes a value and writes 2 or 4: BERT-base's 4.9 M at V = 6,413 take some 12 µs at 4.3 TB/s. y is an array of
-// its own, so nothing has to be put back.
+// FGM perturbation (Miyato et al. 2017, "Adversarial Training Methods for Semi-Supervised Text
+// Classification"): moves the whole word embedding by ε along its gradient. y is a separate array, so x need
+// not be restored.
+// Reads 8 bytes per value and writes 2 or 4; eight values per thread.
 #include <stdexcept>
 #include <string>
 
@@ -33,7 +30,8 @@ static __global__ void __launch_bounds__(flat_threads)
 }
 
 template <class T>
-void perturb(Stream stream, T* y, const float* x, const float* g, const double* square_sum, float epsilon, size_t n) {
+void perturb(Stream stream, T* y, const float* x, const float* g, const double* square_sum, float epsilon,
+             size_t n) {
   if (!(epsilon >= 0)) throw std::invalid_argument("perturb: epsilon = " + std::to_string(epsilon));
   if (n) launch<perturb_kernel<T>>(flat_blocks(n), flat_threads, 0, stream, y, x, g, square_sum, epsilon, n);
 }

@@ -1,8 +1,8 @@
-// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", §3.3), the generator of cuRAND.
+// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", §3.3), as in cuRAND.
 //
-// A random number here is a function of (seed, pass, site, element) and of nothing else, so that backward draws
-// forward's dropout mask again instead of storing it, and a resumed run draws what an uninterrupted one does.
-// Word i of (seed, pass, site) equals what cuRAND draws after curand_init(seed, uint64_t(pass) << 32 | site, i).
+// A number depends only on (seed, pass, site, element): backward redraws forward's dropout mask, and a
+// resumed run draws the same numbers.
+// Word i equals cuRAND's after curand_init(seed, uint64_t(pass) << 32 | site, i).
 #pragma once
 #include <cstdint>
 
@@ -14,10 +14,11 @@ struct Random4 {
   uint32_t v[4];
 };
 
-WARPBERT_HOST_DEVICE uint32_t multiply_high(uint32_t a, uint32_t b) { return uint32_t(uint64_t(a) * b >> 32); }
+WARPBERT_HOST_DEVICE uint32_t multiply_high(uint32_t a, uint32_t b) {
+  return uint32_t(uint64_t(a) * b >> 32);
+}
 
-// Both halves of a·b. On a GPU they are one instruction, which nvcc 13 has to be told: by itself it makes a second one for
-// the low half.
+// Both halves of a·b in one instruction; without asm, nvcc 13 emits a second one for the low half.
 WARPBERT_HOST_DEVICE void multiply(uint32_t a, uint32_t b, uint32_t& high, uint32_t& low) {
 #ifdef __CUDA_ARCH__
   asm("{ .reg .b64 %%product; mul.wide.u32 %%product, %2, %3; mov.b64 {%1, %0}, %%product; }"
@@ -44,17 +45,18 @@ WARPBERT_HOST_DEVICE Random4 philox4x32_10(Random4 counter, uint32_t key0, uint3
 
 // Words 4·group … 4·group+3 of (seed, pass, site).
 WARPBERT_HOST_DEVICE Random4 random4(uint64_t seed, uint32_t pass, uint32_t site, uint64_t group) {
-  return philox4x32_10({{uint32_t(group), uint32_t(group >> 32), site, pass}}, uint32_t(seed), uint32_t(seed >> 32));
+  return philox4x32_10({{uint32_t(group), uint32_t(group >> 32), site, pass}}, uint32_t(seed),
+                       uint32_t(seed >> 32));
 }
 
-// ---- Dropout takes 16 bits an element, so that a draw of four words serves eight -----------------------------------
-// Element e has half-word e of (seed, pass, site), the low half of a word first: half-word e % 8 of draw e/8. It is
-// dropped iff that number is less than rate·2¹⁶, rounded to a whole one; what is kept is divided by the probability of it.
+// ---- Dropout: 16 bits per element, eight elements per draw ------------------------------------------------
+// Element e has half-word e % 8 of draw e/8, low half of a word first. It is dropped iff that is below
+// rate·2¹⁶, rounded to an integer. Kept values are divided by the probability of keeping them.
 
-// Half-word i of a draw as the upper half of a word.
+// Half-word i of a draw, moved to the upper half; `word` holds it.
 WARPBERT_HOST_DEVICE uint32_t dropout_bits(uint32_t word, uint32_t i) { return i % 2 ? word : word << 16; }
 
-// Kept iff dropout_bits are at least this, whatever the word's lower half holds.
+// An element is kept iff dropout_bits >= this, whatever the lower half holds.
 WARPBERT_HOST_DEVICE uint32_t dropout_threshold(float rate) {
   const uint32_t dropped = uint32_t(double(rate) * 65536 + 0.5);
   return (dropped < 65536 ? dropped : 65535) << 16;

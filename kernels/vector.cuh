@@ -1,4 +1,4 @@
-// Eight values of a thread, as floats: neighbours in a row, or of a flat array.
+// Eight values of a thread, as floats.
 #pragma once
 #include <type_traits>
 
@@ -16,7 +16,7 @@ __device__ __forceinline__ void operator+=(Float8& to, const Float8& x) {
   for (int i = 0; i < 8; i++) to[i] += x[i];
 }
 
-// Eight bf16 in four registers, and back.
+// Converts between eight floats and eight bf16 in four registers.
 __device__ __forceinline__ uint4 pack8(const Float8& x) {
   return make_uint4(pack_bf16(x.v[0], x.v[1]), pack_bf16(x.v[2], x.v[3]), pack_bf16(x.v[4], x.v[5]),
                     pack_bf16(x.v[6], x.v[7]));
@@ -32,14 +32,14 @@ __device__ __forceinline__ Float8 unpack8(uint4 u) {
   return r;
 }
 
-// ---- Eight neighbours: one 16-byte access for bf16, two for float ---------------------------------------------------
+// ---- Eight adjacent values: one 16-byte access for bf16, two for float ------------------------------------
 __device__ __forceinline__ Float8 load8(const float* p) {
   const float4 a = reinterpret_cast<const float4*>(p)[0], b = reinterpret_cast<const float4*>(p)[1];
   return {{a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w}};
 }
 
-// The same as they lie in memory: bf16 waits for its use in half the registers. unpack8 makes floats of both. (What is
-// loaded and stored has a name of its own: gcc's ThreadSanitizer does not see a call's arguments and result.)
+// Eight values as stored: pending bf16 loads take half the registers; unpack8 converts. Loads and stores use
+// named locals, because gcc's ThreadSanitizer misses call arguments and results.
 template <class T>
 using Raw8 = std::conditional_t<sizeof(T) == 2, uint4, Float8>;
 __device__ __forceinline__ Float8 load_raw8(const float* p) { return load8(p); }
@@ -59,7 +59,7 @@ __device__ __forceinline__ void store8(bf16* p, const Float8& x) {
   *reinterpret_cast<uint4*>(p) = u;
 }
 
-// Stores x if p is `inside`, and gives what a load would. To round pairs takes a quarter of the time of one by one.
+// Stores x if `inside`; returns x rounded to the storage type. Rounding in pairs takes a quarter of the time.
 __device__ __forceinline__ Float8 store8_and_round(float* p, const Float8& x, bool inside) {
   if (inside) store8(p, x);
   return x;
@@ -70,23 +70,23 @@ __device__ __forceinline__ Float8 store8_and_round(bf16* p, const Float8& x, boo
   return unpack8(u);
 }
 
-// ---- Rows of a matrix: a block takes a row, a thread eight neighbours of it ----------------------------------------
-// Threads of the block, if a row has so many columns, a multiple of 8: a whole number of warps. Where that is more than
-// `most`, each takes several pieces, as far apart as all threads reach.
+// ---- Rows of a matrix: one block per row, eight adjacent columns per thread -------------------------------
+// Threads for a row of `columns`, a multiple of 8: whole warps, at most `most`. A thread of a wider row takes
+// several pieces, 8·blockDim.x apart.
 inline unsigned row_threads(int columns, unsigned most) {
   const unsigned wanted = (unsigned(columns) / 8 + 31) / 32 * 32;
   return wanted < most ? wanted : most;
 }
 
-// ---- Flat arrays of floats: a block of 256 threads takes 2,048 values, a thread two groups of four, 1,024 apart -----
-// With eight neighbours a thread, each access of a warp would touch 32 sectors of 32 bytes and use half of every one, and
-// each sector would be stored twice. So lanes are neighbours, and an access is 512 bytes in a row.
+// ---- Flat arrays: 256 threads and 2,048 values per block, two groups of four 1,024 apart per thread -------
+// A warp's access is 512 contiguous bytes. Eight adjacent values per thread would use half of each 32-byte
+// sector and store it twice.
 constexpr int flat_threads = 256, flat_values = 8 * flat_threads, flat_apart = flat_values / 2;
 
 inline unsigned flat_blocks(size_t n) { return unsigned((n + flat_values - 1) / flat_values); }
 
-// Where a block's values begin. If all of them are there a thread's first is 4·threadIdx.x further; of the last block's
-// rest threads take one value after another.
+// First value of the block; a thread's is 4·threadIdx.x further. A partial last block goes value by value,
+// 256 apart.
 __device__ __forceinline__ size_t flat_begin() { return size_t(blockIdx.x) * flat_values; }
 
 __device__ __forceinline__ Float8 load_groups(const float* p) {

@@ -8,7 +8,7 @@
 
 namespace warpbert {
 
-// Which random numbers a dropout draws: one site each, so that no two share a mask.
+// Dropout sites: one per dropout, so that no two share a mask.
 constexpr uint32_t embedding_site = 0, first_layer_site = 16, sites_per_layer = 4;
 
 void BertConfig::check() const {
@@ -19,8 +19,8 @@ void BertConfig::check() const {
     refuse(fmt::format("model.hidden = {} does not divide by model.heads = {}", hidden, heads));
   const int size = hidden / heads;
   if (size != 16 && size != 32 && size != 64 && size != 128)
-    refuse(fmt::format("model.hidden / model.heads = {} / {} = {}: heads of 16, 32, 64 or 128 are supported", hidden,
-                       heads, size));
+    refuse(fmt::format("model.hidden / model.heads = {} / {} = {}: heads of 16, 32, 64 or 128 are supported",
+                       hidden, heads, size));
   if (hidden > 1024) refuse(fmt::format("model.hidden = {}: at most 1024", hidden));
   if (intermediate < 8 || intermediate % 8)
     refuse(fmt::format("model.intermediate = {}: a multiple of 8", intermediate));
@@ -37,7 +37,7 @@ static Linear add_linear(ParameterStore& store, const std::string& name, int out
           &store.add(ParameterKind::vector, out, 1, name + ".bias")};
 }
 
-// Query, key and value as one matrix, so that one product makes all three; in files they are three.
+// Fused query-key-value: one GEMM computes all three; files hold them separately.
 static Linear add_qkv(ParameterStore& store, const std::string& name, int hidden) {
   const auto pieces = [&](const char* what) {
     std::vector<Piece> all;
@@ -73,16 +73,17 @@ Bert::Bert(const BertConfig& c) : config(c) {
   output_bias = &store.add(ParameterKind::vector, V, 1, {{p + "bias", 0, c.vocabulary}});
 }
 
-// One post-norm encoder layer (Vaswani §3.1).                    x: [N, H] -> [N, H], N = real tokens of the batch
-static Tensor encoder_layer(Tape& t, const BertConfig& c, const EncoderLayer& w, Tensor x, const Packing& batch,
-                            uint32_t site) {
-  Tensor qkv = linear(t, x, *w.qkv.weight, "qkv");                                                        // [N, 3H]
-  Tensor context = attention(t, qkv, *w.qkv.bias, batch, c.heads, t.dropout(c.attention_dropout, site));  // [N, H]
-  Tensor mixed = linear(t, context, *w.output.weight, "attention output");                                // [N, H]
-  x = add_dropout_norm(t, x, mixed, *w.output.bias, w.attention_norm, t.dropout(c.dropout, site + 1));    // [N, H]
-  Tensor wide = gelu(t, linear(t, x, *w.widen.weight, "widen"), *w.widen.bias);                           // [N, I]
-  Tensor narrow = linear(t, wide, *w.narrow.weight, "narrow");                                            // [N, H]
-  return add_dropout_norm(t, x, narrow, *w.narrow.bias, w.output_norm, t.dropout(c.dropout, site + 2));   // [N, H]
+// One post-norm encoder layer (Vaswani et al. 2017, §3.1); N = real tokens. Shapes: qkv [N, 3H], wide [N, I],
+// others [N, H].
+static Tensor encoder_layer(Tape& t, const BertConfig& c, const EncoderLayer& w, Tensor x,
+                            const Packing& batch, uint32_t site) {
+  Tensor qkv = linear(t, x, *w.qkv.weight, "qkv");
+  Tensor context = attention(t, qkv, *w.qkv.bias, batch, c.heads, t.dropout(c.attention_dropout, site));
+  Tensor mixed = linear(t, context, *w.output.weight, "attention output");
+  x = add_dropout_norm(t, x, mixed, *w.output.bias, w.attention_norm, t.dropout(c.dropout, site + 1));
+  Tensor wide = gelu(t, linear(t, x, *w.widen.weight, "widen"), *w.widen.bias);
+  Tensor narrow = linear(t, wide, *w.narrow.weight, "narrow");
+  return add_dropout_norm(t, x, narrow, *w.narrow.bias, w.output_norm, t.dropout(c.dropout, site + 2));
 }
 
 Tensor encode(Tape& t, const Bert& bert, const Packing& batch) {

@@ -1,5 +1,5 @@
-// BERT (Devlin et al. 2019): a stack of post-norm Transformer encoder layers (Vaswani et al. 2017) over the sum of
-// word, position and segment embeddings, and the masked-language-model head, whose output matrix is the word embedding.
+// BERT (Devlin et al. 2019): post-norm Transformer encoder layers (Vaswani et al. 2017) over summed word,
+// position and segment embeddings. The masked-language-model head's output matrix is the word embedding.
 #pragma once
 #include <deque>
 #include <string>
@@ -11,12 +11,13 @@ namespace warpbert {
 struct BertConfig {
   int vocabulary = 0;
   int layers = 12, hidden = 768, heads = 12, intermediate = 3072, max_positions = 512;
-  float dropout = 0.1f;         // after the embedding and after each sublayer
-  float attention_dropout = 0;  // of attention probabilities
+  float dropout = 0.1f;         // after the embedding and each sublayer
+  float attention_dropout = 0;  // on attention probabilities
   float layer_norm_epsilon = 1e-12f;
 
-  int padded_vocabulary() const { return (vocabulary + 63) / 64 * 64; }  // rows of 256 bytes for the matrix units
-  // Throws std::invalid_argument naming the setting that cannot be run.
+  // Multiple of 64: fp32 rows of whole 256 bytes, for tensor cores.
+  int padded_vocabulary() const { return (vocabulary + 63) / 64 * 64; }
+  // Throws std::invalid_argument naming the unsupported setting.
   void check() const;
 };
 
@@ -31,7 +32,7 @@ struct EncoderLayer {
   Norm output_norm;
 };
 
-// The parameters by their place in the model; their memory is the store's.
+// Parameters by role; the store owns their memory.
 struct Bert {
   BertConfig config;
   ParameterStore store;
@@ -43,18 +44,18 @@ struct Bert {
   Norm transform_norm;
   Parameter* output_bias;  // [V padded]
 
-  explicit Bert(const BertConfig& config);  // declares; store.allocate() comes next
+  explicit Bert(const BertConfig& config);  // declares only; store.allocate() comes next
   Bert(const Bert&) = delete;
 };
 
-// Hidden states of the last layer.                                                             -> [N, H]
+// Hidden states of the last layer.                                                         -> [N, H]
 Tensor encode(Tape&, const Bert&, const Packing&);
 
-// Logits over the padded vocabulary at the rows of x, without their bias.    x: [M, H] -> fp32 [M, V padded]
+// Logits over the padded vocabulary, without bias.                 x: [M, H] -> fp32 [M, V padded]
 Tensor masked_language_model(Tape&, const Bert&, Tensor x);
 
-// Truncated normal of the given σ, cut at 2σ, for matrices and embeddings; biases 0, gains 1 (Devlin, A.2). A function
-// of (seed, name, element), the same on every machine. Only the arrays whose names begin with `prefix`.
+// Initial weights: matrices and embeddings normal(0, σ), truncated at 2σ; biases 0, gains 1 (Devlin, A.2). A
+// function of (seed, name, element), equal on every machine. Only arrays whose names begin with `prefix`.
 void initialise(Bert&, uint64_t seed, float sigma = 0.02f, const std::string& prefix = "");
 
 }  // namespace warpbert

@@ -1,4 +1,4 @@
-// Random starting values.
+// Random initial weights.
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -9,15 +9,15 @@
 
 namespace warpbert {
 
-// FNV-1a, 32 bits: the name's share of the random numbers' key.
+// FNV-1a, 32 bits: an array's `site` for random4.
 static uint32_t hash(const std::string& name) {
   uint32_t h = 2166136261u;
   for (unsigned char c : name) h = (h ^ c) * 16777619u;
   return h;
 }
 
-// Standard normal, redrawn until |z| <= 2 (Box & Muller 1958, one of the pair). Draw k of element i uses the words of
-// group i·8 + k; 4.6 % of draws are rejected, eight in a row never in practice (the last is then clamped).
+// Standard normal, redrawn while |z| > 2 (Box & Muller 1958, one of the pair). Draw k of element i is group
+// i·8 + k. 4.6 % of draws are rejected; the eighth is clamped, never in practice.
 static float truncated_normal(uint64_t seed, uint32_t site, size_t i) {
   double z = 0;
   for (int k = 0; k < 8; k++) {
@@ -29,8 +29,7 @@ static float truncated_normal(uint64_t seed, uint32_t site, size_t i) {
   return z > 0 ? 2.0f : -2.0f;
 }
 
-// Shares out: 91 M draws take one core ten seconds. A value depends on its place alone, so the bits do not depend on
-// how.
+// Multithreaded: 91 M draws take one core ten seconds. Values depend on their index alone, not on the split.
 static void draw(std::vector<float>& values, uint64_t seed, uint32_t site, float sigma) {
   const size_t threads =
       std::clamp<size_t>(values.size() / 65536, 1, std::max(1u, std::thread::hardware_concurrency()));

@@ -4,7 +4,7 @@ namespace warpbert {
 
 float* pair_matching_loss(Tape& t, const Bert& bert, const Packing& batch, const Targets& targets) {
   Tensor hidden = encode(t, bert, batch);                          // [N, H]
-  Tensor chosen = gather(t, hidden, targets.index, targets.rows);  // [M, H]: only targets meet the head
+  Tensor chosen = gather(t, hidden, targets.index, targets.rows);  // [M, H]: the head sees only targets
   Tensor logits = masked_language_model(t, bert, chosen);          // [M, V]
   return cross_entropy(t, logits, *bert.output_bias, targets.targets, targets.scale, bert.config.vocabulary);
 }

@@ -17,7 +17,7 @@ def run_limited(command, limit, **options):
         end_group(process)
         try:
             return None, process.communicate(timeout=10)
-        except subprocess.TimeoutExpired:  # it waits for a driver, or left its group, and still holds its output open
+        except subprocess.TimeoutExpired:  # blocked in a driver, or left the group and keeps the pipe open
             return None, ("", "")
     except BaseException:
         end_group(process)
@@ -41,5 +41,5 @@ def end_children_on_signals():
         raise SystemExit(128 + number)
 
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+        if signal.getsignal(number) != signal.SIG_IGN:  # ignored under nohup
             signal.signal(number, end)

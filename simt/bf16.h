@@ -1,6 +1,6 @@
-// bfloat16: the upper half of a float. A storage type only; all arithmetic is done in float.
+// bfloat16: the upper half of a float. Storage only; arithmetic is done in float.
 //
-// One type for nvcc and for the host compiler, so that headers that name it need no CUDA.
+// One type for nvcc and host compilers: headers naming it need no CUDA.
 #pragma once
 #include <bit>
 #include <cstdint>
@@ -27,7 +27,7 @@ WARPBERT_HOST_DEVICE float to_float(bf16 x) {
 #endif
 }
 
-// Rounds to nearest, ties to even; not-a-number stays so.
+// Rounds to nearest even; NaN stays NaN.
 WARPBERT_HOST_DEVICE bf16 to_bf16(float x) {
 #ifdef __CUDA_ARCH__
   return {__bfloat16_as_ushort(__float2bfloat16_rn(x))};
@@ -38,7 +38,7 @@ WARPBERT_HOST_DEVICE bf16 to_bf16(float x) {
 #endif
 }
 
-// from_float<T>(x): x in the storage type T.
+// Converts x to the storage type T, float or bf16.
 template <class T>
 WARPBERT_HOST_DEVICE T from_float(float x) {
   if constexpr (sizeof(T) == 2) return to_bf16(x);

@@ -1,4 +1,4 @@
-// Messages about launches, alike on a GPU and in the simulator.
+// Launch messages, identical on a GPU and in the simulator.
 #pragma once
 #include <cctype>
 #include <cstdio>
@@ -7,7 +7,8 @@
 
 namespace simt {
 
-// Of "void launch(...) [with auto Kernel = warpbert::kernels::cast_kernel<float>; Args = ...]": cast_kernel<float>.
+// Extracts "cast_kernel<float>" from "void launch(...) [with auto Kernel =
+//   warpbert::kernels::cast_kernel<float>; Args = ...]"; returns other strings unchanged.
 inline std::string kernel_name(const char* signature) {
   const char* begin = std::strstr(signature, "Kernel = ");
   if (!begin) return signature;
@@ -16,7 +17,7 @@ inline std::string kernel_name(const char* signature) {
   if (const char* args = std::strstr(begin, ", Args = "); args && args < end) end = args;  // clang++
   std::string name;
   for (const char* c = begin; c < end; c++) {
-    if (c[0] == ':' && c[1] == ':') {  // forget the namespace before it
+    if (c[0] == ':' && c[1] == ':') {  // drop the namespace before it
       c++;
       while (!name.empty() && (std::isalnum(name.back()) || std::strchr("_{}", name.back()))) name.pop_back();
     } else if (*c != '&' || c != begin) {
@@ -31,8 +32,8 @@ std::string launch_error(const char* signature, const Dim3& grid, const Dim3& bl
                          const std::string& why) {
   char shape[160];
   std::snprintf(shape, sizeof shape,
-                ", grid (%u,%u,%u), block (%u,%u,%u), %zu bytes of dynamic shared memory: ", grid.x, grid.y, grid.z,
-                block.x, block.y, block.z, dynamic_bytes);
+                ", grid (%u,%u,%u), block (%u,%u,%u), %zu bytes of dynamic shared memory: ", grid.x, grid.y,
+                grid.z, block.x, block.y, block.z, dynamic_bytes);
   return "launch of " + kernel_name(signature) + shape + why;
 }
 

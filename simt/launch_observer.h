@@ -1,5 +1,5 @@
-// Who wants to know of every launch: for profiles of a run's own kernels, and for tables of launch shapes. With nobody
-// there a launch costs one comparison more.
+// Hook called around every kernel launch and GEMM, for profiles and tables of launch shapes. Costs one
+// comparison when unset.
 #pragma once
 #include <cstddef>
 #include <optional>
@@ -9,15 +9,15 @@ struct CUstream_st;
 namespace simt {
 
 struct Launch {
-  const char* signature;  // kernel_name(signature) is the kernel's; of a matrix product it is the name itself
+  const char* signature;  // kernel_name(signature) is the kernel's name; for a GEMM, the name itself
   unsigned grid[3], block[3];
   size_t dynamic_bytes;
   CUstream_st* stream;
-  double flops = 0, bytes = 0;  // of a matrix product, whose shape tells; else 0
+  double flops = 0, bytes = 0;  // of a GEMM, from its shape; else 0
 };
 
-// Called on the thread that launches, around the call that sends the kernel to its stream. The simulator's streams run
-// it within that call, unless they are being recorded.
+// Called on the launching thread, before and after the launch. Unless capturing, the simulator runs the
+// kernel in between.
 class LaunchObserver {
  public:
   virtual void before(const Launch&) = 0;
@@ -29,8 +29,7 @@ class LaunchObserver {
 
 inline LaunchObserver* launch_observer = nullptr;
 
-// Tells the observer, if there is one, of what is sent until the end of the scope: of the Launch that `make` gives,
-// which is not called if there is none.
+// Scope guard that reports one launch. Calls `make` for the Launch only if an observer is set.
 class Observed {
  public:
   template <class Make>

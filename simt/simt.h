@@ -1,15 +1,13 @@
-// One kernel source, two compilers.
+// CUDA kernel language, from one source for two targets: GPUs (nvcc) and the CPU simulator (g++ or clang++,
+// cpu/), which needs neither a GPU nor the CUDA toolkit. Kernels include this file and no CUDA header.
 //
-// Kernels include this file and nothing of CUDA's. nvcc builds them for GPUs; g++ or clang++ build the same
-// text for the simulator (simt_cpu.h, simt_*.cpp), which needs neither a GPU nor the CUDA toolkit.
-//
-// Beyond plain CUDA C++ a kernel may use what this file gives on both sides:
-//   launch<kernel>(grid, block, dynamic_shared_bytes, stream, args...)     instead of <<<>>>
-//   shared<T>(), shared<T, 1>(), dynamic_shared<T>()                       instead of __shared__
-//   bf16, pack_bf16                                                        instead of cuda_bf16.h
-//   warp_sum, warp_max                                                     in the simulator faster than five shuffles
-//   fast_exp2, fast_exp, fast_reciprocal                                   instead of __expf and __fdividef
-//   mma_m16n8k16_bf16, ldmatrix_x4, ldmatrix_x4_trans, cp_async16, ...     instead of inline PTX
+// Kernels are plain CUDA C++ plus the following, on both targets:
+//   launch<kernel>(grid, block, dynamic_shared_bytes, stream, args...)   instead of <<<>>>
+//   shared<T>(), shared<T, 1>(), dynamic_shared<T>()                     instead of __shared__
+//   bf16, pack_bf16                                                      instead of cuda_bf16.h
+//   warp_sum, warp_max                                  faster in the simulator than five shuffles
+//   fast_exp2, fast_exp, fast_reciprocal                                 instead of __expf, __fdividef
+//   mma_m16n8k16_bf16, ldmatrix_x4, ldmatrix_x4_trans, cp_async16, ...   instead of inline PTX
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -26,7 +24,7 @@
 #include "kernel_name.h"
 #include "launch_observer.h"
 
-// The block's T in shared memory. Two calls with the same T and Tag give the same storage.
+// The block's shared variable of type T; the same storage for the same T and Tag.
 template <class T, int Tag = 0>
 __device__ __forceinline__ T& shared() {
   __shared__ __align__(128) T storage;
@@ -39,35 +37,41 @@ __device__ __forceinline__ T* dynamic_shared() {
   return reinterpret_cast<T*>(simt_dynamic_shared);
 }
 
+// Throws std::runtime_error if CUDA rejects the launch (the simulator: std::invalid_argument).
 template <auto Kernel, class... Args>
 void launch(dim3 grid, dim3 block, size_t dynamic_bytes, cudaStream_t stream, Args&&... args) {
   const char* signature = __PRETTY_FUNCTION__;
   const simt::Observed observed([&] {
-    return simt::Launch{signature, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic_bytes, stream};
+    return simt::Launch{
+        signature, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic_bytes, stream};
   });
   cudaError_t e = cudaSuccess;
-  static size_t allowed = 0;  // of this kernel; only ever raised, as graphs keep launches that needed more
+  static size_t allowed = 0;  // this kernel's limit; never lowered, as captured graphs keep larger launches
   if (dynamic_bytes > allowed) {
     e = cudaFuncSetAttribute(Kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(dynamic_bytes));
     if (e == cudaSuccess) allowed = dynamic_bytes;
   }
   cudaLaunchConfig_t config = {};
-  config.gridDim = grid, config.blockDim = block, config.dynamicSmemBytes = dynamic_bytes, config.stream = stream;
+  config.gridDim = grid, config.blockDim = block, config.dynamicSmemBytes = dynamic_bytes,
+  config.stream = stream;
   if (e == cudaSuccess) e = cudaLaunchKernelEx(&config, Kernel, args...);
   if (e != cudaSuccess)
-    throw std::runtime_error(simt::launch_error(signature, grid, block, dynamic_bytes, cudaGetErrorString(e)));
+    throw std::runtime_error(
+        simt::launch_error(signature, grid, block, dynamic_bytes, cudaGetErrorString(e)));
 }
 
-// d = a * b + c for one warp: a is 16x16 (row), b is 16x8 (column), c and d are 16x8.
-__device__ __forceinline__ void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
-                                                  const float (&c)[4]) {
+// d = a * b + c for one warp: a 16x16 bf16 (row-major), b 16x8 bf16 (column-major), c and d 16x8 float.
+__device__ __forceinline__ void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4],
+                                                  const uint32_t (&b)[2], const float (&c)[4]) {
   asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%11,%12,%13};"
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%10,%11,%12,%13};"
       : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "f"(c[0]), "f"(c[1]), "f"(c[2]),
+        "f"(c[3]));
 }
 
-// Four 8x8 matrices of 16-bit elements; lane i gives the address of row i % 8 of matrix i / 8.
+// Loads four 8x8 matrices of 16-bit elements; lane i passes the address of row i % 8 of matrix i / 8.
 __device__ __forceinline__ void ldmatrix_x4(uint32_t (&r)[4], const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
@@ -83,9 +87,10 @@ __device__ __forceinline__ void ldmatrix_x4_trans(uint32_t (&r)[4], const void* 
 
 // Asynchronous 16-byte copy from global to shared memory; visible to this thread after cp_async_wait.
 __device__ __forceinline__ void cp_async16(void* to_shared, const void* from_global) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(uint32_t(__cvta_generic_to_shared(to_shared))),
-               "l"(from_global)
-               : "memory");
+  asm volatile(
+      "cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(uint32_t(__cvta_generic_to_shared(to_shared))),
+      "l"(from_global)
+      : "memory");
 }
 __device__ __forceinline__ void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int Pending>
@@ -93,8 +98,8 @@ __device__ __forceinline__ void cp_async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
 }
 
-// 2ˣ and 1/x to 2 units in the last place; 0 where the result would be subnormal. __expf and __fdividef keep those, which
-// costs three instructions more each: a fifth of all that GELU computed.
+// 2ˣ and 1/x to 2 ulp; subnormal results become 0. __expf and __fdividef keep subnormals, at three more
+// instructions each: a fifth of GELU's arithmetic.
 __device__ __forceinline__ float fast_exp2(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
@@ -106,8 +111,8 @@ __device__ __forceinline__ float fast_reciprocal(float x) {
   return y;
 }
 
-// The sum and the maximum over the 32 lanes of a warp, in butterfly order: every lane gets the same bits. (A plain + might
-// become one fma with the product that x was, of which each lane then has its own.)
+// Sum and maximum over a warp's 32 lanes, in butterfly order: every lane gets the same bits. __fadd_rn, as a
+// plain + could fuse with the product that x came from, which differs by lane.
 __device__ __forceinline__ float warp_sum(float x) {
 #pragma unroll
   for (int i = 16; i > 0; i /= 2) x = __fadd_rn(x, __shfl_xor_sync(0xffffffff, x, i));
@@ -120,10 +125,10 @@ __device__ __forceinline__ float warp_max(float x) {
 }
 #endif
 
-// eˣ; of its 24 bits about log₂|x| are lost, as by __expf.
+// eˣ; loses about log₂|x| of the 24 significand bits, as __expf does.
 __device__ __forceinline__ float fast_exp(float x) { return fast_exp2(x * 1.44269504f); }
 
-// Two floats as two bf16 in one register, low in the lower half.
+// Packs two floats as bf16 into one register, `low` in the lower half.
 __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
 #ifdef __CUDA_ARCH__
   const __nv_bfloat162 v = __floats2bfloat162_rn(low, high);

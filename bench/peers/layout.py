@@ -13,9 +13,9 @@ IGNORED = -100  # cross_entropy's ignore_index
 
 @dataclass(frozen=True)
 class Shape:
-    rows: int  # of the activations: packed tokens, or sequences * length
+    rows: int  # activation rows: packed tokens, or sequences * length
     sequences: int
-    length: int  # of the longest sequence
+    length: int  # longest sequence
     targets: int
 
 
@@ -100,7 +100,7 @@ def _pack(tokens, labels, shape):
     sequence = np.repeat(np.arange(shape.sequences), np.diff(ends))
     positions = np.arange(shape.rows) - ends[sequence]
     to_packed = sequence * shape.length + positions
-    to_grid = np.zeros(shape.sequences * shape.length, np.int64)  # places without a token show row 0, and are masked
+    to_grid = np.zeros(shape.sequences * shape.length, np.int64)  # empty places read row 0, masked
     to_grid[to_packed] = np.arange(shape.rows)
     target_rows = np.flatnonzero(wanted)
     fields = {"ids": ids, "positions": positions, "starts": ends.astype(np.int32), "to_packed": to_packed, "to_grid": to_grid}

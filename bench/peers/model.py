@@ -42,16 +42,16 @@ class Attention:
         self.kind, self.shape, self.heads, self.fields = kind, shape, heads, fields
         if kind == "varlen":
             return
-        if kind == "grid":  # packed rows, moved to a padded grid for the attention alone
+        if kind == "grid":  # packed rows, unpacked to a padded grid for attention only
             counts = fields["starts"].diff()
             self.visible = torch.arange(shape.length, device=counts.device) < counts[:, None]
             seen = self.visible.clone()
-            seen[:, 0] = True  # an unused filler sequence must not be masked altogether
+            seen[:, 0] = True  # an empty padding sequence must not be fully masked (NaN)
         else:
             seen = fields["ids"] != 0
         self.seen = seen[:, None, None, :].expand(-1, 1, shape.length, -1)
 
-    def mask(self, dtype):  # once a step; a mask of booleans would be turned into this one in every layer
+    def mask(self, dtype):  # built once per step; a bool mask would be converted in every layer
         if self.kind != "varlen":
             zero = torch.zeros((), dtype=dtype, device=self.seen.device)
             self.bias = torch.where(self.seen, zero, float("-inf")).to(dtype)

@@ -6,7 +6,7 @@ are 1, it is exactly Keras's form with whatever rate its tensor lr holds; so its
 """
 import torch
 
-CORRECTED = 1e9  # b^t = 0 in floating point; and as a float, 1e9 + 1 is 1e9 again
+CORRECTED = 1e9  # step count with b^t = 0 in floating point; float(1e9 + 1) == 1e9
 
 
 class Rate:
@@ -99,7 +99,7 @@ class FlatAdam:
             arrays = [self.master, None if self.weight is self.master else self.weight, self.m, self.v]
             self.arrays = arrays if gather else [x if x is None else x.split(sizes) for x in arrays]
         else:
-            leaf = torch.nn.Parameter(flat)  # shares its memory
+            leaf = torch.nn.Parameter(flat)  # shares flat's memory
             leaf.grad = self.grad
             self.adam = FusedAdam([leaf], lr, beta1, beta2, epsilon)
 

@@ -40,7 +40,7 @@ class HandWritten:
         self.bert = Bert(len(loaded[files.WORDS]), **shape, dropout=a.dropout)
         self.bert.load(files.tensors(loaded))
         self.bert.to(device)
-        # Compiled, the update is one kernel of our own; otherwise torch.optim.Adam's fused one.
+        # Compiled mode fuses our own update into one kernel; otherwise torch.optim.Adam(fused=True).
         update = compiler(a) if "compile" in a.mode else None
         dtype = torch.bfloat16 if a.precision == "bf16" else torch.float32
         self.optimiser = FlatAdam(self.bert.parameters(), dtype, update, a.lr, a.gather)
@@ -79,7 +79,7 @@ class Transformers:
         self.optimiser = FusedAdam(self.bert.parameters(), a.lr)
         self.forward = compiler(a)(self.bert) if "compile" in a.mode else self.bert
         self.autocast = lambda: torch.autocast(device.type, torch.bfloat16, enabled=a.precision == "bf16")
-        # A mask [B, T] makes transformers ask the device whether any is set at all, which a capture cannot.
+        # With a [B, T] mask, transformers synchronizes to test if any is set; stream capture forbids that.
         self.prepared_mask = "graph" in a.mode
 
     def loss(self, fields, shape):
@@ -98,7 +98,7 @@ class Transformers:
 
 
 def compiler(a):
-    mode = "max-autotune-no-cudagraphs" if a.autotune else None  # whole steps are captured here, not parts by inductor
+    mode = "max-autotune-no-cudagraphs" if a.autotune else None  # the whole step is captured instead
     return lambda f: torch.compile(f, mode=mode, dynamic=False, fullgraph=True)
 
 
@@ -113,7 +113,7 @@ class Slot:
 class Stepper:
     def __init__(self, peer, mode, shaped, device):
         self.peer, self.device = peer, device
-        self.capture = "graph" in mode and device.type == "cuda"  # on a CPU the same static shapes, without a graph
+        self.capture = "graph" in mode and device.type == "cuda"  # CPU: static shapes, no graph
         self.pool = torch.cuda.graph_pool_handle() if self.capture else None
         self.slots, self.batches = {}, []
         self.last = torch.zeros((), device=device)
@@ -168,7 +168,7 @@ def shaped_batches(a, batches):
         return layout.packed(batches, a.token_bucket or layout.token_capacity)
     if a.peer == "padded":
         return layout.padded(batches, a.length_bucket)
-    # Eager, users pad to the longest row of the batch, if to a multiple, of 8; nothing is won by fewer shapes.
+    # Eager users pad to the longest row, at most to a multiple of 8; fewer shapes gain nothing.
     return layout.transformers(batches, a.length_bucket)
 
 
@@ -223,7 +223,7 @@ def measure(a, device):
     result |= {"pairs": facts["pairs"], "tokens": facts["tokens"], "targets": facts["targets"], "dropout": a.dropout}
     result["shapes"] = [list(vars(s).values()) for s in stepper.slots]  # rows, sequences, length, targets
     losses = []
-    for k in range(a.losses):  # from the initial weights on, comparable between peers where dropout is 0
+    for k in range(a.losses):  # from the initial weights; comparable between peers at dropout 0
         stepper.step(k)
         losses.append(stepper.last.item())
     result["losses"] = losses
@@ -247,7 +247,7 @@ def what_triton_lacks():
     """It compiles its own launcher in C at run time, and says so only in the middle of a long trace."""
     if not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
         return "Triton needs a C compiler at run time: no gcc or clang on PATH, and CC is not set"
-    scheme = sysconfig.get_default_scheme()  # as Triton does it: Debian's posix_local may have no include folder
+    scheme = sysconfig.get_default_scheme()  # as in Triton: Debian's posix_local may lack the include folder
     include = sysconfig.get_paths("posix_prefix" if scheme == "posix_local" else scheme)["include"]
     if not os.path.exists(os.path.join(include, "Python.h")):
         return f"Triton needs Python.h at run time, which is not in {include}: package python3-dev"
@@ -288,7 +288,7 @@ def arguments(argv=None):
 def main():
     a = arguments()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    for name in ("recompile_limit", "cache_size_limit"):  # one compilation a shape; the limit's name by PyTorch's version
+    for name in ("recompile_limit", "cache_size_limit"):  # one per shape; name varies by version
         if hasattr(torch._dynamo.config, name):
             setattr(torch._dynamo.config, name, 64)
     rounded = {k: round(v, 4) if isinstance(v, float) else v for k, v in measure(a, device).items()}

@@ -26,11 +26,11 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 from run_limited import end_children_on_signals, run_limited  # noqa: E402
 
-# peer and mode, further options, limit in seconds. Losses are compared eagerly, without dropout.
+# Peer and mode, more options, limit in seconds. Losses are compared in eager mode without dropout.
 LOSSES = ["--dropout", "0", "--losses", "3", "--steps", "0"]
-TOLERANCE = {"bf16": 0.01, "fp32": 1e-4}  # relative; bf16 has 8 bits, 0.4 % a rounding, which sums average
+TOLERANCE = {"bf16": 0.01, "fp32": 1e-4}  # relative; bf16: 0.4 % per rounding, averaged by sums
 PARITY = [("packed eager", LOSSES, 60), ("padded eager", LOSSES, 60), ("transformers eager", LOSSES, 60)]
-STRONGEST = [  # those to beat: before all others
+STRONGEST = [  # strongest competitors, run first
     ("packed compile+graph", [], 240),
     ("packed compile+graph", ["--autotune"], 420),
 ]
@@ -48,8 +48,8 @@ RUNS = [
     ("packed eager", [], 60),
     ("packed compile", [], 120),
 ]
-SHORTEST = 25  # seconds: a run that has less left is not begun
-RESERVE = 75  # seconds that the strongest leave for the losses
+SHORTEST = 25  # seconds; no run starts with less left
+RESERVE = 75  # seconds the strongest leave for comparing losses
 
 
 def note_of(stderr):
@@ -104,7 +104,7 @@ def hold_against(ours, results):
     for r in results:
         if "losses" in r and "losses" in ours and r is not ours:
             differences = [abs(a - b) / b for a, b in zip(r["losses"], ours["losses"])]
-            r["difference"] = max(d if math.isfinite(d) else math.inf for d in differences)  # max alone passes over a NaN
+            r["difference"] = max(d if math.isfinite(d) else math.inf for d in differences)  # max skips NaN
             if r["difference"] > TOLERANCE[ours["precision"]]:
                 r["note"] = f"failed: its losses are not ours, {100 * r['difference']:.2g} % away"
 
@@ -132,7 +132,7 @@ class Results:
         return result
 
     def write(self):
-        self.path.write_text("".join(json.dumps(r) + "\n" for r in self.all))  # what was learnt survives a timeout
+        self.path.write_text("".join(json.dumps(r) + "\n" for r in self.all))  # results survive a timeout
 
 
 def table(results, quick):
@@ -188,9 +188,9 @@ def main():
             subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
         common = ["--batches", path, "--size", "tiny" if a.quick else a.size, "--precision", a.precision]
         common += ["--steps", "8", "--warmup", "2"] if a.quick else []
-        patience = 5 if a.quick else 1  # a CPU may be busy with others
+        patience = 5 if a.quick else 1  # a CPU may be shared
         results = Results(a.output, a.budget or (1800 if a.quick else 510))
-        if not a.weights and a.ours:  # inspect reads a file
+        if not a.weights and a.ours:  # inspect needs a weights file
             a.weights = os.path.join(directory, "weights.safetensors")
             made = [sys.executable, str(HERE / "weights.py"), a.weights, common[3], str(vocabulary_of(path))]
             subprocess.run(made, check=True)

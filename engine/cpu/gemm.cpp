@@ -1,9 +1,8 @@
-// Matrix products on the CPU: fp32 by OpenBLAS; bf16 by oneDNN where the processor has AVX-512, else by OpenBLAS on the
-// operands widened to fp32 (oneDNN 2.6 refuses bf16 there).
+// CPU matrix products. fp32: OpenBLAS. bf16: oneDNN with AVX-512, else OpenBLAS on fp32 copies (oneDNN 2.6
+// rejects bf16 there).
 //
-// A BLAS that splits a product over threads gives other bits with other thread counts. So the result is cut into tiles
-// by its shape alone, each tile is one single-threaded call with the whole of K, and the tiles are spread over the
-// simulator's workers.
+// Multithreaded BLAS gives other bits for other thread counts; hence the tiles (gemm.h), which the
+// simulator's workers share.
 #include <cblas.h>
 
 #include <algorithm>
@@ -17,13 +16,13 @@
 #include "simt/cpu/pool.h"
 #include "simt/cpu/stream.h"
 
-// oneDNN as distributions build it runs on GCC's OpenMP, whatever compiler builds this file.
+// Distributions build oneDNN with GCC's OpenMP, whatever compiler builds this file.
 extern "C" void omp_set_num_threads(int threads);
 
 namespace warpbert {
 namespace {
 
-// One product of tiles: c [m, n] = op(a)·op(b), or +=. Pointers to the tile's corner, distances of rows.
+// c [m, n] = op(a)·op(b), or +=; pointers to the tile's corners.
 struct Tile {
   int m, n, k;
   void *c, *a, *b;
@@ -32,13 +31,13 @@ struct Tile {
 };
 
 void multiply_fp32(const Tile& t) {
-  cblas_sgemm(CblasRowMajor, t.transpose_a ? CblasTrans : CblasNoTrans, t.transpose_b ? CblasTrans : CblasNoTrans, t.m,
-              t.n, t.k, 1, static_cast<float*>(t.a), t.lda, static_cast<float*>(t.b), t.ldb, t.accumulate ? 1 : 0,
-              static_cast<float*>(t.c), t.ldc);
+  cblas_sgemm(CblasRowMajor, t.transpose_a ? CblasTrans : CblasNoTrans,
+              t.transpose_b ? CblasTrans : CblasNoTrans, t.m, t.n, t.k, 1, static_cast<float*>(t.a), t.lda,
+              static_cast<float*>(t.b), t.ldb, t.accumulate ? 1 : 0, static_cast<float*>(t.c), t.ldc);
 }
 
-// A bf16 tile of one row or one column, which oneDNN 3.7 computes wrongly: it takes such a matrix for contiguous,
-// whatever its leading dimension.
+// Multiplies a tile of one row or column. oneDNN 3.7 takes such a matrix for contiguous, whatever its leading
+// dimension.
 void multiply_vector(const Tile& t, DType result) {
   const auto* a = static_cast<const bf16*>(t.a);
   const auto* b = static_cast<const bf16*>(t.b);
@@ -59,10 +58,10 @@ void multiply_vector(const Tile& t, DType result) {
     }
 }
 
-// oneDNN compiles code for each shape: every worker keeps what it has made.
+// oneDNN compiles code per shape; each worker caches its own.
 class Dnnl {
  public:
-  Dnnl() { omp_set_num_threads(1); }  // of this worker's calls
+  Dnnl() { omp_set_num_threads(1); }  // for this worker's calls
 
   void multiply_bf16(const Tile& t, DType result) {
     using dnnl::memory;
@@ -75,7 +74,6 @@ class Dnnl {
     stream_.wait();
   }
 
-  // Whether this processor can multiply bf16 in oneDNN.
   static bool has_bf16() {
     try {
       describe({16, 16, 16, nullptr, nullptr, nullptr, 16, 16, 16, false, false, false}, DType::bf16);
@@ -101,8 +99,8 @@ class Dnnl {
       const auto type = dtype == DType::bf16 ? memory::data_type::bf16 : memory::data_type::f32;
       return memory::desc({rows, cols}, type, transpose ? memory::dims{1, ld} : memory::dims{ld, 1});
     };
-    return {matrix(t.m, t.k, t.lda, t.transpose_a, DType::bf16), matrix(t.k, t.n, t.ldb, t.transpose_b, DType::bf16),
-            matrix(t.m, t.n, t.ldc, false, result)};
+    return {matrix(t.m, t.k, t.lda, t.transpose_a, DType::bf16),
+            matrix(t.k, t.n, t.ldb, t.transpose_b, DType::bf16), matrix(t.m, t.n, t.ldc, false, result)};
   }
   static dnnl::matmul::primitive_desc describe(const Tile& t, DType result) {
     const auto d = describe_operands(t, result);
@@ -123,7 +121,7 @@ class Dnnl {
   std::map<Key, dnnl::matmul> made_;
 };
 
-// Tiles of at most 256 × 512, halved until there are eight or they get too small to be worth a call.
+// Tiles of at most 256 × 512, halved until there are eight or they are too small to be worth a call.
 struct Tiling {
   int m, n;
 };
@@ -142,17 +140,18 @@ Tiling tiling(const GemmShape& s) {
 struct Gemm::Library {
   kernels::Stream stream = nullptr;
   bool dnnl_bf16 = false;
-  std::vector<float> a, b, c;  // operands widened to fp32, where bf16 has no library
+  std::vector<float> a, b, c;  // fp32 operands where oneDNN lacks bf16
 
   void multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpose_b, bool accumulate);
 
-  // The same matrix in fp32; values only where `load`.
+  // fp32 copy of x; values only if `load`.
   static Matrix widen(const Matrix& x, std::vector<float>& scratch, bool load) {
     scratch.resize(size_t(x.rows) * x.cols);
     if (load)
       simt::parallel_for(x.rows, [&](int row) {
         const bf16* from = static_cast<const bf16*>(x.data) + size_t(row) * x.ld;
-        std::transform(from, from + x.cols, scratch.begin() + size_t(row) * x.cols, [](bf16 v) { return to_float(v); });
+        std::transform(from, from + x.cols, scratch.begin() + size_t(row) * x.cols,
+                       [](bf16 v) { return to_float(v); });
       });
     return {scratch.data(), DType::f32, x.rows, x.cols, x.cols};
   }
@@ -165,7 +164,8 @@ struct Gemm::Library {
   }
 };
 
-Gemm::Gemm(Device& device, Precision precision, kernels::Stream stream) : library_(std::make_unique<Library>()) {
+Gemm::Gemm(Device& device, Precision precision, kernels::Stream stream)
+    : library_(std::make_unique<Library>()) {
   openblas_set_num_threads(1);
   library_->stream = stream ? stream : device.stream();
   library_->dnnl_bf16 = precision == Precision::bf16 && Dnnl::has_bf16();
@@ -176,15 +176,17 @@ Gemm::~Gemm() = default;
 std::string Gemm::library() { return "OpenBLAS and oneDNN"; }
 
 void Gemm::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpose_b, bool accumulate) {
-  gemm_shape(c, a, transpose_a, b, transpose_b);  // shapes that do not fit are refused at once
+  gemm_shape(c, a, transpose_a, b, transpose_b);  // rejects shapes at the call
   std::string name;
   const simt::Observed observed(
       [&] { return gemm_launch(name, c, a, transpose_a, b, transpose_b, accumulate, library_->stream); });
-  simt::enqueue(library_->stream,
-                [=, library = library_.get()] { library->multiply(c, a, transpose_a, b, transpose_b, accumulate); });
+  simt::enqueue(library_->stream, [=, library = library_.get()] {
+    library->multiply(c, a, transpose_a, b, transpose_b, accumulate);
+  });
 }
 
-void Gemm::Library::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpose_b, bool accumulate) {
+void Gemm::Library::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpose_b,
+                             bool accumulate) {
   const GemmShape shape = gemm_shape(c, a, transpose_a, b, transpose_b);
   const Matrix target = c;
   const bool bf16_operands = a.dtype == DType::bf16, widened = bf16_operands && !dnnl_bf16;

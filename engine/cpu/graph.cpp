@@ -10,7 +10,9 @@ Graph::Graph(Device& device, const std::function<void()>& work)
     : device_(device), recorded_(std::make_unique<Recorded>()) {
   struct Recording {
     CUstream_st &main, &side;
-    Recording(Device& d, simt::Graph* graph) : main(*d.stream()), side(*d.side_stream()) { main.graph = graph; }
+    Recording(Device& d, simt::Graph* graph) : main(*d.stream()), side(*d.side_stream()) {
+      main.graph = graph;
+    }
     ~Recording() {
       main.graph = side.graph = nullptr;
       main.after.clear(), side.after.clear();

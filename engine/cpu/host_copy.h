@@ -1,4 +1,4 @@
-// The simulator's copies between host and device, which share one memory: at once, and so not as part of a graph.
+// Host-device copies of the simulator, which shares one memory: immediate, so they cannot be captured.
 #pragma once
 #include <cstring>
 #include <stdexcept>

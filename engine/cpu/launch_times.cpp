@@ -14,7 +14,9 @@ class Times : public LaunchTimes {
     times_[2 * i] = Clock::now();
   }
   void end(size_t i, kernels::Stream) override { times_[2 * i + 1] = Clock::now(); }
-  double seconds(size_t i) override { return std::chrono::duration<double>(times_[2 * i + 1] - times_[2 * i]).count(); }
+  double seconds(size_t i) override {
+    return std::chrono::duration<double>(times_[2 * i + 1] - times_[2 * i]).count();
+  }
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -25,6 +25,8 @@ class StreamCopier : public Copier {
 
 }  // namespace
 
-std::unique_ptr<Copier> stream_copier(kernels::Stream stream) { return std::make_unique<StreamCopier>(stream); }
+std::unique_ptr<Copier> stream_copier(kernels::Stream stream) {
+  return std::make_unique<StreamCopier>(stream);
+}
 
 }  // namespace warpbert

@@ -1,4 +1,3 @@
-// For the engine's files that call the CUDA runtime.
 #pragma once
 #include <cuda_runtime.h>
 

@@ -21,9 +21,11 @@ Device::Device(int) {
     const auto text = [](int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); };
     throw std::runtime_error(fmt::format(
         "no usable GPU: this build needs a driver for CUDA {}, {}; {}", text(CUDART_VERSION),
-        driver ? fmt::format("and the installed one is for CUDA {0}: update it, or build with a toolkit of at most {0}",
-                             text(driver))
-               : "and none is installed",
+        driver
+            ? fmt::format(
+                  "and the installed one is for CUDA {0}: update it, or build with a toolkit of at most {0}",
+                  text(driver))
+            : "and none is installed",
         hint));
   }
   if (e != cudaSuccess || !count)
@@ -63,7 +65,7 @@ void Device::synchronize() { check(cudaStreamSynchronize(stream_), "waiting for 
 void* Device::reserve(size_t bytes) {
   void* p = nullptr;
   if (cudaMalloc(&p, bytes) == cudaSuccess) return p;
-  cudaGetLastError();  // forget it: the caller reports
+  cudaGetLastError();  // clear: the caller reports it
   return nullptr;
 }
 void Device::release(void* p) { cudaFree(p); }

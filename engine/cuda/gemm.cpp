@@ -1,4 +1,4 @@
-// Matrix products by cuBLASLt.
+// Gemm on cuBLASLt.
 #include "gemm_library.h"
 
 #include <fmt/format.h>
@@ -21,8 +21,8 @@ int alignment_of(std::initializer_list<const void*> operands) {
   return int(bits & -bits);
 }
 
-GemmProduct key_of(cublasComputeType_t compute, const Matrix& c, const Matrix& a, bool transpose_a, const Matrix& b,
-                   bool transpose_b) {
+GemmProduct key_of(cublasComputeType_t compute, const Matrix& c, const Matrix& a, bool transpose_a,
+                   const Matrix& b, bool transpose_b) {
   const GemmShape s = gemm_shape(c, a, transpose_a, b, transpose_b);
   const auto input = a.dtype == DType::bf16                    ? GemmProduct::Input::bf16
                      : compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? GemmProduct::Input::tf32
@@ -60,8 +60,9 @@ Product::Product(cublasLtHandle_t handle, cublasComputeType_t compute, const Mat
   check(cublasLtMatmulDescSetAttribute(operation_.value, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second),
         "transpose");
   const auto layout = [&](Layout& out, const Matrix& x) {
-    check(cublasLtMatrixLayoutCreate(&out.value, cuda_type(x.dtype), uint64_t(x.cols), uint64_t(x.rows), x.ld),
-          "layout");
+    check(
+        cublasLtMatrixLayoutCreate(&out.value, cuda_type(x.dtype), uint64_t(x.cols), uint64_t(x.rows), x.ld),
+        "layout");
   };
   layout(left_, b), layout(right_, a), layout(result_, c);
 }
@@ -70,13 +71,15 @@ std::vector<cublasLtMatmulAlgo_t> Product::algorithms(int most) const {
   Handle<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy> preference;
   check(cublasLtMatmulPreferenceCreate(&preference.value), "preference");
   const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, auto value) {
-    check(cublasLtMatmulPreferenceSetAttribute(preference.value, attribute, &value, sizeof value), "preference");
+    check(cublasLtMatmulPreferenceSetAttribute(preference.value, attribute, &value, sizeof value),
+          "preference");
   };
   prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t(workspace_bytes));
-  // Split sums are added in a fixed order and in fp32, or not split at all: repeatable, and no bf16 partial sums.
+  // Split sums are added in fp32 in a fixed order, or not split: repeatable, no bf16 partial sums.
   prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, uint32_t(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
-  for (const auto attribute : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-                               CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+  for (const auto attribute :
+       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
     prefer(attribute, uint32_t(key_.alignment));
   std::vector<cublasLtMatmulHeuristicResult_t> found(static_cast<size_t>(most));
   int count = 0;
@@ -94,16 +97,16 @@ std::vector<cublasLtMatmulAlgo_t> Product::algorithms(int most) const {
 
 bool Product::can_run(const cublasLtMatmulAlgo_t& algorithm) const {
   cublasLtMatmulHeuristicResult_t result{};
-  return cublasLtMatmulAlgoCheck(handle_, operation_.value, left_.value, right_.value, result_.value, result_.value,
-                                 &algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
+  return cublasLtMatmulAlgoCheck(handle_, operation_.value, left_.value, right_.value, result_.value,
+                                 result_.value, &algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
          result.workspaceSize <= workspace_bytes;
 }
 
 cublasStatus_t Product::run(const cublasLtMatmulAlgo_t& algorithm, void* c, const void* a, const void* b,
                             bool accumulate, void* workspace, cudaStream_t stream) const {
   const float alpha = 1, beta = accumulate ? 1.0f : 0.0f;
-  return cublasLtMatmul(handle_, operation_.value, &alpha, b, left_.value, a, right_.value, &beta, c, result_.value, c,
-                        result_.value, &algorithm, workspace, workspace_bytes, stream);
+  return cublasLtMatmul(handle_, operation_.value, &alpha, b, left_.value, a, right_.value, &beta, c,
+                        result_.value, c, result_.value, &algorithm, workspace, workspace_bytes, stream);
 }
 
 GemmChoice choice_of(const cublasLtMatmulAlgo_t& algorithm, double microseconds) {
@@ -120,8 +123,8 @@ struct Gemm::Library {
   kernels::Stream stream = nullptr;
   cublasComputeType_t compute = CUBLAS_COMPUTE_32F;
   DeviceArray<char> workspace;
-  GemmChoices* choices = nullptr;                     // the device's
-  std::map<GemmProduct, cublasLtMatmulAlgo_t> ready;  // of the choices those that this Gemm has met
+  GemmChoices* choices = nullptr;
+  std::map<GemmProduct, cublasLtMatmulAlgo_t> ready;  // choices this Gemm has used
 
   ~Library() {
     if (handle) cublasLtDestroy(handle);
@@ -134,7 +137,8 @@ struct Gemm::Library {
   }
 };
 
-Gemm::Gemm(Device& device, Precision precision, kernels::Stream stream) : library_(std::make_unique<Library>()) {
+Gemm::Gemm(Device& device, Precision precision, kernels::Stream stream)
+    : library_(std::make_unique<Library>()) {
   Library& l = *library_;
   if (const cublasStatus_t status = cublasLtCreate(&l.handle); status != CUBLAS_STATUS_SUCCESS)
     throw std::runtime_error(fmt::format("gemm: cublasLtCreate: {}", cublasLtGetStatusString(status)));
@@ -153,7 +157,7 @@ std::string Gemm::library() {
   return fmt::format("cuBLASLt {}, CUDA {}, driver {}", cublasLtGetVersion(), runtime, driver);
 }
 
-// The one that was chosen before, be it by another Gemm or an earlier process; else one is chosen now, for all.
+// The cached choice, by any Gemm or an earlier process; else chooses now, for all.
 const cublasLtMatmulAlgo_t& Gemm::Library::algorithm(const lt::Product& product) {
   const auto known = ready.find(product.key());
   if (known != ready.end()) return known->second;
@@ -162,7 +166,7 @@ const cublasLtMatmulAlgo_t& Gemm::Library::algorithm(const lt::Product& product)
   if (!restored) {
     std::optional<GemmChoice> choice;
     if (choices->tuning && !recording()) {
-      auto* const observer = std::exchange(simt::launch_observer, nullptr);  // these launches are no step's
+      auto* const observer = std::exchange(simt::launch_observer, nullptr);  // not part of a step
       choice = lt::fastest(product, workspace.data(), stream);
       simt::launch_observer = observer;
     }
@@ -172,10 +176,10 @@ const cublasLtMatmulAlgo_t& Gemm::Library::algorithm(const lt::Product& product)
   cublasLtMatmulAlgo_t algorithm;
   std::memcpy(&algorithm, chosen->second.algorithm.data(), sizeof algorithm);
   if (restored && !product.can_run(algorithm))
-    throw std::runtime_error(
-        fmt::format("gemm {}: the algorithm that was stored for it cannot run on this GPU; remove the file of "
-                    "run.gemm_cache, and gemm.txt of the run",
-                    product.name()));
+    throw std::runtime_error(fmt::format(
+        "gemm {}: the algorithm that was stored for it cannot run on this GPU; remove the file of "
+        "run.gemm_cache, and gemm.txt of the run",
+        product.name()));
   return ready.emplace(product.key(), algorithm).first->second;
 }
 

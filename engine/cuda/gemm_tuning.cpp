@@ -1,13 +1,10 @@
-// The fastest algorithm of a product, found by running the library's candidates on this GPU.
+// Autotuning: the fastest of cuBLASLt's candidates, by median time on this GPU.
 //
-// Each runs on matrices of its own with random values (zeros would run faster than real data, and hide an order of sums
-// that changes). Between two runs a buffer of twice the size of the L2 cache is written: in a step the weights of a
-// product were used a whole pass ago, so that operands come from memory; and the runs wait behind the writing in the
-// stream, so that the host's time for a launch is not in what the events measure. The median counts. What runs alone
-// here runs beside the other branch in a step: a compromise.
+// Random operands: zeros would run faster and hide a varying summation order. Before each run a write of
+// twice the L2 cache evicts them, as in a step, where weights were last used a whole pass ago. Runs queue
+// after it, so that events exclude the host's launch time. In a step the other stream runs too: a compromise.
 //
-// Thrown out: what fails, what was asked to split its sums in an order that is not ours to know, and what does not give
-// the same bits each time.
+// Rejected: algorithms that fail, that split sums in an unspecified order, or whose bits vary.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -21,11 +18,12 @@ namespace warpbert::lt {
 namespace {
 
 constexpr int most_candidates = 48, first_runs = 3, finalists = 5, final_runs = 9;
-constexpr double seconds_for_candidates = 0.1;  // of one product; the library names the likely ones first
+constexpr double seconds_for_candidates = 0.1;  // per product; the library lists likely ones first
 
 void check(cudaError_t e, const Product& product) {
   if (e != cudaSuccess)
-    throw std::runtime_error(fmt::format("gemm {}: timing its algorithms: {}", product.name(), cudaGetErrorString(e)));
+    throw std::runtime_error(
+        fmt::format("gemm {}: timing its algorithms: {}", product.name(), cudaGetErrorString(e)));
 }
 
 struct Memory {
@@ -37,7 +35,7 @@ struct Memory {
   bool allocate(size_t n) {
     bytes = n;
     if (cudaMalloc(reinterpret_cast<void**>(&p), n) == cudaSuccess) return true;
-    cudaGetLastError();  // forget it: there is another way
+    cudaGetLastError();  // clear the error: there is a fallback
     return false;
   }
 };
@@ -51,7 +49,7 @@ struct Event {
   }
 };
 
-// Numbers in [-1, 1]. 49,999 of them, again and again: no row of a matrix repeats another.
+// Values in [-1, 1], repeated every 49,999 so that no matrix row repeats another.
 template <class T>
 const std::vector<T>& random_block() {
   static const std::vector<T> block = [] {
@@ -86,22 +84,24 @@ class Trial {
     return true;
   }
 
-  // Median of `runs`, in microseconds; nothing if it does not run, or gives other bits another time.
+  // Median in microseconds; empty if the algorithm fails or its bits vary.
   std::optional<double> time(const cublasLtMatmulAlgo_t& algorithm, int runs) {
     check(cudaMemsetAsync(expected_.p, 0, expected_.bytes, stream_), product_);
     check(cudaMemsetAsync(c_.p, 0, c_.bytes, stream_), product_);
     check(cudaMemsetAsync(differences_.p, 0, differences_.bytes, stream_), product_);
-    if (run(algorithm, expected_) != CUBLAS_STATUS_SUCCESS) return refused();  // also loads its code
+    if (run(algorithm, expected_) != CUBLAS_STATUS_SUCCESS) return refused();  // warm-up: also loads the code
     check(cudaStreamSynchronize(stream_), product_);
     for (int i = 0; i < runs; i++) {
       check(cudaMemsetAsync(flushed_.p, i, flushed_.bytes, stream_), product_);
       check(cudaEventRecord(begin_[i].event, stream_), product_);
       if (run(algorithm, c_) != CUBLAS_STATUS_SUCCESS) return refused();
       check(cudaEventRecord(end_[i].event, stream_), product_);
-      kernels::count_differences(stream_, reinterpret_cast<unsigned*>(differences_.p), expected_.p, c_.p, c_.bytes);
+      kernels::count_differences(stream_, reinterpret_cast<unsigned*>(differences_.p), expected_.p, c_.p,
+                                 c_.bytes);
     }
     unsigned differences = 0;
-    check(cudaMemcpyAsync(&differences, differences_.p, sizeof differences, cudaMemcpyDeviceToHost, stream_), product_);
+    check(cudaMemcpyAsync(&differences, differences_.p, sizeof differences, cudaMemcpyDeviceToHost, stream_),
+          product_);
     check(cudaStreamSynchronize(stream_), product_);
     if (differences) return {};
     std::vector<float> milliseconds(static_cast<size_t>(runs));
@@ -116,7 +116,7 @@ class Trial {
     return product_.run(algorithm, c.p, a_.p, b_.p, false, workspace_, stream_);
   }
   std::optional<double> refused() {
-    cudaGetLastError();  // a launch that was refused leaves nothing behind
+    cudaGetLastError();  // clear the launch error
     check(cudaStreamSynchronize(stream_), product_);
     return {};
   }
@@ -139,13 +139,13 @@ class Trial {
   Event begin_[final_runs], end_[final_runs];
 };
 
-// Whether its sums are whole, or split and added in fp32 by a second pass: what the preference asked for.
+// True if sums are whole, or split and added in fp32 by a second pass, as the preference asked.
 bool sums_in_order(const cublasLtMatmulAlgo_t& algorithm) {
   uint32_t scheme = 0;
   size_t written = 0;
-  if (cublasLtMatmulAlgoConfigGetAttribute(&algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &scheme, sizeof scheme,
-                                           &written) != CUBLAS_STATUS_SUCCESS)
-    return true;  // it has no such setting
+  if (cublasLtMatmulAlgoConfigGetAttribute(&algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &scheme,
+                                           sizeof scheme, &written) != CUBLAS_STATUS_SUCCESS)
+    return true;  // no such setting
   return scheme == CUBLASLT_REDUCTION_SCHEME_NONE || scheme == CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
 }
 
@@ -155,23 +155,26 @@ std::optional<GemmChoice> fastest(const Product& product, void* workspace, cudaS
   using Clock = std::chrono::steady_clock;
   const auto begin = Clock::now();
   const auto candidates = product.algorithms(most_candidates);
-  check(cudaDeviceSynchronize(), product);  // what runs in other streams would be in the times
+  check(cudaDeviceSynchronize(), product);  // other streams would distort the times
   Trial trial(product, workspace, stream);
   if (!trial.allocate()) return {};
 
-  std::vector<std::pair<double, size_t>> times;  // and which candidate
+  std::vector<std::pair<double, size_t>> times;  // (time, candidate)
   for (size_t i = 0; i < candidates.size(); i++) {
-    if (!times.empty() && std::chrono::duration<double>(Clock::now() - begin).count() > seconds_for_candidates) break;
+    if (!times.empty() &&
+        std::chrono::duration<double>(Clock::now() - begin).count() > seconds_for_candidates)
+      break;
     if (!sums_in_order(candidates[i])) continue;
     if (const auto time = trial.time(candidates[i], first_runs)) times.emplace_back(*time, i);
   }
   std::sort(times.begin(), times.end());
   times.resize(std::min<size_t>(times.size(), finalists));
-  // The best few once more, longer; of those within 1 % of each other the one that the library thinks better.
+  // The finalists run longer; within 1 % the one cuBLASLt ranks higher wins.
   std::sort(times.begin(), times.end(), [](const auto& x, const auto& y) { return x.second < y.second; });
   std::optional<GemmChoice> best;
   for (const auto& [_, i] : times)
-    if (const auto time = trial.time(candidates[i], final_runs); time && (!best || *time < 0.99 * best->microseconds))
+    if (const auto time = trial.time(candidates[i], final_runs);
+        time && (!best || *time < 0.99 * best->microseconds))
       best = choice_of(candidates[i], *time);
   return best;
 }

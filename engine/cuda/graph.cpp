@@ -19,23 +19,23 @@ Graph::Graph(Device& device, const std::function<void()>& work)
     : device_(device), recorded_(std::make_unique<Recorded>()) {
   check(cudaStreamBeginCapture(device.stream(), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
   try {
-    device.fork();  // the side stream belongs to the recording, also where the work never uses it
+    device.fork();  // captures the side stream, even if unused
     work();
-    device.join();  // every branch must end in the stream that was begun with
+    device.join();  // all branches must rejoin the origin stream
   } catch (...) {
     try {
       device.join();
-    } catch (const std::runtime_error&) {  // the recording is invalid already
+    } catch (const std::runtime_error&) {  // the capture is already invalid
     }
     cudaStreamEndCapture(device.stream(), &recorded_->graph);
-    cudaGetLastError();  // forget it: the first failure is the one to report
+    cudaGetLastError();  // clear: the first error is the one to report
     throw;
   }
   check(cudaStreamEndCapture(device.stream(), &recorded_->graph), "cudaStreamEndCapture");
   const cudaError_t e =
       cudaGraphInstantiate(&recorded_->executable, recorded_->graph, cudaGraphInstantiateFlagUseNodePriority);
   if (e == cudaErrorMemoryAllocation) {
-    cudaGetLastError();  // it is told of here
+    cudaGetLastError();  // clear: reported here
     throw NoMemoryForGraph("cudaGraphInstantiate: " + std::string(cudaGetErrorString(e)));
   }
   check(e, "cudaGraphInstantiate");

@@ -8,7 +8,7 @@ namespace warpbert {
 
 namespace {
 
-class LaunchTimes final : public LaunchProfile::Times {
+class Times : public LaunchTimes {
  public:
   ~Times() override {
     for (cudaEvent_t e : events_) cudaEventDestroy(e);
@@ -28,7 +28,7 @@ class LaunchTimes final : public LaunchProfile::Times {
   }
 
  private:
-  std::vector<cudaEvent_t> events_;  // two for each launch, used again after every stop()
+  std::vector<cudaEvent_t> events_;  // two per launch, reused after every stop()
   cudaStream_t last_ = nullptr;
 };
 

@@ -12,7 +12,8 @@ namespace {
 class StreamCopier : public Copier {
  public:
   explicit StreamCopier(kernels::Stream stream) : stream_(stream) {
-    for (cudaEvent_t& e : sent_) check(cudaEventCreateWithFlags(&e, cudaEventDisableTiming), "cudaEventCreate");
+    for (cudaEvent_t& e : sent_)
+      check(cudaEventCreateWithFlags(&e, cudaEventDisableTiming), "cudaEventCreate");
   }
   ~StreamCopier() override {
     for (cudaEvent_t e : sent_) cudaEventDestroy(e);
@@ -20,7 +21,7 @@ class StreamCopier : public Copier {
   char* allocate(size_t bytes) override {
     void* p = nullptr;
     if (cudaHostAlloc(&p, bytes, cudaHostAllocDefault) == cudaSuccess) return static_cast<char*>(p);
-    cudaGetLastError();  // forget it: the caller reports
+    cudaGetLastError();  // clear: the caller reports it
     return nullptr;
   }
   void free(char* host) override { cudaFreeHost(host); }
@@ -39,6 +40,8 @@ class StreamCopier : public Copier {
 
 }  // namespace
 
-std::unique_ptr<Copier> stream_copier(kernels::Stream stream) { return std::make_unique<StreamCopier>(stream); }
+std::unique_ptr<Copier> stream_copier(kernels::Stream stream) {
+  return std::make_unique<StreamCopier>(stream);
+}
 
 }  // namespace warpbert

@@ -1,4 +1,4 @@
-"""What every reader hands over: the arrays of a file, each decoded to float32 only when it is asked for."""
+"""Common result of all readers: a file's arrays, each decoded to float32 on demand."""
 from __future__ import annotations
 
 import math
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class ConvertError(Exception):
-    """The source is at fault; the message names the file or the array."""
+    """A fault of the source; the message names the file or the array."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Array:
 
 @dataclass(frozen=True)
 class Source:
-    files: list[str]  # that hold the arrays, in a fixed order
+    files: list[str]  # with the arrays, in a fixed order
     arrays: dict[str, Array]
 
 
 def decode(raw: bytes, dtype: str, shape: tuple[int, ...], name: str) -> np.ndarray:
-    """Little-endian values, widened. Other types than these are refused: nothing is narrowed silently."""
+    """Decodes little-endian values to float32. Rejects other dtypes: no precision is lost silently."""
     stored = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2"}
     if dtype not in stored:
         raise ConvertError(f"{name} is {dtype}; float32, float16 and bfloat16 are read")

@@ -1,8 +1,8 @@
-"""CRC-32C (Castagnoli), as TensorFlow guards its checkpoints with; fast enough for gigabytes with NumPy alone.
+"""CRC-32C (Castagnoli), the checksum of TensorFlow's checkpoints; fast enough for gigabytes with NumPy alone.
 
-The register is linear over GF(2): after A‖B it is advance(register of A, by |B| bytes) ^ register of B from zero. So
-the data is cut into LANES pieces of equal length, all pieces go through the table-driven update side by side (one NumPy
-operation serves every lane), and the LANES registers are then folded two by two.
+The register is linear over GF(2): after A‖B it is advance(register of A, |B| bytes) ^ register of B from zero.
+The data is split into LANES pieces of equal length. One NumPy operation updates the registers of all lanes by table;
+they are then folded pairwise.
 """
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BITS = np.arange(32, dtype=np.uint32)
 
 
 def _tables() -> np.ndarray:
-    """[k][b]: what byte b does to the register k bytes later, so that four look-ups take a whole word."""
+    """tables[k][b]: effect of byte b on the register k bytes later, so that four look-ups process a word."""
     table = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         table = (table >> 1) ^ np.where(table & 1, np.uint32(POLYNOMIAL), np.uint32(0))
@@ -28,19 +28,19 @@ TABLES = _tables()
 
 
 def _advance_word(register: np.ndarray) -> np.ndarray:
-    """The registers after the four bytes that were xored into them."""
+    """Advances the registers past the four bytes xored into them."""
     return (TABLES[3][register & 255] ^ TABLES[2][(register >> 8) & 255]
             ^ TABLES[1][(register >> 16) & 255] ^ TABLES[0][register >> 24])
 
 
 def _apply(columns: np.ndarray, register: np.ndarray) -> np.ndarray:
-    """The 32×32 bit matrix with these columns, times each register."""
+    """Multiplies each register by the 32×32 bit matrix with these columns."""
     bits = (register[:, None] >> BITS) & 1
     return np.bitwise_xor.reduce(bits * columns, axis=1)
 
 
 def _advance_zeros(words: int) -> np.ndarray:
-    """Columns of the matrix that takes a register past that many zero words."""
+    """Columns of the matrix that advances a register past this many zero words."""
     power, result = _advance_word(np.uint32(1) << BITS), np.uint32(1) << BITS
     while words:
         if words & 1:
@@ -49,8 +49,8 @@ def _advance_zeros(words: int) -> np.ndarray:
     return result
 
 
-# CRC-32C starts from ~0, but the lanes are filled up with zero bytes in front, which only a zero register survives
-# unchanged. This word, before the data, takes the register from 0 to ~0.
+# CRC-32C starts from ~0, but lanes are padded with zero bytes in front, which preserve only a zero register.
+# Put before the data, this word takes the register from 0 to ~0.
 START = np.array([0x641F6454], dtype="<u4")
 
 
@@ -71,6 +71,6 @@ def crc32c(data: bytes) -> int:
 
 
 def masked_crc32c(data: bytes) -> int:
-    """As stored beside the data: rotated and shifted, so that a checksum over checksums stays a good one."""
+    """The stored form: rotated and shifted, so that a checksum over checksums stays a good one."""
     crc = crc32c(data)
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF

@@ -1,4 +1,4 @@
-"""What a model's configuration file says that its arrays cannot: the number of heads, the activation, LayerNorm's ε."""
+"""Settings that only a model's configuration file holds: number of heads, activation, LayerNorm's ε."""
 from __future__ import annotations
 
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from arrays import ConvertError
 
-# Google's and Hugging Face's key, then UER's.
+# Key of Google and Hugging Face, then of UER.
 KEYS = {
     "layers": ("num_hidden_layers", "layers_num"),
     "heads": ("num_attention_heads", "heads_num"),
@@ -19,7 +19,7 @@ KEYS = {
     "ln_eps": ("layer_norm_eps",),
 }
 GELU_ERF = {"gelu", "gelu_python"}
-GELU_TANH = {"gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh"}  # off by 5e-4 at most
+GELU_TANH = {"gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh"}  # differ by 5e-4 at most
 
 
 def warn(message: str) -> None:
@@ -27,7 +27,7 @@ def warn(message: str) -> None:
 
 
 def beside(source: str) -> str | None:
-    """The configuration in the source's folder, by the names that Google and Hugging Face give it."""
+    """Configuration file in the source's folder, under Google's or Hugging Face's name."""
     folder = Path(source) if Path(source).is_dir() else Path(source).parent
     return next((str(folder / name) for name in ("bert_config.json", "config.json") if (folder / name).exists()), None)
 
@@ -57,7 +57,7 @@ def check_activation(act: object, path: str) -> None:
 
 
 def check_sizes(config: dict, sizes: dict[str, int], path: str) -> None:
-    """A file that lost its last layers looks whole; only its configuration tells. So does one of another model."""
+    """Compares sizes with the configuration: nothing else reveals lost layers or another model's file."""
     for key, value in sizes.items():
         if config.get(key, value) != value:
             raise ConvertError(f"{path} says {KEYS[key][0]} {config[key]}, the arrays say {value}: one of the two "

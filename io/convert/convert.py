@@ -26,7 +26,7 @@ from names import HEAD, LAYOUTS, OUTPUT_BIAS, SEGMENTS, WORDS, Layout, Name, enc
 from tf_checkpoint import read_checkpoint
 from torch_files import read_safetensors, read_sharded, read_torch
 
-# Two copies of one matrix may have been rounded apart on their way through files; training would move them further.
+# Tied copies may have been rounded differently in files; training would move them further apart.
 TIED_TOLERANCE = 1e-6
 
 
@@ -35,7 +35,7 @@ def listed(names: list[str]) -> str:
 
 
 def locate(source: str) -> str:
-    """The file of a folder that holds the arrays; files are themselves, a checkpoint is its .index."""
+    """File that holds the arrays: a folder's model, a checkpoint's .index, else the source itself."""
     if os.path.isdir(source):
         for name in ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
                      "pytorch_model.bin.index.json"):
@@ -68,7 +68,7 @@ def open_source(path: str) -> Source:
 
 
 def recognise(source: Source, wanted: str) -> tuple[str, Layout, dict[str, str]]:
-    """The family of names, and the source's own name of each present-day name."""
+    """The family of names, and the source's own name of each current name."""
     for family, layout in LAYOUTS.items():
         own: dict[str, str] = {}
         for name in source.arrays:
@@ -84,7 +84,7 @@ def recognise(source: Source, wanted: str) -> tuple[str, Layout, dict[str, str]]
 
 
 def choose(source: Source, layout: Layout, own: dict[str, str], ignore: list[str]) -> list[Name]:
-    """The arrays to convert; every array must be one of them, a copy of one, or known to be of no use here."""
+    """The arrays to convert. Every other array must be a copy of one or known to be unused."""
     numbers = [int(match[1]) for name in own if (match := re.match(layout.layer, name))]
     names = encoder(max(numbers, default=-1) + 1)
     in_source = {name: getattr(name, layout.column) in own for name in [*names, *HEAD]}
@@ -106,7 +106,7 @@ def choose(source: Source, layout: Layout, own: dict[str, str], ignore: list[str
 
 
 def measure(names: list[Name], arrays: dict[str, Array], column: str) -> dict[str, int]:
-    """V, P, H and I from three arrays; S is 2 for every BERT."""
+    """V, P, H and I from three arrays; S is 2 in every BERT."""
     shapes = {name.canonical: arrays[getattr(name, column)].shape for name in names}
     words, positions = shapes[WORDS], shapes["bert.embeddings.position_embeddings.weight"]
     if len(words) != 2 or len(positions) != 2:
@@ -117,7 +117,7 @@ def measure(names: list[Name], arrays: dict[str, Array], column: str) -> dict[st
 
 
 def expected_shape(name: Name, family: str, sizes: dict[str, int]) -> tuple[int, ...]:
-    """As the source should have it: TensorFlow's kernels are [in, out], UER's segments begin with a row for padding."""
+    """Shape in the source: TensorFlow kernels are [in, out]; UER's segment table has a leading padding row."""
     dims = name.dims(sizes)
     if family == "tf" and name.tf.endswith("/kernel"):
         return dims[::-1]
@@ -139,7 +139,7 @@ def load(name: Name, own_name: str, array: Array, family: str, sizes: dict[str, 
 
 
 def check_tied(layout: Layout, own: dict[str, str], source: Source, result: dict[str, np.ndarray], drop: bool) -> None:
-    """The trained model has one matrix for input and output; a model with two is another model."""
+    """Requires tied copies to agree: the trained model has one matrix for input and output."""
     for copy, canonical in layout.tied.items():
         if copy not in own or canonical not in result or (drop and canonical == WORDS):
             continue
@@ -154,7 +154,7 @@ def check_tied(layout: Layout, own: dict[str, str], source: Source, result: dict
 
 
 def sha256(files: list[str]) -> str:
-    """Of the files' bytes, one after the other."""
+    """SHA-256 of the files' concatenated bytes."""
     digest = hashlib.sha256()
     for path in files:
         with open(path, "rb") as file:
@@ -164,7 +164,7 @@ def sha256(files: list[str]) -> str:
 
 
 def write_npz(path: str, arrays: dict[str, np.ndarray]) -> None:
-    """Uncompressed; complete or not there at all. NumPy dates every member 1980, so equal arrays are equal files."""
+    """Writes uncompressed and atomically. NumPy dates every member 1980, so equal arrays give equal files."""
     part = f"{path}.part"
     try:
         with open(part, "wb") as file:

@@ -1,6 +1,6 @@
-"""One table of BERT's arrays: canonical name (Hugging Face's BertForMaskedLM), Google's, UER's, and the shape.
+"""BERT's arrays: canonical name (Hugging Face's BertForMaskedLM), Google's, UER's, and the shape.
 
-Square matrices look the same transposed: what a file is, is read from its names, never from its shapes.
+Files are recognised by names, never by shapes: square matrices look the same transposed.
 """
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Name:
     canonical: str
     tf: str
     uer: str
-    shape: str  # of the canonical array: V vocabulary, P positions, S segments, H hidden, I intermediate
+    shape: str  # canonical: V vocabulary, P positions, S segments, H hidden, I intermediate
 
     def dims(self, sizes: dict[str, int]) -> tuple[int, ...]:
         return tuple(sizes[letter] for letter in self.shape)
@@ -55,7 +55,7 @@ def _layer(i: int) -> list[Name]:
 
 
 def encoder(layers: int) -> list[Name]:
-    """All of BERT but the head, in canonical order."""
+    """BERT's arrays without the head, in canonical order."""
     names = [*_embedding("word", "word", "VH"), *_embedding("position", "pos", "PH"),
              *_embedding("token_type", "seg", "SH"), *_norm("bert.embeddings.LayerNorm", "embedding.layer_norm")]
     for i in range(layers):
@@ -63,7 +63,7 @@ def encoder(layers: int) -> list[Name]:
     return names
 
 
-# What predicts masked words. Its output matrix is the word embedding itself ("tied").
+# Masked-language-model head. Its output matrix is the word embedding (tied).
 HEAD = [*_dense("cls.predictions.transform.dense", "target.mlm.linear_1", "HH"),
         *_norm("cls.predictions.transform.LayerNorm", "target.mlm.layer_norm"),
         Name(OUTPUT_BIAS, "cls/predictions/output_bias", "target.mlm.linear_2.bias", "V")]
@@ -71,12 +71,12 @@ HEAD = [*_dense("cls.predictions.transform.dense", "target.mlm.linear_1", "HH"),
 
 @dataclass(frozen=True)
 class Layout:
-    """How one family of files names its arrays. `column` is the attribute of Name that holds its names."""
+    """Array names of one family of files. `column` is the attribute of Name that holds them."""
     column: str
-    words: str                # the name by which the family is recognised
+    words: str                # name that identifies the family
     layer: str                # pattern with the layer's number
-    ignored: str              # pattern of what is no part of this model: pooler, next sentence, optimizer
-    tied: dict[str, str]      # arrays that must repeat a canonical one
+    ignored: str              # pattern of unused arrays: pooler, next sentence, optimizer
+    tied: dict[str, str]      # arrays that must equal a canonical one
     aliases: list[tuple[str, str]]  # older spellings, as substitutions
 
 
@@ -103,7 +103,7 @@ LAYOUTS = {"tf": TF, "hf": HF, "uer": UER}
 
 
 def modern(name: str, layout: Layout) -> str:
-    """The name in the layout's present spelling."""
+    """The name in the layout's current spelling."""
     for old, new in layout.aliases:
         name = re.sub(old, new, name)
     return name

@@ -1,8 +1,8 @@
 """TensorFlow's checkpoints (format V2, "tensor bundle"), read without TensorFlow.
 
-PREFIX.index is a LevelDB table from variable names to BundleEntryProto messages, which say where in
-PREFIX.data-00000-of-0000N the values lie. Every block of the table and every variable has a CRC-32C; all that is read
-is checked. The formats: leveldb/doc/table_format.md, tensorflow/core/protobuf/tensor_bundle.proto.
+PREFIX.index is a LevelDB table from variable names to BundleEntryProto messages, which locate the values in
+PREFIX.data-00000-of-0000N. Table blocks and variables have a CRC-32C each; every read checks it.
+Formats: leveldb/doc/table_format.md, tensorflow/core/protobuf/tensor_bundle.proto.
 """
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(field number, value) of a protobuf message; the value is an int, or bytes where the length is written."""
+    """Yields (field number, value) of a protobuf message; value: an int, or bytes if length-delimited."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -50,7 +50,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _block(index: bytes, handle: bytes, path: str) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values of the block that `handle` (offset, size) points at. Keys share prefixes with the one before."""
+    """Keys and values of the block at `handle` (offset, size). Keys share prefixes with their predecessor."""
     offset, at = _varint(handle, 0)
     size, _ = _varint(handle, at)
     block, trailer = index[offset:offset + size + 1], index[offset + size + 1:offset + size + 5]
@@ -75,15 +75,15 @@ def _table(index: bytes, path: str) -> dict[str, bytes]:
     footer = index[-FOOTER:]
     if len(footer) < FOOTER or struct.unpack("<Q", footer[-8:])[0] != MAGIC:
         raise ConvertError(f"{path} is no checkpoint index, or is cut short")
-    _, at = _varint(footer, 0)  # the handle of the metaindex, which is empty
+    _, at = _varint(footer, 0)  # handle of the metaindex, which is empty
     _, at = _varint(footer, at)
     blocks = _block(index, footer[at:], path)
     entries = {key: value for _, handle in blocks for key, value in _block(index, handle, path)}
-    return {key.decode(): value for key, value in entries.items() if not key.startswith(b"\0")}  # \0: parts of slices
+    return {key.decode(): value for key, value in entries.items() if not key.startswith(b"\0")}  # \0: slices
 
 
 def _array(name: str, entry: bytes, shards: list[str]) -> Array:
-    fields = {1: 0, 3: 0, 4: 0, 5: 0, 6: 0}  # dtype, shard, offset, size, CRC; a zero is not written
+    fields = {1: 0, 3: 0, 4: 0, 5: 0, 6: 0}  # dtype, shard, offset, size, CRC; zeros are not written
     shape: tuple[int, ...] = ()
     sliced = False
     for number, value in _fields(entry):

@@ -1,4 +1,4 @@
-"""PyTorch's files: .safetensors, .bin (a pickled state dict), and the .index.json of either in shards."""
+"""PyTorch's files: .safetensors, .bin (a pickled state dict), and the .index.json of sharded ones."""
 from __future__ import annotations
 
 import json
@@ -15,7 +15,7 @@ DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 def _header(path: str) -> tuple[dict, int]:
-    """The JSON header and where the values begin."""
+    """The JSON header and the offset of the values."""
     size = struct.unpack("<Q", read_span(path, 0, 8, "the header"))[0]
     if size > os.path.getsize(path) - 8:
         raise ConvertError(f"{path} is no .safetensors file, or is cut short")
@@ -65,7 +65,7 @@ def read_torch(path: str) -> Source:
     def array(name: str, tensor: torch.Tensor) -> Array:
         def load() -> np.ndarray:
             if tensor.dtype not in (torch.float32, torch.float16, torch.bfloat16):
-                return decode(b"", str(tensor.dtype).removeprefix("torch."), (), name)  # says what is read
+                return decode(b"", str(tensor.dtype).removeprefix("torch."), (), name)  # raises
             return np.ascontiguousarray(tensor.detach().to(torch.float32).numpy())
 
         return Array(tuple(tensor.shape), load)
@@ -74,7 +74,7 @@ def read_torch(path: str) -> Source:
 
 
 def read_sharded(path: str) -> Source:
-    """model.safetensors.index.json or pytorch_model.bin.index.json: `weight_map` says which file holds which array."""
+    """Reads an .index.json of .safetensors or .bin shards: `weight_map` maps arrays to files."""
     try:
         weight_map = json.loads(Path(path).read_text(encoding="utf-8"))["weight_map"]
         files = sorted(set(weight_map.values()))

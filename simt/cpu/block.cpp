@@ -1,12 +1,7 @@
-// How a block runs on one OS thread.
+// Runs a thread block on one OS thread: its CUDA threads take turns on fibers (../README.md).
 //
-// The CUDA threads of a block run one after another, each until it waits (__syncthreads, a shuffle, ...) or returns.
-// A thread that waits keeps its stack (a "fiber", simt_fiber.h) and the next thread goes on on another one; a thread
-// that returns leaves its stack to the next. So a kernel without barriers is a plain loop over its threads, on one
-// stack, and one with barriers goes from stack to stack: 256 threads that meet at a __syncthreads are 256 switches.
-//
-// Which thread is next is the only choice there is. In forward order the lowest number of the running warp, and any
-// other order must give the same results, or the kernel has a race: tests try reverse and random order as well.
+// The only choice is which thread runs next. Forward order takes the lowest in the running warp. Any other
+// order must give the same results, or the kernel has a race.
 #include "block.h"
 
 #include <algorithm>
@@ -20,7 +15,7 @@ namespace simt {
 __thread int current, straight;
 __thread Block* block;
 
-// ---- Which thread runs next ----------------------------------------------------------------------------------------
+// ---- Scheduling --------------------------------------------------------------------------------
 inline unsigned Block::choose(uint32_t lanes) {
   if (grid->order == Order::forward) return __builtin_ctz(lanes);
   if (grid->order == Order::reverse) return 31 - __builtin_clz(lanes);
@@ -29,7 +24,7 @@ inline unsigned Block::choose(uint32_t lanes) {
   return __builtin_ctz(lanes);
 }
 
-// A thread that can run, of the running thread's warp if possible.
+// Picks a runnable thread, from the running thread's warp if possible.
 inline unsigned Block::pick() {
   unsigned w = unsigned(current) / 32;
   if (!(warp[w].fresh | warp[w].ready)) {
@@ -43,7 +38,7 @@ inline unsigned Block::pick() {
 
 inline void Block::set_current(unsigned t) { current = run_start_ = int(t), threadIdx = thread[t].index; }
 
-// next_thread() hands out threads of a warp without a note here, for speed. This makes up for it, and ends the run.
+// Commits and ends a run: for speed, next_thread() starts threads without updating `fresh` and `left_`.
 void Block::settle() {
   straight = 0;
   const int started = current - run_start_;
@@ -53,15 +48,17 @@ void Block::settle() {
   run_start_ = current;
 }
 
-// The current thread has returned. Starts the next thread on the same stack, unless it has one of its own already.
+// Called when the current thread has returned. Starts a new thread on its stack; false if none is to start
+// there.
 bool next_thread_slowly() {
   Untracked u;
   Block& b = *block;
   b.settle();
   b.left_--;
-  if (b.blocked_) b.fail_with_report("barrier divergence: this thread has returned while others wait at __syncthreads");
+  if (b.blocked_)
+    b.fail_with_report("barrier divergence: this thread has returned while others wait at __syncthreads");
   __tsan_release(&b.end_);
-  if (SIMT_TSAN || b.left_ == 0) return false;  // ThreadSanitizer must see every thread on a fiber of its own
+  if (SIMT_TSAN || b.left_ == 0) return false;  // ThreadSanitizer needs a fiber for each thread
   const unsigned t = b.pick();
   Warp& w = b.warp[t / 32];
   const uint32_t bit = 1u << t % 32;
@@ -75,10 +72,10 @@ bool next_thread_slowly() {
   return true;
 }
 
-// A stack that no thread uses.
+// Returns an unused stack.
 Fiber* Block::idle_fiber() {
   if (idle_.empty()) idle_.push_back(&fibers_.emplace_back(fiber_main, fibers_.size()));
-  const auto it = SIMT_TSAN ? idle_.begin() : idle_.end() - 1;  // race check: neighbours on different fibers
+  const auto it = SIMT_TSAN ? idle_.begin() : idle_.end() - 1;  // TSan: neighbours on different fibers
   Fiber* f = *it;
   idle_.erase(it);
 #if SIMT_TSAN
@@ -87,7 +84,7 @@ Fiber* Block::idle_fiber() {
   return f;
 }
 
-// Makes another thread the current one: on its own stack if it has one, else on an idle one.
+// Makes another thread current and returns its fiber, or an idle one if it has none.
 inline Fiber* Block::next_fiber() {
   const unsigned t = pick();
   Warp& w = warp[t / 32];
@@ -101,7 +98,7 @@ inline Fiber* Block::next_fiber() {
   return idle_fiber();
 }
 
-// The switch that leaves the current thread where it is, for another one.
+// Suspends the current thread and returns the switch to another.
 inline Switch Block::wait() {
   Fiber* from = thread[current].fiber = running_;
   running_ = next_fiber();
@@ -122,9 +119,9 @@ void Block::fiber_main(boost::context::detail::transfer_t from) {
   }
 }
 
-// ---- Barriers ------------------------------------------------------------------------------------------------------
-// ThreadSanitizer: who comes to a barrier releases what it has done, who goes on acquires what the others have
-// released. Two places in turn, as a fast thread may be at the next barrier before a slow one has left this one.
+// ---- Barriers ----------------------------------------------------------------------------------
+// ThreadSanitizer: threads release on arrival and acquire on leaving. Two sync objects alternate, as a fast
+// thread may reach the next barrier before a slow one has left this one.
 
 Switch wait_for_block(const char* file, int line) {
   Untracked u;
@@ -137,7 +134,8 @@ Switch wait_for_block(const char* file, int line) {
   b.blocked_++;
   char* sync = &b.sync_block_[b.syncs_ & 1];
   __tsan_release(sync);
-  if (b.left_ < b.threads_) b.fail_with_report("barrier divergence: this thread waits while others have returned");
+  if (b.left_ < b.threads_)
+    b.fail_with_report("barrier divergence: this thread waits while others have returned");
   if (b.blocked_ < b.threads_) {
     if (!SIMT_TSAN) return b.wait();
     b.wait();
@@ -153,11 +151,12 @@ void Block::open_barrier() {
   const char* file = mine.file[current % 32];
   for (unsigned i = 0; i < threads_; i++) {
     const Warp& w = warp[i / 32];
-    if (w.line[i % 32] != mine.line[current % 32] || (w.file[i % 32] != file && std::strcmp(w.file[i % 32], file)))
+    if (w.line[i % 32] != mine.line[current % 32] ||
+        (w.file[i % 32] != file && std::strcmp(w.file[i % 32], file)))
       fail_with_report("barrier divergence: threads of a block wait at different __syncthreads");
   }
   for (unsigned i = 0; i * 32 < threads_; i++) warp[i].ready = warp[i].blocked, warp[i].blocked = 0;
-  warp[current / 32].ready ^= 1u << current % 32;  // this one goes on right away
+  warp[current / 32].ready ^= 1u << current % 32;  // the current thread continues
   blocked_ = 0;
   syncs_++;
 }
@@ -180,7 +179,7 @@ Switch wait_for_lanes(unsigned mask, const char* what, const char* file, int lin
     return {};
   }
   char* sync = op ? nullptr : b.sync_warp_[current / 32];  // only __syncwarp orders memory
-  const int turn = mask == ~0u ? w.syncs & 1 : -1;         // of parts of a warp several may meet at a time
+  const int turn = mask == ~0u ? w.syncs & 1 : -1;         // partial warps may overlap: use both
   if (sync && turn != 1) __tsan_release(&sync[0]);
   if (sync && turn != 0) __tsan_release(&sync[1]);
   if (mask & ~w.meeting) b.wait();
@@ -205,7 +204,7 @@ void Block::open_meeting(Warp& w, uint32_t mask) {
   w.ready |= mask ^ 1u << lane;
 }
 
-// ---- Blocks --------------------------------------------------------------------------------------------------------
+// ---- Blocks ------------------------------------------------------------------------------------
 void Block::start(long number) {
   const dim3 &g = grid->size, &d = grid->block;
   blockIdx = {unsigned(number % g.x), unsigned(number / g.x % g.y), unsigned(number / g.x / g.y)};
@@ -230,14 +229,15 @@ void Block::run(Grid& g) {
   const dim3& d = g.block;
   threads_ = d.x * d.y * d.z;
   for (unsigned i = 0; i < threads_; i++) thread[i].index = {i % d.x, i / d.x % d.y, i / d.x / d.y};
-  // With a few fibers more than threads, a thread is not on the fiber of its namesake of the last block.
-  while (SIMT_TSAN && fibers_.size() < threads_ + 7) idle_.push_back(&fibers_.emplace_back(fiber_main, fibers_.size()));
+  // Spare fibers (TSan): a thread avoids the fiber of its namesake in the previous block.
+  while (SIMT_TSAN && fibers_.size() < threads_ + 7)
+    idle_.push_back(&fibers_.emplace_back(fiber_main, fibers_.size()));
   __tsan_release(&start_);
   Untracked u;
   for (long b; (b = g.next.fetch_add(1)) < g.blocks;) {
     start(g.numbers[b]);
     running_ = next_fiber();
-    perform(switch_fibers(home_, *running_));  // comes back when the last thread has returned
+    perform(switch_fibers(home_, *running_));  // returns after the last thread
   }
   __tsan_acquire(&end_);
   grid = nullptr;

@@ -1,4 +1,4 @@
-// The block that an OS thread runs: its threads, its warps and its shared memory. The simulator's own header.
+// Block that an OS thread runs: threads, warps, shared memory. Internal to the simulator.
 #pragma once
 #include <atomic>
 #include <deque>
@@ -13,47 +13,46 @@ namespace simt {
 
 constexpr unsigned max_threads = 1024, max_warps = 32;
 constexpr size_t max_static_shared = 48 << 10;
-constexpr size_t max_shared =
-    99 << 10;  // what a block may have on sm_86, sm_89 and sm_120; sm_80 has 163 KB, sm_90 227
+constexpr size_t max_shared = 99 << 10;  // per block on sm_86, sm_89, sm_120; sm_80 has 163 KB, sm_90 227
 
 struct Thread {
-  uint3 index;             // its threadIdx
-  Fiber* fiber = nullptr;  // its stack, while it waits or is ready
+  uint3 index;             // threadIdx
+  Fiber* fiber = nullptr;  // its stack, while suspended
 };
 
-struct Copies {  // a thread's cp.async; each is done when the thread waits for it
+struct Copies {  // pending cp.async of one thread
   struct Copy {
     int group;
     void* to;
     const void* from;
   };
-  std::vector<Copy> pending;  // in the order of the program, but the first `done` are done
+  std::vector<Copy> pending;  // in program order; the first `done` are performed
   size_t done = 0;
   int open_group = 0;
 };
 
-// Sets of lanes are bit masks. A lane that exists is in one of the sets below, or it is running, or it has returned.
+// Lane sets are bit masks. An existing lane is in one of these sets, is running, or has returned.
 struct Warp {
   uint32_t exists;
   uint32_t fresh;    // not started
-  uint32_t ready;    // may go on
-  uint32_t meeting;  // waits in meet()
+  uint32_t ready;    // can resume
+  uint32_t meeting;  // waits in a warp collective
   uint32_t blocked;  // waits at __syncthreads
-  unsigned syncs;    // how many __syncwarp there were
-  // What each waiting lane waits for:
+  unsigned syncs;    // __syncwarp count
+  // Call in which each waiting lane waits:
   uint32_t mask[32];
   int line[32];
   MeetOp op[32];
   void* arg[32];
   const char *what[32], *file[32];
-  // Operands and results of matrix operations (simt_mma.cpp). Apart, as a fast lane may already bring new operands.
+  // Operands and results of matrix operations (mma.cpp); separate, as a fast lane may store new operands.
   alignas(64) uint32_t a[32][4], b[32][2];
   alignas(64) float c[32][4];
   alignas(64) uint32_t result[32][4];
 };
 
 struct Grid {             // one launch
-  const char* signature;  // of launch(), which names the kernel
+  const char* signature;  // of launch(); contains the kernel's name
   dim3 size, block;
   size_t dynamic_bytes;
   void (*run)(void*);
@@ -61,11 +60,11 @@ struct Grid {             // one launch
   Order order;
   unsigned seed;
   long blocks = 0;
-  std::vector<long> numbers = {};  // of the blocks in the order in which they start
-  std::atomic<long> next = 0;      // how many were handed out
+  std::vector<long> numbers = {};  // block numbers in start order
+  std::atomic<long> next = 0;      // blocks handed out so far
 };
 
-// The __shared__ variables of a block, found by what stands for their type.
+// The __shared__ variables of a block, by a key for type and tag.
 class SharedMemory {
  public:
   ~SharedMemory();
@@ -85,15 +84,15 @@ class SharedMemory {
 class Block {
  public:
   void run(Grid& grid);        // runs blocks of the grid until none is left
-  std::string report() const;  // where each thread is, a line for each group of neighbours
+  std::string report() const;  // state of each thread, one line per run of equals
   std::string site() const;    // ", __syncthreads at file:line" if the current thread waits
   Grid* grid = nullptr;        // null: no kernel is running
-  std::string kernel;          // its name
+  std::string kernel;
   Thread thread[max_threads];
   Copies copies[max_threads];
   Warp warp[max_warps];
   SharedMemory shared;
-  bool copies_pending = false;  // some thread of the block has used cp.async
+  bool copies_pending = false;  // the block used cp.async
 
  private:
   friend Switch wait_for_block(const char* file, int line);
@@ -114,23 +113,23 @@ class Block {
   static void fiber_main(boost::context::detail::transfer_t from);
   std::string describe(unsigned t) const;
 
-  unsigned threads_ = 0;    // of a block
-  unsigned left_ = 0;       // that have not returned
-  unsigned blocked_ = 0;    // that wait at __syncthreads
-  unsigned run_start_ = 0;  // first thread of the current run: see settle()
-  unsigned syncs_ = 0;      // how many __syncthreads there were
+  unsigned threads_ = 0;    // per block
+  unsigned left_ = 0;       // not returned yet
+  unsigned blocked_ = 0;    // waiting at __syncthreads
+  unsigned run_start_ = 0;  // first thread of the current run, see settle()
+  unsigned syncs_ = 0;      // __syncthreads count
   uint32_t random_ = 0;
   Fiber home_;  // the OS thread's own stack
   Fiber* running_ = &home_;
   std::deque<Fiber> fibers_;
-  std::vector<Fiber*> idle_;  // those that no thread uses
-  // Only the addresses matter, to ThreadSanitizer: who passes through acquires what others have released there.
+  std::vector<Fiber*> idle_;  // unused
+  // ThreadSanitizer sync objects; only their addresses matter.
   char sync_block_[2], sync_warp_[max_warps][2], start_, end_;
 };
 
-extern __thread Block* block SIMT_TLS;  // of this OS thread
+extern __thread Block* block SIMT_TLS;  // per OS thread
 
 std::string here();           // "kernel add, block (1,0,0), thread (2,0,0)"
-std::string name_for_tsan();  // "block (1,0,0), thread (2,0,0), add": of a name, it shows the first 63 characters
+std::string name_for_tsan();  // "block (1,0,0), thread (2,0,0), add"; TSan shows 63 characters
 
 }  // namespace simt

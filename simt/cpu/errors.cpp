@@ -1,5 +1,4 @@
-// What the simulator says when a kernel does what it must not: which kernel, block and thread, where it is, and where
-// all other threads of the block are.
+// Simulator errors: kernel, block, thread, call, and the state of the block's other threads.
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -11,8 +10,8 @@ namespace simt {
 
 static std::string block_and_thread() {
   char s[150];
-  std::snprintf(s, sizeof s, "block (%u,%u,%u), thread (%u,%u,%u)", blockIdx.x, blockIdx.y, blockIdx.z, threadIdx.x,
-                threadIdx.y, threadIdx.z);
+  std::snprintf(s, sizeof s, "block (%u,%u,%u), thread (%u,%u,%u)", blockIdx.x, blockIdx.y, blockIdx.z,
+                threadIdx.x, threadIdx.y, threadIdx.z);
   return s;
 }
 std::string here() {
@@ -71,8 +70,8 @@ std::string Block::site() const {
 
 }  // namespace simt
 
-// Sanitizers call these when they have found something.
+// Sanitizers call these on each finding.
 extern "C" void __asan_on_error() { std::fprintf(stderr, "simt: in %s\n", simt::here().c_str()); }
 extern "C" void __ubsan_on_report() { __asan_on_error(); }
-// Shared memory of one block after the other lies at the same addresses.
+// Blocks reuse the addresses of shared memory, so equal addresses must not suppress reports.
 extern "C" const char* __tsan_default_options() { return "suppress_equal_addresses=0"; }

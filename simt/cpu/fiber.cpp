@@ -1,4 +1,3 @@
-// Stacks for fibers.
 #include "fiber.h"
 
 #include <pthread.h>
@@ -20,17 +19,17 @@ Fiber::Fiber() {
 #endif
 }
 
-// Threads of a block use the same few places of their stacks at the same time. At equal offsets in equally aligned
-// stacks these would all fall into the same few sets of the cache, so each stack starts a little lower than the last.
+// Staggers stacks: threads use the same few stack offsets at a time, which in equally aligned stacks would
+// map to the same few cache sets.
 Fiber::Fiber(void (*main)(boost::context::detail::transfer_t), unsigned number) {
   constexpr size_t guard = 4096, stagger = 1088, staggers = 32;
   size = guard + fiber_stack_bytes + stagger * staggers;
-  void* memory =
-      mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   if (memory == MAP_FAILED) fail("no memory for the stack of one more thread");
   stack = static_cast<char*>(memory);
   owned = true;
-  // A stack overflow is to crash, not to corrupt. (Linux limits the number of mappings; above it there is no guard.)
+  // A stack overflow must crash, not corrupt. (No guard beyond Linux's limit on mappings.)
   (void)mprotect(stack, guard, PROT_NONE);
   const size_t used = size - number % staggers * stagger;
   context = boost::context::detail::make_fcontext(stack + used, used, main);
@@ -39,7 +38,7 @@ Fiber::Fiber(void (*main)(boost::context::detail::transfer_t), unsigned number) 
 #endif
 }
 
-// ThreadSanitizer's fiber stays: destroyed in the middle of fiber_main, it would be reported.
+// The TSan fiber is not destroyed: TSan would report that, as it is inside fiber_main.
 Fiber::~Fiber() {
   if (owned) munmap(stack, size);
 }

@@ -1,9 +1,9 @@
-// A fiber: a stack of its own to run code on, and the place where that code was left. The simulator's own header.
+// Fiber: a stack and the saved context of its code. Internal to the simulator.
 //
-// Boost.Context's jump_fcontext(to, data) saves the registers on the stack, goes to where `to` was left, and returns
-// there with {where this one was left, data}; who arrives has to write the former down (perform() in simt_cpu.h).
+// Boost.Context's jump_fcontext(to, data) saves registers on the stack and resumes `to`, where it returns
+// {saved context, data}. The resumed side stores that context (perform() in language.h).
 //
-// AddressSanitizer has to know which stack is in use, ThreadSanitizer which fiber runs (to it, a fiber is a thread).
+// AddressSanitizer must know the current stack, ThreadSanitizer the current fiber (to it, a thread).
 #pragma once
 #include <cstddef>
 
@@ -17,7 +17,7 @@
 #define SIMT_ASAN 0
 #endif
 
-#ifdef SIMT_TSAN  // by CMake: kernels are compiled with -fsanitize=thread, the simulator is not
+#ifdef SIMT_TSAN  // set by CMake: kernels are compiled with -fsanitize=thread, the simulator is not
 #include <sanitizer/tsan_interface.h>
 extern "C" void AnnotateIgnoreReadsBegin(const char*, int), AnnotateIgnoreReadsEnd(const char*, int);
 extern "C" void AnnotateIgnoreWritesBegin(const char*, int), AnnotateIgnoreWritesEnd(const char*, int);
@@ -29,7 +29,7 @@ inline void __tsan_release(void*) {}
 
 namespace simt {
 
-// While it lives, ThreadSanitizer overlooks what the simulator lets others do: malloc, memset, a shuffle's copying.
+// Hides the simulator's accesses (malloc, memset, a shuffle's copies) from ThreadSanitizer while alive.
 struct [[maybe_unused]] Untracked {
 #if SIMT_TSAN
   Untracked() { AnnotateIgnoreReadsBegin(__FILE__, __LINE__), AnnotateIgnoreWritesBegin(__FILE__, __LINE__); }
@@ -39,12 +39,12 @@ struct [[maybe_unused]] Untracked {
 
 struct Fiber {
   Fiber();  // the OS thread's own stack
-  Fiber(void (*main)(boost::context::detail::transfer_t),
-        unsigned number);  // a new stack, on which main starts; it begins with entered()
+  // A new stack on which main starts, with entered().
+  Fiber(void (*main)(boost::context::detail::transfer_t), unsigned number);
   Fiber(const Fiber&) = delete;
   ~Fiber();
 
-  void* context = nullptr;  // where it was left
+  void* context = nullptr;  // saved context
   char* stack = nullptr;    // lowest address
   size_t size = 0;
   bool owned = false;
@@ -53,7 +53,7 @@ struct Fiber {
 
 constexpr size_t fiber_stack_bytes = (SIMT_ASAN ? 256 : 64) << 10;
 
-// The switch from one fiber to another. With a sanitizer it has happened when this returns, and nothing is left to do.
+// Returns the switch between two fibers; with a sanitizer performs it and returns an empty one.
 inline Switch switch_fibers(Fiber& from, Fiber& to) {
 #if SIMT_ASAN
   void* fake_stack;
@@ -73,7 +73,7 @@ inline Switch switch_fibers(Fiber& from, Fiber& to) {
 #endif
 }
 
-// What a fiber's main has to begin with: it was switched to.
+// Completes the switch to a new fiber.
 inline void entered(boost::context::detail::transfer_t from) {
   *static_cast<void**>(from.data) = from.fctx;
 #if SIMT_ASAN

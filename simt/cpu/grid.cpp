@@ -1,4 +1,4 @@
-// A launch: what a GPU would refuse, the order of the blocks, and handing them out to the workers.
+// Kernel launch: limits, block order, distribution to workers.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -35,7 +35,8 @@ Schedule& schedule() {
   return schedule;
 }
 
-// What no GPU of the family can do (CUDA C++ Programming Guide, "Technical Specifications per Compute Capability").
+// Throws std::invalid_argument beyond a GPU's limits (CUDA C++ Programming Guide, "Technical Specifications
+// per Compute Capability").
 void check(const Grid& grid) {
   const dim3 &g = grid.size, &b = grid.block;
   const auto refuse = [&](const char* why) {
@@ -69,7 +70,8 @@ std::vector<long> block_order(long blocks, OrderAndSeed how) {
   return numbers;
 }
 
-void run_grid(const char* signature, dim3 grid, dim3 block, size_t dynamic_bytes, void (*run)(void*), void* body) {
+void run_grid(const char* signature, dim3 grid, dim3 block, size_t dynamic_bytes, void (*run)(void*),
+              void* body) {
   Grid g{signature, grid, block, dynamic_bytes, run, body, schedule().order, schedule().seed};
   check(g);
   g.blocks = long(grid.x) * grid.y * grid.z;

@@ -1,4 +1,4 @@
-// The CUDA language for g++ and clang++: keywords, built-in variables, intrinsics. simt_block.cpp tells how it runs.
+// CUDA language for g++ and clang++: keywords, built-in variables, intrinsics.
 #pragma once
 #include <bit>
 #include <boost/context/detail/fcontext.hpp>
@@ -10,7 +10,7 @@
 #include "simt/launch_observer.h"
 #include "stream.h"
 
-// ---- Keywords --------------------------------------------------------------------------------------------------
+// ---- Keywords ----------------------------------------------------------------------------------
 #define __global__ __attribute__((unused))
 #define __device__
 #define __host__
@@ -18,7 +18,7 @@
 #define __launch_bounds__(...)
 // No __shared__: sanitizers cannot watch "static thread_local" arrays. Use shared<T>().
 
-// ---- Types -----------------------------------------------------------------------------------------------------
+// ---- Types -------------------------------------------------------------------------------------
 struct alignas(8) float2 {
   float x, y;
 };
@@ -45,20 +45,21 @@ struct dim3 {
 };
 using cudaStream_t = CUstream_st*;
 
-// ---- Scheduler (simt_block.cpp) -------------------------------------------------------------------------------------
-// initial-exec keeps "threadIdx" one load even in a shared library (a Python extension).
+// ---- Scheduler (block.cpp) ---------------------------------------------------------------------
+// initial-exec keeps "threadIdx" one load even in a shared library.
 #define SIMT_TLS __attribute__((tls_model("initial-exec")))
 #define SIMT_HERE const char *file = __builtin_FILE(), int line = __builtin_LINE()
 extern __thread uint3 threadIdx SIMT_TLS, blockIdx SIMT_TLS;
 extern __thread dim3 blockDim SIMT_TLS, gridDim SIMT_TLS;
 
 namespace simt {
-extern __thread int current SIMT_TLS;   // number of the running CUDA thread in its block
-extern __thread int straight SIMT_TLS;  // so many threads come next that differ from it in threadIdx.x only
+extern __thread int current SIMT_TLS;   // index of the running CUDA thread in its block
+extern __thread int straight SIMT_TLS;  // next threads that differ only in threadIdx.x
 inline int lane() { return current % 32; }
 
-// Runs body once per CUDA thread: run(body) runs the current thread, then others as long as next_thread() says so.
-void run_grid(const char* signature, dim3 grid, dim3 block, size_t dynamic_bytes, void (*run)(void*), void* body);
+// Runs body once per CUDA thread: run(body) runs the current thread, then others while next_thread().
+void run_grid(const char* signature, dim3 grid, dim3 block, size_t dynamic_bytes, void (*run)(void*),
+              void* body);
 bool next_thread_slowly();
 inline bool next_thread() {
   if (straight == 0) return next_thread_slowly();
@@ -66,12 +67,11 @@ inline bool next_thread() {
   return true;
 }
 
-// A thread that waits is left on its stack, and another one is gone on with on its own (simt_fiber.h): jump_fcontext
-// goes to where the other was left, and returns in there where this one was left, to be written to *left. It happens
-// here, inlined into the kernel: it is no return, so each function that had to be returned from behind it would be one
-// mispredicted return address, which takes as long as the switch.
+// Pending switch to another fiber: jump_fcontext resumes `to` and returns there the suspended context, for
+// *left. perform() is inlined into kernels: every function returned from after a switch mispredicts its
+// return address, which costs as much as the switch.
 struct Switch {
-  void* to;  // null: there is nobody to wait for
+  void* to;  // null: no switch needed
   void** left;
 };
 inline void perform(Switch s) {
@@ -83,7 +83,7 @@ inline void perform(Switch s) {
 Switch wait_for_block(const char* file, int line);
 inline void sync_block(const char* file, int line) { perform(wait_for_block(file, line)); }
 
-// All lanes of mask meet here; the last one to come calls op(args, mask), where args[i] is lane i's arg.
+// Rendezvous of the lanes in mask: the last to arrive calls op(args, mask), where args[i] is lane i's arg.
 using MeetOp = void (*)(void** args, unsigned mask);
 Switch wait_for_lanes(unsigned mask, const char* what, const char* file, int line, MeetOp op, void* arg);
 inline void meet(unsigned mask, const char* what, const char* file, int line, MeetOp op = nullptr,
@@ -105,7 +105,8 @@ template <auto Kernel, class... Args>
 void launch(dim3 grid, dim3 block, size_t dynamic_bytes, cudaStream_t stream, const Args&... args) {
   const char* signature = __PRETTY_FUNCTION__;
   const simt::Observed observed([&] {
-    return simt::Launch{signature, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic_bytes, stream};
+    return simt::Launch{
+        signature, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic_bytes, stream};
   });
   const auto run = [=] {
     auto body = [&] { Kernel(args...); };
@@ -128,7 +129,7 @@ T* dynamic_shared(SIMT_HERE) {
   return static_cast<T*>(simt::dynamic_storage(file, line));
 }
 
-// ---- Synchronisation, shuffles, atomics --------------------------------------------------------------------------
+// ---- Synchronization, shuffles, atomics --------------------------------------------------------
 inline void __syncthreads(SIMT_HERE) { simt::sync_block(file, line); }
 inline void __syncwarp(unsigned mask = ~0u, SIMT_HERE) { simt::meet(mask, "__syncwarp", file, line); }
 
@@ -148,7 +149,8 @@ T shuffle(unsigned mask, T value, int from, const char* what, const char* file, 
         for (int i = 0; i < 32; i++) {
           if (!(m >> i & 1)) continue;
           auto& me = *static_cast<Shuffle<T>*>(args[i]);
-          if (!(m >> me.from & 1)) fail("lane %d shuffles from lane %d, which is not in mask %08x", i, me.from, m);
+          if (!(m >> me.from & 1))
+            fail("lane %d shuffles from lane %d, which is not in mask %08x", i, me.from, m);
           me.out = static_cast<Shuffle<T>*>(args[me.from])->in;
         }
       },
@@ -166,7 +168,7 @@ T __shfl_xor_sync(unsigned mask, T v, int x, SIMT_HERE) {
   return simt::shuffle(mask, v, (simt::lane() ^ x) & 31, "__shfl_xor_sync", file, line);
 }
 
-// simt.h's warp_sum and warp_max, in one meeting instead of five shuffles: lane 0's part of the butterfly, which by
+// warp_sum and warp_max in one rendezvous instead of five shuffles: lane 0's part of the butterfly, which by
 // commutativity has every lane's bits.
 namespace simt {
 template <class F>
@@ -200,17 +202,17 @@ inline float warp_max(float x, SIMT_HERE) {
 inline int atomicAdd(int* p, int v) { return __atomic_fetch_add(p, v, __ATOMIC_RELAXED); }
 inline unsigned atomicAdd(unsigned* p, unsigned v) { return __atomic_fetch_add(p, v, __ATOMIC_RELAXED); }
 
-// ---- Arithmetic --------------------------------------------------------------------------------------------------
-// 2ˣ = 2ⁿ·eʳ, |r| <= ln 2/2 (Cephes's expf): no call and no branch, so that compilers vectorise loops over it. Exact to
-// 2 units in the last place, which is no worse than on a GPU; 0 below 2⁻¹²⁵.
+// ---- Arithmetic --------------------------------------------------------------------------------
+// 2ˣ = 2ⁿ·eʳ, |r| <= ln 2/2 (Cephes's expf), to 2 ulp as on a GPU; 0 below 2⁻¹²⁵. No call or branch, so that
+// loops vectorize.
 inline float fast_exp2(float x) {
   float n = x < 128.0f ? x : 128.0f;
   n = n > -125.0f ? n : -125.0f;
   n = (n + 12582912.0f) - 12582912.0f;  // 1.5·2²³: rounds to an integer
   const float r = (x - n) * 0.693147181f;
   const float series =
-      0.5f +
-      r * (0.166666655f + r * (0.0416657959f + r * (0.00833345191f + r * (0.0013981999f + r * 0.000198756915f))));
+      0.5f + r * (0.166666655f +
+                  r * (0.0416657959f + r * (0.00833345191f + r * (0.0013981999f + r * 0.000198756915f))));
   const float result = 2 * (1 + (r + r * r * series)) * std::bit_cast<float>((int(n) + 126) << 23);
   return x < -125.0f ? 0.0f : result;
 }
@@ -221,17 +223,18 @@ inline int min(int a, int b) { return a < b ? a : b; }
 inline int max(int a, int b) { return a > b ? a : b; }
 inline float __uint_as_float(unsigned u) { return std::bit_cast<float>(u); }
 
-// ---- Warp-level matrix operations (simt_mma.cpp), asynchronous copies (simt_shared.cpp) -----------------------------
+// ---- Warp matrix operations (mma.cpp), asynchronous copies (shared.cpp) ------------------------
 namespace simt {
-// Each takes the lane's operands to the warp's; after the meeting the lane's part of the result is where it points to.
+// stage_*() store the lane's operands and return the address of its result, valid after the rendezvous.
 const float* stage_mma(const uint32_t* a, const uint32_t* b, const float* c);
 const uint32_t* stage_row(const uint32_t* row);
 void mma_bf16(void**, unsigned);
 void ldmatrix(void**, unsigned);
 void ldmatrix_trans(void**, unsigned);
 
-inline void load_matrices(uint32_t (&r)[4], const void* row, const char* what, const char* file, int line, MeetOp op) {
-  uint32_t mine[4];  // each lane reads its own row, so that sanitizers see who reads
+inline void load_matrices(uint32_t (&r)[4], const void* row, const char* what, const char* file, int line,
+                          MeetOp op) {
+  uint32_t mine[4];  // each lane reads its own row, for sanitizers
   memcpy(mine, __builtin_assume_aligned(row, 16), 16);
   const uint32_t* result = stage_row(mine);
   meet(~0u, what, file, line, op);
@@ -243,8 +246,8 @@ void cp_async_commit();
 bool cp_async_next(int pending, void*& to, const void*& from);
 }  // namespace simt
 
-inline void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const float (&c)[4],
-                              SIMT_HERE) {
+inline void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
+                              const float (&c)[4], SIMT_HERE) {
   const float* result = simt::stage_mma(a, b, c);
   simt::meet(~0u, "mma_m16n8k16_bf16", file, line, simt::mma_bf16);
   for (int i = 0; i < 4; i++) d[i] = result[i];
@@ -255,8 +258,8 @@ inline void ldmatrix_x4(uint32_t (&r)[4], const void* row, SIMT_HERE) {
 inline void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row, SIMT_HERE) {
   simt::load_matrices(r, row, "ldmatrix_x4_trans", file, line, simt::ldmatrix_trans);
 }
-// The copy really happens in cp_async_wait, as late as it may. But it may write from now on: NaNs stand there meanwhile,
-// for those who forget to wait, and for those who still need what was there.
+// The copy happens in cp_async_wait, as late as permitted. Until then the target holds NaNs, which expose a
+// missing wait and late readers of the old data.
 inline void cp_async16(void* to, const void* from, SIMT_HERE) {
   simt::cp_async(to, from, file, line);
   const uint64_t neither[2] = {~uint64_t(0), ~uint64_t(0)};

@@ -1,4 +1,4 @@
-// Warp-level matrix operations: each lane brings its operands, the last one to come computes for all.
+// Warp-level matrix operations: each lane stages its operands, the last to arrive computes for all.
 // Layouts: PTX ISA, "Matrix fragments for mma.m16n8k16" and "ldmatrix".
 #include <cstring>
 
@@ -41,14 +41,14 @@ const uint32_t* stage_row(const uint32_t* row) {
   return w.result[lane()];
 }
 
-// Lane 4g + t brought, each register of a and b two neighbours, the first one in the lower half:
+// Operands of lane 4g + t; registers of a and b hold two neighbours, the first in the lower half:
 //   a[r] = A[g + 8(r % 2)][2t + 8(r / 2) + {0, 1}]
 //   b[r] = B[2t + 8r + {0, 1}][g]
 //   c[r] = C[g + 8(r / 2)][2t + r % 2]
-// Rows of B, C and D are vectors. Of A single elements are needed, so only its even columns part from the odd ones.
+// Rows of B, C and D are vectors. A is read by element, so only its even and odd columns are separated.
 //
-// Every element is a chain of fused multiply-adds, c first, then k from 0 to 15: the same bits on every CPU that has
-// fma. (PTX leaves order and rounding open, and tensor cores differ.)
+// Each element is a chain of fused multiply-adds, c first, then k ascending: the same bits on every CPU with
+// FMA. (PTX leaves order and rounding open; tensor cores differ.)
 void mma_bf16(void**, unsigned) {
   Warp& w = warp();
   alignas(64) float a[2][32][4];
@@ -69,7 +69,7 @@ void mma_bf16(void**, unsigned) {
     d[0][g] = reinterpret_cast<Row>(__builtin_shufflevector(left, right, 0, 2, 4, 6));
     d[1][g] = reinterpret_cast<Row>(__builtin_shufflevector(left, right, 1, 3, 5, 7));
   }
-  for (int p = 0; p < 2; p++)  // eight rows at a time stay in registers
+  for (int p = 0; p < 2; p++)  // eight rows fit in registers
 #pragma GCC unroll 16
     for (int k = 0; k < 16; k++)
 #pragma GCC unroll 8
@@ -81,8 +81,8 @@ void mma_bf16(void**, unsigned) {
   }
 }
 
-// Lane 8m + i brought row i of matrix m, eight halves in four words. Lane 4i + j gets of each m the halves 2j, 2j + 1
-// of row i; transposed: of rows 2j and 2j + 1 the half i.
+// Lane 8m + i staged row i of matrix m: eight halves in four words. Lane 4i + j receives, from each m, halves
+// 2j and 2j + 1 of row i; transposed, half i of rows 2j and 2j + 1.
 void ldmatrix(void**, unsigned) {
   Warp& w = warp();
   const uint32_t* words = w.a[0];
@@ -95,7 +95,8 @@ void ldmatrix_trans(void**, unsigned) {
   std::memcpy(halves, w.a, sizeof halves);
   for (int i = 0; i < 32; i++)
     for (int m = 0; m < 4; m++)
-      w.result[i][m] = halves[m * 8 + i % 4 * 2][i / 4] | uint32_t(halves[m * 8 + i % 4 * 2 + 1][i / 4]) << 16;
+      w.result[i][m] = halves[m * 8 + i % 4 * 2][i / 4] | uint32_t(halves[m * 8 + i % 4 * 2 + 1][i / 4])
+                                                              << 16;
 }
 
 }  // namespace simt

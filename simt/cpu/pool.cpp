@@ -1,4 +1,4 @@
-// The pool of workers: OS threads that sleep until there is something to share.
+// Pool of worker threads that sleep until there is work.
 #include "pool.h"
 
 #include <algorithm>
@@ -13,9 +13,9 @@
 namespace simt {
 namespace {
 
-int wanted_workers = 0;  // by set_workers
+int wanted_workers = 0;  // from set_workers
 std::atomic<bool> pool_exists{false};
-thread_local bool working = false;  // this OS thread is inside of run_on_workers
+thread_local bool working = false;  // this OS thread is inside run_on_workers
 
 int count_workers() {
   if (wanted_workers > 0) return wanted_workers;
@@ -27,13 +27,13 @@ int count_workers() {
     return int(value);
   }
 #ifdef SIMT_TSAN
-  return 1;  // one is enough to see a race between CUDA threads
+  return 1;  // enough to detect races between CUDA threads
 #else
   return int(std::max(1u, std::thread::hardware_concurrency()));
 #endif
 }
 
-// The thread that calls run() works too, so there are count − 1 others.
+// Has count − 1 threads, as the caller of run() works too.
 class Pool {
  public:
   int count = count_workers();
@@ -41,7 +41,7 @@ class Pool {
   Pool() {
     try {
       for (int i = 1; i < count; i++) threads_.emplace_back([this] { loop(); });
-    } catch (const std::system_error&) {  // the system has no more; those that there are do the work
+    } catch (const std::system_error&) {  // no more threads available: use fewer
       count = int(threads_.size()) + 1;
     }
   }
@@ -68,7 +68,7 @@ class Pool {
     work(context);
     working = false;
     std::unique_lock lock(mutex_);
-    work_ = nullptr;  // who wakes up only now is too late
+    work_ = nullptr;  // later wakers find no work
     finished_.wait(lock, [&] { return busy_ == 0; });
   }
 
@@ -110,7 +110,8 @@ Pool& pool() {
 
 void set_workers(int n) {
   if (n < 1) fail("set_workers: at least one");
-  if (pool_exists && n != pool().count) fail("set_workers must come before the first kernel or parallel loop");
+  if (pool_exists && n != pool().count)
+    fail("set_workers must come before the first kernel or parallel loop");
   wanted_workers = n;
 }
 int workers() { return pool().count; }

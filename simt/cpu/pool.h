@@ -1,5 +1,5 @@
-// The workers of the simulator: a few OS threads that share the blocks of a grid, or the iterations of a loop.
-// For host code too: nothing of CUDA's language is in here.
+// Workers of the simulator: OS threads that share the blocks of a grid or the iterations of a loop. Free of
+// the CUDA language, for host code too.
 #pragma once
 #include <atomic>
 #include <exception>
@@ -7,17 +7,17 @@
 
 namespace simt {
 
-// How many OS threads work, the calling one included: by default one a core, or SIMT_WORKERS. To be set before the
-// first kernel or loop runs. Results do not depend on it.
+// Number of OS threads, including the caller: one per core, or SIMT_WORKERS. Set before the first kernel or
+// loop. Results do not depend on it.
 void set_workers(int n);
 int workers();
 
-// Calls work(context) on the calling thread and, if there is more than one task, at the same time on other workers, on
-// some or all of them; comes back when all calls have returned.
+// Calls work(context) on this thread and, if tasks > 1, concurrently on some or all other workers. Blocks
+// until all have returned.
 void run_on_workers(long tasks, void (*work)(void* context), void* context);
 
-// f(i) for every i in [0, n), each once, in no particular order, on the workers' own stacks of full size (so f may call
-// a BLAS). The first exception is thrown again here. Not to be nested, neither in itself nor in a kernel.
+// Calls f(i) once for each i in [0, n), in any order, on full-size stacks (f may call a BLAS). Rethrows the
+// first exception. Not to be nested, in itself or in a kernel.
 template <class F>
 void parallel_for(int n, F f) {
   if (n <= 1 || workers() == 1) {

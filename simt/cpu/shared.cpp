@@ -1,8 +1,7 @@
 // Shared memory, and asynchronous copies into it.
 //
-// A block's __shared__ variables lie in one arena of its OS thread, 128 bytes apart, and are filled with 0xff bytes
-// when they are first asked for: a float that nobody has written is not a number.
-// AddressSanitizer is told what lies between.
+// A block's __shared__ variables are in one arena per OS thread, 128 bytes apart. First use fills them with
+// 0xff: unwritten floats are NaN. AddressSanitizer poisons the gaps.
 #include <sys/mman.h>
 
 #include <cstring>
@@ -22,7 +21,7 @@ SharedMemory::~SharedMemory() {
 void SharedMemory::clear() {
 #if SIMT_TSAN
   if (arena_ && !pieces_.empty())
-    munmap(arena_, arena_bytes), arena_ = nullptr;  // forgets what the last block has done
+    munmap(arena_, arena_bytes), arena_ = nullptr;  // drops TSan's history of the last block
 #endif
   if (!arena_) {
     void* memory = mmap(nullptr, arena_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -44,12 +43,15 @@ void* SharedMemory::find(const void* key, size_t bytes, bool dynamic, const char
     if (p.key == key) return p.memory;
   if (!dynamic) static_bytes_ += bytes;
   if (static_bytes_ > max_static_shared)
-    fail("too much shared memory at %s:%d: %zu bytes of static variables, a block has %zu", file, line, static_bytes_,
-         max_static_shared);
+    fail("too much shared memory at %s:%d: %zu bytes of static variables, a block has %zu", file, line,
+         static_bytes_, max_static_shared);
   if (static_bytes_ + block->grid->dynamic_bytes > max_shared)
-    fail("too much shared memory at %s:%d: %zu bytes of static variables and %zu dynamic ones, a block has %zu", file,
-         line, static_bytes_, block->grid->dynamic_bytes, max_shared);
-  if (pieces_.size() == max_variables) fail("more than %zu shared variables at %s:%d", max_variables, file, line);
+    fail(
+        "too much shared memory at %s:%d: %zu bytes of static variables and %zu dynamic ones, a block has "
+        "%zu",
+        file, line, static_bytes_, block->grid->dynamic_bytes, max_shared);
+  if (pieces_.size() == max_variables)
+    fail("more than %zu shared variables at %s:%d", max_variables, file, line);
   char* memory = arena_ + used_;
   used_ += (bytes + alignment - 1) / alignment * alignment + gap;
 #if SIMT_ASAN
@@ -69,9 +71,10 @@ void* dynamic_storage(const char* file, int line) {
   return block->shared.find(&block->shared, block->grid->dynamic_bytes, true, file, line);
 }
 
-// ---- cp.async: noted down, and done when the thread waits for its group ---------------------------------------------
+// ---- cp.async: queued until the thread waits for its group -------------------------------------
 void cp_async(void* to, const void* from, const char* file, int line) {
-  if ((uintptr_t(to) | uintptr_t(from)) & 15) fail("cp_async16 at %s:%d: an address is no multiple of 16", file, line);
+  if ((uintptr_t(to) | uintptr_t(from)) & 15)
+    fail("cp_async16 at %s:%d: an address is no multiple of 16", file, line);
   Untracked u;
   Copies& mine = block->copies[current];
   mine.pending.push_back({mine.open_group, to, from});
@@ -81,7 +84,8 @@ void cp_async_commit() { block->copies[current].open_group++; }
 bool cp_async_next(int pending, void*& to, const void*& from) {
   Untracked u;
   Copies& mine = block->copies[current];
-  if (mine.done == mine.pending.size() || mine.pending[mine.done].group >= mine.open_group - pending) return false;
+  if (mine.done == mine.pending.size() || mine.pending[mine.done].group >= mine.open_group - pending)
+    return false;
   to = mine.pending[mine.done].to, from = mine.pending[mine.done].from;
   if (++mine.done == mine.pending.size()) mine.pending.clear(), mine.done = 0;
   return true;

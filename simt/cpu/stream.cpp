@@ -18,7 +18,8 @@ void enqueue(CUstream_st* stream, std::function<void()> work) {
 
 void follow(CUstream_st& stream, const std::vector<int>& nodes) {
   for (const int node : nodes)
-    if (std::find(stream.after.begin(), stream.after.end(), node) == stream.after.end()) stream.after.push_back(node);
+    if (std::find(stream.after.begin(), stream.after.end(), node) == stream.after.end())
+      stream.after.push_back(node);
 }
 
 void wait(CUstream_st& stream, const CUstream_st& other) {

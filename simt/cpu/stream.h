@@ -1,8 +1,8 @@
-// Streams and graphs of the simulator. A stream runs what is sent to it at once, until its work is recorded as a graph:
-// then each launch becomes a node, which follows the node before it in its stream and those that the stream waits for.
+// Streams and CUDA graphs of the simulator. A stream runs work at once; during capture each launch becomes a
+// graph node, after the stream's previous node and those the stream waits for.
 //
-// A replay runs the nodes one after another in an order that the edges allow: as recorded, as late as possible, or at
-// random (SIMT_ORDER). Work that lacks an edge it needs will meet an order that shows it.
+// A graph launch runs the nodes one by one in an order that the edges allow: as captured, highest first, or
+// random (SIMT_ORDER). A missing edge shows in one of them.
 #pragma once
 #include <functional>
 #include <vector>
@@ -11,8 +11,8 @@ struct CUstream_st;
 
 namespace simt {
 
-// In which order blocks start, threads that can run, and nodes of a graph. SIMT_ORDER = forward, reverse or random,
-// SIMT_SEED = a number.
+// Order of blocks, runnable threads and graph nodes. SIMT_ORDER = forward, reverse or random; SIMT_SEED =
+// number.
 enum class Order { forward, reverse, random };
 void set_order(Order order, unsigned seed = 1);
 struct OrderAndSeed {
@@ -21,36 +21,35 @@ struct OrderAndSeed {
 };
 OrderAndSeed current_order();
 
-// The numbers of a grid's blocks in the order in which they start.
+// A grid's block numbers in start order.
 std::vector<long> block_order(long blocks, OrderAndSeed how = current_order());
 
 struct Graph {
   struct Node {
     std::function<void()> run;
-    std::vector<int> after;  // nodes that come before it
+    std::vector<int> after;  // nodes it depends on
   };
   std::vector<Node> nodes;
   unsigned replays = 0;
 
   void replay(OrderAndSeed how = current_order());
-  // The order of the next replay: node numbers.
+  // Node numbers in the next replay()'s order.
   std::vector<int> order(OrderAndSeed how = current_order()) const;
 };
 
-// Sends work to a stream; null is a stream that is never recorded.
+// Sends work to a stream; null is a stream that is never captured.
 void enqueue(CUstream_st* stream, std::function<void()> work);
 
-// What is sent to `stream` from now on also follows these nodes of its graph.
+// Makes later work of `stream` depend on these nodes of its graph.
 void follow(CUstream_st& stream, const std::vector<int>& nodes);
 
-// What is sent to `stream` from now on follows all that was sent to `other` so far. As in CUDA a stream that waits for
-// one that is being recorded is recorded from then on, and one that is being recorded cannot wait for one that is not:
-// std::logic_error.
+// Makes later work of `stream` depend on all work sent to `other` so far. As in CUDA, waiting for a capturing
+// stream joins its capture; a capturing stream must not wait for others: std::logic_error.
 void wait(CUstream_st& stream, const CUstream_st& other);
 
 }  // namespace simt
 
 struct CUstream_st {
-  simt::Graph* graph = nullptr;  // being recorded; null: work runs at once
-  std::vector<int> after;        // what the next node follows
+  simt::Graph* graph = nullptr;  // receives new work as nodes; null: work runs at once
+  std::vector<int> after;        // dependencies of the next node
 };

@@ -1,5 +1,5 @@
-// cuBLASLt on the simulator's streams (runtime.cpp): products by OpenBLAS in fp32, and algorithms of every kind that the
-// library may offer, so that whoever times them meets those that must not be chosen.
+// Fake cuBLASLt over the simulator's streams (runtime.cpp), with GEMMs by OpenBLAS in fp32. Its heuristic
+// offers every kind of algorithm that cuBLASLt may return, including those that autotuning must reject.
 #include <cblas.h>
 #include <cublasLt.h>
 
@@ -25,10 +25,10 @@ struct Layout {
 };
 struct Preference {
   uint64_t workspace = 0;
-  uint32_t alignment[4] = {256, 256, 256, 256};  // of A, B, C and D
+  uint32_t alignment[4] = {256, 256, 256, 256};  // bytes, for A, B, C and D
 };
 
-// Opaque in the library's structs.
+// Accesses the T inside an opaque library struct.
 template <class T, class Opaque>
 T& inside(Opaque* opaque) {
   static_assert(sizeof(T) <= sizeof(Opaque));
@@ -39,20 +39,20 @@ const T& inside(const Opaque* opaque) {
   return *reinterpret_cast<const T*>(opaque);
 }
 
-// What an algorithm does with the K terms of an element. Those that nobody should choose are the fastest, and whoever
-// does choose one gets no product.
+// How an algorithm sums an element's K products. Those that must not be chosen are fastest, and compute
+// no product.
 enum class Kind : uint32_t {
-  split,     // two halves, the first one's sums kept in the workspace by a kernel of its own
+  split,     // two halves, the first summed into the workspace by its own kernel
   whole,     // one sum
-  in_place,  // parts added to C as they come (CUBLASLT_REDUCTION_SCHEME_INPLACE)
-  unsteady,  // not the same bits each time
-  refused,   // does not run, though the heuristic named it
+  in_place,  // accumulates in C (CUBLASLT_REDUCTION_SCHEME_INPLACE)
+  unsteady,  // different bits each time
+  refused,   // offered, but does not run
   count
 };
 struct Algorithm {
   uint32_t magic = 0x57415250;
   Kind kind = Kind::whole;
-  uint32_t alignment[4] = {};  // what it relies on
+  uint32_t alignment[4] = {};  // required, in bytes
 };
 
 size_t size_of(cudaDataType type) { return type == CUDA_R_16BF ? 2 : 4; }
@@ -60,7 +60,7 @@ size_t workspace_of(Kind kind, const Layout& c) {
   return kind == Kind::split ? size_t(c.rows) * size_t(c.columns) * sizeof(float) : 0;
 }
 
-// A column-major matrix in fp32, without gaps.
+// Loads a column-major matrix as packed fp32.
 std::vector<float> load(const void* p, const Layout& x) {
   std::vector<float> values(size_t(x.rows) * size_t(x.columns));
   for (size_t column = 0; column < size_t(x.columns); column++)
@@ -91,13 +91,13 @@ struct Product {
 
   int terms() const { return operation.transpose_a ? left.rows : left.columns; }
 
-  // sums [m, n] += the terms from `begin` to `end` of op(A)·op(B).
+  // sums [m, n] += op(A)·op(B) over the terms [begin, end).
   void add(float* sums, int begin, int end) const {
     const auto x = load(a, left), y = load(b, right);
     const auto offset = [&](bool along_rows, const Layout& l) { return along_rows ? begin : begin * l.rows; };
     cblas_sgemm(CblasColMajor, operation.transpose_a ? CblasTrans : CblasNoTrans,
-                operation.transpose_b ? CblasTrans : CblasNoTrans, result.rows, result.columns, end - begin, 1,
-                x.data() + offset(operation.transpose_a, left), left.rows,
+                operation.transpose_b ? CblasTrans : CblasNoTrans, result.rows, result.columns, end - begin,
+                1, x.data() + offset(operation.transpose_a, left), left.rows,
                 y.data() + offset(!operation.transpose_b, right), right.rows, 1, sums, result.rows);
   }
   std::vector<float> initial() const {
@@ -114,13 +114,13 @@ bool valid(const Operation& op, const Layout& a, const Layout& b, const Layout& 
   const auto sane = [](const Layout& l) {
     return l.rows > 0 && l.columns > 0 && l.ld >= l.rows && (l.type == CUDA_R_16BF || l.type == CUDA_R_32F);
   };
-  const bool types =
-      a.type == b.type && (c.type == a.type || c.type == CUDA_R_32F) &&
-      (op.compute == CUBLAS_COMPUTE_32F || (op.compute == CUBLAS_COMPUTE_32F_FAST_TF32 && a.type == CUDA_R_32F));
+  const bool types = a.type == b.type && (c.type == a.type || c.type == CUDA_R_32F) &&
+                     (op.compute == CUBLAS_COMPUTE_32F ||
+                      (op.compute == CUBLAS_COMPUTE_32F_FAST_TF32 && a.type == CUDA_R_32F));
   return sane(a) && sane(b) && sane(c) && m == c.rows && n == c.columns && k == k2 && types;
 }
 
-// What tensor cores want of 16-bit operands: 16-byte rows.
+// Tensor cores require 16-bit operands with 16-byte rows.
 bool aligned(const Layout& l) { return l.type != CUDA_R_16BF || l.ld % 8 == 0; }
 
 template <class T, class Opaque>
@@ -156,9 +156,12 @@ cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* handle, cublasComp
   if (scale != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
   return create(handle, Operation{compute});
 }
-cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t handle) { return delete handle, CUBLAS_STATUS_SUCCESS; }
-cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t handle, cublasLtMatmulDescAttributes_t attribute,
-                                              const void* from, size_t bytes) {
+cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t handle) {
+  return delete handle, CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t handle,
+                                              cublasLtMatmulDescAttributes_t attribute, const void* from,
+                                              size_t bytes) {
   cublasOperation_t operation;
   if (const cublasStatus_t e = set(operation, from, bytes)) return e;
   auto& target = inside<Operation>(handle);
@@ -183,13 +186,13 @@ cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t handle
   return delete handle, CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t handle,
-                                                    cublasLtMatmulPreferenceAttributes_t attribute, const void* from,
-                                                    size_t bytes) {
+                                                    cublasLtMatmulPreferenceAttributes_t attribute,
+                                                    const void* from, size_t bytes) {
   auto& p = inside<Preference>(handle);
   switch (attribute) {
     case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
       return set(p.workspace, from, bytes);
-    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:  // a wish, which the algorithm in_place ignores
+    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:  // a hint, which in_place ignores
       return bytes == sizeof(uint32_t) ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES:
       return set(p.alignment[0], from, bytes);
@@ -204,11 +207,14 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t h
   }
 }
 
-cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t operation, cublasLtMatrixLayout_t a,
-                                       cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
-                                       const cublasLtMatmulAlgo_t* algorithm, cublasLtMatmulHeuristicResult_t* result) {
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t operation,
+                                       cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                       cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                       const cublasLtMatmulAlgo_t* algorithm,
+                                       cublasLtMatmulHeuristicResult_t* result) {
   const auto& known = inside<Algorithm>(algorithm);
-  if (known.magic != Algorithm().magic || known.kind >= Kind::count || c != d) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (known.magic != Algorithm().magic || known.kind >= Kind::count || c != d)
+    return CUBLAS_STATUS_NOT_SUPPORTED;
   if (!valid(inside<Operation>(operation), inside<Layout>(a), inside<Layout>(b), inside<Layout>(c)))
     return CUBLAS_STATUS_INVALID_VALUE;
   *result = {};
@@ -254,29 +260,36 @@ cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t* 
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t operation, const void* alpha, const void* a,
-                              cublasLtMatrixLayout_t left, const void* b, cublasLtMatrixLayout_t right,
-                              const void* beta, const void* c, cublasLtMatrixLayout_t result, void* d,
-                              cublasLtMatrixLayout_t, const cublasLtMatmulAlgo_t* algorithm, void* workspace,
-                              size_t workspace_bytes, cudaStream_t stream) {
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t operation, const void* alpha,
+                              const void* a, cublasLtMatrixLayout_t left, const void* b,
+                              cublasLtMatrixLayout_t right, const void* beta, const void* c,
+                              cublasLtMatrixLayout_t result, void* d, cublasLtMatrixLayout_t,
+                              const cublasLtMatmulAlgo_t* algorithm, void* workspace, size_t workspace_bytes,
+                              cudaStream_t stream) {
   const auto& chosen = inside<Algorithm>(algorithm);
   const Kind kind = chosen.kind;
   if (chosen.magic != Algorithm().magic || kind >= Kind::refused) return CUBLAS_STATUS_NOT_SUPPORTED;
-  const Product p{
-      inside<Operation>(operation),    inside<Layout>(left), inside<Layout>(right), inside<Layout>(result), a, b, d,
-      *static_cast<const float*>(beta)};
+  const Product p{inside<Operation>(operation),
+                  inside<Layout>(left),
+                  inside<Layout>(right),
+                  inside<Layout>(result),
+                  a,
+                  b,
+                  d,
+                  *static_cast<const float*>(beta)};
   const size_t needed = workspace_of(kind, p.result);
   if (!valid(p.operation, p.left, p.right, p.result) || c != d || *static_cast<const float*>(alpha) != 1 ||
       needed > workspace_bytes || !on_device(workspace, needed))
     return CUBLAS_STATUS_INVALID_VALUE;
-  // What a GPU would find out by a fault: memory that is not there, or not aligned as was promised.
+  // Errors that fault on a GPU: invalid memory, or less alignment than promised.
   const auto is_there = [](const void* data, const Layout& x) {
     return on_device(data, (size_t(x.columns - 1) * size_t(x.ld) + size_t(x.rows)) * size_of(x.type));
   };
   const void* const operands[4] = {a, b, c, d};
   for (int i = 0; i < 4; i++)
     if (reinterpret_cast<uintptr_t>(operands[i]) % chosen.alignment[i]) return CUBLAS_STATUS_EXECUTION_FAILED;
-  if (!is_there(a, p.left) || !is_there(b, p.right) || !is_there(d, p.result)) return CUBLAS_STATUS_EXECUTION_FAILED;
+  if (!is_there(a, p.left) || !is_there(b, p.right) || !is_there(d, p.result))
+    return CUBLAS_STATUS_EXECUTION_FAILED;
   const auto finish = [p](std::vector<float> sums, int begin) {
     p.add(sums.data(), begin, p.terms());
     store(p.c, p.result, sums);

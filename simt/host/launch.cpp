@@ -1,5 +1,4 @@
-// The part of CUDA's runtime that launches kernels, over the interpreter: what nvcc's code calls to make them known and
-// to launch them, with the limits of a GPU.
+// Fake CUDA runtime: registration and launch of kernels, by the PTX interpreter with a GPU's limits.
 #include <cuda_runtime_api.h>
 
 #include <atomic>
@@ -18,13 +17,14 @@
 
 namespace {
 
-constexpr size_t shared_without_asking = 48 << 10, most_shared = 99 << 10;  // the second is that of sm_86, 89 and 120
+// Bytes per block; most_shared is the limit of sm_86, sm_89 and sm_120.
+constexpr size_t shared_without_asking = 48 << 10, most_shared = 99 << 10;
 
 struct Function {
   std::string name;  // mangled
   size_t allowed_dynamic = shared_without_asking;
 };
-// Not a plain variable: libraries make their kernels known before this one's variables are made.
+// Function-local, as libraries register kernels before this library's globals exist.
 std::map<const void*, Function>& functions() {
   static std::map<const void*, Function> all;
   return all;
@@ -39,7 +39,7 @@ const char* counts_path() {
   static const char* const path = std::getenv("PTX_COUNTS");
   return path;
 }
-// Two tables: a row a kernel, and, as PATH.lines, a row a line of source of each kernel.
+// Writes two tables: a row per kernel, and in PATH.lines a row per source line of each kernel.
 void write_counts() {
   std::ofstream file(counts_path()), by_line(counts_path() + std::string(".lines"));
   by_line << "kernel\tline\tinstructions\n";
@@ -57,12 +57,14 @@ void write_counts() {
       if (instructions) by_line << name << '\t' << line << '\t' << instructions << '\n';
     file << name << '\t' << c.launches;
     for (size_t unit = 1; unit < ptx::units; unit++) file << '\t' << by_unit[unit];
-    file << '\t' << c.threads << '\t' << c.global_requests << '\t' << c.global_sectors << '\t' << c.global_least << '\t'
-         << c.shared_requests << '\t' << c.shared_passes << '\t' << c.shared_least << '\n';
+    file << '\t' << c.threads << '\t' << c.global_requests << '\t' << c.global_sectors << '\t'
+         << c.global_least << '\t' << c.shared_requests << '\t' << c.shared_passes << '\t' << c.shared_least
+         << '\n';
   }
 }
 
-// Names in anonymous namespaces hold numbers of the compilation: 44_GLOBAL__N__aeabd346_7_gelu_cu_ca7dd378_8660.
+// Removes anonymous namespaces, whose names differ by compilation:
+// 44_GLOBAL__N__aeabd346_7_gelu_cu_ca7dd378_8660.
 std::string without_numbers(std::string name) {
   const std::string anonymous = "_GLOBAL__N__";
   for (auto begin = name.find(anonymous); begin != name.npos; begin = name.find(anonymous, begin)) {
@@ -100,21 +102,25 @@ const Kernel* find(const std::string& name) {
   return found->second.kernel.get();
 }
 
-// "ld.global.nc" promises that the kernel does not write there (PTX ISA, ld.global.nc): a GPU may give what was there before.
+// Aborts if the kernel writes within the address range of an ld.global.nc, which promises read-only data (PTX
+// ISA, ld.global.nc): a GPU may return stale values.
 static void check_constants(const Kernel& kernel, const std::vector<Block::Extent>& extents) {
-  const auto is_load = [&](size_t k) { return kernel.code[k].text.find("ld.global.nc") != std::string::npos; };
+  const auto is_load = [&](size_t k) {
+    return kernel.code[k].text.find("ld.global.nc") != std::string::npos;
+  };
   for (size_t a = 0; a < extents.size(); a++) {
     if (!extents[a].end || !is_load(a)) continue;
     for (size_t b = 0; b < extents.size(); b++)
       if (extents[b].end > extents[a].begin && extents[b].begin < extents[a].end && !is_load(b)) {
-        std::fprintf(stderr, "ptx: kernel %s: reads as constant at %s what it writes at %s\n", kernel.name.c_str(),
-                     kernel.code[a].line.c_str(), kernel.code[b].line.c_str());
+        std::fprintf(stderr, "ptx: kernel %s: reads as constant at %s what it writes at %s\n",
+                     kernel.name.c_str(), kernel.code[a].line.c_str(), kernel.code[b].line.c_str());
         std::abort();
       }
   }
 }
 
-void run(const Kernel& kernel, Size3 grid, Size3 block, unsigned dynamic_shared, const std::vector<char>& parameters) {
+void run(const Kernel& kernel, Size3 grid, Size3 block, unsigned dynamic_shared,
+         const std::vector<char>& parameters) {
   const auto how = simt::current_order();
   const std::vector<long> order = simt::block_order(long(grid.x) * grid.y * grid.z, how);
   std::vector<Block::Extent> extents(kernel.code.size());
@@ -140,7 +146,7 @@ void run(const Kernel& kernel, Size3 grid, Size3 block, unsigned dynamic_shared,
 
 }  // namespace ptx
 
-// A function of the host that stands for a kernel, and that kernel; null if there is none, or its PTX is not understood.
+// Function and kernel registered for a host stub; null kernel if unknown or its PTX is unsupported.
 static std::pair<Function*, const ptx::Kernel*> known(const void* function) {
   const auto found = functions().find(function);
   if (found == functions().end()) return {nullptr, nullptr};
@@ -154,15 +160,15 @@ static std::pair<Function*, const ptx::Kernel*> known(const void* function) {
 
 extern "C" {
 
-// Called by nvcc's code for each kernel when a program or library is loaded. The kernels' images are not looked at.
+// nvcc's code calls these when a program or library is loaded. Kernel images are ignored.
 void** __cudaRegisterFatBinary(void*) {
   static void* handle = nullptr;
   return &handle;
 }
 void __cudaRegisterFatBinaryEnd(void**) {}
 void __cudaUnregisterFatBinary(void**) {}
-void __cudaRegisterFunction(void**, const char* host, char*, const char* name, int, uint3*, uint3*, dim3*, dim3*,
-                            int*) {
+void __cudaRegisterFunction(void**, const char* host, char*, const char* name, int, uint3*, uint3*, dim3*,
+                            dim3*, int*) {
   functions()[host].name = name;
 }
 
@@ -187,11 +193,13 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* fu
   if (config->numAttrs || !within(grid, 0x7fffffff, 65535, 65535) || !within(block, 1024, 1024, 64) ||
       size_t(block.x) * block.y * block.z > kernel->max_threads)
     return cudaErrorInvalidConfiguration;
-  if (config->dynamicSmemBytes > f->allowed_dynamic || config->dynamicSmemBytes + kernel->static_shared > most_shared)
+  if (config->dynamicSmemBytes > f->allowed_dynamic ||
+      config->dynamicSmemBytes + kernel->static_shared > most_shared)
     return cudaErrorInvalidValue;
   std::vector<char> parameters(size_t(kernel->parameter_bytes));
   for (size_t k = 0; k < kernel->parameters.size(); k++)
-    std::memcpy(parameters.data() + kernel->parameters[k].offset, arguments[k], size_t(kernel->parameters[k].bytes));
+    std::memcpy(parameters.data() + kernel->parameters[k].offset, arguments[k],
+                size_t(kernel->parameters[k].bytes));
   send(config->stream, [=, kernel = kernel, dynamic = unsigned(config->dynamicSmemBytes)] {
     ptx::run(*kernel, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic, parameters);
   });

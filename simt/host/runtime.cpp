@@ -1,16 +1,8 @@
-// CUDA's runtime over the simulator's streams, to run the programs and tests of preset cuda where there is no GPU.
-// Loaded before libcudart (ctest --preset cuda_host), its functions are taken in place of those; launch.cpp launches
-// kernels. What it tests is what the host asks of CUDA: streams, events, graphs, copies, memory. It does what CUDA may do
-// and a GPU seldom does:
+// Fake CUDA runtime over the simulator's streams, for preset cuda without a GPU. Loaded before libcudart, it
+// overrides its functions to test the host's use of streams, events, graphs, copies and memory. Functions not
+// defined here are libcudart's, which finds no GPU.
 //
-//   - Work runs as late as it can: when the host waits for it, and then no more than it waits for, streams that do not
-//     wait for each other in a random order (SIMT_SEED; SIMT_ORDER, if it is set). Who reads too early reads old data.
-//   - Pageable host memory is copied at once, pinned memory when the copy's turn comes.
-//   - Device memory holds NaNs at first, can be touched by running work alone, and no address is given twice.
-//   - In a recording calls that CUDA refuses are refused, and some that nothing here should make; the recording is lost.
-//   - cudaFree waits for all work, as GPUs do.
-//
-// Functions that are not here are libcudart's, which finds no GPU.
+// It does what CUDA permits and GPUs seldom do: see ../README.md, "Preset cuda without a GPU".
 #include <cuda_runtime_api.h>
 #include <sys/mman.h>
 
@@ -34,14 +26,14 @@
 
 struct CUevent_st {
   bool timed = false;
-  unsigned number = 0;  // of the graph it was recorded in (below); 0: none yet
+  unsigned number = 0;  // of the graph (below) it was recorded in; 0: none
   CUstream_st* stream = nullptr;
   std::vector<int> after;  // nodes of that graph
   std::shared_ptr<std::chrono::steady_clock::time_point> time;
 };
 struct CUgraph_st : simt::Graph {};
 struct CUgraphExec_st {
-  std::shared_ptr<simt::Graph> graph;  // shared with the work that replays it
+  std::shared_ptr<simt::Graph> graph;  // shared with pending launches
 };
 
 namespace {
@@ -55,10 +47,10 @@ cudaError_t result(cudaError_t e) {
   return e;
 }
 
-// ---- Memory ---------------------------------------------------------------------------------------------------------
+// ---- Memory ------------------------------------------------------------------------------------
 using Blocks = std::map<const char*, size_t>;  // bytes by address
 
-// The block with this address; the end if there is none.
+// The block that contains p; end() if none.
 Blocks::const_iterator block_with(const Blocks& blocks, const void* p) {
   const auto* const address = static_cast<const char*>(p);
   const auto after = blocks.upper_bound(address);
@@ -66,14 +58,14 @@ Blocks::const_iterator block_with(const Blocks& blocks, const void* p) {
   const auto block = std::prev(after);
   return address < block->first + block->second ? block : blocks.end();
 }
-// Whether these are bytes of one block.
+// True if one block contains these bytes.
 bool holds(const Blocks& blocks, const void* p, size_t bytes) {
   if (!bytes) return true;
   const auto block = block_with(blocks, p);
   return block != blocks.end() && bytes <= size_t(block->first + block->second - static_cast<const char*>(p));
 }
 
-// Device memory is one range of addresses, handed out in pages from its beginning and never again.
+// Device memory: one address range, handed out in pages and never reused.
 class Memory {
  public:
   void* allocate(size_t bytes) {
@@ -82,7 +74,7 @@ class Memory {
     char* p = base_ + used_;
     used_ += pages(bytes);
     protect(p, bytes, PROT_READ | PROT_WRITE);
-    if (bytes >= large_page) madvise(p, pages(bytes), MADV_HUGEPAGE);  // open() and close() take a time per page
+    if (bytes >= large_page) madvise(p, pages(bytes), MADV_HUGEPAGE);  // fewer pages for open() and close()
     std::memset(p, 0xff, bytes);
     protect(p, bytes, PROT_NONE);
     blocks_[p] = bytes;
@@ -110,23 +102,24 @@ class Memory {
     if (mprotect(p, pages(bytes), protection)) std::perror("CUDA on the simulator: mprotect"), std::abort();
   }
   void protect_blocks(int protection) {
-    for (auto block = blocks_.begin(); block != blocks_.end();) {  // neighbours at once
+    for (auto block = blocks_.begin(); block != blocks_.end();) {  // one call for adjacent blocks
       char* const begin = base_ + (block->first - base_);
       const char* end = begin;
       for (; block != blocks_.end() && block->first == end; ++block) end += pages(block->second);
       protect(begin, size_t(end - begin), protection);
     }
   }
-  char* base_ = static_cast<char*>(mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  char* base_ =
+      static_cast<char*>(mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
   size_t used_ = 0;
   Blocks blocks_;
 };
 Memory memory;
 Blocks pinned, managed;
 
-// ---- Work that waits ------------------------------------------------------------------------------------------------
-// The graph of all that was sent to any stream and has not run yet. It, and each recording, has a number of its own; when
-// all of it has run it is emptied and gets a new one, so that whoever refers to an old number has nothing to wait for.
+// ---- Pending work ------------------------------------------------------------------------------
+// Pending work of all streams. It and each capture have a number. Once all has run, the graph is cleared and
+// renumbered: old numbers mean nothing to wait for.
 simt::Graph sent;
 unsigned sent_number = 1, last_number = 1;
 std::set<CUstream_st*> streams;
@@ -136,29 +129,32 @@ struct Recording {
   unsigned number = 0;
   std::thread::id thread = std::this_thread::get_id();
   CUstream_st* origin = nullptr;
-  cudaError_t error = cudaSuccess;  // what made it invalid
+  cudaError_t error = cudaSuccess;  // why it was invalidated
   struct Member {
-    std::vector<int> sent_after;                 // to go on with when the recording ends
-    std::optional<std::vector<int>> waited_for;  // what another stream waits for, of what this one recorded
+    std::vector<int> sent_after;                 // dependencies to restore after the capture
+    std::optional<std::vector<int>> waited_for;  // nodes of this stream that another stream waits for
   };
   std::map<CUstream_st*, Member> members;
 };
 std::unique_ptr<Recording> recording;
 
-bool is_recorded(const CUstream_st* stream) { return recording && stream && stream->graph == &recording->graph; }
+bool is_recorded(const CUstream_st* stream) {
+  return recording && stream && stream->graph == &recording->graph;
+}
 cudaError_t spoil(cudaError_t e) {
   if (recording && !recording->error) recording->error = e;
   return result(e);
 }
-// Calls that CUDA refuses to the thread that records (cudaStreamCaptureModeThreadLocal).
-#define REFUSE_IF_RECORDING \
-  if (recording && recording->thread == std::this_thread::get_id()) return spoil(cudaErrorStreamCaptureUnsupported)
+// Rejects calls that CUDA forbids on the capturing thread (cudaStreamCaptureModeThreadLocal).
+#define REFUSE_IF_RECORDING                                         \
+  if (recording && recording->thread == std::this_thread::get_id()) \
+  return spoil(cudaErrorStreamCaptureUnsupported)
 #define REFUSE_IF_SPOILT(stream) \
   if (is_spoilt(stream)) return result(cudaErrorStreamCaptureInvalidated)
 
 std::vector<bool> ran;
 
-// Streams meet in random orders, which are not those of the threads of a kernel unless SIMT_ORDER says so.
+// Order of independent streams: random, unless SIMT_ORDER is set.
 simt::OrderAndSeed order_of_streams() {
   const simt::OrderAndSeed current = simt::current_order();
   return {std::getenv("SIMT_ORDER") ? current.order : simt::Order::random, current.seed};
@@ -244,8 +240,18 @@ void send(cudaStream_t stream, std::function<void()> work) {
 
 extern "C" {
 
-// ---- Device ---------------------------------------------------------------------------------------------------------
-cudaError_t cudaGetDeviceCount(int* n) { return *n = 1, cudaSuccess; }
+// ---- Device ------------------------------------------------------------------------------------
+// CUDA_ON_CPU_DRIVER=12040: the driver is for CUDA 12.4.
+cudaError_t cudaDriverGetVersion(int* version) {
+  const char* text = std::getenv("CUDA_ON_CPU_DRIVER");
+  return *version = text ? std::atoi(text) : CUDART_VERSION, cudaSuccess;
+}
+cudaError_t cudaGetDeviceCount(int* n) {
+  int driver = 0;
+  cudaDriverGetVersion(&driver);
+  if (driver / 1000 < CUDART_VERSION / 1000) return *n = 0, result(cudaErrorInsufficientDriver);
+  return *n = 1, cudaSuccess;
+}
 cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
   *p = {};
@@ -260,7 +266,6 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
 cudaError_t cudaDeviceGetStreamPriorityRange(int* lowest, int* highest) {
   return *lowest = 0, *highest = -5, cudaSuccess;
 }
-cudaError_t cudaDriverGetVersion(int* version) { return *version = CUDART_VERSION, cudaSuccess; }
 cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
 cudaError_t cudaDeviceSynchronize() {
   const Lock lock(mutex);
@@ -271,14 +276,16 @@ cudaError_t cudaDeviceSynchronize() {
 cudaError_t cudaProfilerStart() { return cudaSuccess; }
 cudaError_t cudaProfilerStop() { return cudaSuccess; }
 
-// ---- Memory ---------------------------------------------------------------------------------------------------------
+// ---- Memory ------------------------------------------------------------------------------------
 cudaError_t cudaMalloc(void** p, size_t bytes) {
   const Lock lock(mutex);
   REFUSE_IF_RECORDING;
   *p = bytes ? memory.allocate(bytes) : nullptr;
   return result(!bytes || *p ? cudaSuccess : cudaErrorMemoryAllocation);
 }
-cudaError_t cudaMallocManaged(void** p, size_t bytes, unsigned) { return allocate_on_host(managed, p, bytes); }
+cudaError_t cudaMallocManaged(void** p, size_t bytes, unsigned) {
+  return allocate_on_host(managed, p, bytes);
+}
 cudaError_t cudaFree(void* p) {
   const Lock lock(mutex);
   if (!p) return cudaSuccess;
@@ -304,7 +311,8 @@ cudaError_t cudaMemsetAsync(void* p, int byte, size_t bytes, cudaStream_t stream
   return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
   const Lock lock(mutex);
   REFUSE_IF_SPOILT(stream);
   if ((kind != cudaMemcpyDeviceToHost && !memory.holds(to, bytes)) ||
@@ -329,10 +337,10 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   return cudaSuccess;
 }
 
-// ---- Streams and events ---------------------------------------------------------------------------------------------
+// ---- Streams and events ------------------------------------------------------------------------
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) {
   const Lock lock(mutex);
-  if (flags != cudaStreamNonBlocking) return result(cudaErrorInvalidValue);  // others wait for the default stream
+  if (flags != cudaStreamNonBlocking) return result(cudaErrorInvalidValue);  // others follow stream 0
   *stream = new CUstream_st;
   (*stream)->graph = &sent;
   streams.insert(*stream);
@@ -342,7 +350,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   const Lock lock(mutex);
   if (!streams.count(stream)) return result(cudaErrorInvalidResourceHandle);
   REFUSE_IF_RECORDING;
-  streams.erase(stream);  // what was sent to it runs all the same
+  streams.erase(stream);  // its pending work still runs
   delete stream;
   return cudaSuccess;
 }
@@ -381,7 +389,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   const bool of_recording = recording && event->number == recording->number;
   if (is_recorded(stream) && !of_recording) return spoil(cudaErrorStreamCaptureIsolation);
   if (event->number != sent_number && !of_recording) return cudaSuccess;  // never recorded, or done
-  if (of_recording && !is_recorded(stream)) {                             // it joins the recording
+  if (of_recording && !is_recorded(stream)) {                             // joins the capture
     recording->members[stream].sent_after = std::exchange(stream->after, {});
     stream->graph = &recording->graph;
   }
@@ -406,7 +414,7 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEve
   return cudaSuccess;
 }
 
-// ---- Graphs ---------------------------------------------------------------------------------------------------------
+// ---- Graphs ------------------------------------------------------------------------------------
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
   const Lock lock(mutex);
   if (mode != cudaStreamCaptureModeThreadLocal || !streams.count(stream) || recording)
@@ -445,9 +453,10 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t*, size_t* n) {
   return *n = graph->nodes.size(), cudaSuccess;
 }
-// CUDA_ON_CPU_GRAPHS=n: there is memory for n of them.
+// CUDA_ON_CPU_GRAPHS=n: instantiation n + 1 fails with cudaErrorMemoryAllocation.
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
-  static std::atomic<long> room = std::getenv("CUDA_ON_CPU_GRAPHS") ? std::atol(std::getenv("CUDA_ON_CPU_GRAPHS")) : -1;
+  static std::atomic<long> room =
+      std::getenv("CUDA_ON_CPU_GRAPHS") ? std::atol(std::getenv("CUDA_ON_CPU_GRAPHS")) : -1;
   if (room == 0) return result(cudaErrorMemoryAllocation);
   if (room > 0) room--;
   *executable = new CUgraphExec_st;

@@ -1,4 +1,4 @@
-// Between runtime.cpp and cublaslt.cpp.
+// Memory and streams of the fake runtime (runtime.cpp).
 #pragma once
 #include <cuda_runtime_api.h>
 
@@ -7,14 +7,14 @@
 
 #include "simt/cpu/stream.h"
 
-// Whether these are bytes of one block of device or managed memory.
+// True if one allocation of device or managed memory contains these bytes.
 bool on_device(const void* p, size_t bytes);
 
-// The block of device or managed memory with this address, and its size; null if there is none. For running work.
+// The device or managed allocation that contains p, and its size; null if none. Unlocked: for running work.
 std::pair<const char*, size_t> device_block(const void* p);
 
-// Whether the stream is being recorded, and a call that CUDA forbids there has made the recording worthless.
+// True if the stream is capturing and a forbidden call has invalidated the capture.
 bool is_spoilt(cudaStream_t stream);
 
-// Sends work to a stream. The default stream, in which only tests of kernels work, runs it at once.
+// Sends work to a stream. The default stream, used only by kernel tests, runs it at once.
 void send(cudaStream_t stream, std::function<void()> work);

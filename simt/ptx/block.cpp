@@ -1,4 +1,4 @@
-// How the warps of a block take turns, and where lanes wait for each other.
+// Scheduling of a block's warps, and rendezvous of lanes.
 #include "block.h"
 
 #include <cxxabi.h>
@@ -16,15 +16,18 @@ void Counts::add(const Counts& other) {
   launches += other.launches, threads += other.threads;
   executed.resize(std::max(executed.size(), other.executed.size()));
   for (size_t k = 0; k < other.executed.size(); k++) executed[k] += other.executed[k];
-  global_requests += other.global_requests, global_sectors += other.global_sectors, global_least += other.global_least;
-  shared_requests += other.shared_requests, shared_passes += other.shared_passes, shared_least += other.shared_least;
+  global_requests += other.global_requests, global_sectors += other.global_sectors,
+      global_least += other.global_least;
+  shared_requests += other.shared_requests, shared_passes += other.shared_passes,
+      shared_least += other.shared_least;
 }
 
-Warp::Warp(Block& b, unsigned n) : block(b), number(n), registers_(size_t(b.kernel.registers) * lanes, ~uint64_t(0)) {
+Warp::Warp(Block& b, unsigned n)
+    : block(b), number(n), registers_(size_t(b.kernel.registers) * lanes, ~uint64_t(0)) {
   const unsigned threads = std::min(unsigned(lanes), b.threads_ - n * lanes);
   live_ = threads == lanes ? all_lanes : (Mask(1) << threads) - 1;
   for (const auto& [r, value] : b.kernel.constants) std::fill_n(row(r), lanes, value);
-  for (const auto& [r, name] : b.kernel.special)  // all but %ctaid, which each block sets
+  for (const auto& [r, name] : b.kernel.special)  // run() sets %ctaid
     for (unsigned lane = 0; lane < lanes; lane++) {
       const unsigned t = n * lanes + lane;
       const Size3 thread = {t % b.size_.x, t / b.size_.x % b.size_.y, t / b.size_.x / b.size_.y};
@@ -34,7 +37,12 @@ Warp::Warp(Block& b, unsigned n) : block(b), number(n), registers_(size_t(b.kern
 }
 
 Block::Block(const Kernel& k, Size3 grid, Size3 block, unsigned dynamic_shared, const char* p, bool c)
-    : parameters(p), counting(c), kernel(k), grid_(grid), size_(block), threads_(block.x * block.y * block.z) {
+    : parameters(p),
+      counting(c),
+      kernel(k),
+      grid_(grid),
+      size_(block),
+      threads_(block.x * block.y * block.z) {
   shared_.resize(dynamic_shared ? k.dynamic_shared() + dynamic_shared : k.static_shared);
   counts.executed.resize(k.code.size()), extents.resize(k.code.size());
   for (unsigned n = 0; n * lanes < threads_; n++) warps_.emplace_back(*this, n);
@@ -49,7 +57,7 @@ void Block::run(Size3 index, simt::OrderAndSeed how) {
   index_ = index, order_ = how.order;
   state_ = (how.seed + 1) * 2654435761u ^ (index.x * 40503u + index.y * 30011u + index.z + 1) * 2246822519u;
   if (!state_) state_ = 1;
-  std::fill(shared_.begin(), shared_.end(), char(0xff));  // NaNs, until they are written
+  std::fill(shared_.begin(), shared_.end(), char(0xff));  // NaNs until written
   barrier_ = -1;
   for (Warp& w : warps_) {
     w.parts_ = {{0, w.live_}};
@@ -58,11 +66,12 @@ void Block::run(Size3 index, simt::OrderAndSeed how) {
     for (const auto& [r, name] : kernel.special)
       if (name.starts_with("%ctaid")) std::fill_n(w.row(r), lanes, index_.axis(name.back()));
   }
-  // A warp goes on until all of its parts wait or have ended; at random: for some instructions.
+  // A warp runs until all of its parts wait or have ended; in random order, 1 to 40 instructions.
   for (;;) {
     std::vector<Warp*> able;
     for (Warp& w : warps_)
-      if (std::any_of(w.parts_.begin(), w.parts_.end(), [](const auto& p) { return !p.waits; })) able.push_back(&w);
+      if (std::any_of(w.parts_.begin(), w.parts_.end(), [](const auto& p) { return !p.waits; }))
+        able.push_back(&w);
     if (able.empty()) {
       if (std::all_of(warps_.begin(), warps_.end(), [](const Warp& w) { return w.parts_.empty(); })) return;
       open_barrier();
@@ -81,8 +90,8 @@ void Block::run(Size3 index, simt::OrderAndSeed how) {
   }
 }
 
-// Executes the part's instructions until it ends, waits, meets another part of its warp or should give way to one: to the
-// one whose next instruction comes first in the code, as there lanes meet again soonest; at random when `patience` ends.
+// Runs a part until it ends, waits, merges with another part or yields to one. It yields to the part that
+// comes first in the code, as lanes reconverge there soonest; in random order, when `patience` runs out.
 void Block::advance(Warp& w, size_t number, int patience) {
   now_ = &w;
   const bool impatient = patience > 0;
@@ -157,17 +166,19 @@ void Block::advance(Warp& w, size_t number, int patience) {
   }
 }
 
-// All wait. If it is for the barrier, and every thread has come to it, they go on.
+// All parts wait. Opens the barrier if every thread has reached it, else fails.
 void Block::open_barrier() {
   for (Warp& w : warps_)
     if (w.in_barrier_ != w.live_) {
       std::string where = "no thread can go on";
       for (const Warp& of : warps_) {
         const auto some = [&](Mask mask) {
-          return "\n  warp " + std::to_string(of.number) + ", " + std::to_string(std::popcount(mask)) + " lanes: ";
+          return "\n  warp " + std::to_string(of.number) + ", " + std::to_string(std::popcount(mask)) +
+                 " lanes: ";
         };
         for (const auto& part : of.parts_)
-          where += some(part.mask) + kernel.code[size_t(part.at)].text + " at " + kernel.code[size_t(part.at)].line;
+          where += some(part.mask) + kernel.code[size_t(part.at)].text + " at " +
+                   kernel.code[size_t(part.at)].line;
         if (of.exited_) where += some(of.exited_) + "returned";
       }
       fail(where);
@@ -195,15 +206,17 @@ char* Block::global(uint64_t address, int bytes, int lane) {
 
 char* Block::shared(uint64_t address, int bytes, int lane) {
   if (address % uint64_t(bytes)) fail("misaligned shared address, lane " + std::to_string(lane));
-  if (address + uint64_t(bytes) > shared_.size()) fail("beyond the end of shared memory, lane " + std::to_string(lane));
+  if (address + uint64_t(bytes) > shared_.size())
+    fail("beyond the end of shared memory, lane " + std::to_string(lane));
   return shared_.data() + address;
 }
 
 void Block::fail(const std::string& message) const {
   char* const plain = abi::__cxa_demangle(kernel.name.c_str(), nullptr, nullptr, nullptr);
-  std::fprintf(stderr, "ptx: kernel %s, block (%u,%u,%u), warp %u: %s\n  %s: %s\n", plain ? plain : kernel.name.c_str(),
-               index_.x, index_.y, index_.z, now_ ? now_->number : 0, message.c_str(),
-               instruction_ ? instruction_->line.c_str() : "?", instruction_ ? instruction_->text.c_str() : "?");
+  std::fprintf(stderr, "ptx: kernel %s, block (%u,%u,%u), warp %u: %s\n  %s: %s\n",
+               plain ? plain : kernel.name.c_str(), index_.x, index_.y, index_.z, now_ ? now_->number : 0,
+               message.c_str(), instruction_ ? instruction_->line.c_str() : "?",
+               instruction_ ? instruction_->text.c_str() : "?");
   std::abort();
 }
 

@@ -1,4 +1,4 @@
-// A block and its warps, as instructions see them.
+// Block and warp state, as seen by instructions.
 #pragma once
 #include <algorithm>
 #include <cstring>
@@ -10,14 +10,14 @@
 
 namespace ptx {
 
-// What a kernel did, over all of its launches.
+// Counts over all launches of a kernel.
 struct Counts {
   uint64_t launches = 0;
-  std::vector<uint64_t> executed;  // by instruction of the code: how many warps executed it
-  uint64_t threads = 0;            // that executed them, of those with a Unit
-  uint64_t global_requests = 0, global_sectors = 0,
-           global_least = 0;  // sectors: 32 bytes; least: if no byte were moved in vain
-  uint64_t shared_requests = 0, shared_passes = 0, shared_least = 0;  // passes: a pass serves each of 32 banks once
+  std::vector<uint64_t> executed;  // warps that executed it, by instruction
+  uint64_t threads = 0;            // sum of active lanes, of instructions with a Unit
+  // Sectors have 32 bytes. A pass serves each of 32 banks once. least: lower bound, no byte wasted.
+  uint64_t global_requests = 0, global_sectors = 0, global_least = 0;
+  uint64_t shared_requests = 0, shared_passes = 0, shared_least = 0;
   void add(const Counts& other);
 };
 
@@ -27,7 +27,7 @@ class Warp {
  public:
   Warp(Block& block, unsigned number);
 
-  // Row of a register: its value in each lane, in the low bits.
+  // Register r of each lane, in the low bits.
   uint64_t* row(int r) { return registers_.data() + size_t(r) * lanes; }
 
   Block& block;
@@ -38,8 +38,8 @@ class Warp {
     const char* from;
     int bytes;
   };
-  struct Copies {                           // of one lane: cp.async that were not waited for
-    std::vector<Copy> open;                 // not in a group yet
+  struct Copies {                           // pending cp.async of one lane
+    std::vector<Copy> open;                 // not yet in a group
     std::vector<std::vector<Copy>> groups;  // oldest first
   };
   Copies copies[lanes];
@@ -47,7 +47,7 @@ class Warp {
  private:
   friend class Block;
   struct Part {
-    int at;  // number of the next instruction
+    int at;  // index of the next instruction
     Mask mask;
     bool waits = false;
   };
@@ -58,14 +58,15 @@ class Warp {
 
 class Block {
  public:
-  Block(const Kernel& kernel, Size3 grid, Size3 block, unsigned dynamic_shared, const char* parameters, bool counting);
-  // Runs block `index`: the first warp that can run goes on, or the last (reverse); at random they take turns, and so do
-  // parts of warps.
+  Block(const Kernel& kernel, Size3 grid, Size3 block, unsigned dynamic_shared, const char* parameters,
+        bool counting);
+  // Runs block `index`: first runnable warp first, or the last (reverse). In random order warps and parts of
+  // warps take turns.
   void run(Size3 index, simt::OrderAndSeed how);
 
   [[noreturn]] void fail(const std::string& message) const;
 
-  // Checked addresses, for `bytes` bytes, aligned to as many. `lane`: whose access it is.
+  // Checked addresses of `bytes` bytes, aligned to `bytes`; `lane` is for messages.
   char* global(uint64_t address, int bytes, int lane);
   char* shared(uint64_t address, int bytes, int lane);
   const char* parameters;
@@ -73,8 +74,7 @@ class Block {
   const bool counting;
   Counts counts;
 
-  // By instruction: from the lowest to the highest address where it read global memory as constant (ld.global.nc), or
-  // wrote.
+  // By instruction: range of global addresses read by ld.global.nc, or written.
   struct Extent {
     uint64_t begin = ~uint64_t(0), end = 0;
     void add(const Extent& other) { begin = std::min(begin, other.begin), end = std::max(end, other.end); }
@@ -91,13 +91,13 @@ class Block {
   std::vector<char> shared_;
   std::vector<Warp> warps_;
   unsigned threads_;
-  int barrier_ = -1;  // the instruction at which threads wait
+  int barrier_ = -1;  // instruction at which threads wait
   const Warp* now_ = nullptr;
   const Instruction* instruction_ = nullptr;
   struct Range {
     const char *begin = nullptr, *end = nullptr;
   };
-  Range known_[4];  // memory of the device, as it was asked for
+  Range known_[4];  // recently used device allocations
   unsigned next_known_ = 0;
   simt::Order order_ = simt::Order::forward;
   unsigned state_ = 1;

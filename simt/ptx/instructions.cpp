@@ -1,4 +1,4 @@
-// The instructions: those that nvcc makes of our kernels, each by its name in the PTX ISA.
+// PTX instructions of our kernels, by their names in the PTX ISA.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -21,7 +21,7 @@ void each(Mask mask, F f) {
     for (; mask; mask &= mask - 1) f(std::countr_zero(mask));
 }
 
-// A register's low bits as a T, and back; the high bits of narrower values are zero.
+// get() and put() convert a register's low bits to T and back; high bits are zero.
 template <class T>
 using Bits = std::conditional_t<
     sizeof(T) == 8, uint64_t,
@@ -35,7 +35,7 @@ uint64_t put(T value) {
   return std::bit_cast<Bits<T>>(value);
 }
 
-// d = f(a), f(a, b), f(a, b, c), lane by lane.
+// d = f(a), f(a, b), f(a, b, c), per lane.
 template <class A, class F>
 Execute of1(F) {
   return [](Warp& w, const Instruction& i, Mask mask) {
@@ -63,11 +63,12 @@ Execute of3(F) {
 
 using Table = std::unordered_map<std::string, Known>;
 
-void add(Table& table, const std::string& opcode, Unit unit, Execute execute, Meeting meeting = Meeting::none) {
+void add(Table& table, const std::string& opcode, Unit unit, Execute execute,
+         Meeting meeting = Meeting::none) {
   table[opcode] = {execute, meeting, unit};
 }
 
-// ---- Arithmetic -----------------------------------------------------------------------------------------------------
+// ---- Arithmetic --------------------------------------------------------------------------------
 float flush(float x) { return std::fabs(x) < std::numeric_limits<float>::min() ? std::copysign(0.0f, x) : x; }
 
 uint16_t bf16_nearest_even(float x) {
@@ -77,13 +78,13 @@ uint16_t bf16_nearest_even(float x) {
   return uint16_t((bits >> 16) + (below + odd > 0x8000));
 }
 
-// a · b + c rounded down.
+// a · b + c, rounded down.
 void fma_down(Warp& w, const Instruction& i, Mask mask) {
   uint64_t* const d = w.row(i.to[0]);
   const uint64_t *const a = w.row(i.from[0]), *const b = w.row(i.from[1]), *const c = w.row(i.from[2]);
   std::fesetround(FE_DOWNWARD);
   each(mask, [&](int l) {
-    volatile float x = get<float>(a[l]);  // not to be computed before the rounding is set
+    volatile float x = get<float>(a[l]);  // read after the rounding mode is set
     volatile float y = std::fma(x, get<float>(b[l]), get<float>(c[l]));
     d[l] = put<float>(y);
   });
@@ -91,7 +92,7 @@ void fma_down(Warp& w, const Instruction& i, Mask mask) {
 }
 
 void arithmetic_of_floats(Table& t) {
-  for (const char* rounding : {"", ".rn"}) {  // ptxas may turn those without .rn into fma, and does not have to
+  for (const char* rounding : {"", ".rn"}) {  // ptxas may fuse operations without .rn into fma
     const std::string rn = rounding;
     add(t, "add" + rn + ".f32", Unit::fp32, of2<float, float>([](float a, float b) { return a + b; }));
     add(t, "sub" + rn + ".f32", Unit::fp32, of2<float, float>([](float a, float b) { return a - b; }));
@@ -116,10 +117,11 @@ void arithmetic_of_floats(Table& t) {
   add(t, "rcp.rn.f32", Unit::special, of1<float>([](float a) { return 1 / a; }));
   add(t, "sqrt.rn.f32", Unit::special, of1<float>([](float a) { return std::sqrt(a); }));
   add(t, "sqrt.rn.f64", Unit::fp64, of1<double>([](double a) { return std::sqrt(a); }));
-  // The approximations err by up to 2 units in the last place on a GPU, in its own way; these are the nearest floats.
+  // GPU approximations err by up to 2 ulp; these are the nearest floats.
   add(t, "div.approx.f32", Unit::special,
       of2<float, float>([](float a, float b) { return std::fabs(b) > 0x1p126f ? a * 0 : a / b; }));
-  add(t, "rsqrt.approx.f32", Unit::special, of1<float>([](float a) { return float(1 / std::sqrt(double(a))); }));
+  add(t, "rsqrt.approx.f32", Unit::special,
+      of1<float>([](float a) { return float(1 / std::sqrt(double(a))); }));
   add(t, "ex2.approx.f32", Unit::special, of1<float>([](float a) { return float(std::exp2(double(a))); }));
   add(t, "ex2.approx.ftz.f32", Unit::special,
       of1<float>([](float a) { return flush(float(std::exp2(double(flush(a))))); }));
@@ -174,7 +176,7 @@ void choose_and_move(Table& t, const std::string& type) {
   add(t, "mov." + type, Unit::none, of1<T>([](T a) { return a; }));
 }
 
-// Comparisons; those that end in u are true of a NaN.
+// Comparisons. Names ending in u are true for NaN.
 template <class T>
 void compare(Table& t, const std::string& type, Unit unit) {
   add(t, "setp.eq." + type, unit, of2<T, T>([](T a, T b) { return a == b; }));
@@ -211,24 +213,26 @@ void conversions(Table& t) {
   add(t, "cvt.rzi.s32.f64", Unit::fp64, of1<double>([](double a) {
         return a != a ? 0 : a >= 0x1p31 ? INT32_MAX : a <= -0x1p31 ? INT32_MIN : int32_t(a);
       }));
-  add(t, "cvt.sat.f32.f32", Unit::fp32, of1<float>([](float a) { return a > 0 ? (a < 1 ? a : 1.0f) : 0.0f; }));
+  add(t, "cvt.sat.f32.f32", Unit::fp32,
+      of1<float>([](float a) { return a > 0 ? (a < 1 ? a : 1.0f) : 0.0f; }));
   add(t, "cvt.rn.bf16.f32", Unit::integer, of1<float>([](float a) { return bf16_nearest_even(a); }));
   add(t, "cvt.rn.bf16x2.f32", Unit::integer, of2<float, float>([](float high, float low) {
         return uint32_t(bf16_nearest_even(high)) << 16 | bf16_nearest_even(low);
       }));
 }
 
-// f = b with `length` bits from `position` on replaced by a's.
+// Replaces `length` bits of b, from `position` on, by a's low bits.
 void insert_bits(Warp& w, const Instruction& i, Mask mask) {
   each(mask, [&](int l) {
-    const uint32_t position = uint32_t(w.row(i.from[2])[l]) & 0xff, length = uint32_t(w.row(i.from[3])[l]) & 0xff;
+    const uint32_t position = uint32_t(w.row(i.from[2])[l]) & 0xff,
+                   length = uint32_t(w.row(i.from[3])[l]) & 0xff;
     const uint64_t a = uint32_t(w.row(i.from[0])[l]), b = uint32_t(w.row(i.from[1])[l]);
     const uint64_t field = position > 31 ? 0 : ((uint64_t(1) << std::min(length, 32u)) - 1) << position;
     w.row(i.to[0])[l] = uint32_t((b & ~field) | (position > 31 ? 0 : (a << position) & field));
   });
 }
 
-// mov of a register to the parts {…} of a vector, and back.
+// mov from a register to a vector {…}, and back.
 template <class Part>
 void split(Warp& w, const Instruction& i, Mask mask) {
   each(mask, [&](int l) {
@@ -240,13 +244,14 @@ template <class Part>
 void join(Warp& w, const Instruction& i, Mask mask) {
   each(mask, [&](int l) {
     uint64_t whole = 0;
-    for (size_t k = 0; k < i.from.size(); k++) whole |= uint64_t(Part(w.row(i.from[k])[l])) << 8 * sizeof(Part) * k;
+    for (size_t k = 0; k < i.from.size(); k++)
+      whole |= uint64_t(Part(w.row(i.from[k])[l])) << 8 * sizeof(Part) * k;
     w.row(i.to[0])[l] = whole;
   });
 }
 
-// ---- Memory ---------------------------------------------------------------------------------------------------------
-enum class Space { global, constant, shared, parameter };  // constant: global memory that no one writes meanwhile
+// ---- Memory ------------------------------------------------------------------------------------
+enum class Space { global, constant, shared, parameter };  // constant: ld.global.nc, read-only
 
 uint64_t address(Warp& w, const Instruction& i, Space space, int lane) {
   const uint64_t a = w.row(i.from[0])[lane] + uint64_t(i.offset);
@@ -263,8 +268,8 @@ void note_extent(Warp& w, const Instruction& i, Space space, int lane) {
   w.block.extents[size_t(&i - w.block.kernel.code.data())].add({a, a + uint64_t(i.bytes * i.pieces)});
 }
 
-// A load's or store's sectors and passes. Shared memory serves 32 banks of 4 bytes a pass; words of the same address count
-// once; 8 and 16 bytes a lane go by half and quarter warps.
+// Counts sectors or passes of an access. Shared memory serves 32 banks of 4 bytes a pass, equal words once; 8
+// and 16 bytes a lane go by half and quarter warps.
 void count_access(Warp& w, const Instruction& i, Space space, Mask mask) {
   if (!w.block.counting || space == Space::parameter || !mask) return;
   const int bytes = i.bytes * i.pieces;
@@ -315,7 +320,7 @@ void load(Warp& w, const Instruction& i, Mask mask) {
     for (int k = 0; k < i.pieces; k++) {
       T value;
       std::memcpy(&value, from + k * int(sizeof(T)), sizeof(T));
-      // Signed bytes fill the whole register, as they may be read as a wider type.
+      // Signed bytes are sign-extended, for reads as a wider type.
       w.row(i.to[size_t(k)])[l] = std::is_signed_v<T> && sizeof(T) < 4 ? put(int32_t(value)) : put(value);
     }
   });
@@ -354,8 +359,7 @@ void atomic_add(Warp& w, const Instruction& i, Mask mask) {
   });
 }
 
-// cp.async copies when the lane waits for its group, as late as it may; but it may write from now on: NaNs stand there
-// meanwhile.
+// cp.async copies when the lane waits for its group; until then the target holds NaNs.
 void copy_later(Warp& w, const Instruction& i, Mask mask) {
   each(mask, [&](int l) {
     const auto to = unsigned(uint32_t(w.row(i.from[0])[l]) + uint32_t(i.offset));
@@ -370,25 +374,28 @@ void copy_later(Warp& w, const Instruction& i, Mask mask) {
   count_access(w, from, Space::global, mask);
 }
 void close_group(Warp& w, const Instruction&, Mask mask) {
-  each(mask, [&](int l) { w.copies[l].groups.push_back(std::move(w.copies[l].open)), w.copies[l].open.clear(); });
+  each(mask,
+       [&](int l) { w.copies[l].groups.push_back(std::move(w.copies[l].open)), w.copies[l].open.clear(); });
 }
 void wait_for_groups(Warp& w, const Instruction& i, Mask mask) {
   each(mask, [&](int l) {
     auto& groups = w.copies[l].groups;
-    for (const uint64_t may_wait = w.row(i.from[0])[l]; groups.size() > may_wait; groups.erase(groups.begin()))
+    for (const uint64_t may_wait = w.row(i.from[0])[l]; groups.size() > may_wait;
+         groups.erase(groups.begin()))
       for (const auto& copy : groups.front())
         std::memcpy(w.block.shared(copy.to, copy.bytes, l), copy.from, size_t(copy.bytes));
   });
 }
 
-// ---- Between lanes --------------------------------------------------------------------------------------------------
-// Each lane takes a of lane (own ^ b, own + b, …), if that lies in its segment, else its own; p says whether it did.
+// ---- Between lanes -----------------------------------------------------------------------------
+// shfl.sync: lane l reads `a` of lane l ^ b, l + b, …, or its own if that is outside its segment; p: inside.
 template <char Mode>
 void shuffle(Warp& w, const Instruction& i, Mask mask) {
   uint64_t values[lanes];
   std::memcpy(values, w.row(i.from[0]), sizeof values);
   each(mask, [&](int l) {
-    const int b = int(w.row(i.from[1])[l] & 31), c = int(w.row(i.from[2])[l]), clamp = c & 31, segment = c >> 8 & 31;
+    const int b = int(w.row(i.from[1])[l] & 31), c = int(w.row(i.from[2])[l]), clamp = c & 31,
+              segment = c >> 8 & 31;
     const int last = (l & segment) | (clamp & ~segment), first = l & segment;
     int from = 0;
     bool in_range = true;
@@ -403,8 +410,8 @@ void shuffle(Warp& w, const Instruction& i, Mask mask) {
   });
 }
 
-// ldmatrix: four 8x8 matrices of 16 bits, lane l brings the address of row l % 8 of matrix l / 8. Lane l gets elements
-// 2(l % 4) and 2(l % 4) + 1 of row l / 4 of each; transposed, of column l / 4.
+// ldmatrix: four 8x8 matrices of 16-bit elements; lane l passes the address of row l % 8 of matrix l / 8.
+// From each, lane l receives elements 2(l % 4) and 2(l % 4) + 1 of row l / 4; transposed, of column l / 4.
 template <bool Transposed>
 void load_matrices(Warp& w, const Instruction& i, Mask mask) {
   uint16_t m[4][8][8];
@@ -429,9 +436,10 @@ Parts parts_of_bf16(uint16_t x) {
   return {sign * (field ? fraction | 0x80 : fraction), (field ? field : 1) - 127 - 7};
 }
 
-// c + Σ a[k]·b[k] over eight k in the manner of tensor cores: products exact, all nine terms cut off (not rounded) to a
-// common exponent, with one bit beyond a float's, added exactly, and the sum cut off to a float (Fasi, Higham, Mikaitis and
-// Pranesh 2021, "Numerical behavior of NVIDIA tensor cores"). GPUs differ in the number of terms and of bits.
+// c + Σ a[k]·b[k] over eight k, as on tensor cores (Fasi, Higham, Mikaitis and Pranesh 2021, "Numerical
+// behavior of NVIDIA tensor cores"). Products are exact. All nine terms are truncated to a common exponent,
+// one bit beyond a float's, and added exactly; the sum is truncated to a float. GPUs differ in the number of
+// terms and bits.
 float dot8(float c, const Parts* a, const Parts* b) {
   int largest = INT32_MIN;
   int32_t product[8], exponent[8];
@@ -450,19 +458,21 @@ float dot8(float c, const Parts* a, const Parts* b) {
     const int64_t magnitude = product[k] < 0 ? -product[k] : product[k];
     if (magnitude) sum += cut(magnitude << 10, exponent[k]) * (product[k] < 0 ? -1 : 1);
   }
-  // To a float towards zero: keep 24 bits.
+  // Keeps 24 bits, rounding towards zero.
   uint64_t kept = uint64_t(sum < 0 ? -sum : sum);
   const int spare = std::max(0, int(std::bit_width(kept)) - 24);
   kept = kept >> spare << spare;
   const double value = std::ldexp(double(kept), largest - 24);
-  const float result =
-      value > double(std::numeric_limits<float>::max()) ? std::numeric_limits<float>::infinity() : float(value);
+  const float result = value > double(std::numeric_limits<float>::max())
+                           ? std::numeric_limits<float>::infinity()
+                           : float(value);
   return sum < 0 ? -result : result;
 }
 
-// mma.m16n8k16: d = a · b + c with a 16x16, b 16x8, c and d 16x8; the fragments as in the PTX ISA, "Matrix Fragments for
-// mma.m16n8k16". With g = lane / 4 and t = lane % 4 a lane holds
-//   a: rows g and g + 8 of columns 2t, 2t + 1, then the same of columns + 8;   b: rows 2t, 2t + 1, and + 8, of column g;
+// mma.m16n8k16: d = a · b + c with a 16x16, b 16x8, c and d 16x8. Lane 4g + t holds (PTX ISA, "Matrix
+// Fragments for mma.m16n8k16")
+//   a: rows g and g + 8 of columns 2t, 2t + 1, then of columns 2t + 8, 2t + 9;
+//   b: rows 2t, 2t + 1, then 2t + 8, 2t + 9, of column g;
 //   c, d: row g, then g + 8, of columns 2t, 2t + 1.
 void multiply_matrices(Warp& w, const Instruction& i, Mask) {
   Parts a[16][16], b[8][16];  // b by columns
@@ -533,7 +543,7 @@ const Table& table() {
     for (const char* type : {"u16", "b16"}) memory_of<uint16_t>(t, type);
     for (const char* type : {"u32", "s32", "b32", "f32"}) memory_of<uint32_t>(t, type);
     for (const char* type : {"u64", "s64", "b64", "f64"}) memory_of<uint64_t>(t, type);
-    // Addresses of global memory are generic ones; those in shared memory are only ever used as such.
+    // cvta is the identity: global addresses are generic, shared ones are used only as shared.
     for (const char* cvta : {"cvta.to.global.u64", "cvta.shared.u64", "cvta.to.shared.u64"})
       add(t, cvta, Unit::none, of1<uint64_t>([](uint64_t a) { return a; }));
     t["atom.global.add.u32"] = {atomic_add, Meeting::none, Unit::global, 4, 1};
@@ -544,12 +554,16 @@ const Table& table() {
     add(t, "shfl.sync.down.b32", Unit::shuffle, shuffle<'d'>, Meeting::shuffle);
     add(t, "shfl.sync.up.b32", Unit::shuffle, shuffle<'u'>, Meeting::shuffle);
     add(t, "shfl.sync.idx.b32", Unit::shuffle, shuffle<'i'>, Meeting::shuffle);
-    add(t, "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", Unit::mma, multiply_matrices, Meeting::aligned);
-    t["ldmatrix.sync.aligned.m8n8.x4.shared.b16"] = {load_matrices<false>, Meeting::aligned, Unit::shared, 16, 1};
-    t["ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16"] = {load_matrices<true>, Meeting::aligned, Unit::shared, 16, 1};
+    add(t, "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", Unit::mma, multiply_matrices,
+        Meeting::aligned);
+    t["ldmatrix.sync.aligned.m8n8.x4.shared.b16"] = {load_matrices<false>, Meeting::aligned, Unit::shared, 16,
+                                                     1};
+    t["ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16"] = {load_matrices<true>, Meeting::aligned,
+                                                           Unit::shared, 16, 1};
     add(t, "bar.sync", Unit::control, nothing, Meeting::barrier);
     add(t, "bar.warp.sync", Unit::control, nothing, Meeting::warp_barrier);
-    add(t, "bra", Unit::control, nothing, Meeting::branch), add(t, "bra.uni", Unit::control, nothing, Meeting::branch);
+    add(t, "bra", Unit::control, nothing, Meeting::branch),
+        add(t, "bra.uni", Unit::control, nothing, Meeting::branch);
     add(t, "ret", Unit::control, nothing, Meeting::end);
     return t;
   }();

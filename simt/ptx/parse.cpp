@@ -1,4 +1,4 @@
-// PTX text to instructions.
+// Parses PTX text into instructions.
 #include <charconv>
 #include <optional>
 #include <set>
@@ -19,7 +19,7 @@ string_view trimmed(string_view s) {
   return first == s.npos ? string_view() : s.substr(first, s.find_last_not_of(" \t\r\n") - first + 1);
 }
 
-// At each comma that is not inside {…} or […].
+// Splits at commas outside of {…} and […].
 std::vector<string> operands_of(string_view s) {
   std::vector<string> operands;
   int depth = 0;
@@ -42,7 +42,7 @@ std::optional<Number> number(string_view s, int base) {
   return value;
 }
 
-// Of name[64] the 64, and leaves the name; nothing if there are no brackets.
+// Removes [64] from name[64] and returns 64; nullopt without brackets.
 std::optional<unsigned> take_size(string& name) {
   const auto bracket = name.find('[');
   if (bracket == name.npos) return std::nullopt;
@@ -74,12 +74,12 @@ SharedArray shared_array(string_view declaration) {
   return a;
 }
 
-// What kernels of one file share.
+// Declarations shared by one file's kernels.
 struct File {
   string text;
   std::vector<string_view> lines;
   std::map<int, string> sources;
-  std::map<string, SharedArray> shared;  // arrays that several kernels name, each its own
+  std::map<string, SharedArray> shared;  // each kernel has its own copy
   std::set<string> dynamic_shared;
 };
 
@@ -119,8 +119,8 @@ class KernelParser {
     for (;;) {
       const auto rest = trimmed(pending_);
       if (rest.empty()) return pending_.clear();
-      if (rest[0] == '{' ||
-          rest[0] == '}') {  // a scope of names: those of inline assembly, each written before it is read
+      // Ignores scopes of inline assembly: names are written before they are read.
+      if (rest[0] == '{' || rest[0] == '}') {
         pending_ = rest.substr(1);
         continue;
       }
@@ -161,7 +161,8 @@ class KernelParser {
     string opcode(s.substr(0, end));
     const auto operands = operands_of(s.substr(end));
     decode(i, opcode, operands);
-    if (i.guard >= 0 && i.meeting != Meeting::none && i.meeting != Meeting::branch && i.meeting != Meeting::end)
+    if (i.guard >= 0 && i.meeting != Meeting::none && i.meeting != Meeting::branch &&
+        i.meeting != Meeting::end)
       throw std::runtime_error("a guarded " + opcode + " is not known");
     kernel_.code.push_back(std::move(i));
   }
@@ -182,8 +183,8 @@ class KernelParser {
 
   void decode(Instruction& i, string opcode, const std::vector<string>& operands) {
     if (opcode.starts_with("bra")) branches_.push_back({int(kernel_.code.size()), operands.at(0)});
-    const bool writes = !opcode.starts_with("st.") && !opcode.starts_with("bra") && !opcode.starts_with("bar.") &&
-                        !opcode.starts_with("cp.") && opcode != "ret";
+    const bool writes = !opcode.starts_with("st.") && !opcode.starts_with("bra") &&
+                        !opcode.starts_with("bar.") && !opcode.starts_with("cp.") && opcode != "ret";
     bool addressed = false;
     for (size_t k = 0; k < operands.size() && !opcode.starts_with("bra"); k++) {
       const string& o = operands[k];
@@ -194,7 +195,8 @@ class KernelParser {
         (addressed ? i.second_offset : i.offset) = offset;
         addressed = true;
       } else if (o[0] == '{') {
-        for (const string& part : operands_of(string_view(o).substr(1, o.size() - 2))) list.push_back(value(part));
+        for (const string& part : operands_of(string_view(o).substr(1, o.size() - 2)))
+          list.push_back(value(part));
       } else if (const auto bar = o.find('|'); bar != o.npos) {
         list.push_back(register_named(o.substr(0, bar))), list.push_back(register_named(o.substr(bar + 1)));
       } else {
@@ -209,7 +211,7 @@ class KernelParser {
     i.bytes = found->bytes, i.pieces = found->pieces;
   }
 
-  // [%rd1], [%rd1+16], [%r1+-4], [name+8]; the name of a parameter or of shared memory.
+  // [%rd1], [%rd1+16], [%r1+-4], [name+8]; name is a parameter or shared memory.
   std::pair<int, int64_t> address(string_view s, string_view opcode) {
     const auto plus = s.find('+');
     const int64_t offset = plus == s.npos ? 0 : number<int64_t>(s.substr(plus + 1), 10).value();
@@ -227,9 +229,11 @@ class KernelParser {
     if (const auto n = number<int64_t>(s, 10)) return constant(uint64_t(*n));
     if (const auto n = number<uint64_t>(s, 10)) return constant(*n);
     if (const auto found = statics_.find(s); found != statics_.end()) return constant(found->second);
-    if (const auto found = file_.shared.find(s); found != file_.shared.end()) return constant(place(found->second));
+    if (const auto found = file_.shared.find(s); found != file_.shared.end())
+      return constant(place(found->second));
     if (file_.dynamic_shared.count(s)) return register_named(dynamic_shared);
-    if (const auto found = parameters_.find(s); found != parameters_.end()) return constant(uint64_t(found->second));
+    if (const auto found = parameters_.find(s); found != parameters_.end())
+      return constant(uint64_t(found->second));
     throw std::runtime_error("operand " + s + " is not known");
   }
 
@@ -247,8 +251,7 @@ class KernelParser {
     return r;
   }
 
-  static constexpr const char* dynamic_shared =
-      "=dynamic shared memory";  // its address, known when all others have theirs
+  static constexpr const char* dynamic_shared = "=dynamic shared memory";  // address known in finish()
 
   Kernel kernel_;
   const File& file_;
@@ -319,7 +322,7 @@ std::map<string, std::function<Kernel()>> parse(const string& text) {
     }
     if (line.find(".entry") == line.npos) continue;
     size_t end = k;
-    for (int depth = 0; end < lines.size(); end++) {  // braces also stand around vectors and inline assembly
+    for (int depth = 0; end < lines.size(); end++) {  // braces also enclose vectors and inline assembly
       int opened = 0;
       for (const char c : lines[end]) opened += (c == '{') - (c == '}');
       const bool closes = depth > 0 && depth + opened == 0;

@@ -1,9 +1,8 @@
-// An interpreter of PTX, the assembly language into which nvcc compiles kernels for every GPU: the kernels as shipped,
-// with nvcc's arithmetic, addresses and inline instructions, run where there is no GPU (ctest --preset cuda_host). It
-// knows the instructions that our kernels use (instructions.cpp) and refuses others.
+// Interpreter of PTX: runs kernels as nvcc compiled them, without a GPU (ctest --preset cuda_host). It
+// supports only the instructions of our kernels (instructions.cpp).
 //
-// Semantics: Nvidia's "Parallel Thread Execution ISA", version 9.0. The lanes of a warp go together as long as they take
-// the same way; then each part goes on for itself, and parts meet again where they come to the same instruction.
+// Semantics: Nvidia's "Parallel Thread Execution ISA", version 9.0. Lanes of a warp run together on one path.
+// Diverged parts run separately, and reconverge at a common instruction.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -20,29 +19,28 @@ constexpr Mask all_lanes = ~Mask(0);
 
 class Warp;
 struct Instruction;
-// Executes an instruction for the lanes of a mask.
 using Execute = void (*)(Warp&, const Instruction&, Mask);
 
-// What executes an instruction, for the counts. None: moves and changes of width, which a GPU's code mostly has not.
+// Functional unit, for counts. none: moves and width changes, mostly absent from machine code.
 enum class Unit { none, integer, fp32, fp64, special, mma, shuffle, shared, global, control };
 constexpr size_t units = size_t(Unit::control) + 1;
 
-// Instructions that lanes execute together, or wait for each other at.
+// Branches, and rendezvous of lanes.
 enum class Meeting { none, branch, end, barrier, warp_barrier, shuffle, aligned };
 
 struct Instruction {
   Execute execute = nullptr;
   Meeting meeting = Meeting::none;
   Unit unit = Unit::none;
-  int guard = -1;  // register of the predicate; -1: none
+  int guard = -1;  // predicate register; -1: none
   bool guard_negated = false;
-  std::vector<int> to, from;  // registers; constants have registers too
-  int64_t offset = 0;         // added to the address, from[0]; of a branch the instruction it goes to
-  int64_t second_offset = 0;  // of a copy: added to from[1]
-  int bytes = 0;              // of a load, store or copy, each lane
-  int pieces = 1;             // of a vector
-  std::string text;           // as in the PTX
-  std::string line;           // of the source: kernels/gelu.cu:31
+  std::vector<int> to, from;  // registers, also for constants
+  int64_t offset = 0;         // added to the address, from[0]; for a branch, index of the target
+  int64_t second_offset = 0;  // of a copy, added to from[1]
+  int bytes = 0;              // of a load, store or copy, per lane and piece
+  int pieces = 1;             // elements of a vector
+  std::string text;           // the PTX
+  std::string line;           // in the source: gelu.cu:31
 };
 
 struct Kernel {
@@ -54,19 +52,20 @@ struct Kernel {
   std::vector<Parameter> parameters;
   int parameter_bytes = 0;
   int registers = 0;
-  std::map<int, uint64_t> constants;                                             // by register
+  std::map<int, uint64_t> constants;                                             // value by register
   std::map<int, std::string> special;                                            // %tid.x, ..., by register
-  unsigned static_shared = 0;                                                    // bytes; dynamic shared memory follows
-  unsigned dynamic_shared() const { return (static_shared + 127) / 128 * 128; }  // where that begins
-  unsigned max_threads = 1024;                                                   // of __launch_bounds__
+  unsigned static_shared = 0;                                                    // bytes
+  unsigned dynamic_shared() const { return (static_shared + 127) / 128 * 128; }  // byte offset
+  unsigned max_threads = 1024;                                                   // from __launch_bounds__
 };
 
-// The kernel with this mangled name, out of all .ptx files of the build; null if there is none.
+// Kernel of this mangled name in the build's .ptx files; null if there is none. Throws as parse().
 const Kernel* find(const std::string& name);
 
-// One file's kernels by name. Throws std::runtime_error with the line that it does not understand.
+// A file's kernels by mangled name, each parsed when called. Throws std::runtime_error with the unsupported
+// line.
 std::map<std::string, std::function<Kernel()>> parse(const std::string& text);
-// The instruction of this name (add.f32); null if it is not known.
+// Instruction of this name (add.f32); null if unsupported.
 struct Known {
   Execute execute;
   Meeting meeting;
@@ -79,7 +78,8 @@ struct Size3 {
   unsigned x, y, z;
   unsigned axis(char name) const { return name == 'x' ? x : name == 'y' ? y : z; }
 };
-// Runs a grid. `parameters` as Kernel::parameters lays them out. Errors of a kernel end the process, with a message.
-void run(const Kernel& kernel, Size3 grid, Size3 block, unsigned dynamic_shared, const std::vector<char>& parameters);
+// Runs a grid; `parameters` as laid out by Kernel::parameters. Kernel errors print a message and abort.
+void run(const Kernel& kernel, Size3 grid, Size3 block, unsigned dynamic_shared,
+         const std::vector<char>& parameters);
 
 }  // namespace ptx

@@ -1,5 +1,5 @@
-// Kernels with one planted bug each, to test that it is found and what is said about it:  planted_bugs <name>
-// "<- name" marks the lines that a message has to name (CMakeLists.txt looks for them).
+// Kernels with one planted bug each, to test detection and messages:  planted_bugs <name>
+// "<- name" marks the lines that a message must name (for CMakeLists.txt).
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -26,10 +26,10 @@ enum class Bug {
   shared_overrun,
 };
 
-// Sums of rows of 256 floats, right but for the bug.
+// Sums rows of 256 floats, correctly except for the bug.
 template <Bug B>
 static __global__ void row_sums(float* sums, const float* x, int rows) {
-  float* parts = dynamic_shared<float>();  // [8], a warp each
+  float* parts = dynamic_shared<float>();  // [8], one per warp
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   for (int row = blockIdx.x; row < rows; row += gridDim.x) {
     const int beyond = B == Bug::global_overrun && row == rows - 1;
@@ -54,7 +54,7 @@ static __global__ void row_sums(float* sums, const float* x, int rows) {
         for (int i = 4; i > 0; i /= 2) sum += __shfl_xor_sync(mask, sum, i);  // <- shuffle_of_others
       if (lane == 0) sums[row] = sum;
     }
-    if (B != Bug::no_second_barrier) __syncthreads();  // parts are written again for the next row
+    if (B != Bug::no_second_barrier) __syncthreads();  // the next row overwrites parts
   }
 }
 
@@ -68,7 +68,7 @@ static __global__ void reverse(float* y, const float* x, bool wait, bool sync) {
   for (int i = 0; i < 4; i++) y[threadIdx.x * 4 + i] = s[127 - threadIdx.x * 4 - i];  // <- read_of_another
 }
 
-// Reverses 128 floats, and copies the next ones to where others may still read.
+// Reverses 128 floats, but overwrites them while other lanes may still read.
 static __global__ void copy_too_early(float* y, const float* x) {
   auto& s = shared<float[128]>();
   for (int i = 0; i < 4; i++) s[threadIdx.x * 4 + i] = x[threadIdx.x * 4 + i];
@@ -151,16 +151,20 @@ const Case cases[] = {
     {"array_overrun", [](float* y, const float*) { launch<run_over_array>(1, 1, 0, nullptr, y, 8); }},
     {"lane_has_returned", [](float* y, const float*) { launch<leave_early>(1, 32, 0, nullptr, y); }},
     {"part_of_a_warp", [](float* y, const float*) { launch<part_of_a_warp>(1, 48, 0, nullptr, y); }},
-    {"shuffle_from_outside", [](float* y, const float*) { launch<shuffle_from_outside>(1, 32, 0, nullptr, y); }},
+    {"shuffle_from_outside",
+     [](float* y, const float*) { launch<shuffle_from_outside>(1, 32, 0, nullptr, y); }},
     {"copy_to_odd_address", [](float* y, const float*) { launch<copy_to_odd_address>(1, 1, 0, nullptr, y); }},
-    {"large_variable", [](float* y, const float*) { launch<large_variable<48 * 1024 + 1>>(1, 1, 0, nullptr, y); }},
-    {"large_sum", [](float* y, const float*) { launch<large_variable<48 << 10>>(1, 1, 60 << 10, nullptr, y); }},
+    {"large_variable",
+     [](float* y, const float*) { launch<large_variable<48 * 1024 + 1>>(1, 1, 0, nullptr, y); }},
+    {"large_sum",
+     [](float* y, const float*) { launch<large_variable<48 << 10>>(1, 1, 60 << 10, nullptr, y); }},
     {"large_block", [](float*, const float*) { launch<nothing>(1, dim3(32, 33), 0, nullptr); }},
     {"large_grid", [](float*, const float*) { launch<nothing>(dim3(1, 65536), 32, 0, nullptr); }},
     {"large_dynamic", [](float*, const float*) { launch<nothing>(1, 32, (99 << 10) + 1, nullptr); }},
     {"no_blocks", [](float*, const float*) { launch<nothing>(0, 32, 0, nullptr); }},
     {"block_order", [](float*, const float*) { launch<print_number>(5, 1, 0, nullptr); }},
-    {"nested", [](float*, const float*) { simt::parallel_for(3, [](int) { launch<nothing>(1, 1, 0, nullptr); }); }},
+    {"nested",
+     [](float*, const float*) { simt::parallel_for(3, [](int) { launch<nothing>(1, 1, 0, nullptr); }); }},
 };
 
 static int run(const std::string& name) {
@@ -189,7 +193,7 @@ static int run(const std::string& name) {
 }  // namespace warpbert::test
 
 int main(int argc, char** argv) {
-  std::signal(SIGABRT, [](int) { std::_Exit(1); });  // for CTest, which takes no abort for a success
+  std::signal(SIGABRT, [](int) { std::_Exit(1); });  // CTest never passes a test that aborts
   try {
     return warpbert::test::run(argc > 1 ? argv[1] : "");
   } catch (const std::exception& e) {

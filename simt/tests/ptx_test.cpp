@@ -1,4 +1,4 @@
-// The interpreter of PTX beside the PTX ISA: arithmetic and exchange that our kernels rely on, and what it refuses.
+// Tests the PTX interpreter against the PTX ISA, and its rejections.
 #include <cuda_runtime.h>
 #include <doctest/doctest.h>
 #include <sys/wait.h>
@@ -17,8 +17,8 @@
 
 namespace {
 
-// Runs code for one block. Its parameters are `out` in %rd1 and `in` in %rd2, and %r1 is the thread's number; words of
-// 32 bits, one a thread of `out`.
+// Runs code in one block. %rd1 and %rd2 are the parameters `out` and `in`, %r1 the thread; `out` has 32 bits
+// per thread.
 struct Program {
   std::string code, shared;
   unsigned threads = 32;
@@ -40,7 +40,7 @@ struct Program {
         .at("k")();
   }
 
-  // With `counts` these are counted.
+  // Fills `counts` if given.
   std::vector<uint32_t> run(const std::vector<uint32_t>& in = {}, ptx::Counts* counts = nullptr) const {
     const ptx::Kernel kernel = this->kernel();
     uint32_t *d_out = nullptr, *d_in = nullptr;
@@ -63,7 +63,7 @@ struct Program {
     return out;
   }
 
-  // What it says before it ends the process, whatever SIMT_ORDER: of two mistakes the first that is met is named.
+  // Error message of the aborting child; forward order, so that the first of two errors is known.
   std::string message() const {
     int ends[2];
     REQUIRE(pipe(ends) == 0);
@@ -89,7 +89,7 @@ struct Program {
 
 const std::string store = "st.global.u32 [%rd4], %r2;";
 
-// The value of one instruction of thread 0.
+// Returns %r2 of thread 0 after `code`.
 uint32_t value(const std::string& code) { return Program{code + store, ""}.run()[0]; }
 uint32_t bits(float x) { return std::bit_cast<uint32_t>(x); }
 std::string literal(float x) {
@@ -129,9 +129,11 @@ TEST_CASE("ptx: integers") {
 
 TEST_CASE("ptx: floats round and compare as in IEEE 754, NaN included") {
   const float third = 1.0f / 3, tiny = std::numeric_limits<float>::denorm_min(), inf = INFINITY;
-  CHECK(value("fma.rn.f32 %r2, " + literal(third) + ", 0f40400000, 0fBF800000;") == bits(std::fma(third, 3.0f, -1.0f)));
+  CHECK(value("fma.rn.f32 %r2, " + literal(third) + ", 0f40400000, 0fBF800000;") ==
+        bits(std::fma(third, 3.0f, -1.0f)));
   CHECK(value("fma.rm.f32 %r2, 0f3F800000, 0f3F800000, " + literal(tiny) + ";") == bits(1.0f));
-  CHECK(value("fma.rm.f32 %r2, 0f3F800000, 0f3F800000, " + literal(-tiny) + ";") == bits(std::nextafter(1.0f, 0.0f)));
+  CHECK(value("fma.rm.f32 %r2, 0f3F800000, 0f3F800000, " + literal(-tiny) + ";") ==
+        bits(std::nextafter(1.0f, 0.0f)));
   CHECK(value("ex2.approx.f32 %r2, 0f40400000;") == bits(8));
   CHECK(value("ex2.approx.f32 %r2, 0fC3000000;") == bits(0x1p-128f));
   CHECK(value("ex2.approx.ftz.f32 %r2, 0fC3000000;") == 0);
@@ -141,7 +143,7 @@ TEST_CASE("ptx: floats round and compare as in IEEE 754, NaN included") {
   CHECK(value("cvt.sat.f32.f32 %r2, 0f7FC00000;") == 0);
   CHECK(value("cvt.sat.f32.f32 %r2, " + literal(inf) + ";") == bits(1));
   CHECK(value("cvt.rzi.s32.f64 %r2, 0dC000000000000000;") == uint32_t(-2));
-  CHECK(value("cvt.rn.bf16x2.f32 %r2, 0f3F808000, 0f3F818000;") == 0x3f803f82);  // halves: to the even one
+  CHECK(value("cvt.rn.bf16x2.f32 %r2, 0f3F808000, 0f3F818000;") == 0x3f803f82);  // ties to even
   CHECK(value("cvt.rn.bf16x2.f32 %r2, 0f7F7FFFFF, 0f7F800001;") == 0x7f807fff);
   for (const auto& [name, holds] : {std::pair{"eq", 0},
                                     {"ne", 0},
@@ -159,8 +161,9 @@ TEST_CASE("ptx: floats round and compare as in IEEE 754, NaN included") {
 
 TEST_CASE("ptx: shuffles keep to their segment") {
   const auto run = [](const std::string& shuffle) {
-    return Program{
-        "mov.u32 %r3, 99; shfl.sync." + shuffle + " selp.b32 %r4, 100, 0, %p1; add.s32 %r2, %r2, %r4;" + store, ""}
+    return Program{"mov.u32 %r3, 99; shfl.sync." + shuffle +
+                       " selp.b32 %r4, 100, 0, %p1; add.s32 %r2, %r2, %r4;" + store,
+                   ""}
         .run();
   };
   CHECK(run("bfly.b32 %r2|%p1, %r1, 5, 31, -1;")[9] == 100 + (9 ^ 5));
@@ -170,11 +173,11 @@ TEST_CASE("ptx: shuffles keep to their segment") {
   const auto up = run("up.b32 %r2|%p1, %r1, 3, 0, -1;");
   CHECK(up[3] == 100);
   CHECK(up[2] == 2);
-  CHECK(run("idx.b32 %r2|%p1, %r1, 2, 0x181f, -1;")[13] == 100 + 10);  // segments of eight: c = (32 - 8) << 8 | 31
+  CHECK(run("idx.b32 %r2|%p1, %r1, 2, 0x181f, -1;")[13] == 100 + 10);  // 8 lanes: c = (32 - 8) << 8 | 31
 }
 
 TEST_CASE("ptx: lanes part and meet again, threads wait for each other, in every order") {
-  // Odd threads take a way of their own, with a loop; the sum over the warp needs all of them.
+  // Odd threads branch to a loop; the warp's shuffle needs all threads.
   const Program diverging{R"(and.b32 %r3, %r1, 1;
       mov.u32 %r2, 10;
       setp.eq.s32 %p1, %r3, 0;
@@ -228,11 +231,11 @@ TEST_CASE("ptx: cp.async arrives when it is waited for") {
   const Program waits{begin + "cp.async.wait_group 0;" + end, ".shared .align 128 .b8 s[16];\n"};
   const Program forgets{begin + "cp.async.wait_group 1;" + end, ".shared .align 128 .b8 s[16];\n"};
   CHECK(waits.run({1, 2, 3, 4})[0] == 2);
-  CHECK(forgets.run({1, 2, 3, 4})[0] == ~0u);  // neither what was there, the 7, nor what comes
+  CHECK(forgets.run({1, 2, 3, 4})[0] == ~0u);  // neither the old 7 nor the new value
 }
 
 TEST_CASE("ptx: mma and ldmatrix, by the fragments of the PTX ISA") {
-  // a(i, k) = 1 if k = i, b(k, j) = 8k + j: then d = b, of which the upper half of a gives rows 8 to 15 as well.
+  // a is the 16x16 identity, b(k, j) = 8k + j and c = 1, so d = 1 + b.
   std::vector<uint32_t> in;
   const auto bf16 = [](int x) { return bits(float(x)) >> 16; };
   const auto pair = [&](int low, int high) { return bf16(low) | bf16(high) << 16; };
@@ -258,7 +261,8 @@ TEST_CASE("ptx: mma and ldmatrix, by the fragments of the PTX ISA") {
   for (uint32_t e = 0; e < 256; e++) elements[e / 2] |= e << 16 * (e % 2);
   for (const bool transposed : {false, true}) {
     const auto out =
-        Program{std::string(R"(mov.u32 %r5, s; shl.b32 %r6, %r1, 4; add.s32 %r5, %r5, %r6; mul.wide.u32 %rd5, %r1, 16;
+        Program{std::string(
+                    R"(mov.u32 %r5, s; shl.b32 %r6, %r1, 4; add.s32 %r5, %r5, %r6; mul.wide.u32 %rd5, %r1, 16;
       add.s64 %rd5, %rd5, %rd2; cp.async.cg.shared.global [%r5], [%rd5], 16; cp.async.commit_group; cp.async.wait_group 0; bar.warp.sync -1;
       ldmatrix.sync.aligned.m8n8.x4.)") +
                     (transposed ? "trans." : "") + "shared.b16 {%r3,%r4,%r2,%r6}, [%r5];" + store,
@@ -274,7 +278,7 @@ TEST_CASE("ptx: mma and ldmatrix, by the fragments of the PTX ISA") {
 }
 
 TEST_CASE("ptx: an mma cuts off what lies beyond 24 bits of the largest term") {
-  const auto dot = [](float c, std::vector<float> products) {  // lane 0's first element
+  const auto dot = [](float c, std::vector<float> products) {  // first element of lane 0
     std::vector<uint32_t> in(2);
     const auto bf16 = [](float x) { return bits(x) >> 16; };
     for (size_t k = 0; k < 2; k++) in[k] = k < products.size() ? bf16(products[k]) : 0;
@@ -282,21 +286,22 @@ TEST_CASE("ptx: an mma cuts off what lies beyond 24 bits of the largest term") {
         R"(ld.global.u32 %x, [%rd2]; ld.global.u32 %y, [%rd2+4]; shl.b32 %y, %y, 16; or.b32 %x, %x, %y;
       mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%r2,%d1,%d2,%d3}, {%x,0,0,0}, {0x3F803F80,0}, {)" +
         literal(c) + ",0,0,0};" + store;
-    // All lanes hold %x, so the row has its two products four times; c is that of each.
+    // All lanes hold %x, so the row has both products four times, plus c.
     return std::bit_cast<float>(Program{code, ""}.run(in)[0]);
   };
   CHECK(dot(1, {0.5f, 0.25f}) == 4);
-  CHECK(dot(0x1p30f, {0x1p4f, 0}) == 0x1p30f);           // each 2^4 is below the last bit kept, 2^6
-  CHECK(dot(0x1p30f, {0x1p6f, 0}) == 0x1p30f + 0x1p8f);  // a sum before rounding would be the same
+  CHECK(dot(0x1p30f, {0x1p4f, 0}) == 0x1p30f);           // 2^4 is below the last kept bit, 2^6
+  CHECK(dot(0x1p30f, {0x1p6f, 0}) == 0x1p30f + 0x1p8f);  // rounding after the sum would give the same
   CHECK(dot(-0x1p30f, {-0x1p6f, 0}) == -0x1p30f - 0x1p8f);
-  CHECK(dot(0x1p30f, {0x1.8p6f, 0}) == 0x1p30f + 0x1p8f);  // 1.5 · 2^6 is cut off to 2^6
+  CHECK(dot(0x1p30f, {0x1.8p6f, 0}) == 0x1p30f + 0x1p8f);  // truncates 1.5 · 2^6 to 2^6
   CHECK(std::isinf(dot(0x1.fffffep127f, {0x1p127f, 0})));
   CHECK(std::isnan(dot(NAN, {1, 1})));
 }
 
 TEST_CASE("ptx: what a GPU would refuse or answer wrongly is refused, by name and line") {
-  CHECK(contains(Program{"ld.global.u32 %r2, [%rd1+2];", ""}.message(),
-                 "kernel k, block (0,0,0), warp 0: misaligned address, lane 0\n  ?:7: ld.global.u32 %r2, [%rd1+2]"));
+  CHECK(contains(
+      Program{"ld.global.u32 %r2, [%rd1+2];", ""}.message(),
+      "kernel k, block (0,0,0), warp 0: misaligned address, lane 0\n  ?:7: ld.global.u32 %r2, [%rd1+2]"));
   CHECK(contains(Program{"ld.global.u32 %r2, [%rd4+4];", ""}.message(), "not memory of the device, lane 31"));
   CHECK(contains(Program{"ld.global.v2.u32 {%r2,%r3}, [%rd1+128];", "", 33}.message(),
                  "beyond the end of an array, lane 0"));
@@ -309,15 +314,16 @@ TEST_CASE("ptx: what a GPU would refuse or answer wrongly is refused, by name an
                  "no thread can go on\n  warp 0, 16 lanes: bar.sync 0 at ?:7\n  warp 0, 16 lanes: returned"));
   CHECK(contains(Program{half + "bar.sync 0; bra $all; $end: bar.sync 0; $all:", ""}.message(),
                  "threads of a block wait at different barriers"));
-  CHECK(contains(Program{half + "shfl.sync.bfly.b32 %r2|%p2, %r1, 1, 31, -1; bra $all; $end: shfl.sync.bfly.b32 "
-                                "%r2|%p2, %r1, 1, 31, -1; $all:",
-                         ""}
-                     .message(),
-                 "no thread can go on"));
+  CHECK(contains(
+      Program{half + "shfl.sync.bfly.b32 %r2|%p2, %r1, 1, 31, -1; bra $all; $end: shfl.sync.bfly.b32 "
+                     "%r2|%p2, %r1, 1, 31, -1; $all:",
+              ""}
+          .message(),
+      "no thread can go on"));
   CHECK(contains(Program{half + "bra $on; $end: ret; $on: bar.sync 0;", ""}.message(),
                  "lanes have returned that others wait for"));
-  CHECK(
-      contains(Program{"shfl.sync.bfly.b32 %r2|%p2, %r1, 1, 31, 0xffff;", ""}.message(), "a lane is not in the mask"));
+  CHECK(contains(Program{"shfl.sync.bfly.b32 %r2|%p2, %r1, 1, 31, 0xffff;", ""}.message(),
+                 "a lane is not in the mask"));
   CHECK(contains(Program{"setp.lt.s32 %p1, %r1, 16; selp.b32 %r3, -1, 0xffff0000, %p1;"
                          "shfl.sync.bfly.b32 %r2|%p2, %r1, 1, 31, %r3;",
                          ""}
@@ -336,7 +342,8 @@ TEST_CASE("ptx: what is not known is refused when it is read") {
     }
     return std::string("none");
   };
-  CHECK(message("sin.approx.f32 %r2, %r1;") == "instruction sin.approx.f32 is not known, in: sin.approx.f32 %r2, %r1;");
+  CHECK(message("sin.approx.f32 %r2, %r1;") ==
+        "instruction sin.approx.f32 is not known, in: sin.approx.f32 %r2, %r1;");
   CHECK(message("mov.u32 %r2, nowhere;") == "operand nowhere is not known, in: mov.u32 %r2, nowhere;");
   CHECK(message("bra $nowhere;") == "no label $nowhere");
   CHECK(message(".local .align 4 .b8 __local_depot0[8];") ==
@@ -355,14 +362,14 @@ TEST_CASE("ptx: counts of instructions, lanes, sectors and passes") {
   };
   using Numbers = std::vector<uint64_t>;
   CHECK(global("add.s64 %rd5, %rd2, %rd3; ld.global.u32 %r2, [%rd5];") == Numbers{1, 4, 4});
-  CHECK(global("mul.wide.u32 %rd5, %r1, 32; add.s64 %rd5, %rd5, %rd2; ld.global.v4.u32 {%r2,%r3,%r4,%r5}, [%rd5];") ==
-        Numbers{1, 32, 16});                                        // eight floats a lane, by halves
-  CHECK(global("ld.global.u32 %r2, [%rd2];") == Numbers{1, 1, 1});  // all lanes the same word
+  CHECK(global("mul.wide.u32 %rd5, %r1, 32; add.s64 %rd5, %rd5, %rd2; ld.global.v4.u32 {%r2,%r3,%r4,%r5}, "
+               "[%rd5];") == Numbers{1, 32, 16});                   // eight floats a lane, by halves
+  CHECK(global("ld.global.u32 %r2, [%rd2];") == Numbers{1, 1, 1});  // the same word for all lanes
   CHECK(global("add.s64 %rd5, %rd2, %rd3; ld.global.u16 %r2, [%rd5];") == Numbers{1, 4, 2});
 
   const auto shared = [&](unsigned stride, const std::string& access) {
-    const auto c =
-        counted("mov.u32 %r5, s; mul.lo.s32 %r6, %r1, " + std::to_string(stride) + "; add.s32 %r5, %r5, %r6;" + access);
+    const auto c = counted("mov.u32 %r5, s; mul.lo.s32 %r6, %r1, " + std::to_string(stride) +
+                           "; add.s32 %r5, %r5, %r6;" + access);
     return std::vector<uint64_t>{c.shared_requests, c.shared_passes, c.shared_least};
   };
   CHECK(shared(4, "st.shared.u32 [%r5], %r1;") == Numbers{1, 1, 1});
@@ -372,7 +379,7 @@ TEST_CASE("ptx: counts of instructions, lanes, sectors and passes") {
   CHECK(shared(16, "ld.shared.v4.u32 {%r2,%r3,%r4,%r6}, [%r5];") == Numbers{1, 4, 4});
   CHECK(shared(32, "ld.shared.v4.u32 {%r2,%r3,%r4,%r6}, [%r5];") == Numbers{1, 8, 4});
 
-  // Half of the lanes multiply: the warp has one instruction for them, and the branch, the comparison and the end.
+  // Half of the lanes multiply: the warp executes three more instructions.
   const ptx::Kernel none = Program{"", ""}.kernel();
   const std::string half = "setp.lt.s32 %p1, %r1, 16; @%p1 bra $end; mul.f32 %r2, %r1, %r1; $end:";
   const auto c = counted(half), before = counted("");

@@ -1,4 +1,4 @@
-// The runtime of this folder is strict: mistakes that a GPU may let pass for years show at once.
+// Tests the strictness of the fake CUDA runtime: errors that a GPU may tolerate for years fail at once.
 #include <cuda_runtime.h>
 #include <doctest/doctest.h>
 
@@ -39,7 +39,7 @@ struct Streams {
   }
 };
 
-// How a child process ends that does `work`: the number of the signal, or 0.
+// Runs `work` in a child process; returns the signal that ended it, or 0.
 template <class Work>
 int signal_of(const Work& work) {
   const pid_t child = fork();
@@ -55,9 +55,9 @@ int signal_of(const Work& work) {
 
 }  // namespace
 
-// What nvcc's code calls for each kernel.
-extern "C" void __cudaRegisterFunction(void**, const char* host, char* device, const char* name, int, uint3*, uint3*,
-                                       dim3*, dim3*, int*);
+// nvcc's code calls this for each kernel.
+extern "C" void __cudaRegisterFunction(void**, const char* host, char* device, const char* name, int, uint3*,
+                                       uint3*, dim3*, dim3*, int*);
 
 TEST_CASE("memory: not a number at first, no host may touch it, and nothing is written where it ends") {
   Streams s;
@@ -76,9 +76,9 @@ TEST_CASE("streams: work waits for the host, and streams wait for nobody who was
   REQUIRE(cudaHostAlloc(reinterpret_cast<void**>(&pinned), sizeof(int), cudaHostAllocDefault) == cudaSuccess);
   *pinned = 5;
   s.set(s.first, s.x, 0);
-  s.read(s.x, s.first);  // done, so far
+  s.read(s.x, s.first);  // completes pending work
   CHECK(cudaMemcpyAsync(s.x, pinned, sizeof(int), cudaMemcpyHostToDevice, s.first) == cudaSuccess);
-  CHECK(s.read(s.x, s.second) == 0);  // nobody made it wait for the copy
+  CHECK(s.read(s.x, s.second) == 0);  // does not wait for the copy
   *pinned = 6;                        // too early
   s.follow(s.second, s.first);
   CHECK(s.read(s.x, s.second) == 6);
@@ -139,7 +139,7 @@ TEST_CASE("graphs: what a recording does not allow spoils it") {
   CHECK(error_of([&] { return cudaStreamSynchronize(s.first); }) == cudaErrorStreamCaptureUnsupported);
   CHECK(error_of([&] { return cudaMemcpyAsync(s.x, &host, 4, cudaMemcpyHostToDevice, s.first); }) ==
         cudaErrorStreamCaptureUnsupported);
-  CHECK(error_of([&] {  // the second stream is not in the recording
+  CHECK(error_of([&] {  // the second stream is not capturing
           CHECK(cudaEventRecord(s.event, s.second) == cudaSuccess);
           return cudaStreamWaitEvent(s.first, s.event);
         }) == cudaErrorStreamCaptureIsolation);
@@ -152,15 +152,15 @@ TEST_CASE("graphs: what a recording does not allow spoils it") {
   s.follow(s.second, s.first);
   s.set(s.second, s.x, 1);
   s.follow(s.first, s.second);
-  s.set(s.second, s.x, 2);  // which nobody waits for
+  s.set(s.second, s.x, 2);  // not joined
   cudaGraph_t graph;
   CHECK(cudaStreamEndCapture(s.first, &graph) == cudaErrorStreamCaptureUnjoined);
-  CHECK(s.read(s.x, s.second) == -1);  // both streams work on
+  CHECK(s.read(s.x, s.second) == -1);  // both streams still work
 }
 
 TEST_CASE("launches: what a GPU refuses is refused, with its error") {
   Streams s;
-  static const char exchange = 0, unknown = 0, unregistered = 0;  // their addresses stand for kernels
+  static const char exchange = 0, unknown = 0, unregistered = 0;  // addresses act as kernels
   const auto name_kernel = [](const char& host, const char* name) {
     __cudaRegisterFunction(nullptr, &host, nullptr, name, -1, nullptr, nullptr, nullptr, nullptr, nullptr);
   };
@@ -178,15 +178,15 @@ TEST_CASE("launches: what a GPU refuses is refused, with its error") {
   CHECK(s.read(s.x, s.first) == 0x02020202);
   CHECK(launch(unregistered, 1, 256, 0) == cudaErrorInvalidDeviceFunction);
   CHECK(launch(unknown, 1, 256, 0) == cudaErrorInvalidDeviceFunction);
-  CHECK(launch(exchange, 1, 288, 0) == cudaErrorInvalidConfiguration);  // its launch bounds say 256
+  CHECK(launch(exchange, 1, 288, 0) == cudaErrorInvalidConfiguration);  // launch bounds: 256
   CHECK(launch(exchange, 0, 256, 0) == cudaErrorInvalidConfiguration);
   CHECK(launch(exchange, dim3(1, 65536), 256, 0) == cudaErrorInvalidConfiguration);
   CHECK(launch(exchange, 1, dim3(1, 1, 65), 0) == cudaErrorInvalidConfiguration);
-  CHECK(launch(exchange, 1, 256, 50000) == cudaErrorInvalidValue);  // more than 48 KB have to be asked for
+  CHECK(launch(exchange, 1, 256, 50000) == cudaErrorInvalidValue);  // more than 48 KB must be requested
   const auto ask = [&](int bytes) {
     return cudaFuncSetAttribute(&exchange, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
   };
-  CHECK(ask(100 << 10) == cudaErrorInvalidValue);  // beyond what sm_86 has
+  CHECK(ask(100 << 10) == cudaErrorInvalidValue);  // beyond sm_86's limit
   CHECK(ask(50000) == cudaSuccess);
   CHECK(launch(exchange, 1, 256, 50000) == cudaSuccess);
   CHECK(launch(exchange, 1, 256, 50001) == cudaErrorInvalidValue);

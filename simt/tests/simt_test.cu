@@ -1,4 +1,4 @@
-// The simulator and simt.h: what kernels may rely on.
+// Tests simt.h on both targets, and the simulator.
 #include "simt/simt.h"
 
 #include <doctest/doctest.h>
@@ -21,7 +21,8 @@
 using namespace warpbert;
 using namespace warpbert::test;
 
-static __global__ void warp_reductions(float* sums, float* maxima, float* sums5, float* maxima5, const float* x) {
+static __global__ void warp_reductions(float* sums, float* maxima, float* sums5, float* maxima5,
+                                       const float* x) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   sums[i] = warp_sum(x[i]);
   maxima[i] = warp_max(x[i]);
@@ -34,40 +35,45 @@ static __global__ void warp_reductions(float* sums, float* maxima, float* sums5,
 }
 
 TEST_CASE("warp_sum and warp_max: the bits of five butterfly shuffles") {
-  const int blocks = 20, n = 96 * blocks;  // of three warps each
+  const int blocks = 20, n = 96 * blocks;  // three warps each
   auto values = normal<float>(n, 100);
-  values[32] = NAN, values[70] = INFINITY;                // in the second warp, and in the third
-  for (int i = 128; i < 160; i++) values[i] = -INFINITY;  // the fifth, whole
+  values[32] = NAN, values[70] = INFINITY;                // second and third warp
+  for (int i = 128; i < 160; i++) values[i] = -INFINITY;  // all of the fifth warp
   Buffer<float> x(values), sums(n), maxima(n), sums5(n), maxima5(n);
-  launch<warp_reductions>(blocks, 96, 0, nullptr, sums.data(), maxima.data(), sums5.data(), maxima5.data(), x.data());
+  launch<warp_reductions>(blocks, 96, 0, nullptr, sums.data(), maxima.data(), sums5.data(), maxima5.data(),
+                          x.data());
   synchronize();
   CHECK(!std::memcmp(sums.data(), sums5.data(), n * sizeof(float)));
   CHECK(!std::memcmp(maxima.data(), maxima5.data(), n * sizeof(float)));
   CHECK(std::isnan(sums[40]));
-  CHECK(maxima[40] == *std::max_element(values.begin() + 33, values.begin() + 64));  // a NaN does not count
+  CHECK(maxima[40] == *std::max_element(values.begin() + 33, values.begin() + 64));  // fmaxf ignores NaN
   CHECK(maxima[130] == -INFINITY);
 }
 
-static __global__ void fast_functions(float* powers, float* exponentials, float* reciprocals, const float* x) {
+static __global__ void fast_functions(float* powers, float* exponentials, float* reciprocals,
+                                      const float* x) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   powers[i] = fast_exp2(x[i]), exponentials[i] = fast_exp(x[i]), reciprocals[i] = fast_reciprocal(x[i]);
 }
 
-TEST_CASE("fast_exp2, fast_exp and fast_reciprocal: two units in the last place, or as many as the argument has lost") {
+TEST_CASE(
+    "fast_exp2, fast_exp and fast_reciprocal: two units in the last place, or as many as the argument has "
+    "lost") {
   const int n = 256 * 64;
   std::vector<float> values(n);
-  for (int i = 0; i < n; i++) values[i] = (i - n / 2) * (250.0f / n) + 1e-4f;  // from −125 to 125, without 0
+  for (int i = 0; i < n; i++) values[i] = (i - n / 2) * (250.0f / n) + 1e-4f;  // -125 to 125, without 0
   const float special[] = {0, INFINITY, -INFINITY, NAN, 128, -126.5f, 1e30f, -1e30f, 1e-30f};
   std::copy(std::begin(special), std::end(special), values.begin());
   Buffer<float> x(values), powers(n), exponentials(n), reciprocals(n);
-  launch<fast_functions>(n / 256, 256, 0, nullptr, powers.data(), exponentials.data(), reciprocals.data(), x.data());
+  launch<fast_functions>(n / 256, 256, 0, nullptr, powers.data(), exponentials.data(), reciprocals.data(),
+                         x.data());
   synchronize();
   const double unit = 0x1p-23;
   Worst of_power, of_exponential, of_reciprocal;
   for (int i = int(std::size(special)); i < n; i++) {
     const double v = values[i];
     of_power.add(powers[i], std::exp2(v), 0);
-    // x·log₂e is off by half a unit, which the function multiplies by ln 2. Above 86 eˣ nears the end of floats.
+    // x·log₂e has an error of half an ulp, multiplied by ln 2. Above 86, eˣ approaches the largest float.
     if (std::abs(v) < 86) of_exponential.add((exponentials[i] / std::exp(v) - 1) / (2 + std::abs(v)), 0);
     of_reciprocal.add(reciprocals[i], 1 / v, 0);
   }
@@ -101,12 +107,12 @@ TEST_CASE("launch: every block once, whatever their number") {
     for (int i = 0; i < n; i++) complete &= sorted[i] == i;
     return complete && count[0] == n;
   };
-  for (int n : {1, 2, 3, 4, 5, 10000}) CHECK(check(n));  // fewer than the machine runs at a time, and many more
+  for (int n : {1, 2, 3, 4, 5, 10000}) CHECK(check(n));  // fewer blocks than run at a time, and many more
   CHECK(check(dim3(5, 7, 3)));
 }
 
 #ifndef WARPBERT_CUDA
-// `order` makes the numbers from 0 to 31, so many that no order is met by chance.
+// `order` makes the numbers 0 to 31, too many to match an order by chance.
 template <class T, class Make>
 static void check_orders(Make order) {
   using simt::Order;
@@ -141,7 +147,7 @@ TEST_CASE("set_order: a block's threads run forward, backward, or in an order of
 }
 
 TEST_CASE("parallel_for: every iteration once, on a stack of full size") {
-  for (int n : {0, 1, 2, 1000}) {  // none, fewer than workers, and many more
+  for (int n : {0, 1, 2, 1000}) {  // none, few, and more than workers
     std::vector<std::atomic<int>> times(n);
     simt::parallel_for(n, [&](int i) {
       volatile char large[1 << 20];  // a fiber's stack has 64 KB

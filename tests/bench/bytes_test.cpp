@@ -1,4 +1,4 @@
-// The bytes that kernels_bench computes its rates and floors from, against loads and stores counted in the simulator.
+// Checks the byte formulas of kernels_bench against loads and stores counted in the simulator.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -11,7 +11,7 @@ using namespace warpbert;
 
 namespace {
 
-// Of a structure of scalars (an Adam step, a random state) the compiler loads the fields it needs when it needs them.
+// Slack in bytes: the compiler may load only some fields of a scalar struct (AdamStep, RandomState).
 constexpr double scalars = 16;
 
 void check_formulas(const bench::StepSizes& sizes) {
@@ -21,21 +21,21 @@ void check_formulas(const bench::StepSizes& sizes) {
   for (const auto& array : all.arrays()) ranges.push_back({array.data(), array.size()});
   int counted = 0;
   for (const bench::KernelCase& c : all.cases()) {
-    if (c.product) continue;  // the library's loads are not ours to count
+    if (c.product) continue;  // the GEMM library is not instrumented
     test::start_counting(ranges);
     c.run();
     const test::Traffic traffic = test::stop_counting();
     INFO(c.name << ": formula " << c.bytes << ", read " << traffic.loaded << ", written " << traffic.stored
                 << ", all accesses " << traffic.accessed);
-    fmt::print("{:30} {:9.0f} by formula {:9} counted {:6.2f} times accessed\n", c.name, c.bytes, traffic.moved(),
-               double(traffic.accessed) / double(traffic.moved()));
+    fmt::print("{:30} {:9.0f} by formula {:9} counted {:6.2f} times accessed\n", c.name, c.bytes,
+               traffic.moved(), double(traffic.accessed) / double(traffic.moved()));
     CHECK(std::abs(c.bytes - double(traffic.moved())) <= scalars);
     counted++;
   }
   CHECK(counted == 29);
 }
 
-// Not multiples of anything: filler rows, a vocabulary with padding, words that repeat across chunks of sorted rows.
+// Odd sizes: padding rows, a padded vocabulary, words that span several chunks of sorted rows.
 bench::StepSizes small(bool fp32) { return {150, 9, 37, 96, 3, 301, fp32}; }
 
 }  // namespace

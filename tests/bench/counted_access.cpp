@@ -8,7 +8,7 @@ namespace {
 
 struct Counted {
   uintptr_t begin, end;
-  std::vector<uint8_t> state;  // of each byte: 1 = read first, 2 = written
+  std::vector<uint8_t> state;  // per byte: bit 0 = read before written, bit 1 = written
 };
 std::vector<Counted> counted;
 size_t accessed = 0;
@@ -49,7 +49,7 @@ Traffic stop_counting() {
 
 }  // namespace warpbert::test
 
-// What g++ calls. A kernel may run on a small stack: nothing here needs one.
+// Entry points of g++'s instrumentation. They use little stack because kernels may run on small ones.
 using warpbert::test::access;
 extern "C" {
 void __tsan_init() {}

@@ -1,6 +1,6 @@
-// Loads and stores of kernels, counted. The kernels are compiled with -fsanitize=thread and linked without its runtime:
-// the compiler then calls __tsan_read4(address) and its like before each access, and these are ours
-// (counted_access.cpp). One worker, please: nothing here is locked.
+// Counts the loads and stores of kernels. They are compiled with -fsanitize=thread but linked without its
+// runtime; counted_access.cpp defines the hooks (__tsan_read4(address) ...) that g++ calls before each
+// access. Not thread-safe: use one simulator worker.
 #pragma once
 #include <cstddef>
 #include <vector>
@@ -13,13 +13,13 @@ struct Range {
 };
 
 struct Traffic {
-  size_t loaded = 0;    // different bytes that were read before they were written
-  size_t stored = 0;    // different bytes that were written
-  size_t accessed = 0;  // bytes of all accesses, however often: what the first-level cache sees
+  size_t loaded = 0;    // distinct bytes read before they were written
+  size_t stored = 0;    // distinct bytes written
+  size_t accessed = 0;  // bytes of all accesses, repeats included: the L1 traffic
   size_t moved() const { return loaded + stored; }
 };
 
-// Counts accesses to these ranges, which do not overlap, until stop_counting(). Others are shared memory or stack.
+// Counts accesses to these disjoint ranges until stop_counting(); ignores shared memory and stack.
 void start_counting(const std::vector<Range>& ranges);
 Traffic stop_counting();
 

@@ -1,4 +1,4 @@
-"""The CRC-32C that checkpoints are checked with."""
+"""CRC-32C of TensorFlow checkpoints."""
 import pathlib
 import sys
 import unittest
@@ -11,13 +11,13 @@ from checksum import crc32c
 
 class Checksum(unittest.TestCase):
     def test_known_answers(self):
-        """RFC 3720, appendix B.4, and the usual check value."""
+        """RFC 3720, appendix B.4, and the standard check value."""
         for data, crc in ((b"", 0), (b"123456789", 0xE3069283), (bytes(32), 0x8A9136AA), (b"\xff" * 32, 0x62A8AB43),
                           (bytes(range(32)), 0x46DD794E), (bytes(range(31, -1, -1)), 0x113FDB5C)):
             self.assertEqual(crc32c(data), crc, data)
 
     def test_lengths_around_a_lane(self):
-        """Against a register that takes one bit at a time."""
+        """Against a bitwise reference."""
         data = np.random.default_rng(1).integers(0, 256, 16400, dtype=np.uint8).tobytes()
         register, expected = 0xFFFFFFFF, []
         for byte in data:

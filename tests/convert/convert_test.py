@@ -1,7 +1,7 @@
-"""convert.py as a user meets it: real files of the four families, their damages, its messages and exit codes.
+"""End-to-end tests of convert.py: files of the four families, damaged files, messages and exit codes.
 
-tests/golden/tiny holds one invented model as a TensorFlow 1.15 checkpoint, as two .safetensors files, and as the
-weights.hf.npz that conversion must give, bit for bit. UER's files are made here by renaming.
+tests/golden/tiny holds one synthetic model as a TensorFlow 1.15 checkpoint, two .safetensors files, and the
+weights.hf.npz that conversion must reproduce bit for bit. UER files are made here by renaming.
 """
 import importlib.util
 import json
@@ -37,12 +37,12 @@ UER_MODULES = [
 
 
 def bfloat16(values):
-    """The upper halves; the golden's weights have no more bits than that."""
+    """Upper 16 bits; exact for the golden weights."""
     return (values.view("<u4") >> 16).astype("<u2")
 
 
 def save_safetensors(path, arrays):
-    """uint16 arrays are bfloat16."""
+    """Writes a .safetensors file; uint16 arrays hold bfloat16."""
     names = {"float32": "F32", "float16": "F16", "uint16": "BF16", "float64": "F64"}
     header, values = {}, b""
     for name, array in arrays.items():
@@ -56,7 +56,7 @@ def save_safetensors(path, arrays):
 
 
 def uer(weights):
-    """The model as UER names it, with its third row of segments and its second copy of the embedding."""
+    """The model under UER's names, with its third segment row and its copy of the word embedding."""
     result = {}
     for name, values in weights.items():
         if name.startswith("bert.encoder.layer."):
@@ -113,7 +113,7 @@ class Convert(unittest.TestCase):
         return done
 
     def convert(self, source, *args, warns=None):
-        """The archive's arrays and its meta."""
+        """Converts; returns the archive's arrays and metadata."""
         stderr = self.run_convert(source, self.output, *args).stderr
         if warns is None:
             self.assertEqual(stderr, "")
@@ -146,16 +146,16 @@ class Convert(unittest.TestCase):
         return save_safetensors(self.dir / name, arrays)
 
     def checkpoint(self):
-        """A copy to damage: the paths of the index and of the data."""
+        """Copies the checkpoint; returns its paths."""
         return [pathlib.Path(shutil.copy(GOLDEN / f"bert_model.ckpt.{end}", self.dir))
                 for end in ("index", "data-00000-of-00001")]
 
     def edit_index(self, index, old, new):
-        """Replaces bytes in the index's block of entries (or its type byte, if `old` is None) and mends the CRC."""
+        """Replaces bytes in the index's entry block, or its type byte if `old` is None, and fixes the CRC."""
         from checksum import masked_crc32c
         from tf_checkpoint import _varint
         data = index.read_bytes()
-        size = _varint(data[-48:], 0)[0] - 5  # the next block begins after the trailer: one byte of type, four of CRC
+        size = _varint(data[-48:], 0)[0] - 5  # less the trailer: type (1 byte) and CRC (4)
         block = data[:size]
         if old is None:
             block += new
@@ -164,7 +164,7 @@ class Convert(unittest.TestCase):
             block = block.replace(old, new) + data[size:size + 1]
         index.write_bytes(block + struct.pack("<I", masked_crc32c(block)) + data[size + 5:])
 
-    # Every family gives the same bits.
+    # All families convert to the same bits.
 
     def test_without_numpy(self):
         (self.dir / "numpy.py").write_text('raise ImportError("No module named \'numpy\'")\n')
@@ -238,7 +238,7 @@ class Convert(unittest.TestCase):
         for member in zipfile.ZipFile(self.output).infolist():
             self.assertEqual((member.compress_type, member.date_time[0]), (zipfile.ZIP_STORED, 1980), member.filename)
 
-    # What a source may lack, and what it may hold too much.
+    # Missing and extra arrays.
 
     def test_without_head_and_prefix(self):
         bare = {name.removeprefix("bert."): v for name, v in {**WEIGHTS, **POOLER}.items() if name not in HEAD}
@@ -344,7 +344,7 @@ class Convert(unittest.TestCase):
         self.edit_index(index, None, b"\x01")  # Snappy
         self.refuses(index, index, "compressed")
         index.write_bytes(good)
-        self.edit_index(index, b"\x08\x01\x1a\x02\x08\x01", b"\x10\x01\x1a\x02\x08\x01")  # the header: endianness 1
+        self.edit_index(index, b"\x08\x01\x1a\x02\x08\x01", b"\x10\x01\x1a\x02\x08\x01")  # endianness 1
         self.refuses(index, index, "big-endian")
 
     def test_checkpoint_in_two_shards(self):
@@ -381,7 +381,7 @@ class Convert(unittest.TestCase):
         source.write_bytes(source.read_bytes()[:200])
         self.refuses(source, source, "cut short")
 
-    # The configuration beside the source.
+    # config.json beside the source.
 
     def config(self, **values):
         config = json.loads((GOLDEN / "bert_config.json").read_text())
@@ -422,7 +422,7 @@ class Convert(unittest.TestCase):
         (self.dir / "config.json").write_text("{")
         self.refuses(source, "config.json", "JSON")
 
-    # The command line.
+    # Command line.
 
     def test_bad_usage(self):
         self.refuses(GOLDEN / "model.safetensors", "--from", args=["--from", "keras"], code=2)
@@ -447,9 +447,9 @@ class Convert(unittest.TestCase):
 
     def test_a_failure_leaves_the_old_output(self):
         self.output.write_bytes(b"old")
-        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))  # in place of a full disk
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))  # simulates a full disk
         stderr = self.run_convert(GOLDEN / "bert_model.ckpt", self.output, code=1, preexec_fn=limit).stderr
-        # NumPy before 2 lets Python's zipfile complain after it ("Exception ignored in …").
+        # With NumPy < 2, zipfile prints "Exception ignored in …" afterwards.
         self.assertEqual(stderr.splitlines()[0], f"convert.py: error: {self.output}: File too large")
         self.assertEqual([path.name for path in self.dir.iterdir()], ["out.npz"])
         self.assertEqual(self.output.read_bytes(), b"old")

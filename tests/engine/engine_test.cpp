@@ -12,7 +12,7 @@ TEST_CASE("arena: the same addresses after a reset, and a report by name") {
   Device device;
   Arena arena(device);
   void* a = arena.allocate(1000, "small");
-  void* b = arena.allocate(100 << 20, "large");  // more than a block
+  void* b = arena.allocate(100 << 20, "large");  // larger than an arena block
   CHECK(reinterpret_cast<uintptr_t>(a) % 256 == 0);
   CHECK(arena.used() == 1024 + (100 << 20));
   arena.reset();
@@ -38,13 +38,14 @@ TEST_CASE("device: memory in use and the most that was") {
 TEST_CASE("parameters: order of the buffers, pieces, padding, rounding") {
   Device device;
   ParameterStore store;
-  Parameter& table = store.add(ParameterKind::embedding, 64, 8, {{"table", 0, 61}});  // three rows of padding
-  Parameter& bias = store.add(ParameterKind::vector, 24, 1, {{"q.bias", 0, 8}, {"k.bias", 8, 8}, {"v.bias", 16, 8}});
+  Parameter& table = store.add(ParameterKind::embedding, 64, 8, {{"table", 0, 61}});  // three padding rows
+  Parameter& bias =
+      store.add(ParameterKind::vector, 24, 1, {{"q.bias", 0, 8}, {"k.bias", 8, 8}, {"v.bias", 16, 8}});
   Parameter& qkv = store.add(ParameterKind::matrix, 24, 8, {{"q", 0, 8}, {"k", 8, 8}, {"v", 16, 8}});
   store.allocate(device, Precision::bf16);
   CHECK(qkv.offset == 0);
   CHECK(bias.offset == 192);
-  CHECK(table.offset == 256);  // of the bias, 24 values are followed by 40 of padding
+  CHECK(table.offset == 256);  // bias: 24 values, then 40 of padding
   CHECK(store.size() == 256 + 512);
   CHECK(store.real_size() == 61 * 8 + 24 + 24 * 8);
   CHECK(qkv.dtype == DType::bf16);
@@ -56,7 +57,7 @@ TEST_CASE("parameters: order of the buffers, pieces, padding, rounding") {
   CHECK(named[2].shape == std::vector<int>{8});
   CHECK(named[5].name == "k");
   CHECK(named[5].shape == std::vector<int>{8, 8});
-  std::vector<float> values(64, 1.00390625f);  // between two bf16 neighbours: a tie, to even
+  std::vector<float> values(64, 1.00390625f);  // halfway between two bf16 values: ties to even
   store.upload(store.masters(), named[5], values);
   store.round_masters();
   std::vector<bf16> rounded(24 * 8);
@@ -66,7 +67,8 @@ TEST_CASE("parameters: order of the buffers, pieces, padding, rounding") {
   CHECK(to_float(rounded[127]) == 1.0f);
   CHECK(to_float(rounded[128]) == 0);
   CHECK(store.download(store.masters(), named[5]) == values);
-  CHECK_THROWS_WITH_AS(store.upload(store.masters(), named[5], {1.0f}), "k: 1 values for 64", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(store.upload(store.masters(), named[5], {1.0f}), "k: 1 values for 64",
+                       std::invalid_argument);
 }
 
 TEST_CASE("adam: decay for matrices only, clipping, nothing when a loss was not finite") {
@@ -95,11 +97,12 @@ TEST_CASE("adam: decay for matrices only, clipping, nothing when a loss was not 
   Adam adam(store, options);
   adam.step(0.01);
   CHECK(adam.grad_norm() == doctest::Approx(norm).epsilon(1e-6));
-  const auto expected = [&](float g, double decay) {  // the first step: m = 0.1·g, v = 0.001·g²
+  const auto expected = [&](float g, double decay) {  // step 1: m = 0.1·g, v = 0.001·g²
     const double s = g * 0.5 / norm, rate = 0.01 * std::sqrt(1 - 0.999) / (1 - 0.9);
     return 1 - 0.01 * decay - rate * 0.1 * s / (std::sqrt(0.001 * s * s) + 1e-7);
   };
-  const auto matrix = store.download(store.masters(), named[0]), vector = store.download(store.masters(), named[1]);
+  const auto matrix = store.download(store.masters(), named[0]),
+             vector = store.download(store.masters(), named[1]);
   for (int i = 0; i < 64; i++) CHECK(matrix[i] == doctest::Approx(expected(gradient[i], 0.1)).epsilon(1e-6));
   for (int i = 0; i < 8; i++) CHECK(vector[i] == doctest::Approx(expected(small[i], 0)).epsilon(1e-6));
 
@@ -127,12 +130,13 @@ TEST_CASE("adam: rates by parameter, the norm and the running mean, updated one 
   store.allocate(device, Precision::fp32);
   const auto named = store.named();
   AdamOptions options;
-  options.weight_decay = 0.1f, options.average_decay = 0.15;  // above (1 + t)/(10 + t) at the first step only
+  options.weight_decay = 0.1f, options.average_decay = 0.2;  // the cap (1 + t)/(10 + t) is 2/11 at t = 1
   const auto train = [&](bool early) {
     device.zero(store.m(), store.size() * 4), device.zero(store.v(), store.size() * 4);
-    for (const auto& array : named) store.upload(store.masters(), array, std::vector<float>(array.size, 1.0f));
+    for (const auto& array : named)
+      store.upload(store.masters(), array, std::vector<float>(array.size, 1.0f));
     Adam adam(store, options);
-    CHECK(adam.groups() == 4);  // 1 and 0.25 with decay, 1 without, 0 with
+    CHECK(adam.groups() == 4);  // lr_scale 1 and 0.25 with decay, 1 without, 0 with
     double norm = 0;
     for (int t = 1; t <= 3; t++) {
       norm = 0;
@@ -155,20 +159,21 @@ TEST_CASE("adam: rates by parameter, the norm and the running mean, updated one 
   };
   const auto together = train(false);
   CHECK(train(true) == together);
-  CHECK(together[16] == std::vector<float>(8000, 1.0f));  // a rate of 0: neither gradient nor decay moves it
-  // The formula, for one value of "b".
+  CHECK(together[16] == std::vector<float>(8000, 1.0f));  // lr_scale 0: neither gradient nor decay applies
+  // Reference formula for one value of "b".
   double p = 1, m = 0, v = 0, average = 1;
   for (int t = 1; t <= 3; t++) {
     const double g = normal<float>(7200, 0.3f, 0, unsigned(7200 + t))[77], lr = 0.01 * 0.25;
     m = 0.9 * m + 0.1 * g, v = 0.999 * v + 0.001 * g * g;
-    p -= lr * 0.1 * p + lr * std::sqrt(1 - std::pow(0.999, t)) / (1 - std::pow(0.9, t)) * m / (std::sqrt(v) + 1e-7);
-    const double d = std::min(0.15, (1.0 + t) / (10.0 + t));
+    p -= lr * 0.1 * p +
+         lr * std::sqrt(1 - std::pow(0.999, t)) / (1 - std::pow(0.9, t)) * m / (std::sqrt(v) + 1e-7);
+    const double d = std::min(0.2, (1.0 + t) / (10.0 + t));
     average = d * average + (1 - d) * p;
   }
   CHECK(together[4][77] == doctest::Approx(p).epsilon(1e-6));
   CHECK(together[7][77] == doctest::Approx(average).epsilon(1e-6));
-  // The mean and the masters change places, and back.
-  const auto masters = store.download(store.masters(), named[1]), mean = store.download(store.average(), named[1]);
+  const auto masters = store.download(store.masters(), named[1]),
+             mean = store.download(store.average(), named[1]);
   store.exchange_average();
   CHECK(store.download(store.masters(), named[1]) == mean);
   store.exchange_average();

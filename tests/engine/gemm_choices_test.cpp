@@ -54,7 +54,7 @@ TEST_CASE("gemm choices: what is not equal in everything is another product") {
 
 TEST_CASE("gemm choices: a damaged file is refused, wherever the damage is") {
   const std::string text = gemm_cache_text(cache);
-  for (size_t at = 0; at < text.size(); at++) {  // any byte changed, and any end missing
+  for (size_t at = 0; at < text.size(); at++) {
     std::string damaged = text;
     damaged[at] ^= 1;
     CHECK_THROWS_AS(parse_gemm_cache(damaged), std::runtime_error);
@@ -78,8 +78,8 @@ TEST_CASE("gemm choices: what is wrong is said with its line") {
         "line 3: the checksum is of another text");
 }
 
-// On a GPU: what a Gemm chooses is there for the others of its device and for a file, and the same choice is the same
-// bits. The simulator's products need no choice.
+// On a GPU all Gemms of a device share tuned algorithms, and a restored algorithm gives the same bits.
+// The simulator has nothing to tune.
 TEST_CASE("gemm choices: a device's Gemms share them, and a stored choice gives the same bits") {
   Device device;
   device.gemm_choices().tuning = true;
@@ -115,5 +115,5 @@ TEST_CASE("gemm choices: a device's Gemms share them, and a stored choice gives 
       for (int t = 0; t < k; t++) sum += double(a[size_t(i) * k + t]) * b[size_t(j) * k + t];
       worst.add(by_the_stream[size_t(i) * n + j] - sum, 0);
     }
-  CHECK(worst.value < 1e-4);  // 320 products of at most 1, rounded to 2⁻²⁴ each
+  CHECK(worst.value < 1e-4);  // 320 products of at most 1, each rounded by 2⁻²⁴
 }

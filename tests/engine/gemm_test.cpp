@@ -13,27 +13,29 @@ namespace {
 struct Shape {
   int m, n, k;
 };
-// The last two end in tiles of one row, and of one column.
-const std::vector<Shape> shapes = {{1, 1, 1},    {1, 31, 33},     {31, 1, 33},    {31, 8, 1},     {33, 100, 17},
-                                   {64, 64, 64}, {300, 1030, 40}, {100, 24, 513}, {2049, 40, 24}, {40, 2049, 24}};
+// The last two leave edge tiles of one row and one column.
+const std::vector<Shape> shapes = {{1, 1, 1},      {1, 31, 33},   {31, 1, 33},     {31, 8, 1},
+                                   {33, 100, 17},  {64, 64, 64},  {300, 1030, 40}, {100, 24, 513},
+                                   {2049, 40, 24}, {40, 2049, 24}};
 
 template <class T>
 struct Operand {
   std::vector<T> values;
   Buffer<T> buffer;
   Matrix matrix;
-  // [rows, cols] in rows of ld: a multiple of 8, with something behind each row that is no number
+  // [rows, cols] with leading dimension ld, a multiple of 8; the padding after each row is NaN
   Operand(int rows, int cols, unsigned seed)
       : values(normal<T>(size_t(rows) * ((cols + 15) / 8 * 8), 1, 0, seed)), buffer(values) {
     const int ld = (cols + 15) / 8 * 8;
     for (int r = 0; r < rows; r++)
-      for (int c = cols; c < ld; c++) buffer[size_t(r) * ld + c] = values[size_t(r) * ld + c] = from_float<T>(NAN);
+      for (int c = cols; c < ld; c++)
+        buffer[size_t(r) * ld + c] = values[size_t(r) * ld + c] = from_float<T>(NAN);
     matrix = {buffer.data(), sizeof(T) == 2 ? DType::bf16 : DType::f32, rows, cols, ld};
   }
   double at(int r, int c) const { return to_float(values[size_t(r) * matrix.ld + c]); }
 };
 
-// `input`: how much a product is off because its factors are rounded, relative to it.
+// `input`: relative error of a product due to rounded factors.
 template <class In, class Out>
 void check_products(Precision precision, double input = 0) {
   Device device;
@@ -54,14 +56,16 @@ void check_products(Precision precision, double input = 0) {
             const double product = (ta ? a.at(k, i) : a.at(i, k)) * (tb ? b.at(j, k) : b.at(k, j));
             sum += product, size += std::abs(product);
           }
-          // Rounding of fp32 sums is some 2⁻²⁴ of the sum of absolute products per addition, of a bf16 result 2⁻⁸ of it
-          // (2⁻⁷ with accumulate: an intermediate result may be rounded as well).
+          // fp32 sums lose about 2⁻²⁴ of Σ|products| per addition. A bf16 result loses 2⁻⁸ of itself,
+          // 2⁻⁷ with accumulate, where an intermediate result may be rounded too.
           const double error = std::abs(to_float(c.buffer[size_t(i) * c.matrix.ld + j]) - sum);
           const double allowed =
-              size * (2e-6 + input) + (sizeof(Out) == 2 ? std::abs(sum) * (accumulate ? 1.0 / 128 : 1.0 / 256) : 0);
+              size * (2e-6 + input) +
+              (sizeof(Out) == 2 ? std::abs(sum) * (accumulate ? 1.0 / 128 : 1.0 / 256) : 0);
           worst = std::max(worst, std::isnan(error) ? INFINITY : error / (allowed + 1e-30));
         }
-        for (int j = s.n; j < c.matrix.ld; j++) touched += !std::isnan(to_float(c.buffer[size_t(i) * c.matrix.ld + j]));
+        for (int j = s.n; j < c.matrix.ld; j++)
+          touched += !std::isnan(to_float(c.buffer[size_t(i) * c.matrix.ld + j]));
       }
       INFO(s.m, " x ", s.n, " x ", s.k, ", mode ", mode);
       CHECK(worst <= 1);
@@ -78,9 +82,11 @@ TEST_CASE("gemm: bf16 to bf16") { check_products<bf16, bf16>(Precision::bf16); }
 TEST_CASE("gemm: bf16 to fp32") { check_products<bf16, float>(Precision::bf16); }
 
 #ifdef WARPBERT_CUDA
-// Ten bits stand behind a tf32's first. Rounded to nearest a factor is off by 2⁻¹¹ of it at most; matrix units that are
-// handed floats may cut the other 13 bits off instead, which is 2⁻¹⁰. Both of a product's factors: twice that.
-TEST_CASE("gemm: tf32, two factors with 11 bits each") { check_products<float, float>(Precision::tf32, 0x1p-9); }
+// tf32 stores 10 mantissa bits. Rounding to nearest costs a factor at most 2⁻¹¹; tensor cores given floats
+// may truncate the other 13 bits instead, at most 2⁻¹⁰. Two factors double that: 2⁻⁹.
+TEST_CASE("gemm: tf32, two factors with 11 bits each") {
+  check_products<float, float>(Precision::tf32, 0x1p-9);
+}
 #else
 TEST_CASE("gemm: tf32 is fp32 on a CPU") {
   Device device;
@@ -95,7 +101,7 @@ TEST_CASE("gemm: tf32 is fp32 on a CPU") {
 }
 
 TEST_CASE("gemm: bf16 widened to fp32, for processors whose library has no bf16") {
-  // A Gemm made for fp32 does not look for bf16 support and takes the other way.
+  // An fp32 Gemm does not query bf16 support and converts bf16 operands to fp32.
   check_products<bf16, bf16>(Precision::fp32);
   check_products<bf16, float>(Precision::fp32);
 }
@@ -106,7 +112,8 @@ TEST_CASE("gemm: shapes that do not fit are refused with their sizes") {
   Gemm gemm(device, Precision::fp32);
   Operand<float> a(3, 8, 1), b(5, 9, 2), c(3, 5, 3);
   CHECK_THROWS_WITH_AS(gemm.multiply(c.matrix, a.matrix, false, b.matrix, true, false),
-                       "gemm: fp32 [3, 5] (ld 16) = fp32 [3, 8] (ld 16) · fp32 [5, 9] (ld 24)ᵀ", std::invalid_argument);
+                       "gemm: fp32 [3, 5] (ld 16) = fp32 [3, 8] (ld 16) · fp32 [5, 9] (ld 24)ᵀ",
+                       std::invalid_argument);
   Operand<bf16> d(5, 8, 2);
   CHECK_THROWS_AS(gemm.multiply(c.matrix, a.matrix, false, d.matrix, true, false), std::invalid_argument);
 }

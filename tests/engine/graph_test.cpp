@@ -24,14 +24,15 @@ TEST_CASE("graph: what is recorded does not run, and each replay runs all of it"
   CHECK(to_float(y.download()[3]) == 0);
   graph.replay();
   CHECK(to_float(y.download()[3]) == 4);
-  x.upload({8, 7, 6, 5, 4, 3, 2, 1});  // the graph reads what is there when it is replayed
+  x.upload({8, 7, 6, 5, 4, 3, 2, 1});  // a graph launch reads current memory
   graph.replay();
   CHECK(to_float(y.download()[3]) == 5);
 }
 
 TEST_CASE("graph: memory is filled and matrices are multiplied in it") {
   Device device;
-  DeviceArray<float> a(device, std::vector<float>(64, 2.f)), b(device, std::vector<float>(64, 3.f)), c(device, 64);
+  DeviceArray<float> a(device, std::vector<float>(64, 2.f)), b(device, std::vector<float>(64, 3.f)),
+      c(device, 64);
   Gemm gemm(device, Precision::fp32);
   const auto matrix = [](DeviceArray<float>& x) { return Matrix{x.data(), DType::f32, 8, 8, 8}; };
   Graph graph(device, [&] {
@@ -44,12 +45,13 @@ TEST_CASE("graph: memory is filled and matrices are multiplied in it") {
     graph.replay();
     CHECK(c.download() == std::vector<float>(64, 96.f));
   }
-  CHECK_THROWS_AS(Graph(device,
-                        [&] {
-                          gemm.multiply(matrix(c), matrix(a), false, {b.data(), DType::f32, 7, 8, 8}, false, false);
-                        }),
-                  std::invalid_argument);
-  graph.replay();  // the device works on after a recording that failed
+  CHECK_THROWS_AS(
+      Graph(device,
+            [&] {
+              gemm.multiply(matrix(c), matrix(a), false, {b.data(), DType::f32, 7, 8, 8}, false, false);
+            }),
+      std::invalid_argument);
+  graph.replay();  // a failed capture leaves the device usable
   CHECK(c.download() == std::vector<float>(64, 96.f));
 }
 
@@ -57,15 +59,20 @@ TEST_CASE("graph: memory is filled and matrices are multiplied in it") {
 namespace {
 
 struct OrderOfReplay {
-  OrderOfReplay(simt::Order order, unsigned seed = 1) : before(simt::current_order()) { simt::set_order(order, seed); }
+  OrderOfReplay(simt::Order order, unsigned seed = 1) : before(simt::current_order()) {
+    simt::set_order(order, seed);
+  }
   ~OrderOfReplay() { simt::set_order(before.order, before.seed); }
   simt::OrderAndSeed before;
 };
 
-// Two chains beside each other, 0 1 2 in the stream and 3 4 5 in the branch, forked after 0 and joined before 6.
-std::vector<int> replayed(Device& device, simt::Order order, unsigned seed, bool fork = true, bool join = true) {
+// Two parallel chains: 1 2 on the stream, 3 4 5 on the side stream; forked after 0, joined before 6.
+std::vector<int> replayed(Device& device, simt::Order order, unsigned seed, bool fork = true,
+                          bool join = true) {
   std::vector<int> ran;
-  const auto node = [&](kernels::Stream stream, int i) { simt::enqueue(stream, [&ran, i] { ran.push_back(i); }); };
+  const auto node = [&](kernels::Stream stream, int i) {
+    simt::enqueue(stream, [&ran, i] { ran.push_back(i); });
+  };
   Graph graph(device, [&] {
     node(device.stream(), 0);
     if (fork) device.fork();
@@ -82,7 +89,8 @@ std::vector<int> replayed(Device& device, simt::Order order, unsigned seed, bool
 
 }  // namespace
 
-TEST_CASE("graph: the simulator replays in orders that the edges allow, and in others where an edge is missing") {
+TEST_CASE(
+    "graph: the simulator replays in orders that the edges allow, and in others where an edge is missing") {
   Device device;
   CHECK(replayed(device, simt::Order::forward, 1) == std::vector<int>{0, 1, 2, 3, 4, 5, 6});
   CHECK(replayed(device, simt::Order::reverse, 1) == std::vector<int>{0, 3, 4, 5, 1, 2, 6});
@@ -97,7 +105,7 @@ TEST_CASE("graph: the simulator replays in orders that the edges allow, and in o
     without_fork.insert(replayed(device, simt::Order::random, seed, false));
     without_join.insert(replayed(device, simt::Order::random, seed, true, false));
   }
-  CHECK(orders.size() == 10);  // all ways to merge 1 2 and 3 4 5
+  CHECK(orders.size() == 10);  // all interleavings of 1 2 and 3 4 5
   const auto some = [](const auto& all, auto what) { return std::any_of(all.begin(), all.end(), what); };
   CHECK(some(without_fork, [](const auto& ran) { return ran[0] == 3; }));
   CHECK(some(without_join, [](const auto& ran) { return ran.back() == 5; }));

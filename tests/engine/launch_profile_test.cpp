@@ -14,11 +14,13 @@ TEST_CASE("launch profile: the table of given launches") {
   LaunchTable table;
   for (int i = 0; i < 4; i++) table.add("gelu_kernel<float>", 100e-6, 0, 0);
   for (int i = 0; i < 2; i++) table.add("gemm bf16 [8, 8] of 16 terms", i ? 200e-6 : 400e-6, 3e9, 12e6);
-  CHECK(table.seconds() == doctest::Approx(1e-3).epsilon(1e-15).scale(0));  // five roundings by 2⁻⁵³ at most
-  CHECK(table.text(2) ==
-        "kernel                       launches/step    mean µs   share        MB     GB/s     GFLOP  TFLOP/s\n"
-        "gemm bf16 [8, 8] of 16 terms           1.0      300.0   60.0%     12.00     40.0     3.000   10.000\n"
-        "gelu_kernel<float>                     2.0      100.0   40.0%         -        -         -        -\n");
+  CHECK(table.seconds() == doctest::Approx(1e-3).epsilon(1e-15).scale(0));  // at most five roundings of 2⁻⁵³
+  CHECK(
+      table.text(2) ==
+      "kernel                       launches/step    mean µs   share        MB     GB/s     GFLOP  TFLOP/s\n"
+      "gemm bf16 [8, 8] of 16 terms           1.0      300.0   60.0%     12.00     40.0     3.000   10.000\n"
+      "gelu_kernel<float>                     2.0      100.0   40.0%         -        -         -        "
+      "-\n");
 }
 
 TEST_CASE("launch profile: what is launched between start and stop, in either stream") {
@@ -30,7 +32,7 @@ TEST_CASE("launch profile: what is launched between start and stop, in either st
     g.multiply({c.data(), DType::f32, 64, 64, 64}, {a.data(), DType::f32, 64, 32, 32}, false,
                {b.data(), DType::f32, 32, 64, 64}, false, accumulate);
   };
-  work(gemm, false);  // before: not seen
+  work(gemm, false);  // not profiled
   device.synchronize();
   LaunchProfile profile;
   for (int step = 0; step < 2; step++) {
@@ -41,7 +43,7 @@ TEST_CASE("launch profile: what is launched between start and stop, in either st
     device.join();
     profile.stop();
     CHECK(simt::launch_observer == nullptr);
-    work(gemm, false);  // between: not seen
+    work(gemm, false);  // not profiled
     device.synchronize();
   }
   const std::string text = profile.table().text(2);
@@ -50,7 +52,7 @@ TEST_CASE("launch profile: what is launched between start and stop, in either st
   CHECK(text.find("\ngemm fp32 [64, 64] of 32 terms ") != std::string::npos);
   CHECK(text.find("\ngemm fp32 [64, 64] of 32 terms, added ") != std::string::npos);
   CHECK(std::count(text.begin(), text.end(), '\n') == 3);
-  const size_t added = text.find(", added ");  // 1 a step; 64·32·2 values read, 64·64 read and written; 2·64·64·32
+  const size_t added = text.find(", added ");  // 64·32·2 floats read, 64·64 read and written; 2·64·64·32 FLOP
   const std::string row = text.substr(added, text.find('\n', added) - added);
   CHECK(row.find(" 1.0 ") != std::string::npos);
   CHECK(row.find(" 0.05 ") != std::string::npos);   // MB

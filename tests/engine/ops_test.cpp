@@ -1,4 +1,4 @@
-// Every op against finite differences: inputs, parameters, both write modes, filler rows.
+// Checks every op against finite differences: inputs, parameters, both write modes, padding rows.
 #include <doctest/doctest.h>
 
 #include <numeric>
@@ -11,7 +11,9 @@ using namespace warpbert::test;
 namespace {
 
 struct Parameters : ParameterStore {
-  Parameter& matrix(int rows, int cols, const char* name) { return add(ParameterKind::matrix, rows, cols, name); }
+  Parameter& matrix(int rows, int cols, const char* name) {
+    return add(ParameterKind::matrix, rows, cols, name);
+  }
   Parameter& vector(int n, const char* name) { return add(ParameterKind::vector, n, 1, name); }
   Norm norm(int n) { return {&vector(n, "gamma"), &vector(n, "beta"), 1e-5f}; }
 };
@@ -45,7 +47,8 @@ TEST_CASE("layer_norm: gradients of input, gain and bias, with and without dropo
     p.allocate(lab.device, Precision::fp32);
     check_gradients(
         lab, p, {{lab.rows(20, 17), 17, 72}},
-        [&](Tape& t, auto& x) { return std::vector{layer_norm(t, x[0], norm, t.dropout(rate, 1))}; }, random.data());
+        [&](Tape& t, auto& x) { return std::vector{layer_norm(t, x[0], norm, t.dropout(rate, 1))}; },
+        random.data());
   }
 }
 
@@ -60,7 +63,9 @@ TEST_CASE("add_dropout_norm: gradients of residual, input, bias, gain, with and 
     const auto rows = lab.rows(24, 19);
     check_gradients(
         lab, p, {{rows, 19, 64}, {rows, 19, 64}},
-        [&](Tape& t, auto& x) { return std::vector{add_dropout_norm(t, x[0], x[1], b, norm, t.dropout(rate, 1))}; },
+        [&](Tape& t, auto& x) {
+          return std::vector{add_dropout_norm(t, x[0], x[1], b, norm, t.dropout(rate, 1))};
+        },
         random.data());
   }
 }
@@ -74,14 +79,14 @@ TEST_CASE("a tensor with two readers: the first gradient is written, the second 
     const Norm norm = p.norm(64), second = p.norm(64);
     p.allocate(lab.device, Precision::fp32);
     check_gradients(lab, p, {{rows, 19, 64}}, [&](Tape& t, auto& x) {
-      // Readers of x: linear, the residual path, layer_norm; the last reader forward is the first writer backward.
+      // linear, the residual path and layer_norm read x; the last forward reader writes its gradient first.
       std::vector<Tensor> y;
       if (!linear_last) y.push_back(linear(t, x[0], u));
       Tensor first = layer_norm(t, x[0], second);
       y.push_back(add_dropout_norm(t, x[0], linear(t, x[0], w), b, norm));
       y.push_back(first);
       if (linear_last) y.push_back(linear(t, x[0], u));
-      y.push_back(layer_norm(t, x[0], second));  // the same gain twice: parameters accumulate as well
+      y.push_back(layer_norm(t, x[0], second));  // reuses the gamma: parameter gradients accumulate too
       return y;
     });
   }
@@ -102,7 +107,7 @@ TEST_CASE("gather: gradient of the rows, written and added") {
 
 namespace {
 
-// Three sequences of 5, 1 and 9 tokens and two empty ones, in room for 24 rows.
+// Three sequences plus two empty ones, capacity 24 rows.
 struct Packed {
   std::vector<int> lengths{5, 1, 9};
   DeviceArray<int> ids, positions, order, starts;
@@ -137,7 +142,7 @@ TEST_CASE("embedding: gradients of the three tables, alone and after another rea
     Packed batch(lab, 8);
     check_gradients(lab, p, {}, [&](Tape& t, auto&) {
       Tensor x = embedding(t, batch.packing, word, position, segment);
-      return tied ? std::vector{linear(t, x, word)} : std::vector{x};  // tied: as in the head of a language model
+      return tied ? std::vector{linear(t, x, word)} : std::vector{x};  // tied as in a language-model head
     });
   }
 }
@@ -152,13 +157,15 @@ TEST_CASE("attention: gradients of query, key, value and their bias, with and wi
     Packed batch(lab, 8);
     check_gradients(
         lab, p, {{batch.packing.rows, 15, 96}},
-        [&](Tape& t, auto& x) { return std::vector{attention(t, x[0], bias, batch.packing, 2, t.dropout(rate, 1))}; },
+        [&](Tape& t, auto& x) {
+          return std::vector{attention(t, x[0], bias, batch.packing, 2, t.dropout(rate, 1))};
+        },
         random.data());
   }
 }
 
 TEST_CASE("cross_entropy: the gradient is that of the mean loss") {
-  // The loss is its own objective, so the check is written out: soft targets, a padded class, filler rows.
+  // check_gradients does not fit: the loss itself is the objective.
   Lab lab;
   Parameters p;
   Parameter& bias = p.vector(16, "bias");
@@ -180,7 +187,8 @@ TEST_CASE("cross_entropy: the gradient is that of the mean loss") {
       const auto z = [&](int c) { return double(logits[m * 16 + c]) + b[c]; };
       for (int c = 0; c < classes; c++) total += std::exp(z(c));
       const auto& t = targets[m];
-      sum += std::log(total) - (1 - double(t.other_weight)) * z(t.token) - double(t.other_weight) * z(t.other);
+      sum +=
+          std::log(total) - (1 - double(t.other_weight)) * z(t.token) - double(t.other_weight) * z(t.other);
     }
     return sum / M;
   };
@@ -197,10 +205,10 @@ TEST_CASE("cross_entropy: the gradient is that of the mean loss") {
   double mean = 0;
   for (float l : host) mean += l / M;
   CHECK(mean == doctest::Approx(loss(values, b)).epsilon(1e-5));
-  // A gradient is (p − weight)/M. In float p is off by some 2⁻²¹ of it, as exp's argument is made of numbers below 8, each
-  // rounded to 2⁻²². The quotient is finer: its steps, whose lengths are floats, leave some 2⁻²³ of p.
+  // The gradient is (p − weight)/M. fp32 p has a relative error of about 2⁻²¹: the argument of exp combines
+  // values below 8, each rounded to 2⁻²². The difference quotient, with float steps, errs by about 2⁻²³ of p.
   const auto difference = [&](auto shift) {
-    const double h = 1e-4;  // the objective is in double here
+    const double h = 1e-4;  // objective is in double
     return (shift(h) - shift(-h)) / (2 * h);
   };
   for (int i = 0; i < M * 16; i++) {
@@ -211,15 +219,16 @@ TEST_CASE("cross_entropy: the gradient is that of the mean loss") {
       return (loss(v, b) - loss(values, b)) * (h / (double(v[i]) - before));
     });
     const kernels::Target& t = targets[i / 16];
-    const double weight = (i % 16 == t.token ? 1 - t.other_weight : 0) + (i % 16 == t.other ? t.other_weight : 0);
+    const double weight =
+        (i % 16 == t.token ? 1 - t.other_weight : 0) + (i % 16 == t.other ? t.other_weight : 0);
     INFO("row ", i / 16, ", class ", i % 16, ": ", gradient[i], ", differences ", expected);
-    CHECK(std::abs(gradient[i] - expected) <= 2e-6 * (std::abs(expected) + weight / M));  // the bracket is p/M or more
+    CHECK(std::abs(gradient[i] - expected) <= 2e-6 * (std::abs(expected) + weight / M));  // ( … ) >= p/M
   }
   for (int i = M * 16; i < capacity * 16; i++) CHECK(gradient[i] == 0);
   for (int c = 0; c < 16; c++) {
     double expected = 0, size = 0;
     for (int m = 0; m < M; m++) expected += gradient[m * 16 + c], size += std::abs(gradient[m * 16 + c]);
-    CHECK(std::abs(bias_gradient[c] - expected) <= M * 0x1p-24 * size);  // each addition is rounded once
+    CHECK(std::abs(bias_gradient[c] - expected) <= M * 0x1p-24 * size);  // one rounding per addition
   }
 }
 
@@ -266,10 +275,11 @@ TEST_CASE("ops refuse a second reader of what they overwrite, or write the gradi
     op(x);
     CHECK_THROWS_WITH_AS(op(x), refused(name).c_str(), std::invalid_argument);
   }
-  // Attention's backward reads what it gave, which must not be overwritten either.
-  CHECK_THROWS_WITH_AS(add_dropout_norm(t, tensor(32), attention(t, tensor(), bias, batch.packing, 2), odd, small),
-                       "add_dropout_norm: attention has another reader, and one of both must be the only one",
-                       std::invalid_argument);
+  // Attention's backward reads its own output, which must not be overwritten either.
+  CHECK_THROWS_WITH_AS(
+      add_dropout_norm(t, tensor(32), attention(t, tensor(), bias, batch.packing, 2), odd, small),
+      "add_dropout_norm: attention has another reader, and one of both must be the only one",
+      std::invalid_argument);
 }
 
 TEST_CASE("ops refuse shapes that do not fit, by name") {
@@ -280,7 +290,8 @@ TEST_CASE("ops refuse shapes that do not fit, by name") {
   lab.arena.reset();
   Tape tape(lab.device, lab.gemm, lab.arena, DType::f32);
   Tensor x = tape.tensor("x", lab.rows(8, 8), 32);
-  CHECK_THROWS_WITH_AS(linear(tape, x, w), "linear: x [8, 32] by bert.some.weight [24, 16]", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(tape.tensor("odd", lab.rows(8, 8), 9), "tensor odd: 9 columns; a multiple of 8 is needed",
+  CHECK_THROWS_WITH_AS(linear(tape, x, w), "linear: x [8, 32] by bert.some.weight [24, 16]",
                        std::invalid_argument);
+  CHECK_THROWS_WITH_AS(tape.tensor("odd", lab.rows(8, 8), 9),
+                       "tensor odd: 9 columns; a multiple of 8 is needed", std::invalid_argument);
 }

@@ -14,11 +14,11 @@ using namespace warpbert;
 
 namespace {
 
-// The slowest device: a copy happens no sooner than somebody waits for it.
+// Simulates the slowest device: a copy executes only when someone waits for it.
 class LazyCopier : public Copier {
  public:
   struct Log {
-    std::vector<int> waits;  // those with a copy under way
+    std::vector<int> waits;  // buffers waited for with a copy pending
     int allocations = 0, held = 0;
     bool full = false;
   };
@@ -69,13 +69,13 @@ TEST_CASE("staging: a buffer is filled again no sooner than its copy is over") {
     Staging staging(std::make_unique<LazyCopier>(log));
     for (int i = 0; i < sends; i++) {
       send(staging, device[size_t(i)].data(), values(i == 6 ? 1000 : 100, i));
-      CHECK(log.waits.size() == size_t(std::max(0, i + 1 - Staging::buffers)));  // the host runs ahead by four copies
+      CHECK(log.waits.size() == size_t(std::max(0, i + 1 - Staging::buffers)));  // host is <= 4 copies ahead
     }
     CHECK(log.waits == std::vector<int>{0, 1, 2, 3, 0, 1, 2});
-    CHECK(log.allocations == Staging::buffers + 1);  // one grew
+    CHECK(log.allocations == Staging::buffers + 1);  // one buffer grew
     CHECK(log.held == Staging::buffers);
   }
-  CHECK(log.waits.size() == sends);  // memory is given back when no copy needs it
+  CHECK(log.waits.size() == sends);  // memory is freed only after all copies
   CHECK(log.held == 0);
   for (int i = 0; i < sends; i++) {
     auto expected = values(i == 6 ? 1000 : 100, i);
@@ -88,7 +88,8 @@ TEST_CASE("staging: without memory it says how much was wanted") {
   LazyCopier::Log log;
   Staging staging(std::make_unique<LazyCopier>(log));
   log.full = true;
-  CHECK_THROWS_WITH_AS(staging.next(8 << 20), "out of host memory for copies to the device: 10.0 MiB were asked for",
+  CHECK_THROWS_WITH_AS(staging.next(8 << 20),
+                       "out of host memory for copies to the device: 10.0 MiB were asked for",
                        std::runtime_error);
   log.full = false;
   CHECK(staging.next(8 << 20));
@@ -99,7 +100,7 @@ TEST_CASE("staging: copies of a device come in its stream's order") {
   std::vector<DeviceArray<char>> there;
   for (int i = 0; i < 10; i++) {
     there.emplace_back(device, 5000);
-    there.back().zero();  // before the copy, in the stream
+    there.back().zero();  // stream order: zeroed before the copy
     send(device.staging(), there.back().data(), values(i % 3 ? 5000 : 17, i));
   }
   for (int i = 0; i < 10; i++) {

@@ -62,7 +62,8 @@ TEST_CASE("atomic file: a write that stops half way is an error") {
   const rlimit small{1000, before.rlim_max};
   const auto handler = std::signal(SIGXFSZ, SIG_IGN);
   setrlimit(RLIMIT_FSIZE, &small);
-  const std::string message = message_of<io::Error>([&] { io::write_file_atomically(path, std::string(5000, 'x')); });
+  const std::string message =
+      message_of<io::Error>([&] { io::write_file_atomically(path, std::string(5000, 'x')); });
   setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, handler);
   CHECK(message == path + ": cannot be written: File too large");
@@ -124,8 +125,9 @@ TEST_CASE("atomic file: where it cannot be") {
         folder / "file/a" + ": cannot be written: Not a directory; its folder does not exist");
   std::filesystem::create_directory(folder / "d");
   CHECK(refused(folder / "d") == folder / "d" + ": cannot be written: Is a directory");
-  std::filesystem::permissions(folder / "d", std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
-  if (geteuid() != 0)  // root may write anywhere
+  std::filesystem::permissions(folder / "d",
+                               std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
+  if (geteuid() != 0)  // root ignores permissions
     CHECK(refused(folder / "d/a") ==
           folder / "d/a" + ": cannot be written: Permission denied; choose a folder you may write to");
 }

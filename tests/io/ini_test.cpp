@@ -12,7 +12,7 @@ static std::vector<io::IniEntry> read(const std::string& text) {
   const TemporaryFolder folder;
   return io::read_ini(folder.write("a.ini", text));
 }
-// The message behind "<path>: ".
+// Returns the error message after "<path>: ".
 static std::string refusal(const std::string& text) {
   const std::string message = message_of<io::Error>([&] { read(text); });
   const size_t file = message.find("/a.ini: ");
@@ -21,7 +21,8 @@ static std::string refusal(const std::string& text) {
 
 TEST_CASE("ini: sections, entries, comments and line numbers") {
   const auto entries = read(
-      "; top\n[a]\nx = 1 \n\n# note\ny=two words ; aside\n[b]\r\nx : 3\r\n   ; indented note\nempty =\n[a]\nz = a=b#c");
+      "; top\n[a]\nx = 1 \n\n# note\ny=two words ; aside\n[b]\r\nx : 3\r\n   ; indented note\nempty "
+      "=\n[a]\nz = a=b#c");
   REQUIRE(entries.size() == 5);
   const auto is = [&](size_t i, const char* section, const char* key, const char* value, int line) {
     CAPTURE(i);

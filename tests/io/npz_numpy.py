@@ -1,4 +1,4 @@
-"""NumPy reads our .npz files, and we read NumPy's, in every form that it writes them.
+"""Checks that NumPy reads our .npz files and that we read all .npz variants of NumPy.
 
 usage: npz_numpy.py NPZ_TOOL
 """
@@ -15,7 +15,7 @@ tool = sys.argv[1]
 
 
 def read(path):
-    """Our reader's view of an archive: name -> (dtype, array), in order."""
+    """Reads an archive with our reader: name -> (dtype, array), in file order."""
     result = subprocess.run([tool, "read", path], capture_output=True, text=True, check=True)
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     return {a["name"]: (a["dtype"], np.array(a["values"]).reshape(a["shape"])) for a in lines}

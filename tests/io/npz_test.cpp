@@ -15,7 +15,7 @@
 using namespace warpbert;
 using namespace warpbert::test;
 
-// ---- Archives as others write them ----------------------------------------------------------------------------------
+// ---- Archives of other writers ----------------------------------------------------------------------------
 
 namespace {
 
@@ -36,12 +36,12 @@ uint32_t crc32(const std::string& data) {
 struct Member {
   std::string name, data;
   bool deflated = false;
-  bool zip64 = false;     // as Python 3.11 and later write every member
-  bool streamed = false;  // sizes and CRC behind the data
-  uint32_t damage = 0;    // xor of the CRC
+  bool zip64 = false;     // as Python >= 3.11 writes every member
+  bool streamed = false;  // sizes and CRC follow the data
+  uint32_t damage = 0;    // XORed onto the CRC
 };
 
-// A raw deflate stream of one stored block: enough to take the other way through the reader.
+// A raw deflate stream with one stored block, enough to exercise the reader's inflate path.
 std::string deflate(const std::string& data) {
   const auto n = uint16_t(data.size());
   return "\1" + bytes_of_value(n) + bytes_of_value(uint16_t(~n)) + data;
@@ -58,9 +58,11 @@ std::string zip(const std::vector<Member>& members) {
     const uint64_t packed = stored.size(), full = m.data.size();
     std::string extra;
     if (m.zip64)
-      extra = bytes_of_value(uint16_t(1)) + bytes_of_value(uint16_t(16)) + bytes_of_value(m.streamed ? 0 : full) +
-              bytes_of_value(m.streamed ? 0 : packed);
-    const auto size = [&](uint64_t n) { return bytes_of_value(m.zip64 ? ~0u : m.streamed ? 0u : uint32_t(n)); };
+      extra = bytes_of_value(uint16_t(1)) + bytes_of_value(uint16_t(16)) +
+              bytes_of_value(m.streamed ? 0 : full) + bytes_of_value(m.streamed ? 0 : packed);
+    const auto size = [&](uint64_t n) {
+      return bytes_of_value(m.zip64 ? ~0u : m.streamed ? 0u : uint32_t(n));
+    };
     const auto offset = uint32_t(file.size());
     file += "PK\3\4" + common + bytes_of_value(m.streamed ? 0 : crc) + size(packed) + size(full) +
             bytes_of_value(name) + bytes_of_value(uint16_t(extra.size())) + m.name + extra + stored;
@@ -75,16 +77,17 @@ std::string zip(const std::vector<Member>& members) {
   }
   const auto count = uint16_t(members.size());
   return file + directory + "PK\5\6" + std::string(4, '\0') + bytes_of_value(count) + bytes_of_value(count) +
-         bytes_of_value(uint32_t(directory.size())) + bytes_of_value(uint32_t(file.size())) + std::string(2, '\0');
+         bytes_of_value(uint32_t(directory.size())) + bytes_of_value(uint32_t(file.size())) +
+         std::string(2, '\0');
 }
 
 std::string npy(const std::string& descr, bool fortran, const std::string& shape, const std::string& values,
                 char version = 1) {
-  const std::string header =
-      "{'descr': " + descr + ", 'fortran_order': " + (fortran ? "True" : "False") + ", 'shape': " + shape + ", }\n";
+  const std::string header = "{'descr': " + descr + ", 'fortran_order': " + (fortran ? "True" : "False") +
+                             ", 'shape': " + shape + ", }\n";
   const auto n = uint32_t(header.size());
-  return std::string("\x93NUMPY") + version + '\0' + (version == 1 ? bytes_of_value(uint16_t(n)) : bytes_of_value(n)) +
-         header + values;
+  return std::string("\x93NUMPY") + version + '\0' +
+         (version == 1 ? bytes_of_value(uint16_t(n)) : bytes_of_value(n)) + header + values;
 }
 
 template <class T>
@@ -100,7 +103,7 @@ std::string values(std::initializer_list<T> list, bool big_endian = false) {
 const std::string three_floats = npy("'<f4'", false, "(3,)", values<float>({1, 2.5f, -3}));
 using Floats = std::vector<float>;
 
-// The message behind "<path>: " of opening an archive and reading all of it.
+// Opens and verifies an archive; returns the error message after "<path>: ".
 std::string refusal(const std::string& bytes) {
   const TemporaryFolder folder;
   const std::string path = folder.write("a.npz", bytes);
@@ -116,13 +119,14 @@ std::vector<T> load(const std::string& npy_bytes) {
 
 }  // namespace
 
-// ---- Reading --------------------------------------------------------------------------------------------------------
+// ---- Reading ----------------------------------------------------------------------------------------------
 
 TEST_CASE("npz: stored, deflated, zip64 and streamed members") {
   const TemporaryFolder folder;
   std::vector<Member> members;
   for (int i = 0; i < 8; i++)
-    members.push_back({"a/b" + std::to_string(i) + ".npy", three_floats, bool(i & 1), bool(i & 2), bool(i & 4)});
+    members.push_back(
+        {"a/b" + std::to_string(i) + ".npy", three_floats, bool(i & 1), bool(i & 2), bool(i & 4)});
   const auto archive = io::open_npz(folder.write("a.npz", zip(members)));
   REQUIRE(archive->arrays().size() == 8);
   archive->verify();
@@ -142,15 +146,19 @@ TEST_CASE("npz: every dtype, in both byte orders") {
   CHECK(load<int64_t>(npy("'>i8'", false, "(1,)", values<int64_t>({-5}, true))) == std::vector<int64_t>{-5});
   CHECK(load<int32_t>(npy("'>u2'", false, "(2,)", values<uint16_t>({65535, 1}, true))) ==
         std::vector<int32_t>{65535, 1});
-  CHECK(load<int32_t>(npy("'|i1'", false, "(2,)", values<int8_t>({-128, 1}))) == std::vector<int32_t>{-128, 1});
-  CHECK(load<int64_t>(npy("'<u4'", false, "(1,)", values<uint32_t>({~0u}))) == std::vector<int64_t>{4294967295});
+  CHECK(load<int32_t>(npy("'|i1'", false, "(2,)", values<int8_t>({-128, 1}))) ==
+        std::vector<int32_t>{-128, 1});
+  CHECK(load<int64_t>(npy("'<u4'", false, "(1,)", values<uint32_t>({~0u}))) ==
+        std::vector<int64_t>{4294967295});
   CHECK(load<int64_t>(npy("'<i2'", false, "(1,)", values<int16_t>({-300}))) == std::vector<int64_t>{-300});
   CHECK(load<uint8_t>(npy("'|u1'", false, "(2,)", "hi")) == std::vector<uint8_t>{'h', 'i'});
   CHECK(load<float>(npy("'=i4'", false, "(1,)", values<int32_t>({9}))) == Floats{9});
 }
 
 TEST_CASE("npz: half precision, all kinds of values") {
-  const auto half = [](uint16_t bits) { return load<float>(npy("'<f2'", false, "(1,)", bytes_of_value(bits)))[0]; };
+  const auto half = [](uint16_t bits) {
+    return load<float>(npy("'<f2'", false, "(1,)", bytes_of_value(bits)))[0];
+  };
   CHECK(half(0x3c00) == 1);
   CHECK(half(0xc001) == -2.001953125f);
   CHECK(half(0x7bff) == 65504);
@@ -164,10 +172,12 @@ TEST_CASE("npz: half precision, all kinds of values") {
 }
 
 TEST_CASE("npz: Fortran order is transposed, also with other byte order, and in three dimensions") {
-  CHECK(load<float>(npy("'<f4'", true, "(2, 3)", values<float>({1, 4, 2, 5, 3, 6}))) == Floats{1, 2, 3, 4, 5, 6});
-  CHECK(load<float>(npy("'>f4'", true, "(2, 3)", values<float>({1, 4, 2, 5, 3, 6}, true))) == Floats{1, 2, 3, 4, 5, 6});
+  CHECK(load<float>(npy("'<f4'", true, "(2, 3)", values<float>({1, 4, 2, 5, 3, 6}))) ==
+        Floats{1, 2, 3, 4, 5, 6});
+  CHECK(load<float>(npy("'>f4'", true, "(2, 3)", values<float>({1, 4, 2, 5, 3, 6}, true))) ==
+        Floats{1, 2, 3, 4, 5, 6});
   CHECK(load<float>(npy("'<f4'", true, "(3,)", values<float>({1, 2, 3}))) == Floats{1, 2, 3});
-  // x[i][j][k] = 100 i + 10 j + k, written with i fastest
+  // x[i][j][k] = 100 i + 10 j + k, i fastest
   std::string stored;
   Floats expected;
   for (int k = 0; k < 4; k++)
@@ -195,8 +205,8 @@ TEST_CASE("npz: two-byte voids are bfloat16 only if the archive says so") {
     return npy("'|u1'", false, "(" + std::to_string(json.size()) + ",)", json);
   };
   const TemporaryFolder folder;
-  const auto archive = io::open_npz(
-      folder.write("a.npz", zip({{"x.npy", bf16}, {"__meta__.npy", meta(R"({"format": 1, "dtype": "bfloat16"})")}})));
+  const auto archive = io::open_npz(folder.write(
+      "a.npz", zip({{"x.npy", bf16}, {"__meta__.npy", meta(R"({"format": 1, "dtype": "bfloat16"})")}})));
   CHECK(archive->at("x").dtype == io::DType::bf16);
   CHECK(archive->load<float>("x") == Floats{1.5f, -2});
 
@@ -223,8 +233,10 @@ TEST_CASE("npz: what is refused, by name") {
         "array 'w': shape [2] of '<f4' needs 8 bytes, the file holds 12; it is damaged, save it again");
   CHECK(one(npy("'<f4'", false, "(4294967296, 4294967296, 4)", "")).find("is absurd") != std::string::npos);
   CHECK(one(npy("'|u1'", false, "(4611686018427387904, 2, 0)", "")).find("is absurd") != std::string::npos);
-  CHECK(one(npy("''", false, "(1,)", "1234")) == "array 'w': its .npy header is malformed; save the file again");
-  CHECK(one(npy("'<f4'", false, "(-1,)", "")) == "array 'w': its .npy header is malformed; save the file again");
+  CHECK(one(npy("''", false, "(1,)", "1234")) ==
+        "array 'w': its .npy header is malformed; save the file again");
+  CHECK(one(npy("'<f4'", false, "(-1,)", "")) ==
+        "array 'w': its .npy header is malformed; save the file again");
   CHECK(one(npy("'<f4'", false, "(3", "")) == "array 'w': its .npy header is malformed; save the file again");
   CHECK(one(npy("'<f4', 'descr': '<f8'", false, "()", "1234")) ==
         "array 'w': its .npy header is malformed; save the file again");
@@ -233,8 +245,9 @@ TEST_CASE("npz: what is refused, by name") {
   CHECK(one("short") == "array 'w': is no .npy array (5 bytes)");
   CHECK(refusal(zip({{"w.npy", three_floats}, {"w.npy", three_floats}})) ==
         "holds array 'w' more than once; save it again with one of each");
-  CHECK(refusal(zip({{"archive/data.pkl", "x"}})) ==
-        "member 'archive/data.pkl' is no .npy array; is this an .npz? (PyTorch checkpoints must be converted)");
+  CHECK(
+      refusal(zip({{"archive/data.pkl", "x"}})) ==
+      "member 'archive/data.pkl' is no .npy array; is this an .npz? (PyTorch checkpoints must be converted)");
   CHECK(refusal(zip({})) == "holds no arrays");
   CHECK(refusal("no zip at all") == "is no .npz (zip) file");
   CHECK(refusal("") == "is no .npz (zip) file");
@@ -274,20 +287,22 @@ TEST_CASE("npz: a load that does not fit says why") {
         "array 'bert.layer.0.weight' holds float32, expected integers");
   CHECK(refused([&] { archive->load<int32_t>("big"); }) ==
         "array 'big': value 1099511627776 at index 1 does not fit int32");
-  CHECK(refused([&] { archive->load<float>("huge"); }) == "array 'huge': value 1e+300 at index 0 does not fit float32");
+  CHECK(refused([&] { archive->load<float>("huge"); }) ==
+        "array 'huge': value 1e+300 at index 0 does not fit float32");
   Floats two(2);
   CHECK(refused([&] { archive->load_into("bert.layer.0.weight", std::span(two)); }) ==
         "array 'bert.layer.0.weight' of shape [3] has 3 values, expected 2");
   CHECK(archive->find("nothing") == nullptr);
 }
 
-// ---- Writing --------------------------------------------------------------------------------------------------------
+// ---- Writing ----------------------------------------------------------------------------------------------
 
 static void write_sample(const std::string& path) {
-  io::write_npz(path, std::vector{io::view("w/2d", {2, 3}, Floats{1, 2, 3, 4, 5, -0.f}),
-                                  io::view("ids", {2}, std::vector<int64_t>{-1, 1LL << 40}),
-                                  io::view("scalar", {}, std::vector<int32_t>{7}), io::view("empty", {0, 5}, Floats{}),
-                                  io::view("text", {2}, std::vector<uint8_t>{'o', 'k'})});
+  io::write_npz(
+      path, std::vector{io::view("w/2d", {2, 3}, Floats{1, 2, 3, 4, 5, -0.f}),
+                        io::view("ids", {2}, std::vector<int64_t>{-1, 1LL << 40}),
+                        io::view("scalar", {}, std::vector<int32_t>{7}), io::view("empty", {0, 5}, Floats{}),
+                        io::view("text", {2}, std::vector<uint8_t>{'o', 'k'})});
 }
 
 TEST_CASE("npz: what is written is read back, in order, over an older file") {

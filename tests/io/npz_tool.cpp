@@ -1,5 +1,5 @@
-// For npz_numpy.py: `npz_tool write OUT.npz` writes known arrays; `npz_tool read IN` prints every array of an archive,
-// one a line, as JSON: name, dtype, shape, values.
+// Helper of npz_numpy.py. `npz_tool write OUT.npz` writes known arrays; `npz_tool read IN` prints every array
+// as one JSON line: name, dtype, shape, values.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -11,11 +11,12 @@
 using namespace warpbert;
 
 static void write(const std::string& path) {
-  io::write_npz(
-      path, std::vector{io::view("layer/weight", {2, 3}, std::vector<float>{1.5f, -2, 3e-38f, 4, 5, 6}),
-                        io::view("ids", {3}, std::vector<int64_t>{-1, 0, 1LL << 40}),
-                        io::view("steps", {}, std::vector<int32_t>{7}), io::view("none", {0, 4}, std::vector<float>{}),
-                        io::view("text", {2}, std::vector<uint8_t>{'o', 'k'})});
+  io::write_npz(path,
+                std::vector{io::view("layer/weight", {2, 3}, std::vector<float>{1.5f, -2, 3e-38f, 4, 5, 6}),
+                            io::view("ids", {3}, std::vector<int64_t>{-1, 0, 1LL << 40}),
+                            io::view("steps", {}, std::vector<int32_t>{7}),
+                            io::view("none", {0, 4}, std::vector<float>{}),
+                            io::view("text", {2}, std::vector<uint8_t>{'o', 'k'})});
 }
 
 static void read(const std::string& path) {

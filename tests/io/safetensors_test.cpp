@@ -47,7 +47,9 @@ TEST_CASE("safetensors: dtypes, order of the file, and metadata that is no array
 
 TEST_CASE("safetensors: what is refused") {
   const std::string eight(8, 'x');
-  const auto one = [&](const std::string& entry) { return refusal(safetensors("{\"w\":" + entry + "}", eight)); };
+  const auto one = [&](const std::string& entry) {
+    return refusal(safetensors("{\"w\":" + entry + "}", eight));
+  };
   CHECK(one(R"({"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]})") ==
         "array 'w' has dtype 'F8_E4M3', which is not supported; save it as F32");
   CHECK(one(R"({"dtype":"F32","shape":[3],"data_offsets":[0,8]})") ==
@@ -72,8 +74,10 @@ TEST_CASE("safetensors: what is refused") {
   CHECK(refusal(safetensors(R"({"\u001b[31mw":{}})", eight)) ==
         "the name of array '\\x1b[31mw' holds control characters; save it under another");
   CHECK(refusal(safetensors("{\"__metadata__\":{}}", "")) == "holds no arrays");
-  CHECK(refusal(safetensors("[1]", "")) == "its header is no JSON object; the file is damaged, copy it again");
-  CHECK(refusal(safetensors("{nonsense", "")) == "its header is no JSON object; the file is damaged, copy it again");
+  CHECK(refusal(safetensors("[1]", "")) ==
+        "its header is no JSON object; the file is damaged, copy it again");
+  CHECK(refusal(safetensors("{nonsense", "")) ==
+        "its header is no JSON object; the file is damaged, copy it again");
   CHECK(refusal("short") == "is no .safetensors file, or cut off (5 bytes); copy it again");
   CHECK(refusal(safetensors("{" + entry + "}", eight).substr(0, 30)) ==
         "is no .safetensors file, or cut off (30 bytes); copy it again");
@@ -83,7 +87,8 @@ TEST_CASE("safetensors: what is refused") {
 TEST_CASE("safetensors: what is written is read back, and has the metadata that transformers wants") {
   const TemporaryFolder folder;
   const std::string path = folder / "m.safetensors";
-  io::write_safetensors(path, std::vector{io::view("z", {2, 2}, Floats{1, 2, 3, 4}), io::view("a", {1}, Floats{5})});
+  io::write_safetensors(
+      path, std::vector{io::view("z", {2, 2}, Floats{1, 2, 3, 4}), io::view("a", {1}, Floats{5})});
   const auto archive = io::open_archive(path);
   REQUIRE(archive->arrays().size() == 2);
   CHECK(archive->arrays()[0].name == "z");
@@ -107,5 +112,6 @@ TEST_CASE("archive: told apart by content, whatever the name") {
   CHECK(io::open_archive(folder / "a.npz")->load<float>("x") == Floats{1});
   for (const char* text : {"", "{}", "neither of the two"})
     CHECK(message_of<io::Error>([&] { io::open_archive(folder.write("b.npz", text)); }) ==
-          folder / "b.npz" + ": is neither an .npz nor a .safetensors file; convert other formats to one of them");
+          folder / "b.npz" +
+              ": is neither an .npz nor a .safetensors file; convert other formats to one of them");
 }

@@ -52,7 +52,8 @@ TEST_CASE("tsv: refused, with file and line") {
         "training too");
   CHECK(refusal("1\t2\n1 2\t\n") == "p.tsv: line 2: the second sentence is empty");
   CHECK(refusal("1\t2\n1 2\t\t\n") == "p.tsv: line 2: the second sentence is empty");
-  CHECK(refusal("\xe7\x87\x88\t2\n").ends_with("integer; clear text needs data.text = true, in training too"));
+  CHECK(
+      refusal("\xe7\x87\x88\t2\n").ends_with("integer; clear text needs data.text = true, in training too"));
   CHECK(refusal("1\t2\n1\t-2\n") == "p.tsv: line 2: '-2' is no id; expected a non-negative integer");
   CHECK(refusal("-0\t2\n") == "p.tsv: line 1: '-0' is no id; expected a non-negative integer");
   CHECK(refusal("1.5\t2\n") == "p.tsv: line 1: '1.5' is no id; expected a non-negative integer");
@@ -74,8 +75,8 @@ TEST_CASE("tsv: refused, with file and line") {
 }
 
 TEST_CASE("tsv: labels outside [0, 1] are refused") {
-  for (const char* label :
-       {"2", "-1", "1.0001", "nan", "NaN", "inf", "yes", "0x1", "1,0", "0 1", "1e400", "-5", "+1", "1e-400"}) {
+  for (const char* label : {"2", "-1", "1.0001", "nan", "NaN", "inf", "yes", "0x1", "1,0", "0 1", "1e400",
+                            "-5", "+1", "1e-400"}) {
     CAPTURE(label);
     CHECK(refusal("1\t2\t0\n3\t4\t" + std::string(label) + "\n") ==
           "p.tsv: line 2: '" + std::string(label) +
@@ -90,10 +91,12 @@ TEST_CASE("tsv: files without rows, and bytes that are no text") {
   CHECK(refusal("\xff\xfe"
                 "1\t2") == "p.tsv: is UTF-16; save it as UTF-8 or plain ASCII");
   CHECK(refusal(std::string("1\t2\n\x01\x1b[31m\t2\n")) ==
-        "p.tsv: line 2: '\\x01\\x1b[31m' is no id; expected a non-negative integer; clear text needs data.text = true, "
+        "p.tsv: line 2: '\\x01\\x1b[31m' is no id; expected a non-negative integer; clear text needs "
+        "data.text = true, "
         "in "
         "training too");
-  CHECK(refusal(std::string("1 \0 2\t2\n", 8)) == "p.tsv: line 1: '\\x00' is no id; expected a non-negative integer");
+  CHECK(refusal(std::string("1 \0 2\t2\n", 8)) ==
+        "p.tsv: line 1: '\\x00' is no id; expected a non-negative integer");
 }
 
 TEST_CASE("tsv: clear text is cut, with the labels and lines of ids") {
@@ -114,8 +117,10 @@ TEST_CASE("tsv: clear text is cut, with the labels and lines of ids") {
   const auto refused = [&](const std::string& text) { return message_of<io::Error>([&] { cut(text); }); };
   CHECK(refused("hello\tlamp\nhello \xe7\x87\t1\n") ==
         "t.tsv: line 2: the first sentence is no UTF-8 from its byte 7 on; save the file as UTF-8");
-  CHECK(refused("hello\t\xff\n").starts_with("t.tsv: line 1: the second sentence is no UTF-8 from its byte 1 on"));
-  CHECK(refused("hello\tlamp\nhello\t\xe2\x80\x8b\x01\t1\n") == "t.tsv: line 2: the second sentence is empty");
+  CHECK(refused("hello\t\xff\n")
+            .starts_with("t.tsv: line 1: the second sentence is no UTF-8 from its byte 1 on"));
+  CHECK(refused("hello\tlamp\nhello\t\xe2\x80\x8b\x01\t1\n") ==
+        "t.tsv: line 2: the second sentence is empty");
   CHECK(refused("\thello\n") == "t.tsv: line 1: the first sentence is empty");
   CHECK(refused("hello\n") == "t.tsv: line 1: one column; expected sentence<TAB>sentence[<TAB>label]");
   CHECK(refused("a\tb\t1\tc\n") == "t.tsv: line 1: 4 columns; expected sentence<TAB>sentence[<TAB>label]");
@@ -126,14 +131,18 @@ TEST_CASE("tsv: clear text is cut, with the labels and lines of ids") {
 TEST_CASE("tsv: from a file, and which file cannot be read") {
   const TemporaryFolder folder;
   CHECK(io::read_pairs(folder.write("good.tsv", "1\t2\n")).size() == 1);
-  const auto refused = [](const std::string& path) { return message_of<io::Error>([&] { io::read_pairs(path); }); };
+  const auto refused = [](const std::string& path) {
+    return message_of<io::Error>([&] { io::read_pairs(path); });
+  };
   CHECK(refused(folder.write("bad.tsv", "1\t2\n3")) ==
         folder / "bad.tsv" + ": line 2: one column; expected ids<TAB>ids[<TAB>label]");
-  CHECK(refused(folder / "none.tsv") == folder / "none.tsv" + ": cannot be opened: No such file or directory");
+  CHECK(refused(folder / "none.tsv") ==
+        folder / "none.tsv" + ": cannot be opened: No such file or directory");
   CHECK(refused(folder / "") == folder / "" + ": cannot be read: Is a directory");
   const std::string secret = folder.write("secret.tsv", "1\t2\n");
   std::filesystem::permissions(secret, std::filesystem::perms::none);
-  if (geteuid() != 0) CHECK(refused(secret) == secret + ": cannot be opened: Permission denied");  // root may read all
+  // root ignores permissions
+  if (geteuid() != 0) CHECK(refused(secret) == secret + ": cannot be opened: Permission denied");
 }
 
 TEST_CASE("tsv: every row survives at a million ids") {

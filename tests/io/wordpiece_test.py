@@ -1,7 +1,7 @@
-"""wordpiece_test.py TOOL [unittest arguments]: io/wordpiece.cpp beside the library `tokenizers`, id for id.
+"""wordpiece_test.py TOOL [unittest arguments]: compares io/wordpiece.cpp with the `tokenizers` library.
 
-The lines are made here from a seed. The vocabulary is made of them too, or is that of the folder that WARPBERT_MINILM
-names (docs/minilm.md).
+Lines are generated from a seed. The vocabulary is derived from them, or read from the folder $WARPBERT_MINILM
+(docs/minilm.md).
 """
 import importlib.util
 import os
@@ -14,7 +14,7 @@ import unicodedata
 import unittest
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-# Of every kind at least some; what is not assigned is left out, for the libraries know different versions of Unicode.
+# Excludes unassigned code points, because the libraries implement different Unicode versions.
 ASSIGNED = [chr(c) for c in range(1, 0x110000) if c != 10 and unicodedata.category(chr(c)) not in ("Cn", "Cs", "Co")]
 RANGES = [(0x20, 0x7e), (0x20, 0x7e), (0x61, 0x7a), (0x61, 0x7a), (0x4e00, 0x9fff), (0x4e00, 0x4eff), (0xc0, 0x24f),
           (0x300, 0x36f), (0x370, 0x52f), (0x590, 0x6ff), (0x900, 0xdff), (0xe00, 0xfff), (0x1e00, 0x1fff),
@@ -45,7 +45,7 @@ IS_ASSIGNED = set(ASSIGNED)
 @unittest.skipUnless(importlib.util.find_spec("tokenizers"), "the library tokenizers is not installed")
 class BesideTokenizers(unittest.TestCase):
     def make_vocab(self, lines, rng, folder):
-        """Pieces of what the lines hold once they are normalised, so that words are cut in every way."""
+        """Random pieces of the normalized lines, so that words split in many ways."""
         from tokenizers.normalizers import BertNormalizer
         pieces = set()
         for lowercase in (False, True):

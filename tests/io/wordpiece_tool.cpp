@@ -1,4 +1,4 @@
-// wordpiece_tool VOCAB cased|uncased: for each line of standard input, its token ids. For wordpiece_test.py.
+// Helper of wordpiece_test.py. `wordpiece_tool VOCAB cased|uncased` prints the token ids of each stdin line.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 

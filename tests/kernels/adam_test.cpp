@@ -11,13 +11,13 @@ using namespace warpbert::test;
 using kernels::AdamStep;
 
 namespace {
-// The kernel's coefficients are floats; the reference takes their values, not the decimal ones.
+// The kernel's coefficients are floats; the double reference uses the same rounded values.
 constexpr float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-6f;
 
-// Several steps over n parameters, in the kernel and in double. Nothing behind n may change.
+// Updates n parameters by the kernel and in double; guard elements follow.
 struct Run {
   size_t n;
-  std::vector<double> p, m, v, m_size;  // m_size: m of |g|, what m's errors are relative to
+  std::vector<double> p, m, v, m_size;  // m_size: m of |g|, scale of m's errors
   Buffer<float> master, mean, square, grad;
   Buffer<bf16> weight;
   Buffer<AdamStep> step;
@@ -42,8 +42,8 @@ struct Run {
 
   void kernel(AdamStep s, bool with_weight, bool with_ok) {
     step[0] = s;
-    kernels::adam(nullptr, {master, with_weight ? weight.data() : nullptr, mean, square, grad}, n, beta1, beta2,
-                  epsilon, step, with_ok ? ok.data() : nullptr);
+    kernels::adam(nullptr, {master, with_weight ? weight.data() : nullptr, mean, square, grad}, n, beta1,
+                  beta2, epsilon, step, with_ok ? ok.data() : nullptr);
     synchronize();
   }
   void reference(AdamStep s) {
@@ -59,13 +59,16 @@ struct Run {
     for (size_t i = n; i < n + guard; i++)
       CHECK((master[i] == 1234.5f && mean[i] == 1234.5f && square[i] == 1234.5f && weight[i].bits == 0x1234));
     size_t wrong = 0;
-    for (size_t i = 0; i < n; i++) wrong += weight[i].bits != (with_weight ? to_bf16(master[i]).bits : 0x1234);
+    for (size_t i = 0; i < n; i++)
+      wrong += weight[i].bits != (with_weight ? to_bf16(master[i]).bits : 0x1234);
     CHECK(wrong == 0);
   }
 };
 
-// The rate as the host makes it, with both corrections of bias.
-float rate(double lr, int t) { return float(lr * std::sqrt(1 - std::pow(beta2, t)) / (1 - std::pow(beta1, t))); }
+// Learning rate with both bias corrections, as computed on the host.
+float rate(double lr, int t) {
+  return float(lr * std::sqrt(1 - std::pow(beta2, t)) / (1 - std::pow(beta1, t)));
+}
 }  // namespace
 
 TEST_CASE("adam: several steps against the formula in double, at every length") {
@@ -74,15 +77,16 @@ TEST_CASE("adam: several steps against the formula in double, at every length") 
       Run run(n);
       Worst p, m, v;
       for (int t = 1; t <= 5; t++) {
-        // Gradients from 1e-7 to 1, some zero: √v on both sides of ε.
-        const auto size = normal<float>(n, 2, -4, unsigned(t)), sign = normal<float>(n, 1, 0, unsigned(100 + t));
+        // |g| from 1e-7 to 1, some zero: √v on both sides of ε.
+        const auto size = normal<float>(n, 2, -4, unsigned(t)),
+                   sign = normal<float>(n, 1, 0, unsigned(100 + t));
         for (size_t i = 0; i < n; i++)
           run.grad[i] = i % 13 == 5 ? 0 : std::copysign(std::pow(10.0f, std::min(size[i], 0.0f)), sign[i]);
         const AdamStep s{rate(1e-2, t), 1e-3f, t % 2 ? 1.0f : 0.37f};
         run.kernel(s, with_weight, t % 2);
         run.reference(s);
       }
-      // Five steps of some six roundings by 2⁻²⁴ at most: 2e-6 of m and v, and of the way p went (at most 0.03 a step).
+      // Five steps of about six roundings of 2⁻²⁴: 2e-6 of m and v, and of p's movement (<= 0.03 a step).
       for (size_t i = 0; i < n; i++) {
         p.add(run.master[i], run.p[i], 0.03);
         m.add((run.mean[i] - run.m[i]) / (run.m_size[i] + 1e-30), 0);
@@ -99,11 +103,11 @@ TEST_CASE("adam: several steps against the formula in double, at every length") 
 TEST_CASE("adam: the first step moves by lr·sign(g) where the gradient is large, by less where ε counts") {
   Run run(16);
   for (size_t i = 0; i < 16; i++) run.grad[i] = i % 2 ? 0.5f : -0.5f, run.master[i] = 1;
-  run.grad[3] = 1e-6f / std::sqrt(1.0f - beta2);  // then √v = ε: half the step
+  run.grad[3] = 1e-6f / std::sqrt(1.0f - beta2);  // √v = ε: half a step
   run.kernel({rate(1e-3, 1), 0, 1}, true, false);
   for (size_t i = 0; i < 16; i++) {
     const double expected = i == 3 ? 1 - 0.5e-3 : i % 2 ? 1 - 1e-3 : 1 + 1e-3;
-    CHECK(std::abs(run.master[i] - expected) < 1.2e-7);  // one rounding of 1, and ε/√v = 6e-5 of the step of 1e-3
+    CHECK(std::abs(run.master[i] - expected) < 1.2e-7);  // one rounding of 1, plus ε/√v = 6e-5 of 1e-3
   }
 }
 
@@ -123,7 +127,8 @@ TEST_CASE("adam: skips everything when *ok is 0") {
   run.kernel({1e-2f, 0.1f, 1}, true, true);
   size_t changed = 0;
   for (size_t i = 0; i < run.n; i++)
-    changed += run.master[i] != p[i] || run.mean[i] != m[i] || run.square[i] != v[i] || run.weight[i].bits != 0x1234;
+    changed +=
+        run.master[i] != p[i] || run.mean[i] != m[i] || run.square[i] != v[i] || run.weight[i].bits != 0x1234;
   CHECK(changed == 0);
   CHECK(run.ok[0] == 0);
 }
@@ -131,13 +136,16 @@ TEST_CASE("adam: skips everything when *ok is 0") {
 TEST_CASE("adam: refuses coefficients that make no sense") {
   Run run(8);
   const kernels::AdamArrays arrays{run.master, run.weight, run.mean, run.square, run.grad};
-  CHECK_THROWS_AS(kernels::adam(nullptr, arrays, 8, 1, beta2, epsilon, run.step, nullptr), std::invalid_argument);
-  CHECK_THROWS_AS(kernels::adam(nullptr, arrays, 8, beta1, -0.1f, epsilon, run.step, nullptr), std::invalid_argument);
+  CHECK_THROWS_AS(kernels::adam(nullptr, arrays, 8, 1, beta2, epsilon, run.step, nullptr),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(kernels::adam(nullptr, arrays, 8, beta1, -0.1f, epsilon, run.step, nullptr),
+                  std::invalid_argument);
   CHECK_THROWS_WITH_AS(kernels::adam(nullptr, arrays, 8, beta1, beta2, 0, run.step, nullptr),
                        doctest::Contains("adam: beta1 = 0.9"), std::invalid_argument);
 }
 
-TEST_CASE("adam: the running mean of the masters, and the sum of squares of the gradient before it is scaled") {
+TEST_CASE(
+    "adam: the running mean of the masters, and the sum of squares of the gradient before it is scaled") {
   for (size_t n : {1, 8, 31, 2048, 4099}) {
     Run run(n), plain(n);
     Buffer<float> average(normal<float>(n + 16, 0.02f, 0, 7));
@@ -150,12 +158,12 @@ TEST_CASE("adam: the running mean of the masters, and the sum of squares of the 
       for (size_t i = 0; i < n; i++) run.grad[i] = plain.grad[i] = g[i], square += double(g[i]) * g[i];
       const AdamStep step{rate(1e-2, t), 0, 0.5f, 0.25f};
       run.step[0] = step;
-      kernels::adam(nullptr, {run.master, run.weight, run.mean, run.square, run.grad, average, squares}, n, beta1,
-                    beta2, epsilon, run.step, nullptr);
+      kernels::adam(nullptr, {run.master, run.weight, run.mean, run.square, run.grad, average, squares}, n,
+                    beta1, beta2, epsilon, run.step, nullptr);
       kernels::sum(nullptr, total, squares, kernels::adam_blocks(n));
       plain.kernel(step, true, false);
       for (size_t i = 0; i < n; i++) expected[i] += 0.25 * (run.master[i] - expected[i]);
-      CHECK(total[0] == doctest::Approx(square).epsilon(1e-6).scale(0));  // eight squares are added in float: 8·2⁻²⁴
+      CHECK(total[0] == doctest::Approx(square).epsilon(1e-6).scale(0));  // eight squares in float: 8·2⁻²⁴
     }
     size_t changed = 0;
     Worst worst;
@@ -170,9 +178,10 @@ TEST_CASE("adam: the running mean of the masters, and the sum of squares of the 
   }
 }
 
-TEST_CASE("clip: gradients whose norm is above the limit are scaled down to it, by every step's factor alone") {
-  constexpr float limit = 0.75f;  // whose square is exact
-  for (int n : {1, 31, 33, 70})   // one warp takes 32 at a time
+TEST_CASE(
+    "clip: gradients whose norm is above the limit are scaled down to it, by every step's factor alone") {
+  constexpr float limit = 0.75f;  // exact square
+  for (int n : {1, 31, 33, 70})   // one warp handles 32 at a time
     for (double norm : {0.0, 0.5, 0.75, 0.76, 1e6}) {
       const AdamStep before{0.1f, 0.2f, -1, 0.3f};
       Buffer<AdamStep> steps(std::vector<AdamStep>(size_t(n) + 1, before));
@@ -187,7 +196,7 @@ TEST_CASE("clip: gradients whose norm is above the limit are scaled down to it, 
         changed += s.rate != before.rate || s.decay != before.decay || s.average != before.average;
       }
       INFO(n, " steps, norm ", norm);
-      CHECK(worst.value <= (norm > limit ? 0x1.01p-24 : 0));  // the quotient is in double, and rounded once
+      CHECK(worst.value <= (norm > limit ? 0x1.01p-24 : 0));  // quotient in double, rounded once
       CHECK(changed == 0);
     }
 }
@@ -199,7 +208,9 @@ TEST_CASE("clip and reject_outlier: refuse what makes no sense") {
   CHECK_THROWS_WITH_AS(clip(0, 1), "clip: n = 0, clip_norm = 1.000000", std::invalid_argument);
   CHECK_THROWS_WITH_AS(clip(1, 0), "clip: n = 1, clip_norm = 0.000000", std::invalid_argument);
   CHECK_THROWS_AS(clip(1, NAN), std::invalid_argument);
-  const auto reject = [&](float limit) { kernels::reject_outlier(nullptr, nullptr, square, square, nullptr, limit); };
+  const auto reject = [&](float limit) {
+    kernels::reject_outlier(nullptr, nullptr, square, square, nullptr, limit);
+  };
   CHECK_THROWS_WITH_AS(reject(0), "reject_outlier: limit = 0.000000", std::invalid_argument);
   CHECK_THROWS_WITH_AS(reject(-2.5f), "reject_outlier: limit = -2.500000", std::invalid_argument);
   CHECK_THROWS_AS(reject(NAN), std::invalid_argument);
@@ -217,14 +228,15 @@ TEST_CASE("reject_outlier: a norm far above those before it stops the update, on
     return apply[0];
   };
   const auto noise = normal<float>(500, 0.1f, 1);
-  CHECK(offer(1000) == 1);  // nothing to compare it with yet
+  CHECK(offer(1000) == 1);
   for (int i = 1; i < kernels::norm_window; i++) CHECK(offer(noise[size_t(i)]) == 1);
   int skipped = 0;
   for (int i = 0; i < 300; i++) {
-    double sum = 0, squares = 0;  // of the last 128
+    double sum = 0, squares = 0;
     for (size_t j = norms.size() - kernels::norm_window; j < norms.size(); j++)
       sum += norms[j], squares += norms[j] * norms[j];
-    const double mean = sum / kernels::norm_window, deviation = std::sqrt(squares / kernels::norm_window - mean * mean);
+    const double mean = sum / kernels::norm_window,
+                 deviation = std::sqrt(squares / kernels::norm_window - mean * mean);
     const double norm = i == 150 || i == 290 ? 9 : std::abs(noise[size_t(i) + 150]);
     const bool expected = norm <= mean + 4 * deviation;
     CHECK(offer(norm) == expected);
@@ -234,7 +246,7 @@ TEST_CASE("reject_outlier: a norm far above those before it stops the update, on
   CHECK(history[kernels::norm_window] == 428);
   CHECK(history[kernels::norm_window + 1] == 2);
   CHECK(offer(NAN) == 0);
-  CHECK(history[kernels::norm_window] == 428);  // and is not remembered
+  CHECK(history[kernels::norm_window] == 428);  // NaN is not recorded
   ok[0] = 0;
   CHECK(offer(1) == 0);
 }

@@ -7,7 +7,7 @@ using namespace warpbert::test;
 
 namespace {
 
-// Runs backward on the reference's own out and lse, so that forward's errors stay out of it.
+// Runs backward on the reference's out and lse, which excludes the forward kernel's errors.
 template <class T>
 AttentionReference<T> run_backward(AttentionRun<T>& run) {
   const AttentionCase& c = run.c;
@@ -41,7 +41,7 @@ void check_backward(const AttentionCase& c) {
   CHECK(not_zero == 0);
 }
 
-// The bits of dqkv at the real tokens.
+// dqkv of the real tokens, for bitwise comparison.
 template <class T>
 std::vector<float> backward_bits(const AttentionCase& c) {
   AttentionRun<T> run(c);
@@ -78,9 +78,9 @@ TEST_CASE("attention_backward: dropout where four neighbouring elements straddle
       {.lengths = {70}, .heads = 3, .head_size = 16, .max_length = 70, .max_positions = 71, .dropout = 0.5f});
 }
 
-TEST_CASE_TEMPLATE("attention_backward: the rows after a sequence do not matter, however low its scores", T, float,
-                   bf16) {
-  // Every score is far below zero, so that exp(0 − lse) of a key that is not there would be infinite.
+TEST_CASE_TEMPLATE("attention_backward: the rows after a sequence do not matter, however low its scores", T,
+                   float, bf16) {
+  // Every score is far below zero, so exp(0 − lse) of a nonexistent key would be infinite.
   AttentionCase c{.lengths = {5, 70}, .heads = 1, .head_size = 16, .max_length = 70};
   AttentionRun<T> run(c);
   for (size_t i = 0; i < run.qkv_values.size(); i++) {
@@ -92,7 +92,7 @@ TEST_CASE_TEMPLATE("attention_backward: the rows after a sequence do not matter,
   Worst worst;
   for (size_t i = 0; i < right.dqkv.value.size(); i++)
     worst.add(to_float(run.dqkv[i]), right.dqkv.value[i], right.dqkv.size[i]);
-  CHECK(worst.value < attention_tolerance<T> + 1e-3);  // a score of 400 is known to a few 2⁻²⁴·400
+  CHECK(worst.value < attention_tolerance<T> + 1e-3);  // scores of 400 have errors of a few 2⁻²⁴·400
 }
 
 TEST_CASE("attention_backward: a batch of filler rows alone") { check_backward<bf16>(filler_alone); }
@@ -105,9 +105,10 @@ TEST_CASE("attention_backward: refuses what it cannot do") {
   AttentionRun<float> run({.lengths = {5}, .max_length = 16});
   const auto call = [&](int max_length, int head_size) {
     kernels::attention_backward(nullptr, run.dqkv.data(), run.dout.data(), run.out.data(), run.lse.data(),
-                                run.qkv.data(), run.bias.data(), run.starts.data(), 1, max_length, 2, head_size, 1024,
-                                {}, run.rows());
+                                run.qkv.data(), run.bias.data(), run.starts.data(), 1, max_length, 2,
+                                head_size, 1024, {}, run.rows());
   };
-  CHECK_THROWS_WITH_AS(call(16, 24), doctest::Contains("attention_backward: head_size must be"), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(call(16, 24), doctest::Contains("attention_backward: head_size must be"),
+                       std::invalid_argument);
   CHECK_THROWS_AS(call(513, 64), std::invalid_argument);
 }

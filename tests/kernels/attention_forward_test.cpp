@@ -22,7 +22,7 @@ void check_forward(const AttentionCase& c) {
     for (int i = 0; i < c.tokens(); i++)
       lse.add(run.lse[size_t(h) * run.capacity + i], right.lse[size_t(h) * c.tokens() + i]);
   CHECK(out.value < attention_tolerance<T>);
-  CHECK(lse.value < 1e-5);  // lse is float, from float scores, whatever T is
+  CHECK(lse.value < 1e-5);  // lse and scores are float for any T
   int not_zero = 0;
   for (int i = c.tokens(); i < run.capacity; i++) {
     for (int d = 0; d < run.hidden; d++) not_zero += to_float(run.out[size_t(i) * run.hidden + d]) != 0;
@@ -31,7 +31,7 @@ void check_forward(const AttentionCase& c) {
   CHECK(not_zero == 0);
 }
 
-// The bits of out and lse at the real tokens.
+// out and lse of the real tokens, for bitwise comparison.
 template <class T>
 std::vector<float> forward_bits(const AttentionCase& c) {
   AttentionRun<T> run(c);
@@ -80,7 +80,7 @@ TEST_CASE_TEMPLATE("attention_forward: scores in the hundreds", T, float, bf16) 
   for (size_t i = 0; i < right.out.value.size(); i++)
     out.add(to_float(run.out[i]), right.out.value[i], right.out.size[i]);
   CHECK(lse.value < 1e-5);
-  // A score of 300 is known to 2⁻²⁴·300·(a few), and exp turns that into a relative error.
+  // Scores of 300 have errors of a few 2⁻²⁴·300, which exp turns into relative errors.
   CHECK(out.value < attention_tolerance<T> + 2e-4);
 }
 

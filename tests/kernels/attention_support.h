@@ -1,4 +1,4 @@
-// The reference of the attention tests: double loops over queries and keys.
+// Attention reference in double, looping over queries and keys.
 #pragma once
 #include <doctest/doctest.h>
 
@@ -23,15 +23,19 @@ struct AttentionCase {
   int hidden() const { return heads * head_size; }
 };
 
-// What both directions are tested with: the borders of warps (16 rows each), of tiles (64), and the longest there is.
+// Cases for forward and backward: warp borders (16 rows), tile borders (64) and the maximum length.
 inline const AttentionCase to_16_tokens{.lengths = {1, 16, 2, 15, 0, 9}, .heads = 3, .max_length = 16},
     to_64_tokens{.lengths = {17, 1, 31, 64, 33, 15, 48, 63}, .max_length = 64},
     two_warps{.lengths = {32, 5, 17}, .max_length = 32, .dropout = 0.1f},
     three_warps{.lengths = {33, 5, 47}, .max_length = 47, .dropout = 0.1f},
     several_tiles{.lengths = {65, 3, 100, 16, 129}, .heads = 1, .max_length = 129},
     to_512_tokens{.lengths = {512}, .heads = 1, .head_size = 32, .max_length = 512},
-    odd_positions{
-        .lengths = {19, 7}, .heads = 3, .head_size = 16, .max_length = 19, .max_positions = 19, .dropout = 0.5f},
+    odd_positions{.lengths = {19, 7},
+                  .heads = 3,
+                  .head_size = 16,
+                  .max_length = 19,
+                  .max_positions = 19,
+                  .dropout = 0.5f},
     filler_alone{.lengths = {}, .max_length = 0};
 
 template <class Check>
@@ -43,7 +47,7 @@ void check_all_head_sizes(AttentionCase c, Check check) {
     }
 }
 
-// `bits` makes the bits of the real tokens' results: the same from run to run, and whatever stands around them.
+// Results of real tokens must be bitwise equal across runs, max_length and padding rows.
 template <class Bits>
 void check_bits_depend_on_the_sequence_alone(Bits bits) {
   AttentionCase c{.lengths = {1, 16, 7, 12}, .heads = 2, .head_size = 128, .max_length = 16, .dropout = 0.1f};
@@ -59,12 +63,12 @@ void check_bits_depend_on_the_sequence_alone(Bits bits) {
 constexpr kernels::RandomState attention_random = {0x123456789abcdef, 7};
 constexpr uint32_t attention_site = 21;
 
-// Each term and the result are rounded to T once. float: some ten roundings of the score, amplified by exp.
+// Each term and the result are rounded to T once. float: about ten roundings of the score, amplified by exp.
 template <class T>
 constexpr double attention_tolerance = sizeof(T) == 2 ? 1.0 / 256 : 1e-5;
 
-// value: what is right; size: what the tolerance is relative to, the sum of |terms| of the last product. Where a factor
-// a is itself a difference, it is computed in float and known only to float's tolerance of what was subtracted, `fine`.
+// value: expected result. size: scale of the tolerance, the sum of |a·b| of the last product. A factor a that
+// is a difference is computed in float: `fine` is the size of its operands, weighted with float's tolerance.
 template <class T>
 struct Reference {
   std::vector<double> value, size;
@@ -85,11 +89,12 @@ class AttentionReference {
         c_(c),
         x_(size_t(c.tokens()) * 3 * c.hidden()) {
     const int columns = 3 * c.hidden();
-    for (size_t i = 0; i < x_.size(); i++) x_[i] = to_float(from_float<T>(to_float(qkv[i]) + bias[i % columns]));
+    for (size_t i = 0; i < x_.size(); i++)
+      x_[i] = to_float(from_float<T>(to_float(qkv[i]) + bias[i % columns]));
     each([&](int first, int length, int head) { forward(first, length, head); });
   }
 
-  // Δ is taken from `saved_out`, forward's output as it is stored.
+  // Computes Δ from `saved_out`, the stored forward output.
   void backward(const std::vector<T>& dout, const std::vector<T>& saved_out) {
     each([&](int first, int length, int head) { backward(dout, saved_out, first, length, head); });
   }
@@ -115,7 +120,7 @@ class AttentionReference {
     for (int d = 0; d < c_.head_size; d++) s += x_[index(query, 0, head, d)] * x_[index(key, 1, head, d)];
     return s / std::sqrt(double(c_.head_size));
   }
-  double factor(int query, int key, int head) const {  // key: position in its sequence
+  double factor(int query, int key, int head) const {  // key: position within the sequence
     return dropout_factor({c_.dropout, attention_site, &attention_random},
                           (uint64_t(query) * c_.heads + head) * c_.max_positions + key);
   }
@@ -138,7 +143,8 @@ class AttentionReference {
                   x_[index(first + j, 2, head, d)]);
     }
   }
-  void backward(const std::vector<T>& dout, const std::vector<T>& saved_out, int first, int length, int head) {
+  void backward(const std::vector<T>& dout, const std::vector<T>& saved_out, int first, int length,
+                int head) {
     const double scale = 1 / std::sqrt(double(c_.head_size));
     for (int row = first; row < first + length; row++) {
       double unused, delta = 0, delta_size = 0;
@@ -166,10 +172,10 @@ class AttentionReference {
   }
 
   AttentionCase c_;
-  std::vector<double> x_;  // q, k, v with bias, rounded to T as the kernels do
+  std::vector<double> x_;  // q, k, v plus bias, rounded to T as in the kernels
 };
 
-// Everything the kernels read, filler rows poisoned, and what they wrote.
+// Inputs (padding rows poisoned) and outputs of the kernels.
 template <class T>
 class AttentionRun {
  public:
@@ -202,14 +208,15 @@ class AttentionRun {
   kernels::Rows rows() { return {capacity, count.data()}; }
   kernels::Dropout dropout() { return {c.dropout, attention_site, c.dropout > 0 ? random.data() : nullptr}; }
   void forward() {
-    kernels::attention_forward(nullptr, out.data(), lse.data(), qkv.data(), bias.data(), starts.data(), sequences(),
-                               c.max_length, c.heads, c.head_size, c.max_positions, dropout(), rows());
+    kernels::attention_forward(nullptr, out.data(), lse.data(), qkv.data(), bias.data(), starts.data(),
+                               sequences(), c.max_length, c.heads, c.head_size, c.max_positions, dropout(),
+                               rows());
     synchronize();
   }
   void backward() {
-    kernels::attention_backward(nullptr, dqkv.data(), dout.data(), out.data(), lse.data(), qkv.data(), bias.data(),
-                                starts.data(), sequences(), c.max_length, c.heads, c.head_size, c.max_positions,
-                                dropout(), rows());
+    kernels::attention_backward(nullptr, dqkv.data(), dout.data(), out.data(), lse.data(), qkv.data(),
+                                bias.data(), starts.data(), sequences(), c.max_length, c.heads, c.head_size,
+                                c.max_positions, dropout(), rows());
     synchronize();
   }
 

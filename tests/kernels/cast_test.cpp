@@ -16,7 +16,7 @@ TEST_CASE("cast: rounds to nearest, ties to even, at every length") {
     synchronize();
     int wrong = 0;
     for (size_t i = 0; i < n; i++) {
-      // The nearest of the two bf16 neighbours, by comparison in double.
+      // Round to nearest even, computed in double.
       const uint32_t u = std::bit_cast<uint32_t>(values[i]) & 0xffff0000u;
       const float down = std::bit_cast<float>(u), up = std::bit_cast<float>(u + 0x10000);
       const double a = std::abs(double(values[i]) - down), b = std::abs(double(up) - values[i]);

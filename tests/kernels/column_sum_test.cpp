@@ -15,7 +15,7 @@ namespace {
 template <class T>
 void check_sums(int n, int capacity, int columns, int ld) {
   INFO(n, " rows of ", capacity, ", columns ", columns, " of ", ld, sizeof(T) == 2 ? ", bf16" : ", float");
-  // Values behind the columns and behind the count are poison.
+  // Padding columns and rows are NaN.
   auto values = normal<T>(size_t(n) * ld, 1, 0.1f);
   for (size_t i = 0; i < values.size(); i++)
     if (int(i % ld) >= columns) values[i] = from_float<T>(NAN);
@@ -29,9 +29,9 @@ void check_sums(int n, int capacity, int columns, int ld) {
   for (int c = 0; c < columns; c++) {
     double expected = 0;
     for (int r = 0; r < n; r++) expected += to_float(values[size_t(r) * ld + c]);
-    worst.add(sums[0][c], expected, 10);  // the roundings add up to a part of the largest value on the way, some 10
+    worst.add(sums[0][c], expected, 10);  // scale: the largest partial sum, about 10
   }
-  CHECK(worst.value < tolerance<float>);  // whatever T: x is summed as float
+  CHECK(worst.value < tolerance<float>);  // sums are float for any T
 }
 
 }  // namespace
@@ -61,7 +61,7 @@ TEST_CASE("column_sums: the same bits in every capacity") {
 }
 
 TEST_CASE("finish_column_sums: several sums in one launch, = and +=, interleaved partials") {
-  // As after add_dropout_norm_backward ([blocks, 3, 40]), and sums of other sizes beside them, one over no blocks.
+  // Partial sums [blocks, 3, 40] as from add_dropout_norm_backward, plus other sizes, one with zero blocks.
   struct Shape {
     int blocks, stride, columns;
   };
@@ -79,7 +79,6 @@ TEST_CASE("finish_column_sums: several sums in one launch, = and +=, interleaved
       if (accumulate) std::copy_n(before.begin(), shape.columns, out[s].data());
       jobs.push_back({out[s], in[s], shape.blocks, shape.stride, shape.columns, accumulate});
     }
-    // The second of three interleaved sums reads from the middle of its rows.
     if (n > 1) jobs[1].partials = in[0].data() + 40;
     kernels::finish_column_sums(nullptr, jobs.data(), n);
     synchronize();
@@ -87,28 +86,32 @@ TEST_CASE("finish_column_sums: several sums in one launch, = and +=, interleaved
       Worst worst;
       for (int c = 0; c < shapes[s].columns; c++) {
         double expected = jobs[s].accumulate ? before[c] : 0;
-        for (int b = 0; b < shapes[s].blocks; b++) expected += jobs[s].partials[size_t(b) * shapes[s].stride + c];
+        for (int b = 0; b < shapes[s].blocks; b++)
+          expected += jobs[s].partials[size_t(b) * shapes[s].stride + c];
         worst.add(out[s][c], expected);
       }
       INFO("sum ", s, " of ", n);
       CHECK(worst.value < tolerance<float>);
     }
   }
-  kernels::finish_column_sums(nullptr, nullptr, 0);  // nothing to do
+  kernels::finish_column_sums(nullptr, nullptr, 0);
 }
 
 TEST_CASE("column_sums, finish_column_sums: what they cannot do is refused by name") {
   Buffer<int> count(std::vector{1});
   Buffer<float> a(64);
-  const auto sums = [&](int ld, int columns) { kernels::column_sums<float>(nullptr, a, a, ld, {1, count}, columns); };
+  const auto sums = [&](int ld, int columns) {
+    kernels::column_sums<float>(nullptr, a, a, ld, {1, count}, columns);
+  };
   CHECK_THROWS_WITH_AS(sums(16, 12), doctest::Contains("column_sums"), std::invalid_argument);
   CHECK_THROWS_WITH_AS(sums(12, 8), doctest::Contains("column_sums"), std::invalid_argument);
   CHECK_THROWS_WITH_AS(sums(8, 16), doctest::Contains("column_sums"), std::invalid_argument);
   CHECK_THROWS_WITH_AS(sums(8, 0), doctest::Contains("column_sums"), std::invalid_argument);
   const std::vector<ColumnSum> jobs(9, ColumnSum{a, a, 1, 8, 8, false});
   const auto finish = [&](ColumnSum job) { kernels::finish_column_sums(nullptr, &job, 1); };
-  CHECK_THROWS_WITH_AS(kernels::finish_column_sums(nullptr, jobs.data(), 9), doctest::Contains("finish_column_sums"),
-                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(kernels::finish_column_sums(nullptr, jobs.data(), 9),
+                       doctest::Contains("finish_column_sums"), std::invalid_argument);
   CHECK_THROWS_WITH_AS(finish({a, a, 1, 7, 8, false}), doctest::Contains("stride"), std::invalid_argument);
-  CHECK_THROWS_WITH_AS(finish({a, a, -1, 8, 8, false}), doctest::Contains("finish_column_sums"), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(finish({a, a, -1, 8, 8, false}), doctest::Contains("finish_column_sums"),
+                       std::invalid_argument);
 }

@@ -11,10 +11,10 @@ using namespace warpbert::test;
 using kernels::Target;
 
 namespace {
-// A batch of `count` rows in buffers for `capacity`; filler rows and padded columns hold NaNs.
+// `count` rows in buffers of `capacity` rows; padding rows and columns are NaN.
 struct Batch {
   int count, capacity, vocabulary, ld;
-  std::vector<float> z;  // of real rows and columns, as floats; the kernel gets them split into logits and bias
+  std::vector<float> z;  // [count, vocabulary]; the kernel gets them split into logits and bias
   std::vector<float> bias_values;
   std::vector<Target> targets;
   float scale = 0.01f;
@@ -40,7 +40,7 @@ struct Batch {
       for (int c = 0; c < vocabulary; c++) x[size_t(m) * ld + c] = z[size_t(m) * vocabulary + c];
     return x;
   }
-  // Filler targets point nowhere.
+  // Padding targets are out of range.
   std::vector<Target> padded_targets() const {
     std::vector<Target> t = targets;
     t.resize(capacity, {1 << 30, 1 << 30, NAN, 7});
@@ -63,10 +63,12 @@ struct Result {
 
 template <class T>
 Result<T> run(const Batch& b) {
-  Buffer<float> logits(b.padded_logits()), bias(b.bias_values), loss(b.capacity), scale(std::vector<float>{b.scale});
+  Buffer<float> logits(b.padded_logits()), bias(b.bias_values), loss(b.capacity),
+      scale(std::vector<float>{b.scale});
   Buffer<Target> targets(b.padded_targets());
   Buffer<int> count(std::vector<int>{b.count});
-  kernels::cross_entropy<T>(nullptr, loss, logits, bias, targets, scale, {b.capacity, count}, b.vocabulary, b.ld);
+  kernels::cross_entropy<T>(nullptr, loss, logits, bias, targets, scale, {b.capacity, count}, b.vocabulary,
+                            b.ld);
   synchronize();
   Result<T> r{loss.vector(), {}};
   for (int m = 0; m < b.capacity; m++) {
@@ -94,16 +96,17 @@ void check(const Batch& b) {
     const double log_sum = b.log_sum(m), w = t.other_weight;
     loss.add(r.loss[m], log_sum - (1 - w) * b.value(m, t.token) - (w ? w * b.value(m, t.other) : 0));
     for (int c = 0; c < b.vocabulary; c++) {
-      const double p = std::exp(b.value(m, c) - log_sum), subtract = (c == t.token) * (1 - w) + (c == t.other) * w;
-      // Errors relative to the terms, as p − 1 may cancel.
+      const double p = std::exp(b.value(m, c) - log_sum),
+                   subtract = (c == t.token) * (1 - w) + (c == t.other) * w;
+      // Relative to the terms, because p − 1 may cancel.
       const double e = std::abs(to_float(g[c]) / double(b.scale) - (p - subtract)) / (p + subtract);
       gradient.add(e, 0);
     }
     for (int c = b.vocabulary; c < b.ld; c++) not_zero += to_float(g[c]) != 0;
   }
   CHECK(not_zero == 0);
-  // exp has the error of its argument: |z| up to 20, rounded to 2⁻²⁴, is 1e-6 of p;
-  // bf16 rounds once more, by 2⁻⁸ = 3.91e-3.
+  // exp turns the error of its argument (|z| <= 20, rounded by 2⁻²⁴) into 1e-6 of p. bf16 adds one rounding,
+  // 2⁻⁸ = 3.91e-3.
   CHECK(loss.value < 2e-6);
   CHECK(gradient.value < (sizeof(T) == 2 ? 3.92e-3 : 5e-6));
 }
@@ -112,8 +115,8 @@ void check(const Batch& b) {
 TEST_CASE_TEMPLATE("cross_entropy: loss and gradient in place of the logits", T, float, bf16) {
   for (int v : {1, 2, 7, 8, 31, 33, 100}) check<T>({5, 7, v, (v + 7) / 8 * 8});
   check<T>({1, 1, 100, 104});
-  check<T>({4, 4, 100, 192});  // whole groups of eight in the padding
-  // 256 threads take 2,048 columns per turn: one less, one more, several turns.
+  check<T>({4, 4, 100, 192});  // whole vectors of eight are padding
+  // A block of 256 threads handles 2,048 columns per iteration: one less, one more, several iterations.
   for (int v : {2047, 2048, 2049, 6413}) check<T>({3, 4, v, (v + 63) / 64 * 64});
   check<T>({1, 2, 30522, 30528});
 }
@@ -124,12 +127,14 @@ TEST_CASE_TEMPLATE("cross_entropy: no row to do is no error", T, float, bf16) {
   kernels::cross_entropy<T>(nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, {0, count}, 33, 40);
 }
 
-TEST_CASE_TEMPLATE("cross_entropy: a row's bits do not depend on other rows or on the capacity", T, float, bf16) {
+TEST_CASE_TEMPLATE("cross_entropy: a row's bits do not depend on other rows or on the capacity", T, float,
+                   bf16) {
   const Batch five(5, 5, 2100, 2112), roomy(5, 9, 2100, 2112);
   const Result<T> a = run<T>(five), b = run<T>(roomy);
   const auto equal = [&](const Result<T>& x, int row_x, const Result<T>& y, int row_y) {
-    return x.loss[row_x] == y.loss[row_y] && !std::memcmp(&x.gradient[size_t(row_x) * five.ld],
-                                                          &y.gradient[size_t(row_y) * five.ld], five.ld * sizeof(T));
+    return x.loss[row_x] == y.loss[row_y] &&
+           !std::memcmp(&x.gradient[size_t(row_x) * five.ld], &y.gradient[size_t(row_y) * five.ld],
+                        five.ld * sizeof(T));
   };
   for (int m = 0; m < 5; m++) {
     CHECK(equal(a, m, b, m));
@@ -143,9 +148,9 @@ TEST_CASE_TEMPLATE("cross_entropy: a row's bits do not depend on other rows or o
 TEST_CASE_TEMPLATE("cross_entropy: soft labels", T, float, bf16) {
   Batch b(4, 4, 3000, 3008);
   b.targets[0] = {17, 2999, 0.5f, 1};
-  b.targets[1] = {2998, 3, 1, 1};        // all of it on the other
-  b.targets[2] = {5, 5, 0.25f, 1};       // both the same
-  b.targets[3] = {0, 1 << 29, 0.0f, 0};  // hard: `other` is not looked at
+  b.targets[1] = {2998, 3, 1, 1};  // all weight on `other`
+  b.targets[2] = {5, 5, 0.25f, 1};
+  b.targets[3] = {0, 1 << 29, 0.0f, 0};  // hard label: `other` is ignored
   check<T>(b);
 }
 
@@ -194,9 +199,9 @@ TEST_CASE("cross_entropy: refuses shapes that do not fit") {
     CHECK_THROWS_AS(kernels::cross_entropy<float>(nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
                                                   {capacity, count}, vocabulary, ld),
                     std::invalid_argument);
-    CHECK_THROWS_AS(
-        kernels::log_probabilities(nullptr, nullptr, nullptr, nullptr, 0, 0, {capacity, count}, vocabulary, ld),
-        std::invalid_argument);
+    CHECK_THROWS_AS(kernels::log_probabilities(nullptr, nullptr, nullptr, nullptr, 0, 0, {capacity, count},
+                                               vocabulary, ld),
+                    std::invalid_argument);
   };
   refused(-1, 8, 8), refused(1, 0, 8), refused(1, 9, 8), refused(1, 8, 12);
   CHECK_THROWS_WITH_AS(
@@ -206,7 +211,8 @@ TEST_CASE("cross_entropy: refuses shapes that do not fit") {
                        "log_probabilities: logits [3, 8], ld = 8, tokens 5 and 8", std::invalid_argument);
   CHECK_THROWS_AS(kernels::log_probabilities(nullptr, nullptr, nullptr, nullptr, -1, 1, {3, count}, 8, 8),
                   std::invalid_argument);
-  CHECK_THROWS_AS(kernels::sum_losses(nullptr, nullptr, nullptr, nullptr, nullptr, {-1, count}), std::invalid_argument);
+  CHECK_THROWS_AS(kernels::sum_losses(nullptr, nullptr, nullptr, nullptr, nullptr, {-1, count}),
+                  std::invalid_argument);
 }
 
 TEST_CASE("log_probabilities: of two tokens, at every vocabulary") {
@@ -230,8 +236,9 @@ TEST_CASE("log_probabilities: of two tokens, at every vocabulary") {
 }
 
 namespace {
-// sums after sum_losses onto {10, 20, 30, 40}.
-std::vector<double> sums_of(const std::vector<float>& losses, const std::vector<Target>& targets, int count, int& ok) {
+// Returns the sums after sum_losses adds to {10, 20, 30, 40}.
+std::vector<double> sums_of(const std::vector<float>& losses, const std::vector<Target>& targets, int count,
+                            int& ok) {
   Buffer<double> sums(std::vector<double>{10, 20, 30, 40});
   Buffer<int> flag(std::vector<int>{ok}), n(std::vector<int>{count});
   Buffer<float> loss(losses);
@@ -249,12 +256,12 @@ TEST_CASE("sum_losses: adds sums and counts of both groups, in double") {
     std::vector<Target> targets;
     double expected[4] = {10, 20, 30, 40};
     for (int m = 0; m < count; m++) {
-      if (m == 3) losses[m] = 1e9f;  // a float sum would lose the others beside it
+      if (m == 3) losses[m] = 1e9f;  // a float sum would lose the other terms
       const int group = m % 7 < 2;
       targets.push_back({0, 0, 0, group});
       expected[group] += losses[m], expected[2 + group] += 1;
     }
-    losses.resize(count + 9, NAN);  // filler: not looked at
+    losses.resize(count + 9, NAN);  // padding: ignored
     targets.resize(count + 9, {0, 0, 0, 1});
     int ok = 1;
     const auto sums = sums_of(losses, targets, count, ok);
@@ -277,7 +284,7 @@ TEST_CASE("sum_losses: clears *ok at a loss that is not finite, and never sets i
       Buffer<int> flag(std::vector<int>{1}), n(std::vector<int>{300});
       Buffer<float> loss(losses);
       Buffer<Target> target(std::vector<Target>(300, Target{0, 0, 0, 0}));
-      kernels::sum_losses(nullptr, nullptr, flag, loss, target, {300, n});  // no sums wanted
+      kernels::sum_losses(nullptr, nullptr, flag, loss, target, {300, n});  // without sums
       synchronize();
       CHECK(flag[0] == 0);
     }

@@ -13,7 +13,7 @@ using namespace warpbert::test;
 namespace {
 
 std::vector<int> padded(std::vector<int> values, size_t capacity) {
-  values.resize(capacity, 1 << 28);  // far outside of every table
+  values.resize(capacity, 1 << 28);  // out of range of every table
   return values;
 }
 
@@ -24,7 +24,6 @@ std::vector<int> random_ids(int n, int vocabulary, unsigned seed = 1) {
   return ids;
 }
 
-// Row numbers sorted by (id, row).
 std::vector<int> sorted(const std::vector<int>& ids) {
   std::vector<int> order(ids.size());
   std::iota(order.begin(), order.end(), 0);
@@ -39,7 +38,7 @@ void check_forward(int n, int capacity, int hidden) {
   const auto ids = random_ids(n, vocabulary), positions = random_ids(n, max_positions, 2);
   const auto word = normal<T>(size_t(vocabulary) * hidden),
              position = normal<T>(size_t(max_positions) * hidden, 1, 0, 2),
-             segment = poisoned(normal<T>(hidden, 1, 0, 3), 2 * size_t(hidden));  // row 1 is never read
+             segment = poisoned(normal<T>(hidden, 1, 0, 3), 2 * size_t(hidden));  // row 1 must not be read
   Buffer<int> count(std::vector{n}), i(padded(ids, capacity)), p(padded(positions, capacity));
   Buffer<T> w(word), pos(position), s(segment), y(size_t(capacity) * hidden);
   kernels::embedding_forward<T>(nullptr, y, i, p, w, pos, s, {capacity, count}, hidden);
@@ -47,18 +46,19 @@ void check_forward(int n, int capacity, int hidden) {
   Worst worst;
   for (int r = 0; r < n; r++)
     for (int c = 0; c < hidden; c++)
-      worst.add(to_float(y[size_t(r) * hidden + c]), double(to_float(word[size_t(ids[r]) * hidden + c])) +
-                                                         to_float(position[size_t(positions[r]) * hidden + c]) +
-                                                         to_float(segment[c]));
+      worst.add(to_float(y[size_t(r) * hidden + c]),
+                double(to_float(word[size_t(ids[r]) * hidden + c])) +
+                    to_float(position[size_t(positions[r]) * hidden + c]) + to_float(segment[c]));
   CHECK(worst.value < tolerance<T>);
   CHECK(nonzero(y, size_t(n) * hidden, y.size()) == 0);
 }
 
-// dword after the kernel, from a table that held `before`; the workspace is exactly as large as promised, and poisoned.
+// dword added to `before` by the kernel. The poisoned workspace has exactly the documented size.
 template <class T>
-std::vector<float> word_gradient(const std::vector<int>& ids, int capacity, int hidden, const std::vector<T>& dy,
-                                 const std::vector<float>& before) {
-  Buffer<int> count(std::vector{int(ids.size())}), i(padded(ids, capacity)), order(padded(sorted(ids), capacity));
+std::vector<float> word_gradient(const std::vector<int>& ids, int capacity, int hidden,
+                                 const std::vector<T>& dy, const std::vector<float>& before) {
+  Buffer<int> count(std::vector{int(ids.size())}), i(padded(ids, capacity)),
+      order(padded(sorted(ids), capacity));
   Buffer<T> d(poisoned(dy, size_t(capacity) * hidden));
   Buffer<float> dword(before), workspace(kernels::embedding_workspace(capacity, hidden));
   kernels::embedding_backward_word<T>(nullptr, dword, workspace, d, i, order, {capacity, count}, hidden);
@@ -76,9 +76,9 @@ void check_word(const std::vector<int>& ids, int vocabulary, int capacity, int h
   for (size_t r = 0; r < ids.size(); r++)
     for (int c = 0; c < hidden; c++) expected[size_t(ids[r]) * hidden + c] += to_float(dy[r * hidden + c]);
   Worst worst;
-  for (size_t k = 0; k < dword.size(); k++) worst.add(dword[k], expected[k], 10);  // sums of up to 300 values
+  for (size_t k = 0; k < dword.size(); k++) worst.add(dword[k], expected[k], 10);
   CHECK(worst.value < tolerance<float>);
-  // A word without rows keeps its very bits.
+  // Words without rows stay bitwise unchanged.
   std::vector<bool> seen(vocabulary);
   for (const int id : ids) seen[id] = true;
   int touched = 0;
@@ -87,8 +87,10 @@ void check_word(const std::vector<int>& ids, int vocabulary, int capacity, int h
 }
 
 template <class T>
-void check_position(const std::vector<int>& lengths, int unused, int max_positions, int hidden, bool accumulate) {
-  INFO(lengths.size(), " sequences, ", max_positions, " positions, hidden ", hidden, ", accumulate ", accumulate);
+void check_position(const std::vector<int>& lengths, int unused, int max_positions, int hidden,
+                    bool accumulate) {
+  INFO(lengths.size(), " sequences, ", max_positions, " positions, hidden ", hidden, ", accumulate ",
+       accumulate);
   std::vector<int> starts = {0};
   for (const int length : lengths) starts.push_back(starts.back() + length);
   const int n = starts.back();
@@ -98,8 +100,8 @@ void check_position(const std::vector<int>& lengths, int unused, int max_positio
   Buffer<int> s(starts);
   Buffer<T> dy(poisoned(values, size_t(n + 7) * hidden));
   Buffer<float> dposition(accumulate ? before : poisoned<float>({}, before.size()));
-  kernels::embedding_backward_position<T>(nullptr, dposition, dy, s, int(starts.size()) - 1, max_positions, hidden,
-                                          accumulate);
+  kernels::embedding_backward_position<T>(nullptr, dposition, dy, s, int(starts.size()) - 1, max_positions,
+                                          hidden, accumulate);
   synchronize();
   std::vector<double> expected(before.size());
   if (accumulate) expected.assign(before.begin(), before.end());
@@ -123,25 +125,26 @@ TEST_CASE("embedding_forward: filler ids are not read, filler rows are zero") {
 }
 
 TEST_CASE("embedding_backward_word: runs inside chunks of 32 sorted rows and across their borders") {
-  // Runs of these lengths, one word after the other; rows are then shuffled.
+  // Occurrences of each word; rows are then shuffled.
   const std::vector<std::vector<int>> runs = {
-      {1},  // one token
+      {1},
       {32},
       {33},
       {31, 1},
-      {31, 2},                     // around one border
-      {16, 16, 16, 16},            // runs that end on borders
-      {20, 20, 20, 20},            // every border crossed by another run
-      {5, 128, 64, 1, 1, 100, 2},  // [SEP] and [CLS] of 64 pairs among others
-      {300},                       // one word only: it goes through ten chunks
+      {31, 2},                     // across one border
+      {16, 16, 16, 16},            // runs end at borders
+      {20, 20, 20, 20},            // a different run crosses each border
+      {5, 128, 64, 1, 1, 100, 2},  // e.g. [SEP] and [CLS] of 64 pairs
+      {300},                       // one word over ten chunks
       {40, 60},
       {64, 64},
-      {10, 86, 7},               // heads that fill whole chunks; a run that begins in one and ends in a third
-      std::vector<int>(100, 1),  // all words distinct
+      {10, 86, 7},  // run heads fill whole chunks; a run spans three
+      std::vector<int>(100, 1),
   };
   for (size_t k = 0; k < runs.size(); k++) {
     std::vector<int> ids;
-    for (size_t word = 0; word < runs[k].size(); word++) ids.insert(ids.end(), runs[k][word], int(3 * word + 1));
+    for (size_t word = 0; word < runs[k].size(); word++)
+      ids.insert(ids.end(), runs[k][word], int(3 * word + 1));
     std::shuffle(ids.begin(), ids.end(), std::mt19937(unsigned(k)));
     const int n = int(ids.size()), vocabulary = 3 * int(runs[k].size()) + 2;
     check_word<float>(ids, vocabulary, n, 8);
@@ -174,7 +177,7 @@ TEST_CASE("embedding_backward_position: = and +=, unused and many sequences, pos
     check_position<float>({5, 1, 33, 2, 35, 31, 4, 4, 9, 17, 12}, 5, 40, 40, accumulate);
     check_position<bf16>({5, 1, 33, 2, 35, 31, 4, 4, 9, 17, 12}, 0, 35, 16, accumulate);
     check_position<bf16>({}, 2, 3, 520, accumulate);
-    for (const size_t n : {29, 32, 69}) {  // around the 32 that a block's warps take at once
+    for (const size_t n : {29, 32, 69}) {  // around the 32 that a block handles at once
       std::vector<int> lengths(n);
       for (size_t b = 0; b < n; b++) lengths[b] = int(b * 7 % 23);
       check_position<bf16>(lengths, 0, 23, 264, accumulate);

@@ -12,14 +12,13 @@ using namespace warpbert::test;
 
 namespace {
 
-// What is gathered: real targets, room for targets, real rows, room for rows.
 struct Shape {
   int targets, target_capacity, rows, capacity, hidden;
 };
 constexpr Shape shapes[] = {{1, 1, 1, 1, 8},     {0, 3, 5, 8, 64},       {7, 7, 7, 7, 264},
                             {5, 64, 33, 40, 16}, {31, 33, 100, 128, 40}, {2, 8, 31, 31, 768}};
 
-// Ascending, no row twice, the first and the last row among them where there are two.
+// Strictly ascending rows; includes the first and the last row if there are at least two.
 std::vector<int> targets_of(const Shape& s) {
   std::vector<int> all(s.rows), index;
   for (int r = 0; r < s.rows; r++) all[r] = r;
@@ -30,7 +29,7 @@ std::vector<int> targets_of(const Shape& s) {
   return index;
 }
 
-// Behind its count the index holds what must not be looked at: by default a row far outside of every buffer.
+// Pads the index with `filler`, which must not be read; by default an out-of-range row.
 std::vector<int> padded(std::vector<int> index, int capacity, int filler = 1 << 28) {
   index.resize(capacity, filler);
   return index;
@@ -38,14 +37,15 @@ std::vector<int> padded(std::vector<int> index, int capacity, int filler = 1 << 
 
 template <class T>
 void check(const Shape& s) {
-  INFO(s.targets, " of ", s.rows, " rows, room for ", s.target_capacity, " of ", s.capacity, ", hidden ", s.hidden,
-       sizeof(T) == 2 ? ", bf16" : ", float");
+  INFO(s.targets, " of ", s.rows, " rows, room for ", s.target_capacity, " of ", s.capacity, ", hidden ",
+       s.hidden, sizeof(T) == 2 ? ", bf16" : ", float");
   const size_t hidden = s.hidden, all = s.capacity * hidden;
   const auto index = targets_of(s);
   const auto x_values = poisoned(normal<T>(s.rows * hidden), all),
              dy_values = poisoned(normal<T>(s.targets * hidden, 1, 0, 2), s.target_capacity * hidden),
              before = poisoned(normal<T>(s.rows * hidden, 1, 0, 3), all);
-  Buffer<int> target_count(std::vector{s.targets}), count(std::vector{s.rows}), at(padded(index, s.target_capacity));
+  Buffer<int> target_count(std::vector{s.targets}), count(std::vector{s.rows}),
+      at(padded(index, s.target_capacity));
   const kernels::Rows targets{s.target_capacity, target_count}, rows{s.capacity, count};
   Buffer<T> x(x_values), y(s.target_capacity * hidden), dy(dy_values), dx(all), sum(before);
   kernels::gather_rows<T>(nullptr, y, x, at, targets, s.hidden);
@@ -53,7 +53,7 @@ void check(const Shape& s) {
   kernels::scatter_rows<T>(nullptr, sum, true, dy, at, targets, rows, s.hidden);
   synchronize();
 
-  // Copies are exact, and so is one rounded sum.
+  // Copies and a single rounded sum are exact.
   std::vector<float> expected_y(s.target_capacity * hidden), expected_dx(all), expected_sum(all);
   for (size_t i = 0; i < s.rows * hidden; i++) expected_sum[i] = to_float(before[i]);
   for (size_t m = 0; m < index.size(); m++)
@@ -79,8 +79,8 @@ TEST_CASE("gather_rows, scatter_rows: = and +=, filler rows zero") {
 }
 
 TEST_CASE("scatter_rows: every place in an index of every length up to 9") {
-  // The search must end rightly whether a row is before, between or behind the targets, and not in the filler, which
-  // holds a row that exists.
+  // The search must work for rows before, between and after the targets, and must not enter the padding,
+  // which holds a valid row.
   const int rows = 10, hidden = 8;
   Buffer<int> count(std::vector{rows});
   for (int set = 0; set < 1 << rows; set += 3) {  // bit r: row r is a target
@@ -104,7 +104,8 @@ TEST_CASE("gather_rows, scatter_rows: sizes they cannot do are refused by name")
   for (const int hidden : {0, 12}) {
     CHECK_THROWS_WITH_AS(kernels::gather_rows<float>(nullptr, a, a, index, {1, count}, hidden),
                          doctest::Contains("gather_rows"), std::invalid_argument);
-    CHECK_THROWS_WITH_AS(kernels::scatter_rows<float>(nullptr, a, false, a, index, {1, count}, {1, count}, hidden),
-                         doctest::Contains("scatter_rows"), std::invalid_argument);
+    CHECK_THROWS_WITH_AS(
+        kernels::scatter_rows<float>(nullptr, a, false, a, index, {1, count}, {1, count}, hidden),
+        doctest::Contains("scatter_rows"), std::invalid_argument);
   }
 }

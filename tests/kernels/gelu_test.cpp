@@ -13,16 +13,17 @@ using namespace warpbert::test;
 
 namespace {
 
-// Rows around what a block takes (32), columns around what a warp takes (256).
+// Rows around a block's 32, columns around a warp's 256.
 struct Shape {
   int rows, capacity, columns;
 };
-constexpr Shape shapes[] = {{1, 1, 8}, {0, 5, 64}, {31, 33, 256}, {33, 64, 264}, {70, 100, 520}, {3, 40, 3072}};
+constexpr Shape shapes[] = {{1, 1, 8},     {0, 5, 64},     {31, 33, 256},
+                            {33, 64, 264}, {70, 100, 520}, {3, 40, 3072}};
 
 template <class T>
 std::string describe(Shape s) {
-  return std::to_string(s.rows) + " rows of " + std::to_string(s.capacity) + ", columns " + std::to_string(s.columns) +
-         (sizeof(T) == 2 ? ", bf16" : ", float");
+  return std::to_string(s.rows) + " rows of " + std::to_string(s.capacity) + ", columns " +
+         std::to_string(s.columns) + (sizeof(T) == 2 ? ", bf16" : ", float");
 }
 
 double cdf(double u) { return std::erfc(-u / std::sqrt(2.0)) / 2; }
@@ -55,7 +56,7 @@ void check(Shape shape, bool in_place) {
   for (int c = 0; c < columns; c++) parameters.add(sums[0][c], dbias[c]);
   CHECK(value.value < tolerance<T>);
   CHECK(gradient.value < tolerance<T>);
-  CHECK(parameters.value < tolerance<float>);  // the sums are never rounded to T
+  CHECK(parameters.value < tolerance<float>);
   CHECK(nonzero(y, real, all) + nonzero(dx, real, all) == 0);
 }
 
@@ -67,8 +68,8 @@ TEST_CASE("bias_gelu: forward and backward, dx beside dy and over it") {
 }
 
 TEST_CASE("bias_gelu: the whole range of u, to where Φ is 0 and 1") {
-  // Φ is wrong by 0.75·10⁻⁷ (the series) and 0.6·10⁻⁷ (rounding near 1); times |u|,
-  // which is below 4 before Φ is 0 or 1.
+  // Φ has errors of 0.75·10⁻⁷ (approximation) and 0.6·10⁻⁷ (rounding near 1), multiplied by |u| < 4 until Φ
+  // saturates at 0 or 1.
   const int n = 4001;
   std::vector<float> u(8 * n);
   for (int i = 0; i < 8 * n; i++) u[i] = (i - 4 * n) * (40.0f / n) / 8;  // −20 … 20
@@ -101,7 +102,8 @@ TEST_CASE("bias_gelu: the same bits in every capacity") {
     Buffer<bf16> x(poisoned(normal<bf16>(real), all)), y(all), dx(all);
     kernels::bias_gelu_forward<bf16>(nullptr, y, x, bias, {capacity, count}, columns);
     kernels::bias_gelu_backward<bf16>(nullptr, dx, partials, y, x, bias, {capacity, count}, columns);
-    return std::tuple(finished(partials, kernels::column_blocks(capacity), 1, columns), bits(y, real), bits(dx, real));
+    return std::tuple(finished(partials, kernels::column_blocks(capacity), 1, columns), bits(y, real),
+                      bits(dx, real));
   };
   const auto tight = run(n);
   CHECK(run(n + 1) == tight);

@@ -16,17 +16,17 @@ using kernels::Rows;
 
 namespace {
 
-constexpr float epsilon = 1e-3f;  // large, so that its place in the formula shows
+constexpr float epsilon = 1e-3f;  // large enough to verify its place in the formula
 constexpr RandomState random_state = {0x123456789abcdef0, 7};
 
-// Every number of vectors a lane can have, full and not; every remainder of rows by what warps and blocks take.
+// All vector counts per lane, full and partial; all remainders of rows by warp and block sizes.
 struct Shape {
   int rows, capacity, hidden;
 };
 constexpr Shape shapes[] = {{1, 1, 8},     {0, 3, 64},  {3, 9, 64},   {33, 40, 256}, {31, 32, 264},
                             {10, 10, 384}, {7, 8, 512}, {9, 24, 768}, {2, 16, 776},  {17, 19, 1024}};
 
-// ---- The formulas in double precision -------------------------------------------------------------------------------
+// ---- Formulas in double precision -------------------------------------------------------------------------
 struct Moments {
   double mean = 0, rstd = 0;
 };
@@ -39,12 +39,13 @@ Moments moments(const T* x, int hidden) {
   return {mean, 1 / std::sqrt(variance + epsilon)};
 }
 
-// The gradient of one row's x from that of y.
+// dx of one row from its dy.
 std::vector<double> row_gradient(const std::vector<double>& g, const std::vector<double>& xhat,
                                  const std::vector<float>& gamma, double rstd) {
   const size_t hidden = g.size();
   double mean_g = 0, mean_gx = 0;
-  for (size_t c = 0; c < hidden; c++) mean_g += gamma[c] * g[c] / hidden, mean_gx += gamma[c] * g[c] * xhat[c] / hidden;
+  for (size_t c = 0; c < hidden; c++)
+    mean_g += gamma[c] * g[c] / hidden, mean_gx += gamma[c] * g[c] * xhat[c] / hidden;
   std::vector<double> dx(hidden);
   for (size_t c = 0; c < hidden; c++) dx[c] = rstd * (gamma[c] * g[c] - mean_g - xhat[c] * mean_gx);
   return dx;
@@ -52,11 +53,11 @@ std::vector<double> row_gradient(const std::vector<double>& g, const std::vector
 
 template <class T>
 std::string describe(Shape s) {
-  return std::to_string(s.rows) + " rows of " + std::to_string(s.capacity) + ", hidden " + std::to_string(s.hidden) +
-         (sizeof(T) == 2 ? ", bf16" : ", float");
+  return std::to_string(s.rows) + " rows of " + std::to_string(s.capacity) + ", hidden " +
+         std::to_string(s.hidden) + (sizeof(T) == 2 ? ", bf16" : ", float");
 }
 
-// ---- Checks ---------------------------------------------------------------------------------------------------------
+// ---- Checks -----------------------------------------------------------------------------------------------
 template <class T>
 void check_forward(Shape shape, float rate) {
   const auto [n, capacity, hidden] = shape;
@@ -68,7 +69,8 @@ void check_forward(Shape shape, float rate) {
   Buffer<int> count(std::vector{n});
   Buffer<T> x(poisoned(normal<T>(real, 2, 0.5f), all)), y(all);
   Buffer<float> mean(capacity), rstd(capacity), g(gamma), b(beta);
-  kernels::layer_norm_forward<T>(nullptr, y, mean, rstd, x, g, b, epsilon, dropout, {capacity, count}, hidden);
+  kernels::layer_norm_forward<T>(nullptr, y, mean, rstd, x, g, b, epsilon, dropout, {capacity, count},
+                                 hidden);
   synchronize();
 
   Worst statistics, result;
@@ -97,15 +99,17 @@ void check_backward(Shape shape, float rate, bool accumulate) {
   Buffer<RandomState> random(std::vector{random_state});
   const Dropout dropout{rate, 5, rate > 0 ? random.data() : nullptr};
   Buffer<int> count(std::vector{n});
-  Buffer<T> x(poisoned(normal<T>(real, 2, 0.5f), all)), dy(poisoned(normal<T>(real, 1, 0.2f, 4), all)), dx(all);
+  Buffer<T> x(poisoned(normal<T>(real, 2, 0.5f), all)), dy(poisoned(normal<T>(real, 1, 0.2f, 4), all)),
+      dx(all);
   if (accumulate) std::copy(before.begin(), before.end(), dx.data());
-  Buffer<float> mean(capacity), rstd(capacity), g(gamma), partials(size_t(kernels::norm_blocks(capacity)) * 2 * hidden);
+  Buffer<float> mean(capacity), rstd(capacity), g(gamma),
+      partials(size_t(kernels::norm_blocks(capacity)) * 2 * hidden);
   for (int r = 0; r < n; r++) {
     const Moments m = moments(&x[size_t(r) * hidden], hidden);
     mean[r] = float(m.mean), rstd[r] = float(m.rstd);
   }
-  kernels::layer_norm_backward<T>(nullptr, dx, accumulate, partials, dy, x, mean, rstd, g, dropout, {capacity, count},
-                                  hidden);
+  kernels::layer_norm_backward<T>(nullptr, dx, accumulate, partials, dy, x, mean, rstd, g, dropout,
+                                  {capacity, count}, hidden);
   const auto sums = finished(partials, kernels::norm_blocks(capacity), 2, hidden);
 
   Worst gradient, parameters;
@@ -123,9 +127,10 @@ void check_backward(Shape shape, float rate, bool accumulate) {
       gradient.add(to_float(dx[i]), expected[c] + (accumulate ? to_float(before[i]) : 0));
     }
   }
-  for (int c = 0; c < hidden; c++) parameters.add(sums[0][c], dgamma[c]), parameters.add(sums[1][c], dbeta[c]);
+  for (int c = 0; c < hidden; c++)
+    parameters.add(sums[0][c], dgamma[c]), parameters.add(sums[1][c], dbeta[c]);
   CHECK(gradient.value < tolerance<T>);
-  CHECK(parameters.value < tolerance<float>);  // the sums are never rounded to T
+  CHECK(parameters.value < tolerance<float>);
   CHECK(nonzero(dx, real, all) == 0);
 }
 
@@ -149,7 +154,7 @@ void check_sublayer_forward(Shape shape, float rate, bool in_place) {
 
   Worst sum, statistics, result;
   for (int r = 0; r < n; r++) {
-    const Moments m = moments(&h[size_t(r) * hidden], hidden);  // of h as it is stored
+    const Moments m = moments(&h[size_t(r) * hidden], hidden);  // of the stored, rounded h
     statistics.add(mean[r], m.mean), statistics.add(rstd[r], m.rstd);
     for (int c = 0; c < hidden; c++) {
       const size_t i = size_t(r) * hidden + c;
@@ -171,20 +176,22 @@ void check_sublayer_backward(Shape shape, float rate, bool accumulate, bool in_p
   INFO(describe<T>(shape), ", rate ", rate, ", accumulate ", accumulate, ", in place ", in_place);
   const size_t real = size_t(n) * hidden, all = size_t(capacity) * hidden;
   const auto gamma = normal<float>(hidden, 1, 1, 2);
-  const auto before = poisoned(normal<T>(real, 1, 0, 6), all), incoming = poisoned(normal<T>(real, 1, 0.2f, 4), all);
+  const auto before = poisoned(normal<T>(real, 1, 0, 6), all),
+             incoming = poisoned(normal<T>(real, 1, 0.2f, 4), all);
   Buffer<RandomState> random(std::vector{random_state});
   const Dropout dropout{rate, 5, rate > 0 ? random.data() : nullptr};
   Buffer<int> count(std::vector{n});
   Buffer<T> h(poisoned(normal<T>(real, 2, 0.5f), all)), dy(incoming), separate(all), dresidual(all);
   Buffer<T>& dx = in_place ? dy : separate;
   if (accumulate) std::copy(before.begin(), before.end(), dresidual.data());
-  Buffer<float> mean(capacity), rstd(capacity), g(gamma), partials(size_t(kernels::norm_blocks(capacity)) * 3 * hidden);
+  Buffer<float> mean(capacity), rstd(capacity), g(gamma),
+      partials(size_t(kernels::norm_blocks(capacity)) * 3 * hidden);
   for (int r = 0; r < n; r++) {
     const Moments m = moments(&h[size_t(r) * hidden], hidden);
     mean[r] = float(m.mean), rstd[r] = float(m.rstd);
   }
-  kernels::add_dropout_norm_backward<T>(nullptr, dx, dresidual, accumulate, partials, dy, h, mean, rstd, g, dropout,
-                                        {capacity, count}, hidden);
+  kernels::add_dropout_norm_backward<T>(nullptr, dx, dresidual, accumulate, partials, dy, h, mean, rstd, g,
+                                        dropout, {capacity, count}, hidden);
   const auto sums = finished(partials, kernels::norm_blocks(capacity), 3, hidden);
 
   Worst gradient, parameters;
@@ -210,7 +217,7 @@ void check_sublayer_backward(Shape shape, float rate, bool accumulate, bool in_p
     parameters.add(sums[2][c], dbias[c]);
   }
   CHECK(gradient.value < tolerance<T>);
-  CHECK(parameters.value < tolerance<float>);  // the sums are never rounded to T
+  CHECK(parameters.value < tolerance<float>);
   CHECK(nonzero(dx, real, all) + nonzero(dresidual, real, all) == 0);
 }
 
@@ -232,27 +239,29 @@ TEST_CASE("add_dropout_norm_forward: h beside x and over it") {
   for (const Shape shape : shapes)
     for (const float rate : {0.0f, 0.1f})
       for (const bool in_place : {false, true})
-        check_sublayer_forward<float>(shape, rate, in_place), check_sublayer_forward<bf16>(shape, rate, in_place);
+        check_sublayer_forward<float>(shape, rate, in_place),
+            check_sublayer_forward<bf16>(shape, rate, in_place);
 }
 
 TEST_CASE("add_dropout_norm_backward: = and +=, dx beside dy and over it") {
   for (const Shape shape : shapes)
     for (const float rate : {0.0f, 0.1f})
       for (const bool accumulate : {false, true}) {
-        const bool in_place = accumulate != (shape.rows % 2 == 0);  // both with both, over the shapes
+        const bool in_place = accumulate != (shape.rows % 2 == 0);  // all combinations, across the shapes
         check_sublayer_backward<float>(shape, rate, accumulate, in_place);
         check_sublayer_backward<bf16>(shape, rate, accumulate, in_place);
       }
 }
 
 TEST_CASE("layer_norm_forward: a mean far from zero costs its rounding, not its square's") {
-  // mean 1000, deviation 1: Σx² − mean² in float would be wrong by 1000²·2⁻²⁴ = 6 %; the mean's rounding, 1000·2⁻²⁴
-  // some times over, is below 1e-3.
+  // Mean 1000, deviation 1: E[x²] − mean² in float would err by 1000²·2⁻²⁴ = 6 %. A few roundings of the
+  // mean, 1000·2⁻²⁴ each, stay below 1e-3.
   const int rows = 5, hidden = 768;
   Buffer<int> count(std::vector{rows});
   Buffer<float> x(normal<float>(rows * hidden, 1, 1000)), y(rows * hidden), mean(rows), rstd(rows),
       gamma(std::vector<float>(hidden, 1)), beta(std::vector<float>(hidden, 0));
-  kernels::layer_norm_forward<float>(nullptr, y, mean, rstd, x, gamma, beta, epsilon, {}, {rows, count}, hidden);
+  kernels::layer_norm_forward<float>(nullptr, y, mean, rstd, x, gamma, beta, epsilon, {}, {rows, count},
+                                     hidden);
   synchronize();
   Worst result;
   for (int i = 0; i < rows * hidden; i++) {
@@ -266,10 +275,12 @@ TEST_CASE("layer_norm: a constant row becomes β, and its gradient is finite") {
   const int hidden = 40;
   const auto expected = normal<float>(hidden, 1, 0, 3);
   Buffer<int> count(std::vector{1});
-  Buffer<float> x(std::vector<float>(hidden, 0.25f)), y(hidden), dx(hidden), mean(1), rstd(1), partials(2 * hidden),
-      gamma(normal<float>(hidden, 1, 0, 2)), beta(expected), dy(normal<float>(hidden, 1, 0, 4));
+  Buffer<float> x(std::vector<float>(hidden, 0.25f)), y(hidden), dx(hidden), mean(1), rstd(1),
+      partials(2 * hidden), gamma(normal<float>(hidden, 1, 0, 2)), beta(expected),
+      dy(normal<float>(hidden, 1, 0, 4));
   kernels::layer_norm_forward<float>(nullptr, y, mean, rstd, x, gamma, beta, 1e-12f, {}, {1, count}, hidden);
-  kernels::layer_norm_backward<float>(nullptr, dx, false, partials, dy, x, mean, rstd, gamma, {}, {1, count}, hidden);
+  kernels::layer_norm_backward<float>(nullptr, dx, false, partials, dy, x, mean, rstd, gamma, {}, {1, count},
+                                      hidden);
   synchronize();
   for (int c = 0; c < hidden; c++) {
     CHECK(y[c] == expected[c]);
@@ -286,18 +297,21 @@ TEST_CASE("layer_norm: the same bits in every capacity") {
     const Dropout dropout{0.1f, 5, random};
     Buffer<int> count(std::vector{n});
     const Rows rows{capacity, count};
-    Buffer<bf16> x(poisoned(normal<bf16>(real), all)), residual(poisoned(normal<bf16>(real, 1, 0, 2), all)), h(all),
-        y(all), dx(all), dresidual(all);
-    Buffer<float> mean(capacity), rstd(capacity), gamma(normal<float>(hidden, 1, 1)), beta(normal<float>(hidden)),
-        bias(normal<float>(hidden)), partials(size_t(kernels::norm_blocks(capacity)) * 3 * hidden);
-    kernels::add_dropout_norm_forward<bf16>(nullptr, y, h, mean, rstd, x, bias, residual, gamma, beta, epsilon, dropout,
-                                            rows, hidden);
-    kernels::add_dropout_norm_backward<bf16>(nullptr, dx, dresidual, false, partials, y, h, mean, rstd, gamma, dropout,
-                                             rows, hidden);
+    Buffer<bf16> x(poisoned(normal<bf16>(real), all)), residual(poisoned(normal<bf16>(real, 1, 0, 2), all)),
+        h(all), y(all), dx(all), dresidual(all);
+    Buffer<float> mean(capacity), rstd(capacity), gamma(normal<float>(hidden, 1, 1)),
+        beta(normal<float>(hidden)), bias(normal<float>(hidden)),
+        partials(size_t(kernels::norm_blocks(capacity)) * 3 * hidden);
+    kernels::add_dropout_norm_forward<bf16>(nullptr, y, h, mean, rstd, x, bias, residual, gamma, beta,
+                                            epsilon, dropout, rows, hidden);
+    kernels::add_dropout_norm_backward<bf16>(nullptr, dx, dresidual, false, partials, y, h, mean, rstd, gamma,
+                                             dropout, rows, hidden);
     auto sums = finished(partials, kernels::norm_blocks(capacity), 3, hidden);
-    kernels::layer_norm_backward<bf16>(nullptr, h, true, partials, dx, x, mean, rstd, gamma, dropout, rows, hidden);
+    kernels::layer_norm_backward<bf16>(nullptr, h, true, partials, dx, x, mean, rstd, gamma, dropout, rows,
+                                       hidden);
     for (auto& s : finished(partials, kernels::norm_blocks(capacity), 2, hidden)) sums.push_back(s);
-    return std::tuple(bits(h, real), bits(y, real), bits(dx, real), bits(dresidual, real), bits(mean, n), sums);
+    return std::tuple(bits(h, real), bits(y, real), bits(dx, real), bits(dresidual, real), bits(mean, n),
+                      sums);
   };
   const auto tight = run(n);
   CHECK(run(n + 1) == tight);
@@ -314,9 +328,12 @@ TEST_CASE("layer_norm: what it cannot do is refused by name") {
   };
   for (const int hidden : {0, -8, 12, 1032})
     CHECK_THROWS_WITH_AS(forward(hidden, {}), doctest::Contains("layer_norm_forward"), std::invalid_argument);
-  CHECK_THROWS_WITH_AS(forward(64, Dropout{0.1f, 0, nullptr}), doctest::Contains("random"), std::invalid_argument);
-  CHECK_THROWS_WITH_AS(forward(64, Dropout{1.0f, 0, random}), doctest::Contains("rate"), std::invalid_argument);
-  CHECK_THROWS_WITH_AS(forward(64, Dropout{NAN, 0, random}), doctest::Contains("rate"), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(forward(64, Dropout{0.1f, 0, nullptr}), doctest::Contains("random"),
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(forward(64, Dropout{1.0f, 0, random}), doctest::Contains("rate"),
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(forward(64, Dropout{NAN, 0, random}), doctest::Contains("rate"),
+                       std::invalid_argument);
   CHECK(kernels::norm_blocks(0) == 0);
-  kernels::layer_norm_forward<float>(nullptr, a, a, a, a, a, a, epsilon, {}, {0, count}, 64);  // nothing to do
+  kernels::layer_norm_forward<float>(nullptr, a, a, a, a, a, a, epsilon, {}, {0, count}, 64);
 }

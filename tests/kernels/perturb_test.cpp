@@ -25,7 +25,7 @@ TEST_CASE_TEMPLATE("perturb: a step of length epsilon along the gradient", T, fl
       worst.add(to_float(y[i]), expected, 1e-3);
       moved += std::pow(to_float(y[i]) - double(x[i]), 2);
     }
-    CHECK(worst.value < (sizeof(T) == 2 ? 1 / 256.0 : 1e-5));  // half a unit of bf16; float: 2⁻²⁴ of terms to 0.1
+    CHECK(worst.value < (sizeof(T) == 2 ? 1 / 256.0 : 1e-5));  // half a bf16 ulp; float: 2⁻²⁴ of 0.1
     CHECK(std::sqrt(moved) == doctest::Approx(0.5).epsilon(sizeof(T) == 2 ? 0.01 : 1e-5));
     CHECK(std::memcmp(&y[n], &poison, sizeof(T)) == 0);
   }
@@ -37,6 +37,6 @@ TEST_CASE("perturb: without a gradient nothing moves") {
   kernels::perturb<float>(nullptr, y, x, g, square_sum, 0.5f, 3);
   synchronize();
   CHECK(y.vector() == x.vector());
-  CHECK_THROWS_WITH_AS(kernels::perturb<float>(nullptr, y, x, g, square_sum, -1, 3), "perturb: epsilon = -1.000000",
-                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(kernels::perturb<float>(nullptr, y, x, g, square_sum, -1, 3),
+                       "perturb: epsilon = -1.000000", std::invalid_argument);
 }

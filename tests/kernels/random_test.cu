@@ -24,14 +24,14 @@ std::vector<uint32_t> words(size_t n, uint64_t seed, uint32_t pass, uint32_t sit
   for (size_t i = 0; i < n + 4; i++) w[i] = 0xdeadbeef;
   kernels::random_words(nullptr, w, n, site, state);
   synchronize();
-  for (size_t i = n; i < n + 4; i++) CHECK(w[i] == 0xdeadbeef);  // nothing is written behind the end
+  for (size_t i = n; i < n + 4; i++) CHECK(w[i] == 0xdeadbeef);
   std::vector<uint32_t> result = w.vector();
   result.resize(n);
   return result;
 }
 }  // namespace
 
-// tests/kat_vectors of Random123 1.14, lines "philox4x32 10".
+// Known answers: Random123 1.14, tests/kat_vectors, lines "philox4x32 10".
 TEST_CASE("philox4x32_10: the answers published with Random123") {
   struct Known {
     uint32_t counter[4], key[2], answer[4];
@@ -46,10 +46,10 @@ TEST_CASE("philox4x32_10: the answers published with Random123") {
        {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
   };
   for (const Known& k : known) {
-    // On the host …
-    const Random4 r = philox4x32_10({{k.counter[0], k.counter[1], k.counter[2], k.counter[3]}}, k.key[0], k.key[1]);
+    const Random4 r =
+        philox4x32_10({{k.counter[0], k.counter[1], k.counter[2], k.counter[3]}}, k.key[0], k.key[1]);
     for (int i = 0; i < 4; i++) CHECK(r.v[i] == k.answer[i]);
-    // … and in the kernel, as far as a group's number reaches: the first four words of a site.
+    // The kernel covers group 0 only (counter[0] = counter[1] = 0): the first four words of a site.
     if (k.counter[0] || k.counter[1]) continue;
     const auto w = words(4, uint64_t(k.key[1]) << 32 | k.key[0], k.counter[3], k.counter[2]);
     for (int i = 0; i < 4; i++) CHECK(w[i] == k.answer[i]);
@@ -63,7 +63,9 @@ TEST_CASE("random_words: word i is word i % 4 of group i / 4, at every length") 
     const auto w = words(n, seed, pass, site);
     size_t wrong = 0;
     for (size_t i = 0; i < n; i++)
-      wrong += w[i] != philox4x32_10({{uint32_t(i / 4), 0, site, pass}}, uint32_t(seed), uint32_t(seed >> 32)).v[i % 4];
+      wrong +=
+          w[i] !=
+          philox4x32_10({{uint32_t(i / 4), 0, site, pass}}, uint32_t(seed), uint32_t(seed >> 32)).v[i % 4];
     CHECK(wrong == 0);
   }
 }
@@ -76,7 +78,7 @@ TEST_CASE("random_words: seed, pass and site each give other words") {
     return n;
   };
   CHECK(same(words(64, 1, 2, 3)) == 64);
-  // A chance hit has the probability 64·2⁻³².
+  // Chance matches have probability 64·2⁻³².
   CHECK(same(words(64, 2, 2, 3)) == 0);
   CHECK(same(words(64, uint64_t(1) << 32 | 1, 2, 3)) == 0);
   CHECK(same(words(64, 1, 3, 3)) == 0);
@@ -91,7 +93,7 @@ TEST_CASE("dropout: as many half-words fall below the threshold as the rate says
     for (uint32_t half : {0, 1}) {
       double dropped = 0;
       for (uint32_t v : w) dropped += dropout_bits(v, half) < dropout_threshold(rate);
-      CHECK(std::abs(dropped / n - rate) < 5 * std::sqrt(rate * (1 - rate) / n));  // five standard deviations
+      CHECK(std::abs(dropped / n - rate) < 5 * std::sqrt(rate * (1 - rate) / n));  // 5 sigma
     }
   for (float rate : {0.0f, 1e-6f, 0.1f, 0.5f, 0.9f, 0.99999f}) {
     const double threshold = dropout_threshold(rate) / 4294967296.0;
@@ -104,13 +106,13 @@ TEST_CASE("dropout: as many half-words fall below the threshold as the rate says
 
 TEST_CASE("random_words: refuses null pointers, and does nothing for no words") {
   Buffer<uint32_t> w(4);
-  CHECK_THROWS_WITH_AS(kernels::random_words(nullptr, w, 4, 0, nullptr), "random_words: no words or no state, n = 4",
-                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(kernels::random_words(nullptr, w, 4, 0, nullptr),
+                       "random_words: no words or no state, n = 4", std::invalid_argument);
   kernels::random_words(nullptr, nullptr, 0, 0, nullptr);
 }
 
 #ifdef WARPBERT_CUDA
-// What cuRAND's device generator draws; one thread a start, four words from there.
+// Words of cuRAND's device generator: each thread draws four, starting at its offset.
 static __global__ void curand_words_kernel(uint32_t* words, const uint64_t* offsets, int n, uint64_t seed,
                                            uint64_t subsequence) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -129,18 +131,19 @@ TEST_CASE("random_words: the words of cuRAND's Philox") {
   Buffer<uint32_t> theirs(offsets.size() * 4);
   for (int c = 0; c < 3; c++) {
     const auto ours = words(offsets.size() + 4, seeds[c], passes[c], sites[c]);
-    launch<curand_words_kernel>(3, 128, 0, nullptr, theirs.data(), starts.data(), int(offsets.size()), seeds[c],
-                                uint64_t(passes[c]) << 32 | sites[c]);
+    launch<curand_words_kernel>(3, 128, 0, nullptr, theirs.data(), starts.data(), int(offsets.size()),
+                                seeds[c], uint64_t(passes[c]) << 32 | sites[c]);
     synchronize();
     size_t wrong = 0;
     for (size_t i = 0; i < offsets.size(); i++)
       for (size_t j = 0; j < 4; j++) wrong += theirs[4 * i + j] != ours[i + j];
     CHECK(wrong == 0);
   }
-  // Element numbers beyond 32 bits: random4 on the host, cuRAND on the device.
+  // Element indices beyond 32 bits: random4 on the host against cuRAND on the device.
   for (uint64_t start : {uint64_t(1) << 34, (uint64_t(1) << 40) + 4}) {
     starts[0] = start;
-    launch<curand_words_kernel>(1, 32, 0, nullptr, theirs.data(), starts.data(), 1, seeds[2], uint64_t(5) << 32 | 6);
+    launch<curand_words_kernel>(1, 32, 0, nullptr, theirs.data(), starts.data(), 1, seeds[2],
+                                uint64_t(5) << 32 | 6);
     synchronize();
     const Random4 r = random4(seeds[2], 5, 6, start / 4);
     for (int j = 0; j < 4; j++) CHECK(theirs[j] == r.v[j]);

@@ -27,36 +27,35 @@ double square_sum(const std::vector<float>& values) {
 }  // namespace
 
 TEST_CASE("sum: against a long double loop, at every length") {
-  // One block: below, at and above one value for each of its 1,024 threads, and a turn of eight for each; and as many
-  // as Adam's blocks leave of the 91 M gradients of BERT-base.
+  // One block: around one value and around eight values for each of 1,024 threads; last, the number of
+  // partial sums that Adam's blocks produce for the 91 M gradients of BERT-base.
   for (size_t n : {0, 1, 1023, 1024, 1025, 8191, 8192, 8193, 44607}) {
     std::vector<double> x;
-    for (float v : normal<float>(n)) x.push_back(v / 3.0);  // with all the bits of a double
+    for (float v : normal<float>(n)) x.push_back(v / 3.0);  // uses all bits of a double
     long double expected = 0, size = 0;
     for (double v : x) expected += v, size += std::abs(v);
-    // A value goes through n / 1024 sums of its thread, 5 of its warp and 32 of the block, each rounded by 2⁻⁵³ of Σ|x|
-    // at most. A value lost or counted twice is some 1 / n of Σ|x|.
+    // A value passes through n / 1024 additions in its thread, 5 in its warp and 32 in the block, each
+    // rounded by at most 2⁻⁵³·Σ|x|. A value lost or counted twice changes the sum by about Σ|x| / n.
     const double roundings = double(n) / 1024 + 5 + 32;
     CHECK(std::abs(sum(x) - double(expected)) <= roundings * 0x1p-53 * double(size));
   }
 }
 
 TEST_CASE("square_sum: against a long double loop, at every length") {
-  // 512 blocks (the most there are) of 256 threads take 8 values each per turn: below,
-  // at and above one turn, with every tail.
+  // Lengths around one iteration of the largest grid (512 blocks, 256 threads, 8 values each), and all tails.
   const size_t turn = 512 * 256 * 8;
-  for (size_t n : {size_t(0), size_t(1), size_t(2), size_t(3), size_t(4), size_t(31), size_t(33), size_t(100003),
-                   turn - 1, turn + 31}) {
+  for (size_t n : {size_t(0), size_t(1), size_t(2), size_t(3), size_t(4), size_t(31), size_t(33),
+                   size_t(100003), turn - 1, turn + 31}) {
     const auto x = normal<float>(n, 2, 1);
     long double expected = 0;
     for (float v : x) expected += (long double)v * v;
-    // Each term and each sum is rounded to 2⁻⁵³; n terms add up to less than log₂(blocks) + n / threads such errors.
+    // Each term and sum is rounded by 2⁻⁵³; a term passes through fewer than log₂(blocks) + n / threads sums.
     CHECK(std::abs(square_sum(x) - double(expected)) <= 1e-14 * double(expected));
   }
 }
 
 TEST_CASE("square_sum: counts every element once") {
-  // A single one among zeros, wherever it stands: the borders of threads, blocks, turns and tails.
+  // One nonzero element at the borders of threads, blocks, iterations and tails.
   for (size_t n : {1, 5, 1023, 1024, 1025, 2047, 2048, 1048607})
     for (size_t at : {size_t(0), n / 2, n - 1}) {
       std::vector<float> x(n, 0.0f);
@@ -65,11 +64,13 @@ TEST_CASE("square_sum: counts every element once") {
     }
 }
 
-TEST_CASE("square_sum: double accumulation keeps small values beside large ones, and squares beyond float's range") {
+TEST_CASE(
+    "square_sum: double accumulation keeps small values beside large ones, and squares beyond float's "
+    "range") {
   std::vector<float> x(1 << 16, 1.0f);
-  x[100] = 16384;  // 2²⁸: in float 2²⁸ + 1 = 2²⁸
+  x[100] = 16384;  // squared 2²⁸; in float 2²⁸ + 1 = 2²⁸
   CHECK(square_sum(x) == 268435456.0 + 65535);
-  const double large = 1e30f, small = 1e-30f;  // whose squares fit in a double
+  const double large = 1e30f, small = 1e-30f;  // squares fit a double, not a float
   CHECK(square_sum({1e30f, 1e-30f}) == large * large);
   CHECK(square_sum({1e-30f}) == small * small);
 }
@@ -88,8 +89,10 @@ TEST_CASE("sum, square_sum, count_differences: refuse null pointers, unless ther
   Buffer<double> out(1);
   Buffer<unsigned> count(1);
   Buffer<unsigned char> bytes(16);
-  CHECK_THROWS_WITH_AS(kernels::sum(nullptr, nullptr, out, 1), "sum: no out or x, n = 1", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(kernels::sum(nullptr, out, nullptr, 8), "sum: no out or x, n = 8", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(kernels::sum(nullptr, nullptr, out, 1), "sum: no out or x, n = 1",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(kernels::sum(nullptr, out, nullptr, 8), "sum: no out or x, n = 8",
+                       std::invalid_argument);
   kernels::sum(nullptr, out, nullptr, 0);
   synchronize();
   CHECK(out[0] == 0);
@@ -110,11 +113,10 @@ TEST_CASE("count_differences: counts words by their bits, at every length and pl
     Buffer<unsigned> count(std::vector<unsigned>{5});
     kernels::count_differences(nullptr, count, a, b, x.size());
     synchronize();
-    return count[0] - 5;  // it is added to
+    return count[0] - 5;
   };
-  for (size_t n :
-       {0, 1, 15, 16, 17, 255, 4096, 4097, 512 * 256 * 16 + 33}) {  // below, at and above one turn of the grid
-    std::vector<unsigned char> x(n, 0xff);                          // NaNs equal themselves
+  for (size_t n : {0, 1, 15, 16, 17, 255, 4096, 4097, 512 * 256 * 16 + 33}) {  // around one grid iteration
+    std::vector<unsigned char> x(n, 0xff);                                     // NaNs, compared bitwise
     CHECK(differences(x, x) == 0);
     for (size_t at : {size_t(0), n / 2, n - 1})
       if (at < n) {
@@ -125,6 +127,6 @@ TEST_CASE("count_differences: counts words by their bits, at every length and pl
   }
   std::vector<unsigned char> zero(64, 0), minus(64, 0);
   minus[3] = minus[19] = 0x80;  // two floats −0
-  minus[0] = 1;                 // in the same word as the first
+  minus[0] = 1;                 // same word as minus[3]
   CHECK(differences(zero, minus) == 2);
 }

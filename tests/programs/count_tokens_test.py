@@ -1,4 +1,4 @@
-"""count_tokens_test.py BIN [unittest arguments]: count_tokens as a user meets it: counts made by hand and by `tokenizers`."""
+"""count_tokens_test.py BIN [unittest arguments]: count_tokens against counts by hand and by `tokenizers`."""
 import gzip
 import importlib.util
 import json
@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VOCAB = [*SPECIAL, "深", "度", "学", "习", "deep", "##er", "learn", "##ing", "cafe", "café", "Deep", ",", "。", "1", "##2"]
 
-# Ideographs are cut one by one; capitals and the accent fall (uncased); 学 習 3 and 12345 are unknown, [MASK] is special.
+# Ideographs are separate words; uncased drops capitals and accents; 習 and 12345 are [UNK]; [MASK] is special.
 TEXT = "深度学习,Deeper learning。\n\n学習 café 12 [MASK] 12345\n学 deep"
 COUNTS = {"学": 3, "deep": 2, "深": 1, "度": 1, "习": 1, "##er": 1, "learn": 1, "##ing": 1, "cafe": 1, ",": 1, "。": 1,
           "1": 1, "##2": 1}
@@ -67,11 +67,11 @@ class CountTokens(unittest.TestCase):
         self.assertEqual(counts, {token: 3 * n for token, n in COUNTS.items()})
 
     def test_larger_than_what_is_read_at_once(self):
-        """More chunks than the processes may hold at a time."""
+        """More chunks than the processes hold at once."""
         self.write("corpus.txt", ("deep " * 1000 + "\n学习\n") * 140)  # 0.7 MB
         for threads in (1, 3):
             self.assertEqual(self.count(self.corpus, "--threads", threads), {"deep": 140000, "学": 140, "习": 140})
-        self.write("corpus.txt", "deep " * 100000 + "\n学 深")  # a line longer than that, and no newline at the end
+        self.write("corpus.txt", "deep " * 100000 + "\n学 深")  # one line longer than a read; no final newline
         self.assertEqual(self.count(self.corpus), {"deep": 100000, "深": 1, "学": 1})
 
     @unittest.skipUnless(importlib.util.find_spec("tokenizers"), "the library tokenizers is not installed")

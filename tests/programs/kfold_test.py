@@ -1,4 +1,4 @@
-"""scripts/kfold as a user meets it.
+"""End-to-end tests of scripts/kfold.
 
 kfold_test.py BIN_DIR [unittest arguments]
 """
@@ -29,7 +29,7 @@ class KFold(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.dir = pathlib.Path(self.folder.name)
-        # Every seventh row has no label.
+        # Every seventh row is unlabelled.
         (self.dir / "train.tsv").write_text(pairs(ROWS, 1, lambda i, rng: "" if i % 7 == 3 else f"\t{rng.randrange(2)}"))
         (self.dir / "test.tsv").write_text(pairs(TEST, 2, lambda i, rng: ""))
         (self.dir / "tiny.ini").write_text(
@@ -70,7 +70,7 @@ class KFold(unittest.TestCase):
             if len(columns) == 2:
                 self.assertEqual((scores[i], soft[i]), ("", row))
                 continue
-            # By the model that did not see its label, which is not what another says.
+            # Scored by the model that did not train on this row's label.
             self.assertAlmostEqual(float(scores[i]), float(self.predict([folds[i % 3]], [row])[0]), places=6)
             a, b, label = soft[i].split("\t")
             self.assertEqual([a, b], columns[:2])
@@ -136,13 +136,13 @@ class KFold(unittest.TestCase):
         self.assertEqual(kfold(), "cpu")
 
     def test_stopped_it_goes_on_with_the_same_run(self):
-        """A signal to all processes, as Ctrl-C on a terminal, and to kfold alone; train has time to save."""
+        """Signals all processes (as Ctrl-C in a terminal), then kfold alone; train can still save."""
         options = ("--folds", "2", "--train.epochs=40", "--run.log_every=1")
         command = [sys.executable, SCRIPT, "--config", self.dir / "tiny.ini", "--bin", BIN, "--output", self.dir / "out", *options]
         log = self.dir / "out/fold-0/metrics.jsonl"
         steps = lambda: log.read_text().count('"step"') if log.exists() else 0
         for to_all in (True, False):
-            enough = steps() + 5  # then the process has long set its handlers
+            enough = steps() + 5  # by then the signal handlers are installed
             process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
             deadline = time.monotonic() + 120
             while steps() < enough:

@@ -1,4 +1,4 @@
-"""The programs as a user meets them: train and predict on files, their messages and exit codes.
+"""End-to-end tests of the programs: train, predict and others on files, messages and exit codes.
 
 programs_test.py BIN_DIR [unittest arguments]
 """
@@ -23,12 +23,12 @@ BIN = pathlib.Path(sys.argv.pop(1)).resolve()
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden/tiny"
 LABELLED, UNLABELLED = 120, 30
 ON_GPU = "CUDA" in subprocess.run([BIN / "train", "--version"], capture_output=True, text=True).stdout
-# Of runs that are stopped: long enough for the signal to come in time.
+# Makes runs long enough to be interrupted by a signal.
 STOPPED = f"--train.epochs={100 if ON_GPU and 'cuda_on_cpu' not in os.environ.get('LD_PRELOAD', '') else 5}"
 
 
 def pairs(n, labels, seed):
-    """Pairs over 40 ids; equal first ids mean a match, so that something can be learned."""
+    """Pairs over 40 ids; label 1 means equal first ids, a learnable rule."""
     rng, rows = random.Random(seed), []
     for _ in range(n):
         a = [rng.randrange(100, 140) for _ in range(rng.randrange(1, 7))]
@@ -45,7 +45,7 @@ class Programs(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.dir = pathlib.Path(self.folder.name)
-        os.environ["XDG_CACHE_HOME"] = str(self.dir / "cache")  # for the programs: the user's own stays as it is
+        os.environ["XDG_CACHE_HOME"] = str(self.dir / "cache")  # leaves the user's cache untouched
         (self.dir / "train.tsv").write_text(pairs(LABELLED, True, 1))
         (self.dir / "test.tsv").write_text(pairs(UNLABELLED, False, 2))
         self.ini = self.dir / "tiny.ini"
@@ -65,7 +65,7 @@ class Programs(unittest.TestCase):
         if code == 0:
             self.assertEqual(done.stderr, "")
         else:
-            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)  # the one message
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)  # exactly one message
         return done
 
     def train(self, *args, code=0):
@@ -128,7 +128,7 @@ class Programs(unittest.TestCase):
         self.assertEqual(len((self.run_dir / "scores.csv").read_text().splitlines()), UNLABELLED)
 
     def metrics(self, run):
-        """metrics.jsonl without what depends on the clock, or on the batches that one process has seen."""
+        """metrics.jsonl without fields that depend on time or on the process's history."""
         varies = ("pairs_per_s", "tokens_per_s", "tflops", "seconds", "time", "memory_mib", "memory_peak_mib")
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         return [{k: v for k, v in line.items() if k not in varies} for line in lines]
@@ -138,7 +138,7 @@ class Programs(unittest.TestCase):
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def wait_for_steps(self, run, process, steps):
-        """Until the run has logged a step."""
+        """Waits until the run has logged `steps` step records."""
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and process.poll() is None:
             path = run / "metrics.jsonl"
@@ -200,7 +200,7 @@ class Programs(unittest.TestCase):
         process.kill()
         process.communicate()
         newest = sorted((killed / "checkpoints").glob("*.npz"))[-1]
-        newest.write_bytes(newest.read_bytes()[:-1000])  # damaged: the one before serves
+        newest.write_bytes(newest.read_bytes()[:-1000])  # damaged: falls back to the previous one
         done = subprocess.run([BIN / "train", "--config", self.ini, f"--run.directory={killed}", *options], capture_output=True, text=True, timeout=300)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stderr.count("\n"), 1)
@@ -272,17 +272,18 @@ class Programs(unittest.TestCase):
         self.assertIn(f"{below_a_file}: cannot make the folder: Not a directory", stderr)
 
     def test_what_is_not_finite_is_never_saved(self):
-        """The first step spoils the weights, though their values are finite; the loss of the second is not."""
+        """Step 1 leaves finite but huge weights; step 2 has a non-finite loss."""
         options = ("--train.lr=10", "--train.weight_decay=1", "--train.layer_decay=1", "--train.embedding_rate=1000", "--run.log_every=100", "--run.checkpoint_steps=1")
         message = "not finite at or before step"
         steps = self.refuses(message, *options)
         self.assertIn("what was saved stays", steps)
         checkpoints = [p.read_bytes() for p in sorted((self.run_dir / "checkpoints").iterdir())]
-        self.assertEqual(self.refuses(message, *options), steps)  # goes on from what was saved, to the same end
+        # Resumes from the checkpoint and fails at the same step.
+        self.assertEqual(self.refuses(message, *options), steps)
         self.assertEqual([p.read_bytes() for p in sorted((self.run_dir / "checkpoints").iterdir())], checkpoints)
 
     def test_every_training_option_resumes_to_the_same_bits(self):
-        """Running mean, adversary, outliers, rates by layer; and parts of a batch."""
+        """EMA, FGM, outlier filter, layer-wise lr decay; and micro-batches."""
         for name, options in {
             "attacked": ("--train.ema=0.9", "--train.fgm=0.3", "--train.skip_outliers=3", "--train.layer_decay=0.9", "--train.clip_norm=1"),
             "parts": ("--train.micro_batch=5", "--train.ema=0.9", "--train.embedding_rate=2", "--mask.ngram=0.7,0.2,0.1"),
@@ -304,7 +305,7 @@ class Programs(unittest.TestCase):
         self.train("--train.ema=0.9", f"--run.directory={self.dir}/mean")
         self.train(f"--run.directory={self.dir}/last")
         self.assertNotEqual((self.dir / "mean/best.npz").read_bytes(), (self.dir / "last/best.npz").read_bytes())
-        keys = ("loss", "loss_mlm", "loss_cls")  # training itself sees nothing of it
+        keys = ("loss", "loss_mlm", "loss_cls")  # training is unaffected
         self.assertEqual(*([[line[k] for k in keys] for line in self.metrics(self.dir / run) if line["kind"] == "epoch"] for run in ("mean", "last")))
         self.program("predict", "--run", self.dir / "mean", "--input", self.dir / "test.tsv", "--output", self.dir / "again.csv")
         self.assertEqual((self.dir / "again.csv").read_bytes(), (self.dir / "mean/scores.csv").read_bytes())
@@ -315,14 +316,15 @@ class Programs(unittest.TestCase):
         whole, parts = (self.metrics(self.dir / run) for run in ("whole", "parts"))
         self.assertEqual(len(whole), len(parts))
         for one, other in zip(whole, parts):
-            self.assertAlmostEqual(one["loss"], other["loss"], delta=1e-4 * one["loss"])  # sums in another order, over 16 steps of Adam
+            # Summation order differs, over 16 Adam steps.
+            self.assertAlmostEqual(one["loss"], other["loss"], delta=1e-4 * one["loss"])
         self.refuses("train.fgm needs the gradient of the whole batch", "--train.micro_batch=3", "--train.fgm=0.1", code=2)
 
     def test_two_stages(self):
         out = self.train("--train.stage=pretrain", f"--run.directory={self.dir}/pretrain").stdout
         self.assertRegex(out, r"\nkept      epoch 2, the last evaluated: there is no AUC to choose by\n")
         self.assertRegex(out, r"\nepoch   2/2  loss [\d.]+  masked tokens [\d.]+  AUC —")
-        for stage in ("pretrain", "finetune"):  # losses without targets are left out, and not "nan"
+        for stage in ("pretrain", "finetune"):  # losses without targets are omitted, not "nan"
             for run in ("--dry-run", "--run.directory=" + str(self.dir / f"seen-{stage}")):
                 self.assertNotIn("nan", self.train(f"--train.stage={stage}", run).stdout)
         epoch = self.metrics(self.dir / "pretrain")[-1]
@@ -339,7 +341,7 @@ class Programs(unittest.TestCase):
         self.assertIsNone(epoch["loss_mlm"])
         self.assertIsInstance(epoch["auc"], float)
         self.assertEqual(len((self.dir / "finetune/scores.csv").read_text().splitlines()), UNLABELLED)
-        (self.dir / "train.tsv").write_text(pairs(40, False, 1))  # without any label
+        (self.dir / "train.tsv").write_text(pairs(40, False, 1))  # no labels
         self.train("--train.stage=pretrain", f"--run.directory={self.dir}/unlabelled")
         self.refuses("no row has a label", "--train.stage=finetune", f"--run.directory={self.dir}/none")
 
@@ -444,7 +446,8 @@ class Programs(unittest.TestCase):
         path.write_text("".join(rows[:-1] + [rows[-1][:-2] + ("1\n" if rows[-1][-2] == "0" else "0\n")]))
         changed = f"{path} or {self.dir}/test.tsv is not what this run was started with; set run.directory to another folder"
         self.refuses(changed, "--train.epochs=2")
-        path.write_text("".join([rows[0][:-2] + ("1\n" if rows[0][-2] == "0" else "0\n")] + rows[1:]))  # of a validation row
+        # Flips a validation label.
+        path.write_text("".join([rows[0][:-2] + ("1\n" if rows[0][-2] == "0" else "0\n")] + rows[1:]))
         self.refuses(changed, "--train.epochs=2")
         path.write_text("".join(rows) + "5 5 5\t5 6\t1\n")
         self.refuses("the data changed", "--train.epochs=2")
@@ -460,10 +463,10 @@ class Programs(unittest.TestCase):
         epochs = [line for line in self.metrics(self.run_dir) if line["kind"] == "epoch"]
         self.assertIn("stopped   early", out)
         aucs = [e["auc"] for e in epochs]
-        best = aucs.index(max(aucs))  # the first of equals
+        best = aucs.index(max(aucs))  # first of ties
         self.assertEqual(len(epochs), best + 1 + 2)
         kept = sorted(int(p.stem.removeprefix("epoch-")) for p in (self.run_dir / "models").iterdir())
-        order = sorted(range(len(aucs)), key=lambda i: -aucs[i])  # stable
+        order = sorted(range(len(aucs)), key=lambda i: -aucs[i])  # stable sort
         self.assertEqual(kept, sorted(i + 1 for i in order[:2]))
         self.assertEqual((self.run_dir / "best.npz").read_bytes(), (self.run_dir / f"models/epoch-{best + 1:04}.npz").read_bytes())
         again = self.train("--train.epochs=40", "--train.patience=2", "--run.keep_best=2", "--train.lr=5e-3").stdout
@@ -486,7 +489,7 @@ class Programs(unittest.TestCase):
         self.run_dir = self.dir / "patient"
         still = ("--train.lr=0", "--train.patience=2", "--run.evaluate_every=2", "--train.epochs=20", f"--run.directory={self.run_dir}")
         self.assertIn("stopped   early: no better AUC in 2 evaluations", self.train(*still).stdout)
-        self.assertEqual(evaluated(), (6, [2, 4, 6]))  # two after that of epoch 2, which stays the best
+        self.assertEqual(evaluated(), (6, [2, 4, 6]))  # two evaluations after epoch 2, the best
 
     def test_label_smoothing_is_soft_labels(self):
         self.train("--train.label_smoothing=0.25", f"--run.directory={self.dir}/smoothed")
@@ -494,7 +497,7 @@ class Programs(unittest.TestCase):
         rows = [line.split("\t") for line in path.read_text().splitlines()]
         path.write_text("".join(f"{a}\t{b}\t{0.875 if label == '1' else 0.125}\n" for a, b, label in rows))
         self.train(f"--run.directory={self.dir}/soft")
-        # The same training; only the log loss of the validation rows is measured by other labels.
+        # Training is identical; only the validation log loss uses different labels.
         metrics = ([{k: v for k, v in line.items() if k != "log_loss"} for line in self.metrics(self.dir / run)] for run in ("smoothed", "soft"))
         self.assertEqual(*metrics)
         for name in ("best.npz", "scores.csv"):
@@ -536,7 +539,7 @@ class Programs(unittest.TestCase):
     def test_dry_run_knows_the_memory_of_the_run(self):
         long = " ".join(["100"] * 14)
         with open(self.dir / "train.tsv", "a") as file:
-            file.write(f"{long}\t{long}\t1\n" * 40)  # seldom many of them in one batch of training, often in scoring
+            file.write(f"{long}\t{long}\t1\n" * 40)  # frequent in scoring batches, rare in training ones
         out = self.train("--dry-run").stdout
         said = re.search(r"memory +([\d.]+) MiB on the device at most, ([\d.]+) of them for weights", out)
         self.train()
@@ -551,7 +554,7 @@ class Programs(unittest.TestCase):
         self.assertRegex(out, r"step +1 .*\nstep +10 .*")
         message = self.refuses("the first batch is not learnt by heart: the loss of its masked tokens was", "--overfit-batch=20", "--train.lr=1e-9")
         self.assertIn("after 20 steps", message)
-        # Labels that the pairs do not tell: to predict both classes as often as they come is a tenth of the first loss.
+        # Labels independent of the text: predicting class frequencies costs a tenth of the initial loss.
         (self.dir / "train.tsv").write_text("".join(f"100 101\t102 103\t{int(i % 3 == 0)}\n" for i in range(100)))
         out = self.refuses("not learnt by heart: the loss of its labels was", "--overfit-batch=60", "--train.stage=finetune", "--mask.probability=0",
                            "--model.dropout=0", "--train.lr=3e-3")
@@ -642,7 +645,8 @@ class Programs(unittest.TestCase):
         gemms = [row for name, row in rows.items() if name.startswith("gemm fp32 [")]
         self.assertTrue(gemms and all("-" not in row[3] for row in gemms), rows)
         self.assertTrue(all(row[3] == ["-"] * 4 for name, row in rows.items() if not name.startswith("gemm")), rows)
-        # forward: queries to values, their output, two of the feed-forward net, transform, vocabulary; each has two gradients
+        # Forward: QKV, attention output, two feed-forward, transform, vocabulary; each has two gradient
+        # GEMMs.
         self.assertEqual(sum(row[0] for row in gemms), 18, rows)
         self.assertAlmostEqual(sum(row[2] for row in rows.values()), 100, delta=0.05 * len(rows))
         ends = self.train(f"--run.directory={self.dir}/ends", "--profile.kernels=true", "--profile.start_step=2", "--profile.steps=1000", "--train.epochs=1").stdout
@@ -656,7 +660,7 @@ class Programs(unittest.TestCase):
         self.train(f"--run.directory={plain}", f"--run.gemm_cache={self.dir}/unused")
         self.assertFalse((plain / "gemm.txt").exists() or (self.dir / "unused").exists())
         self.train(f"--run.directory={tuned}", "--run.gemm_tuning=true")
-        if not ON_GPU:  # the option changes nothing, and nothing is said of it
+        if not ON_GPU:  # ignored silently on a CPU
             self.assertFalse((tuned / "gemm.txt").exists() or cache.exists())
             self.assert_same_results(plain, tuned)
             return
@@ -667,7 +671,7 @@ class Programs(unittest.TestCase):
         shutil.copy(cache, own)
         cache.unlink()
         self.train(f"--run.directory={other}", "--run.gemm_tuning=true", f"--run.gemm_cache={own}")
-        self.assertEqual((other / "gemm.txt").read_bytes(), kept)  # nothing was timed again
+        self.assertEqual((other / "gemm.txt").read_bytes(), kept)  # no algorithm was timed again
         self.assertFalse(cache.exists())
         self.assert_same_results(tuned, other)
 
@@ -688,7 +692,7 @@ class Programs(unittest.TestCase):
         self.assertIn("config.ini", out.stderr)
 
     def arrays(self, path):
-        """The values of an .npz or .safetensors file as bytes, by name; bare, so that no library stands between."""
+        """Raw bytes of an .npz or .safetensors file's arrays by name, parsed without a library."""
         if path.suffix == ".npz":
             archive, found = zipfile.ZipFile(path), {}
             for name in archive.namelist():
@@ -702,7 +706,7 @@ class Programs(unittest.TestCase):
         return {name: data[end:][slice(*info["data_offsets"])] for name, info in header.items()}
 
     def rewrite(self, path, change):
-        """An .npz whose members are what change(name, bytes) makes of them; without those of which it makes None."""
+        """Rewrites each .npz member as change(name, bytes); None drops it."""
         with zipfile.ZipFile(path) as archive:
             members = [(name, change(name, archive.read(name))) for name in archive.namelist()]
         with zipfile.ZipFile(path, "w") as archive:
@@ -711,7 +715,7 @@ class Programs(unittest.TestCase):
                     archive.writestr(name, data)
 
     def test_weights_go_round_unchanged(self):
-        """best.npz -> train with no epochs -> export -> train with no epochs: the same bits."""
+        """best.npz -> train 0 epochs -> export -> train 0 epochs gives the same bits."""
         self.train()
         first = self.run_dir / "best.npz"
         second = self.dir / "second"
@@ -735,7 +739,7 @@ class Programs(unittest.TestCase):
         self.assertEqual(one["vocab/cipher_ids"], two["vocab/cipher_ids"])
 
     def golden(self, *args, code=0):
-        """The reference's files as a run: plain-text weights, to be aligned."""
+        """Runs train on the reference's files: plain-text weights, to be aligned."""
         ini = self.dir / "golden.ini"
         ini.write_text(f"[data]\ntrain = {GOLDEN}/pairs.tsv\ntest = {GOLDEN}/test.tsv\n[train]\nepochs = 0\n[model]\nweights = {GOLDEN}/weights.tf.npz\n")
         return self.program("train", "--config", ini, *args, code=code)
@@ -746,7 +750,7 @@ class Programs(unittest.TestCase):
         self.assertIn("130 ids to the 130 most frequent of 300 tokens; 143 ids below min_count 5 are [UNK]", out)
         self.assertIn("data.vocab: missing", self.golden(counts, code=2).stderr)
         self.assertIn("data.counts: missing", self.golden(vocab, code=2).stderr)
-        # The weights are looked at first: a broken file is the message, whatever else is missing.
+        # Weights are checked first: a broken file is reported before anything missing.
         broken = self.dir / "broken.npz"
         broken.write_bytes((GOLDEN / "weights.tf.npz").read_bytes()[:-5000])
         self.assertIn("broken.npz", self.golden(f"--model.weights={broken}", code=1).stderr)
@@ -800,13 +804,13 @@ class Programs(unittest.TestCase):
         self.assertIn("--batch", self.program(*args[:3], code=2).stderr)
 
     def fit(self, name, *args):
-        """Another run of the same data; its folder."""
+        """Trains one epoch on the same data; returns the run folder."""
         run = self.dir / name
         self.train(f"--run.directory={run}", "--train.epochs=1", *args)
         return run
 
     def predict(self, *args, code=0, input=None):
-        """predict to standard output: the scores, or what it says on stderr."""
+        """Runs predict to stdout; returns the scores, or stderr if code != 0."""
         done = subprocess.run([BIN / "predict", *map(str, args), "--output", "-"], capture_output=True, text=True, timeout=300, input=input)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         if code:
@@ -883,7 +887,7 @@ class Programs(unittest.TestCase):
         self.assertTrue(self.program("eval", "--run", run, "--input", file).stdout.endswith("\n1 pairs were shortened to data.max_tokens\n"))
 
     def test_latency(self):
-        """Pairs one by one: the table, and the scores of plain predict but for rounding."""
+        """Pairs one by one: prints the table; scores equal plain predict up to rounding."""
         runs = [self.fit("one"), self.fit("two", "--train.seed=1")]
         rows = (self.dir / "test.tsv").read_text().splitlines(keepends=True)[:30]
         (self.dir / "few.tsv").write_text("".join(rows))
@@ -919,11 +923,11 @@ class Programs(unittest.TestCase):
         out = self.program("predict", "--run", runs[0], f"--run={runs[1]}", *sigmoid, "--output", self.dir / "s.csv").stdout
         self.assertEqual(out, f"{UNLABELLED} scores of 2 models written to {self.dir}/s.csv\n")
         self.assertEqual(len(set(map(len, (together, (self.dir / "s.csv").read_text().splitlines())))), 1)
-        # A wrong run is named before any model works.
+        # A missing run is reported before any model runs.
         self.assertIn("absent: not found", self.predict("--run", runs[0], "--run", self.dir / "absent", *sigmoid, code=1))
 
     def test_both_orders(self):
-        """predict.swap is symmetric, and its validation and scores.csv are the run's."""
+        """predict.swap is symmetric; the run's validation and scores.csv use it."""
         run = self.fit("swap", "--predict.swap=true")
         rows = [line.split("\t") for line in (self.dir / "test.tsv").read_text().splitlines()]
         exchanged = "".join(f"{b}\t{a}\n" for a, b in rows)
@@ -1044,7 +1048,7 @@ class Programs(unittest.TestCase):
         self.assertEqual(self.program("kernels_bench", "--once", *small).stdout, "")
         one = self.program("kernels_bench", "--launches", "--only=clip", *small).stdout
         self.assertEqual((one.count("\n"), '"row":"clip"' in one), (1, True))
-        if "cuda_on_cpu" not in os.environ.get("LD_PRELOAD", ""):  # there a launch takes too long to be repeated
+        if "cuda_on_cpu" not in os.environ.get("LD_PRELOAD", ""):  # repeated launches take too long there
             about, row = map(json.loads, self.program("kernels_bench", "--json", "--only=clip", *small).stdout.splitlines())
             self.assertIn("(commit ", about["build"])
             self.assertEqual(row["row"], "clip")

@@ -1,4 +1,4 @@
-"""scripts/recipe_study from end to end, on few rows.
+"""End-to-end test of scripts/recipe_study on few rows.
 
 recipe_study_test.py BIN_DIR [unittest arguments]
 """
@@ -26,7 +26,7 @@ class RecipeStudy(unittest.TestCase):
         self.folder = tempfile.TemporaryDirectory()
         self.dir = pathlib.Path(self.folder.name)
         self.rows = pairs(ROWS + HOLDOUT)
-        self.rows.insert(3, "100\t101")  # without a label: not counted, not used
+        self.rows.insert(3, "100\t101")  # unlabelled: neither counted nor used
         (self.dir / "pairs.tsv").write_text("\n".join(self.rows) + "\n")
 
     def tearDown(self):
@@ -63,10 +63,10 @@ class RecipeStudy(unittest.TestCase):
         self.assertEqual(list(cells), [*runs, "swap"])
         self.assertEqual((cells["base"][3], cells["base"][5:]), (f"{base:.4f}", [f"{base - mean:+.4f}", "1.00"]))
         self.assertEqual((cells["ema"][3], cells["ema"][5]), (f"{ema:.4f}", f"{ema - mean:+.4f}"))
-        self.assertEqual((cells["swap"][2], cells["swap"][6]), ("", ""))  # is no training
+        self.assertEqual((cells["swap"][2], cells["swap"][6]), ("", ""))  # predicts only, no training
 
         models = [(out / run / "best.npz").stat().st_mtime_ns for run in runs]
-        self.assertEqual(self.study("--only", *runs).stdout, printed)  # goes on: nothing is left to train
+        self.assertEqual(self.study("--only", *runs).stdout, printed)  # resumes; nothing is left to train
         self.assertEqual([(out / run / "best.npz").stat().st_mtime_ns for run in runs], models)
 
     def test_two_stages_are_two_runs(self):

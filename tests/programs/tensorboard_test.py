@@ -1,4 +1,4 @@
-"""run.tensorboard and run.csv as their readers see them, also of a run that was stopped and goes on.
+"""Reads the output of run.tensorboard and run.csv, also of a stopped and resumed run.
 
 tensorboard_test.py BIN_DIR [unittest arguments]; skipped where the package tensorboard is not installed.
 """
@@ -47,7 +47,7 @@ class Readers(unittest.TestCase):
                 rows = [{k: json.loads(v) if v else None for k, v in row.items()} for row in csv.DictReader(file)]
             expected = [{k: v for k, v in r.items() if k != "kind"} for r in records if r["kind"] == kind]
             self.assertEqual(rows, expected)
-        # On a finished run, too.
+        # Also on a finished run.
         self.train("--train.epochs=1")
         self.assertFalse((self.run_dir / "steps.csv").exists())
         self.assertIn("finished", self.train("--train.epochs=1", "--run.csv=true").stdout)
@@ -74,7 +74,7 @@ class Readers(unittest.TestCase):
                 scalars = events.Scalars(tag)
                 self.assertEqual([(e.step, e.wall_time) for e in scalars], [(s, t) for s, _, t in expected], tag)
                 for e, (_, value, _) in zip(scalars, expected):
-                    self.assertTrue(math.isclose(e.value, value, rel_tol=1e-7), (tag, e.value, value))  # a float
+                    self.assertTrue(math.isclose(e.value, value, rel_tol=1e-7), (tag, e.value, value))
         self.assertEqual(found, set(events.Tags()["scalars"]))
         self.assertLessEqual({"loss/total", "lr", "validation/auc"}, found)
 

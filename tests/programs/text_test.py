@@ -1,4 +1,4 @@
-"""Clear text from end to end: train, predict, eval and export on sentences, cut by a vocab.txt (data.text).
+"""End-to-end tests on plain text tokenized by a vocab.txt (data.text): train, predict, eval and export.
 
 text_test.py BIN_DIR [unittest arguments]
 """
@@ -18,7 +18,7 @@ import zipfile
 BIN = pathlib.Path(sys.argv.pop(1)).resolve()
 FAST = "CUDA" in subprocess.run([BIN / "train", "--version"], capture_output=True, text=True).stdout and "cuda_on_cpu" not in os.environ.get("LD_PRELOAD", "")
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden/tiny"
-THINGS = {  # what a request is about, in English and Chinese
+THINGS = {  # topics of requests, in English and Chinese
     "light": ("lamp", "lights", "燈"),
     "music": ("song", "tune", "歌"),
     "alarm": ("clock", "wake", "鬧"),
@@ -26,13 +26,13 @@ THINGS = {  # what a request is about, in English and Chinese
     "order": ("parcel", "delivery", "貨"),
 }
 FRAME = "please can you the a for me now ? , . ! show tell turn on off about my today 請 問 我 的 嗎 。".split()
-# Not in the order of a BERT file, so that a mistaken special token shows; with word pieces.
+# Unlike BERT's order, so that confused special tokens are detected; includes word pieces.
 VOCAB = [*FRAME, "[MASK]", "[UNK]", *THINGS, "[SEP]", "##s", "##ing", *(w for words in THINGS.values() for w in words), "[PAD]", "[CLS]", "never", "seen"]
 PAIRS, TEST = 600, 40
 
 
 def pairs(n, labels, seed):
-    """Two requests; the label is whether the second is about something to switch on, so that a tiny model can learn it."""
+    """Two requests; the label depends on the second one's topic, which a tiny model can learn."""
     rng, rows = random.Random(seed), []
 
     def request(thing):
@@ -79,7 +79,7 @@ class Text(unittest.TestCase):
         return self.program("train", "--config", self.ini, *args, code=code)
 
     def array(self, path, name, kind):
-        """Of an .npz or .safetensors: the values as a flat tuple, and the shape."""
+        """An array of an .npz or .safetensors file: values as a flat tuple, and shape."""
         if path.suffix == ".safetensors":
             data = path.read_bytes()
             size = struct.unpack("<Q", data[:8])[0]
@@ -101,14 +101,14 @@ class Text(unittest.TestCase):
         self.assertIn(f" of {len(VOCAB) - 5} words occur, 0.00 % of tokens are [UNK]", out)
         epochs = [e for e in map(json.loads, (self.run_dir / "metrics.jsonl").read_text().splitlines()) if e["kind"] == "epoch"]
         self.assertIn(" words, 0.00 % of tokens unknown", (self.run_dir / "report.html").read_text())
-        self.assertGreater(max(e["auc"] for e in epochs), 0.9)  # 60 rows: chance is 0.5 with a standard deviation of 0.08
+        self.assertGreater(max(e["auc"] for e in epochs), 0.9)  # chance on 60 rows: 0.5 ± 0.08
 
     def predict(self, *args, code=0, stdin=None):
         return self.program("predict", *args, *(() if "--input" in args else ("--input", self.dir / "test.tsv")), "--output", "-", code=code, stdin=stdin)
 
     def test_predict_eval_average_and_export_repeat_the_scores_without_vocab_txt(self):
         self.train("--run.keep_best=2")
-        (self.dir / "vocab.txt").unlink()  # a run is complete by itself
+        (self.dir / "vocab.txt").unlink()  # a run is self-contained
         expected = (self.run_dir / "scores.csv").read_text()
         self.assertEqual(len(set(expected.splitlines())), TEST)
         self.assertEqual(self.predict("--run", self.run_dir), expected)
@@ -137,7 +137,7 @@ class Text(unittest.TestCase):
         self.assertEqual((hf / "vocab.txt").read_text(encoding="utf-8").split("\n"), [*special, *words, ""])
         self.assertTrue(json.loads((hf / "tokenizer_config.json").read_text())["do_lower_case"])
         self.assertEqual(self.predict("--run", hf, "--train.precision=fp32", "--predict.score=ratio"), expected)
-        # and as first weights: the rows of [NO] and [YES] too
+        # As initial weights: [NO] and [YES] rows are kept too.
         self.train(f"--model.weights={hf}/model.safetensors", f"--data.vocab={hf}/vocab.txt", "--train.epochs=0", f"--run.directory={self.dir}/again")
         self.assertEqual(self.embedding(self.dir / "again/best.npz"), self.embedding(self.run_dir / "best.npz"))
         self.assertEqual((self.dir / "again/scores.csv").read_text(), expected)
@@ -159,7 +159,7 @@ class Text(unittest.TestCase):
         self.assertIn(f"{self.run_dir} reads clear text, but {self.dir}/ids reads ids", self.predict("--run", self.run_dir, "--run", self.dir / "ids", code=2))
         self.assertIn("is no id", self.predict("--run", self.dir / "ids", code=1))
 
-        # weights of a run keep what they were trained on
+        # Weights of a run keep the vocabulary they were trained on.
         again = f"--model.weights={self.run_dir}/best.npz", f"--run.directory={self.dir}/again"
         self.assertIn("vocabulary kept", self.train(*again))
         again = again[0], f"--run.directory={self.dir}/refused"
@@ -176,7 +176,7 @@ class Text(unittest.TestCase):
         self.assertIn("has no array 'vocab/wordpiece'", self.predict("--run", self.dir / "ids", code=1))
 
     def test_a_stopped_run_goes_on_to_the_same_bits(self):
-        options = "--run.log_every=3", f"--train.epochs={200 if FAST else 6}"  # long enough for the signal to come in time
+        options = "--run.log_every=3", f"--train.epochs={200 if FAST else 6}"  # long enough to be interrupted
         self.train(*options)
         stopped = self.dir / "stopped"
         command = [BIN / "train", "--config", self.ini, f"--run.directory={stopped}", *options]
@@ -187,7 +187,7 @@ class Text(unittest.TestCase):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         self.assertEqual((process.returncode, err), (130, ""), out)
-        other = [*VOCAB[:-2], "seen", "never"]  # words that no text has: only the vocabulary itself tells
+        other = [*VOCAB[:-2], "seen", "never"]  # words absent from the data: only the vocabulary differs
         changed = self.write("changed.txt", "\n".join(other) + "\n").read_bytes()
         original = (self.dir / "vocab.txt").read_bytes()
         self.write("vocab.txt", changed)
@@ -198,7 +198,7 @@ class Text(unittest.TestCase):
             self.assertEqual((stopped / name).read_bytes(), (self.run_dir / name).read_bytes(), name)
 
     def test_pretrained_words_keep_their_rows(self):
-        """Also those that the data lacks; [NO] and [YES] start as [UNK]."""
+        """Words absent from the data keep theirs too; [NO] and [YES] start as [UNK]."""
         words = (GOLDEN / "vocab.txt").read_text(encoding="utf-8").split()
         plain = [w for w in words if not w.startswith("[")]
         self.write("few.tsv", "".join(f"{plain[i]} {plain[i + 1]}\t{plain[i]}\t{i % 2}\n" for i in range(20)))

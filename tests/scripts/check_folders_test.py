@@ -1,4 +1,4 @@
-"""The rule of the house is a rule: an include that points upwards is named.
+"""check_folders reports includes that violate the layering of the folders.
 
 check_folders_test.py SCRIPTS_DIR [unittest arguments]
 """

@@ -1,4 +1,4 @@
-"""scripts/gpu_check without a GPU: its budget, what it makes of programs' output, the tables it writes, and packing.
+"""scripts/gpu_check without a GPU: time budget, parsing of program output, tables, and packing.
 
 gpu_check_test.py SCRIPTS_DIR [unittest arguments]
 """
@@ -61,7 +61,7 @@ class GpuCheck(unittest.TestCase):
         self.assertIn("| bad | FAILED (3) |", report.text)
         self.assertIn("why", report.text)
         report.attempt("good", 1, "true")
-        after = report.text[report.text.index("| bad |"):]  # what failed said something: the table begins again
+        after = report.text[report.text.index("| bad |"):]  # output of a failure splits the table
         self.assertRegex(after, r"(?s)```\n\n\| what \| result \| time \| \|\n\|---\|---\|---\|---\|\n\| good \| passed ")
 
     def test_what_hangs_does_not_take_the_time_of_the_rest(self):
@@ -77,7 +77,7 @@ class GpuCheck(unittest.TestCase):
         program = f"import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(100)']); open('{pid}', 'w').write(str(p.pid)); time.sleep(100)"
         code, _ = gpu_check.run(sys.executable, "-c", program, timeout=2)
         self.assertIsNone(code.returncode)
-        for _ in range(100):  # whoever inherits it has to notice
+        for _ in range(100):  # its new parent has to reap it
             state = pathlib.Path(f"/proc/{pid.read_text()}/stat")
             if not state.exists() or state.read_text().split()[2] == "Z":
                 break
@@ -111,7 +111,7 @@ class GpuCheck(unittest.TestCase):
         second.keep("peers", peer), second.keep("peers", note)
         self.assertEqual(second.figures, {"steps": [step], "peers": [peer, note], "floors": [peer]})
         other = gpu_check.Report(self.dir / "r.md", 1, append=True, device="NVIDIA H200")
-        self.assertEqual(other.figures, {})  # one caption names one GPU
+        self.assertEqual(other.figures, {})  # figures of another GPU are dropped
         self.assertEqual((self.dir / "r.md").read_text(), "first\n\nsecond\n")
 
     def test_cudas_libraries_are_found_among_pythons_packages(self):
@@ -146,7 +146,8 @@ class GpuCheck(unittest.TestCase):
         peer = {"name": "packed graph", "mean": 3.5, "ms": 3.25, "p10": 3, "p90": 4, "pairs_s": 18286, "memory_MiB": 2048}
         text = gpu_check.written(DOCUMENT, {"steps": [STEP], "peers": [peer], "floors": [floor]}, "H100, today")
         self.assertIn("| warpbert base bf16 | 2.000 | 1.900 | 1.800 | 2.250 | 32000 | 1500 |\n| packed graph | 3.500 | 3.250 | 3.000 | 4.000 | 18286 | 2048 |", text)
-        nan = {"name": "spoilt", "note": "failed: its losses are not finite", "unjudged": {"ms": 1.0}}  # as run_all.judged() has it
+        # As run_all.judged() returns it.
+        nan = {"name": "spoilt", "note": "failed: its losses are not finite", "unjudged": {"ms": 1.0}}
         losses = {"name": "padded eager", "losses": [5.0], "difference": 0.02, "note": "failed: its losses are not ours"}
         spoilt = gpu_check.results_table({"peers": [nan, losses]}, "x")
         self.assertIn("| spoilt | failed: its losses are not finite |", spoilt)
@@ -169,7 +170,7 @@ class GpuCheck(unittest.TestCase):
         self.assertTrue(changed[0][1].endswith("| µs measured, H100, today |"))
         for (before, after), us in zip(changed[1:], ("30.12", "1.23")):
             self.assertEqual(after, before.removesuffix("not measured yet |") + us + " |")
-        # Another time, of another GPU: what it did not measure is not measured.
+        # A run on another GPU resets the rows it did not measure.
         again = gpu_check.written(text, {"kernels": [about, row("clip", 2)]}, "H200, tomorrow")
         self.assertEqual(again, document.replace("| µs measured |", "| µs measured, H200, tomorrow |").replace(
             next(b for b, _ in changed if b.startswith("| clip ")), next(b for b, _ in changed if b.startswith("| clip ")).replace("not measured yet", "2.00")))
@@ -184,7 +185,7 @@ class GpuCheck(unittest.TestCase):
         build = self.dir / "build/cuda"
         (build / "bin").mkdir(parents=True)
         (build / "tests").mkdir()
-        shutil.copy(shutil.which("openssl") or shutil.which("bash"), build / "bin/program")  # any that loads a library
+        shutil.copy(shutil.which("openssl") or shutil.which("bash"), build / "bin/program")  # any dynamic ELF
         (build / "bin/command").symlink_to("program")
         (build / "bin/base.ini").write_text("[data]\n")
         (build / "bin/left_out.txt").write_text("x")

@@ -1,4 +1,4 @@
-"""scripts/kernel_table: occupancy by CUDA's rules, a table of a canned log and canned launches, and its place in a document.
+"""scripts/kernel_table: occupancy rules, the table of a canned log and launches, and its place in a document.
 
 kernel_table_test.py SCRIPTS_DIR [unittest arguments]
 """
@@ -40,11 +40,11 @@ class KernelTable(unittest.TestCase):
     def test_occupancy_is_limited_by_what_runs_out_first(self):
         of = kernel_table.occupancy
         self.assertEqual(of("sm_80", 256, 32, 0), 1)  # 8 blocks of 8 warps
-        self.assertEqual(of("sm_80", 256, 33, 0), 0.75)  # 1,280 registers a warp: 51 warps, 48 in fours, 6 blocks
-        self.assertEqual(of("sm_80", 32, 16, 0), 0.5)  # 32 blocks of a warp
-        self.assertEqual(of("sm_80", 256, 255, 0), 0.125)  # 8,192 registers a warp: 8 warps
-        self.assertEqual(of("sm_80", 64, 32, 40 * 1024), 4 * 2 / 64)  # 41 KB of 164
-        self.assertEqual(of("sm_90", 64, 32, 40 * 1024), 5 * 2 / 64)  # of 228
+        self.assertEqual(of("sm_80", 256, 33, 0), 0.75)  # 1,280 registers per warp: 51, of fours 48
+        self.assertEqual(of("sm_80", 32, 16, 0), 0.5)  # limit of 32 blocks, one warp each
+        self.assertEqual(of("sm_80", 256, 255, 0), 0.125)  # 8,192 registers per warp: 8 warps
+        self.assertEqual(of("sm_80", 64, 32, 40 * 1024), 4 * 2 / 64)  # 4 blocks of 41 KB in 164 KB
+        self.assertEqual(of("sm_90", 64, 32, 40 * 1024), 5 * 2 / 64)  # 5 blocks in 228 KB
 
     def test_a_row_has_registers_shared_memory_occupancy_and_predicted_times(self):
         code, text, _ = self.program(LAUNCH)
@@ -60,7 +60,8 @@ class KernelTable(unittest.TestCase):
         counts = {"kernel": "gelu_kernel<bf16>", "launches": 2, "integer": 1000, "fp32": 4000, "fp64": 0, "special": 897600, "mma": 0, "shuffle": 0, "shared": 200,
                   "global": 300, "control": 100, "threads": 16 * 903200, "global_requests": 300, "global_sectors": 3000, "global_least": 1500,
                   "shared_requests": 200, "shared_passes": 250, "shared_least": 200}
-        # 448,800 special instructions a launch, one in two clocks on each of 132 multiprocessors: 6,800 clocks, 4 µs at 1.7 GHz.
+        # 448,800 special instructions per launch, one per 2 clocks on each of 132 SMs: 6,800 clocks, 4 µs at
+        # 1.7 GHz.
         self.assertEqual(kernel_table.counts_table([("gelu", counts), ("gelu", {**counts, "kernel": "other", "shared_passes": 0, "shared_least": 0})]).splitlines()[2:], [
             "| gelu | `gelu_kernel<bf16>` | 451600 | 0.50 | special | 4.00 | 50% | 2.00 | 1.25 |",
             "|  | `other` | 451600 | 0.50 | special | 4.00 | 50% | 2.00 |  |"])

@@ -1,4 +1,4 @@
-"""The demo's data: format, sizes, equal bytes for equal arguments, and that counting common ids does not solve it.
+"""Demo data: format, sizes, reproducibility, and that counting common ids does not solve the task.
 
 make_demo_data_test.py SCRIPTS_DIR [unittest arguments]
 """
@@ -12,12 +12,12 @@ import tempfile
 import unittest
 
 SCRIPT = pathlib.Path(sys.argv.pop(1)).resolve() / "make_demo_data"
-# Digests of --rows=400 --test=60: demo runs of different machines are comparable only as long as these stay.
+# Digests of --rows=400 --test=60. Demo runs on different machines are comparable only while these are equal.
 KNOWN = {"test.tsv": "fdebe05422b1256f", "test_labels.csv": "7c22c5cc96a4a02a", "train.tsv": "c0a7aea1d721eec1"}
 
 
 def overlap_auc(rows):
-    """The share of (match, miss) pairs in order by Jaccard overlap, ties half; pair by pair, not as the script counts."""
+    """AUC of Jaccard overlap, pair by pair, ties count half; independent of the script's algorithm."""
     by_label = collections.defaultdict(collections.Counter)
     for a, b, label in rows:
         by_label[label][len(set(a) & set(b)) / len(set(a) | set(b))] += 1
@@ -76,12 +76,12 @@ class DemoData(unittest.TestCase):
         auc = overlap_auc(everything)
         self.assertLess(auc, 0.65)
         printed = float(re.search(r"Jaccard overlap: ([0-9.]+)", printed)[1])
-        self.assertAlmostEqual(auc, printed, delta=0.01)  # the script leaves the label noise out
+        self.assertAlmostEqual(auc, printed, delta=0.01)  # the script excludes label noise
         said = collections.Counter(tuple(s) for a, b, _ in everything for s in (a, b))
         self.assertLess(len(said), 0.9 * 32000)  # requests recur
 
     def test_labels_are_wrong_as_often_as_said(self):
-        """Of the same draws, but without noise: the labels that differ are the noise."""
+        """The same draws without noise: labels that differ are the noise."""
         source = SCRIPT.read_text()
         self.assertEqual(source.count("LABEL_NOISE = 0.06, 0.3, 0.01\n"), 1)
         clean = self.folder / "clean.py"
@@ -90,7 +90,7 @@ class DemoData(unittest.TestCase):
         clean = self.rows(self.make("clean", "--rows=8000", "--test=0", script=clean)[0] / "train.tsv")
         self.assertEqual([r[:2] for r in noisy], [r[:2] for r in clean])
         flipped = sum(n[2] != c[2] for n, c in zip(noisy, clean))
-        self.assertTrue(45 <= flipped <= 120, flipped)  # 80 ± 9, four standard deviations
+        self.assertTrue(45 <= flipped <= 120, flipped)  # 80 ± 9 (1 sigma), 4 sigma
 
     def test_equal_arguments_give_equal_bytes_on_any_machine(self):
         small = ("--rows=400", "--test=60")

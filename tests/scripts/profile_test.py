@@ -1,4 +1,4 @@
-"""scripts/profile with an nsys that writes down how it was called.
+"""scripts/profile with a fake nsys that logs its calls.
 
 profile_test.py SCRIPTS_DIR [unittest arguments]
 """
@@ -25,13 +25,13 @@ class Profile(unittest.TestCase):
         for program, text in ((self.train, "#!/bin/sh\n"), (self.path / "nsys", NSYS)):
             program.write_text(text)
             program.chmod(0o755)
-        (self.path / "dirname").symlink_to(shutil.which("dirname"))  # all that the script needs of the system
+        (self.path / "dirname").symlink_to(shutil.which("dirname"))  # the only program the script needs
 
     def tearDown(self):
         self.folder.cleanup()
 
     def profile(self, *arguments, code=0):
-        """Started in here: nsys's calls, each a folder and its arguments; or what is said on stderr."""
+        """Runs the script in self.here; returns nsys's calls (folder, arguments), or stderr if code != 0."""
         calls = self.dir / "calls"
         environment = {"PATH": str(self.path), "CALLS": str(calls)}
         done = subprocess.run(["../a copy/scripts/profile", *arguments], cwd=self.here, env=environment, capture_output=True, text=True)

@@ -1,5 +1,5 @@
-// Arrays that host and device share, for tests: managed memory on a GPU, the heap in the simulator, each array an
-// allocation of its own, so that AddressSanitizer sees every overrun. Fresh memory is poisoned with NaNs.
+// Test arrays shared by host and device: managed memory on a GPU, the heap in the simulator. Each array is a
+// separate allocation, so AddressSanitizer detects overruns. New memory is filled with NaNs.
 #pragma once
 #include <cmath>
 #include <cstdlib>
@@ -18,7 +18,8 @@ namespace warpbert::test {
 
 inline void synchronize() {
 #ifdef WARPBERT_CUDA
-  if (cudaError_t e = cudaDeviceSynchronize(); e != cudaSuccess) throw std::runtime_error(cudaGetErrorString(e));
+  if (cudaError_t e = cudaDeviceSynchronize(); e != cudaSuccess)
+    throw std::runtime_error(cudaGetErrorString(e));
 #endif
 }
 
@@ -27,9 +28,10 @@ class Buffer {
  public:
   explicit Buffer(size_t n) : size_(n) {
 #ifdef WARPBERT_CUDA
-    if (cudaMallocManaged(reinterpret_cast<void**>(&data_), n * sizeof(T) + 1) != cudaSuccess) throw std::bad_alloc();
+    if (cudaMallocManaged(reinterpret_cast<void**>(&data_), n * sizeof(T) + 1) != cudaSuccess)
+      throw std::bad_alloc();
 #else
-    data_ = static_cast<T*>(std::malloc(n * sizeof(T)));  // exactly as many bytes: one more read is an error
+    data_ = static_cast<T*>(std::malloc(n * sizeof(T)));  // exact size: reading past it is an error
 #endif
     std::memset(static_cast<void*>(data_), 0xff, n * sizeof(T));
   }
@@ -55,7 +57,6 @@ class Buffer {
   size_t size_;
 };
 
-// Normally distributed values, rounded to T.
 template <class T>
 std::vector<T> normal(size_t n, float scale = 1, float mean = 0, unsigned seed = 1) {
   std::mt19937 generator(seed);
@@ -65,7 +66,7 @@ std::vector<T> normal(size_t n, float scale = 1, float mean = 0, unsigned seed =
   return values;
 }
 
-// The largest |a − b| / (|b| + scale); not-a-number anywhere counts as infinite.
+// Tracks the largest |a − b| / (|b| + scale); NaN counts as infinite.
 struct Worst {
   double value = 0;
   void add(double actual, double expected, double scale = 1) {
@@ -74,8 +75,8 @@ struct Worst {
   }
 };
 
-// Tolerances by storage type. float: some 100 rounding steps of 2⁻²⁴; bf16: one rounding of the result (2⁻⁸ relative),
-// and room for one intermediate that is rounded as well.
+// Relative tolerance by storage type. float: about 100 roundings of 2⁻²⁴. bf16: one rounding of the result
+// (2⁻⁸) and one of an intermediate.
 template <class T>
 constexpr double tolerance = sizeof(T) == 2 ? 8e-3 : 1e-5;
 

@@ -1,4 +1,3 @@
-// What is written to stdout or stderr.
 #pragma once
 #include <doctest/doctest.h>
 #include <unistd.h>
@@ -10,7 +9,7 @@
 
 namespace warpbert::test {
 
-// What `stream` gets while this lives.
+// Captures writes to `stream` (stdout or stderr) during its lifetime.
 class Captured {
  public:
   explicit Captured(std::FILE* stream) : stream_(stream) {

@@ -1,4 +1,4 @@
-// Dropout by its definition (kernels.h): 16 bits of Philox an element against the rate in units of 2⁻¹⁶.
+// Reference dropout (see kernels.h): 16 Philox bits per element against the rate in units of 2⁻¹⁶.
 #pragma once
 #include <cmath>
 
@@ -7,7 +7,7 @@
 
 namespace warpbert::test {
 
-// What an element is multiplied by: 0, or what makes up for the zeros.
+// Factor of an element: 0 if dropped, else 1/(1 − rate).
 inline double dropout_factor(const kernels::Dropout& dropout, uint64_t element) {
   if (dropout.rate == 0) return 1;
   const auto [seed, pass] = *dropout.random;

@@ -1,4 +1,4 @@
-// Where tests/golden is: as compiled, or, where the tests run far from their sources, by the environment.
+// Path of tests/golden: compiled in; $WARPBERT_GOLDEN overrides it.
 #pragma once
 #include <cstdlib>
 #include <string>

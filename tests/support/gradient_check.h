@@ -1,7 +1,8 @@
-// Finite-difference checks of ops: d(Σ w·y)/dx of the tape against differences of forward passes.
+// Finite-difference checks of ops: the tape's d(Σ w·y)/dx against differences of forward passes.
 //
-// The fourth-order central difference (8(f(h) − f(−h)) − (f(2h) − f(−2h))) / 12h has an error of h⁴ and rounding of
-// about 2⁻²⁴·Σ|w·y|/h; with h = 1/32 and inputs near 1 both stay below 1e-3 of the largest gradient of the array.
+// The fourth-order central difference (8(f(h) − f(−h)) − (f(2h) − f(−2h))) / 12h has a truncation error of
+// O(h⁴) and a rounding error of about 2⁻²⁴·Σ|w·y|/h. With h = 1/32 and inputs near 1, both stay below 1e-3 of
+// the array's largest gradient.
 #pragma once
 #include <doctest/doctest.h>
 
@@ -16,14 +17,14 @@
 
 namespace warpbert::test {
 
-// A device, and the pieces every tape needs, in fp32; fresh memory is poisoned.
+// Device, fp32 GEMM and arena for a tape; new memory is poisoned.
 struct Lab {
   Device device;
   Gemm gemm{device, Precision::fp32};
   Arena arena{device, true};
   std::deque<DeviceArray<int>> counts;
 
-  // `count` real rows in room for `capacity`.
+  // `count` real rows, then padding rows up to `capacity`.
   kernels::Rows rows(int capacity, int count) {
     counts.emplace_back(device, std::vector<int>{count});
     return {capacity, counts.back().data()};
@@ -35,15 +36,16 @@ struct Input {
   int count, cols;
 };
 
-// `build` makes outputs from inputs. Checks the gradients of all inputs and of all parameters of the store.
-inline void check_gradients(Lab& lab, ParameterStore& store, const std::vector<Input>& inputs,
-                            const std::function<std::vector<Tensor>(Tape&, const std::vector<Tensor>&)>& build,
-                            const kernels::RandomState* random = nullptr) {
+// Checks the gradients of all inputs and of all parameters in `store`. `build` computes the outputs.
+inline void check_gradients(
+    Lab& lab, ParameterStore& store, const std::vector<Input>& inputs,
+    const std::function<std::vector<Tensor>(Tape&, const std::vector<Tensor>&)>& build,
+    const kernels::RandomState* random = nullptr) {
   constexpr float h = 1.0f / 32;
   std::vector<std::vector<float>> values;
   for (const Input& in : inputs) {
     values.push_back(normal<float>(size_t(in.rows.capacity) * in.cols, 1, 0, 11 + unsigned(values.size())));
-    std::fill(values.back().begin() + size_t(in.count) * in.cols, values.back().end(), 0.0f);  // filler
+    std::fill(values.back().begin() + size_t(in.count) * in.cols, values.back().end(), 0.0f);  // padding rows
   }
   unsigned seed = 100;
   for (const auto& array : store.named()) {
@@ -79,7 +81,7 @@ inline void check_gradients(Lab& lab, ParameterStore& store, const std::vector<I
   store.start_step();
   auto [tensors, outputs] = run(tape);
   for (Tensor y : outputs) {
-    // Filler rows of a gradient are zeros by contract.
+    // Padding rows of a gradient are zero by contract.
     int count = 0;
     lab.device.download(&count, y.rows().count, sizeof count);
     auto w = weights(size_t(y.capacity()) * y.cols());
@@ -94,7 +96,7 @@ inline void check_gradients(Lab& lab, ParameterStore& store, const std::vector<I
   const auto compare = [&](const std::string& name, const std::vector<float>& gradient, size_t n,
                            const std::function<void(size_t, float)>& shift) {
     const double most = largest({gradient.begin(), gradient.begin() + ptrdiff_t(n)});
-    REQUIRE_MESSAGE(std::isfinite(most), name, ": one of ", n, " gradients is not finite");  // the check takes twelve
+    REQUIRE_MESSAGE(std::isfinite(most), name, ": one of ", n, " gradients is not finite");  // 12 compared
     for (int k = 0; k < 12; k++) {
       const size_t i = pick() % n;
       double f[4];
@@ -109,7 +111,8 @@ inline void check_gradients(Lab& lab, ParameterStore& store, const std::vector<I
   for (size_t i = 0; i < inputs.size(); i++) {
     REQUIRE(tensors[i].has_grad());
     input_gradients.emplace_back(values[i].size());
-    lab.device.download(input_gradients[i].data(), tensors[i].grad<float>(), values[i].size() * sizeof(float));
+    lab.device.download(input_gradients[i].data(), tensors[i].grad<float>(),
+                        values[i].size() * sizeof(float));
   }
   std::vector<std::vector<float>> gradients;
   for (const auto& array : store.named()) gradients.push_back(store.download(store.grads(), array));

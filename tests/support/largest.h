@@ -1,4 +1,4 @@
-// The largest value, and the largest difference, of arrays; not-a-number anywhere counts as infinite.
+// Largest absolute value and largest absolute difference of arrays; NaN counts as infinite.
 #pragma once
 #include <doctest/doctest.h>
 
@@ -10,7 +10,7 @@ namespace warpbert::test {
 
 inline double largest(const std::vector<float>& x) {
   Worst worst;
-  for (const float v : x) worst.add(v, 0);  // |v − 0| / (0 + 1)
+  for (const float v : x) worst.add(v, 0);
   return worst.value;
 }
 
@@ -21,7 +21,7 @@ inline double largest_difference(const std::vector<float>& a, const std::vector<
   return worst.value;
 }
 
-// As a share of b's largest. If b holds a not-a-number, so is this: no bound holds.
+// largest_difference relative to largest(b); NaN if b contains NaN, so no bound holds.
 inline double relative_difference(const std::vector<float>& a, const std::vector<float>& b) {
   return largest_difference(a, b) / largest(b);
 }

@@ -1,4 +1,4 @@
-// doctest's main, and --simt-order=forward|reverse|random: in which order the simulator runs threads and blocks.
+// doctest main with --simt-order=forward|reverse|random, the simulator's thread and block order.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 

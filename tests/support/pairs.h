@@ -1,4 +1,3 @@
-// Pairs for tests: random ones, and the golden fixture of tests/golden/tiny.
 #pragma once
 #include <fstream>
 #include <random>
@@ -21,8 +20,8 @@ inline void add(io::Pairs& pairs, const Ids& a, const Ids& b, float label = io::
   pairs.labels.push_back(label);
 }
 
-// `rows` pairs of 1 … longest words each side, drawn from `words` ids with the small ones more frequent; a third of the
-// rows is labelled 0 or 1, a third has a soft label, a third none.
+// `rows` pairs with 1 … `longest` words a side, from `words` ids of which small ones are more frequent.
+// A third has labels 0 or 1, a third soft labels, a third none.
 inline io::Pairs random_pairs(int rows, int words, int longest, unsigned seed) {
   std::mt19937 random(seed);
   const auto below = [&](int n) { return int(random() % unsigned(n)); };
@@ -46,6 +45,8 @@ inline std::ifstream open_golden(const std::string& name) {
   return file;
 }
 
-inline io::Pairs golden_pairs(const std::string& name) { return io::read_pairs(golden_folder() + "/tiny/" + name); }
+inline io::Pairs golden_pairs(const std::string& name) {
+  return io::read_pairs(golden_folder() + "/tiny/" + name);
+}
 
 }  // namespace warpbert::test

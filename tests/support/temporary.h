@@ -1,4 +1,3 @@
-// A folder that lives as long as a test, and the message a failure leaves.
 #pragma once
 #include <unistd.h>
 
@@ -30,7 +29,9 @@ class TemporaryFolder {
     std::ofstream(*this / name, std::ios::binary) << text;
     return *this / name;
   }
-  size_t count_files() const { return size_t(std::distance(std::filesystem::directory_iterator(folder_), {})); }
+  size_t count_files() const {
+    return size_t(std::distance(std::filesystem::directory_iterator(folder_), {}));
+  }
 
  private:
   std::filesystem::path folder_;
@@ -41,7 +42,7 @@ inline std::string contents(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// What `action` throws as an Expected, or "" if it returns; another exception passes on and fails the test.
+// Message of the Expected that `action` throws, or "" if it returns. Other exceptions propagate.
 template <class Expected, class Action>
 std::string message_of(Action action) {
   try {

@@ -1,14 +1,13 @@
-"""A published model beside PyTorch: the hidden states of anonymised sentences, and of clear text, are those of the plain
-ones.
+"""Compares hidden states of a published model with PyTorch, on anonymised sentences and on plain text.
 
 minilm_test.py BIN_DIR [unittest arguments]         needs torch, transformers, numpy
 
-WARPBERT_MINILM names the folder of a BertModel as published: model.safetensors, config.json, vocab.txt, of English in
-lower case (docs/minilm.md says where one comes from). Without it the tests are skipped.
+$WARPBERT_MINILM is the folder of a published uncased English BertModel: model.safetensors, config.json, vocab.txt (see
+docs/minilm.md). Without it the tests are skipped.
 
-PyTorch reads the sentences. Our program reads them as pairs of ids under a cipher, and finds the rows of the embedding by
-the alignment that training uses: the counts.json given to it ranks the words as the pairs do. So nothing but the sentences
-is common to both sides, and a wrong row, layer, head or transposition shows.
+PyTorch reads the sentences. Our program reads encrypted ids and finds embedding rows by the alignment that training
+uses: counts.json ranks the words as the pairs do. Only the sentences are shared, so a wrong row, layer, head or
+transposition is detected.
 """
 import collections
 import json
@@ -25,7 +24,7 @@ import torch
 import transformers
 from transformers import BertModel, BertTokenizer
 
-transformers.logging.set_verbosity_error()  # the pooler is not loaded, and need not be
+transformers.logging.set_verbosity_error()  # silences the warning about the unused pooler
 transformers.logging.disable_progress_bar()
 BIN = pathlib.Path(sys.argv.pop(1)).resolve()
 PAIRS = [
@@ -74,7 +73,7 @@ class MiniLM(unittest.TestCase):
     def anonymise(self):
         """Writes train.tsv and counts.json; returns {id of the plain vocabulary: our token}."""
         counts = collections.Counter(t for pair in self.plain for text in pair for t in text)
-        ranked = sorted(counts, key=lambda t: -counts[t])  # equal counts: by first appearance, as train ranks them
+        ranked = sorted(counts, key=lambda t: -counts[t])  # ties by first appearance, as in train
         cipher = dict(zip(ranked, random.Random(0).sample(range(100, 30000), len(ranked))))
         lines = ["\t".join(" ".join(str(cipher[t]) for t in text) for text in pair) + "\t1\n" for pair in self.plain]
         (self.dir / "train.tsv").write_text("".join(lines))
@@ -87,7 +86,7 @@ class MiniLM(unittest.TestCase):
             f"[model]\nweights = {self.model}/model.safetensors\nmlm_head = fresh\n[train]\nprecision = fp32\n"
         )
         targets = np.zeros_like(tokens)
-        targets[:, 0] = 6  # inspect wants a target; hidden states do not depend on it
+        targets[:, 0] = 6  # inspect needs a target; hidden states do not depend on it
         np.savez(self.dir / "batch.npz", tokens_0=tokens, targets_0=targets)
         print(run("inspect", "--config", self.dir / "run.ini", "--batch", self.dir / "batch.npz", "--output", self.dir / "out.npz"))
         return np.load(self.dir / "out.npz")["hidden"]
@@ -102,7 +101,7 @@ class MiniLM(unittest.TestCase):
         self.compare(self.ours(self.padded(token_of.__getitem__, 2, 3), "min_count = 1\ncounts = counts.json"))
 
     def test_hidden_states_of_clear_text_equal_pytorch(self):
-        """data.text: our program cuts the sentences itself, and all words keep their rows."""
+        """data.text: our program tokenizes the sentences, and all words keep their rows."""
         lines = [f"{a}\t{b}\t1\n" for a, b in PAIRS]
         (self.dir / "train.tsv").write_text("".join(lines), encoding="utf-8")
         specials = [self.words.index(word) for word in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")]
@@ -110,7 +109,7 @@ class MiniLM(unittest.TestCase):
         token_of = {id_: 7 + i for i, id_ in enumerate(rows)} | {id_: i for i, id_ in enumerate(specials)}
         self.compare(self.ours(self.padded(token_of.__getitem__, 2, 3), "text = true"))
 
-        # predict's scores of the sentences are those of transformers with the exported folder.
+        # predict's scores equal those of transformers with the exported folder.
         printed = run("train", "--config", self.dir / "run.ini", "--train.epochs=0", f"--run.directory={self.dir}/run")
         words = len({t for pair in self.plain for text in pair for t in text})
         self.assertIn(f"{words} of {len(rows)} words occur, 0.00 % of tokens are [UNK]", printed)
@@ -122,12 +121,12 @@ class MiniLM(unittest.TestCase):
         expected = []
         for line in (self.dir / "more.tsv").read_text(encoding="utf-8").splitlines():
             a, b = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in line.split("\t")[:2])
-            self.assertFalse({5, 6} & {*a, *b})  # [NO] and [YES] cannot be written
+            self.assertFalse({5, 6} & {*a, *b})  # text cannot contain [NO] and [YES]
             with torch.no_grad():
                 p = model(input_ids=torch.tensor([[2, *a, 3, *b, 3]])).logits[0, 0].softmax(0).double()
             expected.append(float(p[6] / (p[5] + p[6] + 1e-8)))
         print(f"scores differ by {np.abs(np.array(scores) - expected).max():.3g}")
-        # [NO] and [YES] start alike, so all scores are nearly 1/2; what tells them apart is p(no) beside the 1e-8
+        # [NO] and [YES] start equal, so scores are near 1/2 and differ only by p(no) relative to the 1e-8.
         self.assertGreater(np.std(expected), 1e-4)
         np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-6)
 
@@ -136,12 +135,13 @@ class MiniLM(unittest.TestCase):
         ids = torch.tensor(self.padded(lambda t: t, special["[CLS]"], special["[SEP]"])).long()
         real = (ids != 0).long()
         model = BertModel.from_pretrained(self.model, add_pooling_layer=False).eval()
-        with torch.no_grad():  # one segment, as in the recipe
+        with torch.no_grad():  # a single segment, as in training
             theirs = model(input_ids=ids, attention_mask=real, token_type_ids=torch.zeros_like(ids)).last_hidden_state
         theirs = (theirs * real[..., None]).numpy()
         difference = np.abs(ours - theirs).max()
         print(f"{len(PAIRS)} pairs, {real.sum()} tokens: hidden states of up to {np.abs(theirs).max():.3g} differ by {difference:.3g}")
-        # fp32 against fp32: the roundings of dozens of sums in a row, 6e-8 each, in another order (torch_test.py has the same)
+        # fp32 against fp32: dozens of successive sums in another order, roundings of 6e-8 (as in
+        # torch_test.py).
         self.assertLess(difference, 5e-5)
 
 

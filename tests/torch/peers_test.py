@@ -1,4 +1,4 @@
-"""The PyTorch peers of bench/peers do the work of our training step: same losses, same parameters after Adam's steps.
+"""The PyTorch peers of bench/peers match our training step: same losses and same parameters after Adam steps.
 
 peers_test.py BIN_DIR [unittest arguments]          needs torch, transformers, numpy, safetensors
 """
@@ -25,7 +25,7 @@ import weights as files  # noqa: E402
 from optimiser import FlatAdam  # noqa: E402
 
 SHAPE = dict(layers=3, hidden=96, heads=3, intermediate=200, positions=40)
-VOCABULARY, STEPS, LR = 300, 3, 1e-3  # at this rate parameters move by fifty tolerances
+VOCABULARY, STEPS, LR = 300, 3, 1e-3  # parameters move by 50 tolerances
 CPU = torch.device("cpu")
 
 
@@ -49,7 +49,7 @@ class Peers(unittest.TestCase):
         return peer, stepper
 
     def train(self, *arguments):
-        """Losses of the steps, and the parameters after them by Hugging Face's names."""
+        """Returns the losses of the steps and the final parameters by Hugging Face name."""
         peer, stepper = self.build(*arguments)
         stepper.prepare()
         losses = []
@@ -77,11 +77,12 @@ class Peers(unittest.TestCase):
         loss = max(abs(a - b) / b for a, b in zip(losses, ours["losses"]))
         wanted = {name[6:]: value for name, value in ours.items() if name.startswith("param/")}
         self.assertEqual(set(parameters), set(wanted))
-        # Key biases have a true gradient of 0; what Adam sees of them is rounding.
+        # Key biases have gradient 0; Adam sees only rounding.
         differences = {n: np.abs(parameters[n] - wanted[n]).max() for n in wanted if not n.endswith("key.bias")}
         worst = max(differences, key=differences.get)
         print(f"\n{' '.join(arguments)}: losses differ by {loss:.2g} relative, parameters by {differences[worst]:.2g} ({worst})")
-        # fp32 against fp32: sums in another order; Adam's first steps, nearly sign(g) * rate, magnify what is left
+        # fp32 against fp32: different summation order, amplified by Adam's first steps of nearly lr *
+        # sign(g).
         self.assertLess(loss, 1e-5)
         self.assertLess(differences[worst], 2e-5)
 
@@ -98,7 +99,7 @@ class Peers(unittest.TestCase):
         self.compare("transformers", "--mode", "graph")
 
     def test_update_of_compiled_peers_equals_ours(self):
-        with mock.patch.object(peers, "compiler", lambda a: lambda f: f):  # what is compiled, not compiled
+        with mock.patch.object(peers, "compiler", lambda a: lambda f: f):  # compiled functions run eagerly
             self.compare("packed", "--mode", "compile")
 
     def test_gathering_update_of_compiled_peers_equals_ours(self):
@@ -119,13 +120,13 @@ class Peers(unittest.TestCase):
                 update.step()
             masters.append(update.master.clone())
         for other in masters[1:]:
-            torch.testing.assert_close(masters[0], other, rtol=0, atol=1e-6)  # float rounding of numbers near 1
+            torch.testing.assert_close(masters[0], other, rtol=0, atol=1e-6)  # float rounding near 1
         self.assertGreater(float((masters[0] - torch.cat(start)).abs().max()), 1e-3)
 
     def test_both_updates_agree_in_bf16(self):
         with mock.patch.object(peers, "compiler", lambda a: lambda f: f):
             lists, flat = (self.train("packed", "--mode", "compile", "--precision", "bf16", *more) for more in ([], ["--gather"]))
-        np.testing.assert_allclose(lists[0], flat[0], rtol=1e-4)  # a weight or two round the other way
+        np.testing.assert_allclose(lists[0], flat[0], rtol=1e-4)  # a few weights round differently
 
     def test_the_floor_is_that_of_step_bench(self):
         vocabulary, found = data.load(self.dir / "batches.npz")
@@ -164,7 +165,7 @@ class Peers(unittest.TestCase):
         exact, _ = self.train("packed")
         for kind in ("packed", "padded", "transformers"):
             losses, parameters = self.train(kind, "--precision", "bf16")
-            np.testing.assert_allclose(losses, exact, rtol=0.01)  # bf16 has 8 bits: 0.4 % a rounding, averaged by sums
+            np.testing.assert_allclose(losses, exact, rtol=0.01)  # bf16: 0.4 % per rounding, averaged by sums
             master = torch.from_numpy(parameters["bert.encoder.layer.0.output.dense.weight"])
             self.assertFalse(torch.equal(master, master.bfloat16().float()))
 
@@ -206,7 +207,7 @@ class Peers(unittest.TestCase):
         for (tokens, targets), (shape, fields) in zip(found, layout.packed(found, 128)):
             n = (tokens != 0).sum()
             self.assertTrue((fields["ids"][:n] == tokens[tokens != 0]).all())
-            self.assertEqual((shape.rows % 128, fields["starts"][-1]), (0, shape.rows))  # filler lies in sequences, too
+            self.assertEqual((shape.rows % 128, fields["starts"][-1]), (0, shape.rows))  # incl. padding rows
             self.assertEqual(fields["starts"][len(tokens)], n)
             self.assertLessEqual(np.diff(fields["starts"]).max(), shape.length)
             self.assertTrue((fields["to_grid"][fields["to_packed"]] == np.arange(shape.rows)).all())
@@ -214,7 +215,7 @@ class Peers(unittest.TestCase):
             self.assertTrue((fields["labels"][wanted] == targets[targets != 0]).all())
 
     def test_capacities_are_those_of_our_step(self):
-        # As tests/train/data/batch_test.cpp has them.
+        # Same values as in tests/train/data/batch_test.cpp.
         tokens = [layout.token_capacity(n) for n in (1, 16, 17, 128, 129, 992, 2048, 2049, 4096, 4097, 16384)]
         self.assertEqual(tokens, [16, 16, 32, 128, 256, 1024, 2048, 2304, 4096, 4608, 16384])
         self.assertEqual([layout.target_capacity(n) for n in (0, 1, 16, 17, 64, 65, 166)], [16, 16, 16, 32, 64, 128, 192])
@@ -225,7 +226,7 @@ class Peers(unittest.TestCase):
         batch = lambda targets: (np.full((8, 40), 7, np.int32), (np.arange(320).reshape(8, 40) < targets).astype(np.int32))
         for layouts in (layout.packed, layout.padded):
             shapes = [shape.targets for shape, _ in layouts([batch(167)] * 30 + [batch(100)] + [batch(193)] * 9)]
-            self.assertEqual(shapes, [192] * 31 + [256] * 9, layouts)  # one of 40 is rare, and joins the next
+            self.assertEqual(shapes, [192] * 31 + [256] * 9, layouts)  # 1 of 40 is rare, joins the next
 
     def test_rare_buckets_join_larger_ones(self):
         self.assertEqual(layout.capacities([900] * 50 + [1100] * 49 + [100], 128), [1024] * 50 + [1152] * 49 + [1024])

@@ -1,4 +1,4 @@
-"""Our numbers beside PyTorch's: weights out of transformers into inspect, and exported models into transformers.
+"""Compares with PyTorch: weights from transformers into inspect, and exported models into transformers.
 
 torch_test.py BIN_DIR [unittest arguments]          needs torch, transformers, numpy; WARPBERT_BASE=1 adds BERT-base
 """
@@ -40,10 +40,10 @@ class Torch(unittest.TestCase):
         self.temporary.cleanup()
 
     def pretrained(self, vocabulary, **shape):
-        """A random model of plain text, its vocabulary and counts, saved as transformers saves it."""
+        """Saves a random model with vocabulary and counts in the format of transformers."""
         config = BertConfig(vocab_size=vocabulary, hidden_dropout_prob=0, attention_probs_dropout_prob=0, **shape)
         model = BertForMaskedLM(config)
-        with torch.no_grad():  # biases and gains that do something
+        with torch.no_grad():  # nontrivial biases and gammas
             for p in model.parameters():
                 if p.ndim == 1:
                     p.add_(0.1 * torch.randn_like(p))
@@ -56,7 +56,8 @@ class Torch(unittest.TestCase):
     def configuration(self, words, rows, **options):
         rng = random.Random(0)
         words = list(words)
-        lines = [f"{' '.join(map(str, words[i : i + 15]))}\t{words[0]}\t1" for i in range(0, len(words), 15)]  # each once
+        # Each word once.
+        lines = [f"{' '.join(map(str, words[i : i + 15]))}\t{words[0]}\t1" for i in range(0, len(words), 15)]
         for i in range(rows):
             lines.append("\t".join(" ".join(map(str, sentence(rng, words))) for _ in range(2)) + f"\t{i % 2}")
         (self.dir / "train.tsv").write_text("\n".join(lines) + "\n")
@@ -66,7 +67,7 @@ class Torch(unittest.TestCase):
         return path
 
     def batch(self, rng, vocabulary, rows):
-        """Token and target ids, padded; about every sixth token is a target, and [CLS] of every second row."""
+        """Padded token and target ids; targets are about every sixth token and [CLS] of every second row."""
         pairs = [[2] + sentence(rng, range(7, vocabulary)) + [3] + sentence(rng, range(7, vocabulary)) + [3] for _ in range(rows)]
         tokens = np.zeros((rows, max(map(len, pairs))), np.int32)
         targets = np.zeros_like(tokens)
@@ -79,7 +80,7 @@ class Torch(unittest.TestCase):
         return tokens, targets
 
     def compare(self, vocabulary, words, rows, **shape):
-        """Largest differences of loss, logits, hidden states and gradients: ours from PyTorch's, the same weights."""
+        """Largest differences from PyTorch of loss, logits, hidden states and gradients; same weights."""
         model = self.pretrained(vocabulary, **shape)
         ini = self.configuration(range(100, 100 + words), 400)
         tokens, targets = self.batch(random.Random(1), 7 + words, rows)
@@ -88,7 +89,8 @@ class Torch(unittest.TestCase):
         run("inspect", "--config", ini, "--batch", self.dir / "batch.npz", "--output", self.dir / "out.npz", "--model.weights=" + str(self.dir / "model.safetensors"))
         ours, seconds = np.load(self.dir / "out.npz"), time.time() - begin
 
-        # The aligned model: special tokens, then the most frequent words, which counts.json puts in vocab.txt's order.
+        # Aligned model: special tokens, then the words by frequency, which is vocab.txt's order in
+        # counts.json.
         keep = torch.tensor([0, 1, 2, 3, 4, 1, 1] + list(range(5, 5 + words)))
         with torch.no_grad():
             bias = model.cls.predictions.bias[keep].clone()
@@ -111,7 +113,7 @@ class Torch(unittest.TestCase):
         }
         compared = 0
         for name, p in model.named_parameters():
-            if name.startswith("cls.predictions.decoder") or name.endswith("key.bias"):  # tied; true gradient 0
+            if name.startswith("cls.predictions.decoder") or name.endswith("key.bias"):  # tied; gradient 0
                 continue
             theirs = p.grad.numpy()
             result["gradient"] = max(result["gradient"], np.abs(ours["grad/" + name] - theirs).max() / np.abs(theirs).max())
@@ -121,7 +123,7 @@ class Torch(unittest.TestCase):
         return result
 
     def check(self, r):
-        # fp32 against fp32: the roundings of dozens of sums in a row, 6e-8 each, in another order
+        # fp32 against fp32: dozens of successive sums in another order, roundings of 6e-8.
         self.assertLess(r["loss"], 5e-6)
         self.assertLess(r["logits"], 5e-5)
         self.assertLess(r["hidden"], 5e-5)
@@ -147,7 +149,7 @@ class Torch(unittest.TestCase):
         rows = [line.split("\t")[:2] for line in (self.dir / "train.tsv").read_text().splitlines()][:40]
         encoded = tokenizer([a for a, _ in rows], [b + " 99999" for _, b in rows], padding=True, return_tensors="pt")
         unknown = (encoded.input_ids == tokenizer.unk_token_id).sum().item()
-        self.assertEqual(unknown, len(rows))  # 99999 alone: an unseen id is one [UNK], not a row of pieces
+        self.assertEqual(unknown, len(rows))  # only 99999: an unseen id is one [UNK], not word pieces
         vocabulary = (self.dir / "hf/vocab.txt").read_text().split()
         self.assertEqual(tokenizer.convert_ids_to_tokens(range(len(vocabulary))), vocabulary)
 

@@ -11,8 +11,8 @@ namespace warpbert {
 #endif
 
 std::string build_info() {
-  return "warpbert " WARPBERT_VERSION " (commit " WARPBERT_COMMIT "), " WARPBERT_COMPILER ", " WARPBERT_BUILD_TYPE
-         ", " WARPBERT_BACKEND;
+  return "warpbert " WARPBERT_VERSION " (commit " WARPBERT_COMMIT "), " WARPBERT_COMPILER
+         ", " WARPBERT_BUILD_TYPE ", " WARPBERT_BACKEND;
 }
 
 }  // namespace warpbert

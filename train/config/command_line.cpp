@@ -21,23 +21,27 @@ CommandLine::CommandLine(std::string program, std::string purpose)
     : program_(std::move(program)), purpose_(std::move(purpose)) {}
 
 void CommandLine::required(std::string name, std::string type, std::string meaning, std::string& value) {
-  flags_.push_back({std::move(name), std::move(type), std::move(meaning), "required", "", true, nullptr, &value});
+  flags_.push_back(
+      {std::move(name), std::move(type), std::move(meaning), "required", "", true, nullptr, &value});
 }
 
-void CommandLine::repeated(std::string name, std::string type, std::string meaning, std::vector<std::string>& values,
-                           bool required) {
-  flags_.push_back({std::move(name), std::move(type), std::move(meaning), required ? "required" : "", "", required,
-                    nullptr, nullptr, &values});
+void CommandLine::repeated(std::string name, std::string type, std::string meaning,
+                           std::vector<std::string>& values, bool required) {
+  flags_.push_back({std::move(name), std::move(type), std::move(meaning), required ? "required" : "", "",
+                    required, nullptr, nullptr, &values});
 }
 
-void CommandLine::arguments(std::string type, std::string meaning, std::vector<std::string>& values, bool required) {
-  arguments_ = {"",      std::move(type), std::move(meaning), required ? "required" : "", "", required, nullptr,
-                nullptr, &values};
+void CommandLine::arguments(std::string type, std::string meaning, std::vector<std::string>& values,
+                            bool required) {
+  arguments_ = {
+      "",      std::move(type), std::move(meaning), required ? "required" : "", "", required, nullptr,
+      nullptr, &values};
 }
 
 void CommandLine::optional(std::string name, std::string type, std::string meaning, std::string& value) {
   const std::string default_value = value;
-  flags_.push_back({std::move(name), std::move(type), std::move(meaning), default_value, "", false, nullptr, &value});
+  flags_.push_back(
+      {std::move(name), std::move(type), std::move(meaning), default_value, "", false, nullptr, &value});
 }
 
 void CommandLine::toggle(std::string name, std::string meaning, bool& value) {
@@ -51,7 +55,8 @@ void CommandLine::options(std::initializer_list<std::string_view> names) {
   };
   for (const OptionInfo& o : option_list())
     if (wanted(o))
-      flags_.push_back({"--" + o.name(), o.type, o.meaning, o.default_value, o.section, false, nullptr, nullptr});
+      flags_.push_back(
+          {"--" + o.name(), o.type, o.meaning, o.default_value, o.section, false, nullptr, nullptr});
 }
 
 bool CommandLine::parse(int argc, const char* const* argv) {
@@ -68,7 +73,8 @@ bool CommandLine::parse(int argc, const char* const* argv) {
     else app.add_option(flags_[i].name, values[i])->expected(1)->allow_extra_args(false)->take_all();
   }
 
-  std::vector<std::string> arguments;  // CLI11 wants them last first, and takes the word behind "--key=" for its value
+  // CLI11 takes arguments in reverse order, and the word after "--key=" as its value.
+  std::vector<std::string> arguments;
   for (int i = 1; i < argc; i++) {
     const std::string argument = argv[i];
     const bool empty = argument.starts_with("--") && argument.find('=') == argument.size() - 1;
@@ -101,7 +107,8 @@ bool CommandLine::parse(int argc, const char* const* argv) {
     if (values[i].size() > 1 && !flag.list)
       throw UsageError(fmt::format("{} is given {} times; keep one", flag.name, values[i].size()));
     if (values[i].empty()) {
-      if (flag.required) throw UsageError(fmt::format("{} {} is missing; --help explains it", flag.name, flag.type));
+      if (flag.required)
+        throw UsageError(fmt::format("{} {} is missing; --help explains it", flag.name, flag.type));
       continue;
     }
     for (const std::string& value : values[i]) {
@@ -125,14 +132,14 @@ void CommandLine::refuse_unknown(const std::string& argument) const {
     return std::find(names.begin(), names.end(), flag) != names.end();
   };
   const std::string bare = name.substr(std::min(name.find_first_not_of('-'), name.size()));
-  std::string near = "--" + nearest_key(bare);  // knows that --lr is --train.lr
+  std::string near = "--" + nearest_key(bare);  // maps --lr to --train.lr
   if (!known(near)) near = io::nearest("--" + bare, names);
-  throw UsageError(fmt::format("{} {}; {}", argument.starts_with('-') ? "unknown option" : "unexpected argument",
-                               io::quote(name),
-                               near.empty() ? "--help lists them all" : fmt::format("did you mean '{}'?", near)));
+  throw UsageError(fmt::format(
+      "{} {}; {}", argument.starts_with('-') ? "unknown option" : "unexpected argument", io::quote(name),
+      near.empty() ? "--help lists them all" : fmt::format("did you mean '{}'?", near)));
 }
 
-// `text` broken at spaces into lines of at most `width` bytes, the second and later ones behind `indent` spaces.
+// Breaks `text` at spaces into lines of at most `width` bytes; indents all but the first.
 static std::string wrapped(std::string_view text, size_t width, size_t indent) {
   std::string out;
   while (text.size() > width) {
@@ -153,11 +160,13 @@ std::string CommandLine::help() const {
   }
   for (const Flag& flag : flags_)
     if (flag.required) text += fmt::format(" {} {}", flag.name, flag.type);
-  const bool has_options = std::any_of(flags_.begin(), flags_.end(), [](const Flag& f) { return !f.group.empty(); });
+  const bool has_options =
+      std::any_of(flags_.begin(), flags_.end(), [](const Flag& f) { return !f.group.empty(); });
   text += fmt::format(" [option ...]\n{}\n\n  {:{}} {:{}} {}\n", purpose_, "option", name_width, "default",
                       default_width, "meaning");
 
-  const auto entry = [&](const std::string& name, const std::string& default_value, const std::string& meaning) {
+  const auto entry = [&](const std::string& name, const std::string& default_value,
+                         const std::string& meaning) {
     constexpr size_t indent = 2 + name_width + 1 + default_width + 1;
     text += fmt::format("  {:{}} {:{}} {}\n", name, name_width, default_value, default_width,
                         wrapped(meaning, width - indent, indent));
@@ -170,12 +179,14 @@ std::string CommandLine::help() const {
   entry("--version", "", "print which build this is: commit, compiler, CUDA or simulator");
   if (has_options)
     text +=
-        "\nIn an INI file: `key = value` under [section]. The command line wins over the INI, the INI over the "
+        "\nIn an INI file: `key = value` under [section]. The command line wins over the INI, the INI over "
+        "the "
         "default.\n";
   for (const Flag& flag : flags_) {
     if (flag.group.empty()) continue;
     if (flag.group != group) text += fmt::format("\n[{}]\n", group = flag.group);
-    entry(flag.name + " " + flag.type, flag.default_value.empty() ? "none" : flag.default_value, flag.meaning);
+    entry(flag.name + " " + flag.type, flag.default_value.empty() ? "none" : flag.default_value,
+          flag.meaning);
   }
   return text;
 }
@@ -210,19 +221,23 @@ double parse_number(const std::string& flag, const std::string& text) {
 
 TrainArguments parse_train_arguments(int argc, const char* const* argv) {
   TrainArguments arguments;
-  CommandLine line("train", "Trains BERT on sentence pairs; the same command again resumes an interrupted run.");
+  CommandLine line("train",
+                   "Trains BERT on sentence pairs; the same command again resumes an interrupted run.");
   line.required("--config", "FILE.ini", "the options of the run", arguments.config);
-  line.toggle("--dry-run", "check the files and the memory, run a few steps, write nothing", arguments.dry_run);
+  line.toggle("--dry-run", "check the files and the memory, run a few steps, write nothing",
+              arguments.dry_run);
   std::string steps;
-  line.optional("--overfit-batch", "STEPS",
-                "learn the first batch by heart in so many steps, write nothing; fails unless the losses of masked "
-                "tokens and of labels both fall to a tenth of what is reached without looking at the pairs",
-                steps);
+  line.optional(
+      "--overfit-batch", "STEPS",
+      "learn the first batch by heart in so many steps, write nothing; fails unless the losses of masked "
+      "tokens and of labels both fall to a tenth of what is reached without looking at the pairs",
+      steps);
   line.options();
   arguments.help = !line.parse(argc, argv);
   if (arguments.help) return arguments;
   if (!steps.empty()) arguments.overfit_steps = int(parse_integer("--overfit-batch", steps, 2, 1'000'000));
-  if (arguments.dry_run && arguments.overfit_steps) throw UsageError("--dry-run or --overfit-batch, not both");
+  if (arguments.dry_run && arguments.overfit_steps)
+    throw UsageError("--dry-run or --overfit-batch, not both");
   arguments.options = read_options(arguments.config, line.overrides());
   return arguments;
 }

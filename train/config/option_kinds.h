@@ -1,5 +1,4 @@
-// The kinds of options: each function makes a row of the table in options.cpp from "section.key", the place in Options,
-// and what is allowed there.
+// Option kinds: each function makes a row of the table in options.cpp.
 #pragma once
 #include <fmt/ranges.h>
 
@@ -22,10 +21,9 @@ namespace warpbert::option {
 
 namespace fs = std::filesystem;
 
-// Of a key, when a run is resumed. moved: a path may lead elsewhere, to a file of the same name.
+// Changes allowed when a run is resumed. moved: the path may change, the file name may not.
 enum class Change { refused, may_grow, moved, allowed };
 
-// A row of the table.
 struct Option {
   std::string section, key, type, meaning;
   std::function<void(Options&, const std::string& text, const fs::path& base)> set;  // throws UsageError
@@ -38,12 +36,12 @@ struct Option {
   throw UsageError(fmt::format("{} is not {}", io::quote(text), expected));
 }
 
-// A number within [low, high]; with `open`, high itself is refused.
+// Numbers in [low, high]; in [low, high) if `open`.
 template <class T>
 struct Range {
   T low, high;
   bool open = false;
-  // As float too, which most numbers become: 0.99999999 would be 1.
+  // Compares an open bound as float, the type most options become: float(0.99999999) is 1.
   bool holds(T value) const { return value >= low && (open ? float(value) < float(high) : value <= high); }
   std::string text(bool whole = false) const {
     if (!whole && high == std::numeric_limits<T>::max()) return fmt::format("of at least {}", low);
@@ -62,8 +60,8 @@ T parse_number(const std::string& text, const Range<T>& range, const std::string
 }
 
 template <class Section, class T>
-Option row(std::string_view name, std::string type, T Section::*field, Section Options::*section, std::string meaning,
-           std::function<T(const std::string&)> parse) {
+Option row(std::string_view name, std::string type, T Section::*field, Section Options::*section,
+           std::string meaning, std::function<T(const std::string&)> parse) {
   const size_t dot = name.find('.');
   return {std::string(name.substr(0, dot)),
           std::string(name.substr(dot + 1)),
@@ -80,10 +78,9 @@ Option integer(std::string_view name, Section Options::*section, T Section::*fie
                          [=](const std::string& text) { return parse_number(text, range, "an integer"); });
 }
 
-// An integer that must divide by `unit`.
 template <class Section>
-Option multiple(std::string_view name, Section Options::*section, int Section::*field, int unit, Range<int> range,
-                std::string meaning) {
+Option multiple(std::string_view name, Section Options::*section, int Section::*field, int unit,
+                Range<int> range, std::string meaning) {
   return row<Section, int>(name, "INTEGER", field, section, std::move(meaning), [=](const std::string& text) {
     const int value = parse_number(text, range, "an integer");
     if (value % unit) refuse(text, fmt::format("a multiple of {}", unit));
@@ -98,10 +95,10 @@ Option real(std::string_view name, Section Options::*section, double Section::*f
                               [=](const std::string& text) { return parse_number(text, range, "a number"); });
 }
 
-// 1 to `most` probabilities that sum to 1, separated by commas.
+// 1 to `most` comma-separated probabilities that sum to 1 within 1e-6.
 template <class Section>
-Option distribution(std::string_view name, Section Options::*section, std::vector<double> Section::*field, size_t most,
-                    std::string meaning) {
+Option distribution(std::string_view name, Section Options::*section, std::vector<double> Section::*field,
+                    size_t most, std::string meaning) {
   const size_t dot = name.find('.');
   return {std::string(name.substr(0, dot)),
           std::string(name.substr(dot + 1)),
@@ -117,16 +114,17 @@ Option distribution(std::string_view name, Section Options::*section, std::vecto
             }
             if (values.size() > most) refuse(text, fmt::format("a list of at most {} numbers", most));
             const double sum = std::accumulate(values.begin(), values.end(), 0.);
-            if (!(std::abs(sum - 1) < 1e-6)) refuse(text, fmt::format("a list whose sum is 1; it is {:.6g}", sum));
+            if (!(std::abs(sum - 1) < 1e-6))
+              refuse(text, fmt::format("a list whose sum is 1; it is {:.6g}", sum));
             o.*section.*field = values;
           },
           [=](const Options& o) { return fmt::format("{}", fmt::join(o.*section.*field, ",")); }};
 }
 
-// One of some words, in the order of the enumeration.
+// One of `words`, in the order of the enumeration.
 template <class Section, class Enum>
-Option choice(std::string_view name, Section Options::*section, Enum Section::*field, std::vector<std::string> words,
-              std::string meaning) {
+Option choice(std::string_view name, Section Options::*section, Enum Section::*field,
+              std::vector<std::string> words, std::string meaning) {
   const size_t dot = name.find('.');
   return {std::string(name.substr(0, dot)),
           std::string(name.substr(dot + 1)),
@@ -143,9 +141,10 @@ Option choice(std::string_view name, Section Options::*section, Enum Section::*f
           [=](const Options& o) { return words[size_t(o.*section.*field)]; }};
 }
 
-// Made absolute; what a saved config.ini could not hold is refused at once.
+// A path, made absolute. Refuses paths that config.ini cannot represent.
 template <class Section>
-Option path(std::string_view name, Section Options::*section, std::string Section::*field, std::string meaning) {
+Option path(std::string_view name, Section Options::*section, std::string Section::*field,
+            std::string meaning) {
   Option option = row<Section, std::string>(name, "PATH", field, section, std::move(meaning), {});
   option.change = Change::moved;
   option.set = [=](Options& o, const std::string& text, const fs::path& base) {
@@ -153,10 +152,10 @@ Option path(std::string_view name, Section Options::*section, std::string Sectio
     value = text.empty() ? text : (base / text).lexically_normal().string();
     if (io::strip(value) != value || value.find(" ;") != value.npos ||
         std::any_of(value.begin(), value.end(), [](unsigned char c) { return c < 0x20; }))
-      throw UsageError(
-          fmt::format("{}: a path with ' ;', control characters or a space at its end cannot be saved in config.ini; "
-                      "rename it",
-                      io::quote(text)));
+      throw UsageError(fmt::format(
+          "{}: a path with ' ;', control characters or a space at its end cannot be saved in config.ini; "
+          "rename it",
+          io::quote(text)));
   };
   return option;
 }

@@ -30,21 +30,25 @@ std::vector<Option> make_table() {
   constexpr auto run = &Options::run;
   const Range<double> fraction{0, 1}, below_one{0, 1, true};
   return {
-      path("data.train", data, &DataOptions::train, "the pairs to train on: lines of ids<TAB>ids[<TAB>label]"),
-      path("data.test", data, &DataOptions::test, "unlabelled pairs: trained on as language, scored at the end"),
+      path("data.train", data, &DataOptions::train,
+           "the pairs to train on: lines of ids<TAB>ids[<TAB>label]"),
+      path("data.test", data, &DataOptions::test,
+           "unlabelled pairs: trained on as language, scored at the end"),
       path("data.counts", data, &DataOptions::counts,
            "token counts of a public corpus (counts.json); needed with weights"),
       path("data.vocab", data, &DataOptions::vocab,
            "the pretrained model's vocab.txt; needed with weights, and for text"),
       choice("data.text", data, &DataOptions::text, {"false", "true"},
-             "the pairs are clear text, sentence<TAB>sentence[<TAB>label], cut by WordPiece; no counts are needed"),
+             "the pairs are clear text, sentence<TAB>sentence[<TAB>label], cut by WordPiece; no counts are "
+             "needed"),
       choice("data.lowercase", data, &DataOptions::lowercase, {"false", "true"},
              "of clear text: in lower case and without accents, for an uncased vocab.txt"),
       integer("data.max_tokens", data, &DataOptions::max_tokens, {2, kernels::max_attention_length - 3},
               "tokens of both sentences together, without [CLS] and [SEP]; the longer sentence is cut"),
       integer("data.min_count", data, &DataOptions::min_count, {1, unlimited}, "rarer ids become [UNK]"),
-      integer("data.validation_every", data, &DataOptions::validation_every, {0, unlimited},
-              "every n-th row is for validation; 0: none, all labels train, and the last epoch's model is kept"),
+      integer(
+          "data.validation_every", data, &DataOptions::validation_every, {0, unlimited},
+          "every n-th row is for validation; 0: none, all labels train, and the last epoch's model is kept"),
       integer("data.fold", data, &DataOptions::fold, {0, unlimited},
               "the first of them, below validation_every: another fold of a cross-validation"),
 
@@ -56,9 +60,11 @@ std::vector<Option> make_table() {
              "the masked-language head: from the weights, or new"),
       integer("model.layers", model, &ModelOptions::layers, {1, most_layers},
               "encoder layers; the weights' shapes win"),
-      multiple("model.hidden", model, &ModelOptions::hidden, 8, {8, 1024}, "hidden size; the weights' shapes win"),
+      multiple("model.hidden", model, &ModelOptions::hidden, 8, {8, 1024},
+               "hidden size; the weights' shapes win"),
       integer("model.heads", model, &ModelOptions::heads, {0, 1024},
-              "attention heads, of 16, 32, 64 or 128; 0: from model.config, else a config beside the weights, else "
+              "attention heads, of 16, 32, 64 or 128; 0: from model.config, else a config beside the "
+              "weights, else "
               "hidden/64"),
       multiple("model.intermediate", model, &ModelOptions::intermediate, 8, {0, 262144},
                "width of the feed-forward layer; 0: 4 times hidden; the weights' shapes win"),
@@ -74,16 +80,20 @@ std::vector<Option> make_table() {
            "standard deviation of random weights, before they are cut at twice that"),
 
       choice("train.stage", train, &TrainOptions::stage, {"joint", "pretrain", "finetune"},
-             "joint: labels and masked tokens; pretrain: masked tokens alone, labels stay unseen; finetune: labels "
+             "joint: labels and masked tokens; pretrain: masked tokens alone, labels stay unseen; finetune: "
+             "labels "
              "alone, of labelled pairs, and masked tokens are only noise"),
-      with(integer("train.epochs", train, &TrainOptions::epochs, {0, unlimited},
-                   "passes over the training pairs; 0: save the initial model. May grow when a run is resumed, but for "
-                   "runs with train.warmup or a train.schedule, whose rates depend on it, and off the grid of "
-                   "run.evaluate_every"),
-           Change::may_grow),
+      with(
+          integer("train.epochs", train, &TrainOptions::epochs, {0, unlimited},
+                  "passes over the training pairs; 0: save the initial model. May grow when a run is "
+                  "resumed, but for "
+                  "runs with train.warmup or a train.schedule, whose rates depend on it, and off the grid of "
+                  "run.evaluate_every"),
+          Change::may_grow),
       integer("train.batch", train, &TrainOptions::batch, {1, 32768}, "pairs a step"),
-      integer("train.micro_batch", train, &TrainOptions::micro_batch, {0, 32768},
-              "pairs at once on the device: less memory, the gradients of a step add up; 0: all of train.batch"),
+      integer(
+          "train.micro_batch", train, &TrainOptions::micro_batch, {0, 32768},
+          "pairs at once on the device: less memory, the gradients of a step add up; 0: all of train.batch"),
       real("train.lr", train, &TrainOptions::lr, {0, 10}, "learning rate of Adam"),
       real("train.warmup", train, &TrainOptions::warmup, below_one,
            "share of all steps in which the rate rises to lr; linear from 0"),
@@ -98,32 +108,39 @@ std::vector<Option> make_table() {
       choice("train.precision", train, &TrainOptions::precision, {"bf16", "fp32", "tf32"},
              "of matrix products and activations; tf32 is fp32 on a CPU"),
       real("train.beta1", train, &TrainOptions::beta1, below_one, "Adam's decay of the mean gradient"),
-      real("train.beta2", train, &TrainOptions::beta2, below_one, "Adam's decay of the mean squared gradient"),
-      real("train.epsilon", train, &TrainOptions::epsilon, {1e-30, 1}, "added to the root in Adam's denominator"),
+      real("train.beta2", train, &TrainOptions::beta2, below_one,
+           "Adam's decay of the mean squared gradient"),
+      real("train.epsilon", train, &TrainOptions::epsilon, {1e-30, 1},
+           "added to the root in Adam's denominator"),
       real("train.weight_decay", train, &TrainOptions::weight_decay, fraction, "decoupled from the gradient"),
       real("train.clip_norm", train, &TrainOptions::clip_norm, {0, largest},
            "largest norm of the whole gradient; 0: no limit"),
       real("train.skip_outliers", train, &TrainOptions::skip_outliers, {0, largest},
            "skip a step whose gradient norm is so many standard deviations above the last 128's; 0: never"),
       real("train.layer_decay", train, &TrainOptions::layer_decay, fraction,
-           "each layer learns at so much of the rate of the layer above it, the lowest's again the embeddings"),
+           "each layer learns at so much of the rate of the layer above it, the lowest's again the "
+           "embeddings"),
       real("train.embedding_rate", train, &TrainOptions::embedding_rate, {0, 1000},
            "and the embeddings at this share of that"),
       real("train.ema", train, &TrainOptions::ema, below_one,
            "decay of a running mean of the weights, which is evaluated and kept in their place; 0: none"),
       real("train.fgm", train, &TrainOptions::fgm, {0, 1000},
-           "adversarial training: length of the step that the word embedding takes along its gradient; doubles a "
+           "adversarial training: length of the step that the word embedding takes along its gradient; "
+           "doubles a "
            "step's time; 0: none"),
       integer("train.patience", train, &TrainOptions::patience, {0, unlimited},
               "stop after so many evaluations without a better AUC; 0: never"),
 
       real("mask.probability", mask, &MaskOptions::probability, fraction, "share of tokens to be predicted"),
       real("mask.mask", mask, &MaskOptions::mask, fraction, "share of those that become [MASK]"),
-      real("mask.keep", mask, &MaskOptions::keep, fraction, "share of those that stay; the rest become random tokens"),
-      real("mask.swap", mask, &MaskOptions::swap, fraction, "probability of swapping the sentences of a pair"),
-      distribution("mask.ngram", mask, &MaskOptions::ngram, 8,
-                   "probabilities of predicted spans of 1, 2, 3, ... tokens, such as 0.7,0.2,0.1; a token is left out "
-                   "behind each span; 1: single tokens, as they fall"),
+      real("mask.keep", mask, &MaskOptions::keep, fraction,
+           "share of those that stay; the rest become random tokens"),
+      real("mask.swap", mask, &MaskOptions::swap, fraction,
+           "probability of swapping the sentences of a pair"),
+      distribution(
+          "mask.ngram", mask, &MaskOptions::ngram, 8,
+          "probabilities of predicted spans of 1, 2, 3, ... tokens, such as 0.7,0.2,0.1; a token is left out "
+          "behind each span; 1: single tokens, as they fall"),
 
       choice("loss.scale", &Options::loss, &LossOptions::scale, {"mean", "keras_fill"},
              "mean over the targets, or that times the fill of the padded batch, as the reference prints it"),
@@ -137,12 +154,15 @@ std::vector<Option> make_table() {
       with(path("run.directory", run, &RunOptions::directory,
                 "all results; empty: runs/<name of the INI>, beside the INI"),
            Change::allowed),
-      choice("run.device", run, &RunOptions::device, {"auto", "cuda", "cpu"}, "auto: what this build was made for"),
-      with(integer("run.threads", run, &RunOptions::threads, {0, 1024}, "threads on the CPU; 0: one a processor"),
+      choice("run.device", run, &RunOptions::device, {"auto", "cuda", "cpu"},
+             "auto: what this build was made for"),
+      with(integer("run.threads", run, &RunOptions::threads, {0, 1024},
+                   "threads on the CPU; 0: one a processor"),
            Change::allowed),
       integer("run.log_every", run, &RunOptions::log_every, {1, unlimited},
               "steps between two step lines; fixed for a run"),
-      integer("run.evaluate_every", run, &RunOptions::evaluate_every, {1, unlimited}, "epochs between two evaluations"),
+      integer("run.evaluate_every", run, &RunOptions::evaluate_every, {1, unlimited},
+              "epochs between two evaluations"),
       with(real("run.checkpoint_minutes", run, &RunOptions::checkpoint_minutes, {0, 1e6},
                 "minutes between two checkpoints; 0: none by the clock"),
            Change::allowed),
@@ -155,15 +175,19 @@ std::vector<Option> make_table() {
       integer("run.keep_best", run, &RunOptions::keep_best, {1, unlimited},
               "how many models stay: best.npz, and for more than 1 models/epoch-N.npz of the best epochs"),
       with(choice("run.graphs", run, &RunOptions::graphs, {"false", "true"},
-                  "replay steps as graphs; false shows every launch and range to a profiler, and gives the same bits"),
+                  "replay steps as graphs; false shows every launch and range to a profiler, and gives the "
+                  "same bits"),
            Change::allowed),
       choice("run.gemm_tuning", run, &RunOptions::gemm_tuning, {"false", "true"},
-             "on a GPU, time the library's algorithms for each matrix product when it is met first; false: its choice"),
+             "on a GPU, time the library's algorithms for each matrix product when it is met first; false: "
+             "its choice"),
       with(path("run.gemm_cache", run, &RunOptions::gemm_cache,
-                "the file that remembers what was fastest; empty: warpbert/gemm.txt in the user's cache folder"),
+                "the file that remembers what was fastest; empty: warpbert/gemm.txt in the user's cache "
+                "folder"),
            Change::allowed),
       with(choice("run.csv", run, &RunOptions::csv, {"false", "true"},
-                  "also write the step lines to steps.csv and the epoch lines to epochs.csv, anew after every epoch"),
+                  "also write the step lines to steps.csv and the epoch lines to epochs.csv, anew after "
+                  "every epoch"),
            Change::allowed),
       with(choice("run.tensorboard", run, &RunOptions::tensorboard, {"false", "true"},
                   "also write losses, rates and validation for TensorBoard, to events.out.tfevents.*"),
@@ -172,12 +196,13 @@ std::vector<Option> make_table() {
       with(integer("profile.start_step", &Options::profile, &ProfileOptions::start_step, {0, unlimited},
                    "first step, from 1, of the window that nsys records (scripts/profile); 0: none"),
            Change::allowed),
-      with(integer("profile.steps", &Options::profile, &ProfileOptions::steps, {1, unlimited}, "steps in the window"),
+      with(integer("profile.steps", &Options::profile, &ProfileOptions::steps, {1, unlimited},
+                   "steps in the window"),
            Change::allowed),
-      with(
-          choice("profile.kernels", &Options::profile, &ProfileOptions::kernels, {"false", "true"},
-                 "print what each kernel took in the window's steps, which are sent without graphs: slower, same bits"),
-          Change::allowed),
+      with(choice("profile.kernels", &Options::profile, &ProfileOptions::kernels, {"false", "true"},
+                  "print what each kernel took in the window's steps, which are sent without graphs: slower, "
+                  "same bits"),
+           Change::allowed),
   };
 }
 
@@ -187,19 +212,20 @@ const std::vector<Option>& table() {
 }
 
 const Option* find(std::string_view name) {
-  const auto found = std::find_if(table().begin(), table().end(), [&](const Option& o) { return o.name() == name; });
+  const auto found =
+      std::find_if(table().begin(), table().end(), [&](const Option& o) { return o.name() == name; });
   return found == table().end() ? nullptr : &*found;
 }
 
-// `dashes` stand before the name in messages about the command line.
+// `dashes` prefix the name in messages about the command line.
 void set(Options& options, const std::string& name, const std::string& text, const fs::path& base,
          std::string_view dashes = "") {
   const Option* option = find(name);
   if (!option) {
     const std::string near = nearest_key(name);
-    throw UsageError(
-        fmt::format("unknown option '{}{}'; {}", dashes, name,
-                    near.empty() ? "--help lists them all" : fmt::format("did you mean '{}{}'?", dashes, near)));
+    throw UsageError(fmt::format(
+        "unknown option '{}{}'; {}", dashes, name,
+        near.empty() ? "--help lists them all" : fmt::format("did you mean '{}{}'?", dashes, near)));
   }
   try {
     option->set(options, text, base);
@@ -213,7 +239,8 @@ void read_ini_into(Options& options, const std::string& path) {
     const fs::path folder = fs::absolute(path).parent_path();
     for (const io::IniEntry& entry : io::read_ini(path)) {
       try {
-        set(options, entry.section.empty() ? entry.key : entry.section + "." + entry.key, entry.value, folder);
+        set(options, entry.section.empty() ? entry.key : entry.section + "." + entry.key, entry.value,
+            folder);
       } catch (const UsageError& error) {
         throw UsageError(fmt::format("{}: line {}: {}", path, entry.line, error.what()));
       }
@@ -225,26 +252,32 @@ void read_ini_into(Options& options, const std::string& path) {
 
 void check_together(const Options& options) {
   if (options.mask.mask + options.mask.keep > 1)
-    throw UsageError(fmt::format("mask.mask + mask.keep = {} is more than 1", options.mask.mask + options.mask.keep));
-  if (options.mask.probability > 0.5 && options.mask.ngram[0] < 1)
     throw UsageError(
-        fmt::format("mask.probability = {}: at most 0.5 with spans (mask.ngram), for a token is left out behind each",
-                    options.mask.probability));
+        fmt::format("mask.mask + mask.keep = {} is more than 1", options.mask.mask + options.mask.keep));
+  if (options.mask.probability > 0.5 && options.mask.ngram[0] < 1)
+    throw UsageError(fmt::format(
+        "mask.probability = {}: at most 0.5 with spans (mask.ngram), for a token is left out behind each",
+        options.mask.probability));
   const int folds = options.data.validation_every, patience = options.train.patience;
-  if (folds == 1) throw UsageError("data.validation_every = 1: no row would be left to train on; 0: none validates");
+  if (folds == 1)
+    throw UsageError("data.validation_every = 1: no row would be left to train on; 0: none validates");
   if (patience && (!folds || options.train.stage == Stage::pretrain))
     throw UsageError(fmt::format("train.patience = {}: there is no AUC to wait for with {}", patience,
                                  folds ? "train.stage = pretrain" : "data.validation_every = 0"));
   if (options.train.stage == Stage::pretrain && options.mask.probability == 0)
     throw UsageError("mask.probability = 0: train.stage = pretrain has nothing to learn but masked tokens");
   if (options.data.fold >= std::max(folds, 1))
-    throw UsageError(fmt::format("data.fold = {}: folds are numbered from 0 to data.validation_every - 1 = {}",
-                                 options.data.fold, std::max(folds - 1, 0)));
-  if (options.train.fgm > 0 && options.train.micro_batch > 0 && options.train.micro_batch < options.train.batch)
     throw UsageError(
-        "train.fgm needs the gradient of the whole batch; set train.micro_batch = 0, or a smaller train.batch");
+        fmt::format("data.fold = {}: folds are numbered from 0 to data.validation_every - 1 = {}",
+                    options.data.fold, std::max(folds - 1, 0)));
+  if (options.train.fgm > 0 && options.train.micro_batch > 0 &&
+      options.train.micro_batch < options.train.batch)
+    throw UsageError(
+        "train.fgm needs the gradient of the whole batch; set train.micro_batch = 0, or a smaller "
+        "train.batch");
   if (options.data.text && options.data.vocab.empty())
-    throw UsageError("data.vocab: missing; with data.text = true it is the vocab.txt that the texts are cut by");
+    throw UsageError(
+        "data.vocab: missing; with data.text = true it is the vocab.txt that the texts are cut by");
   if (options.profile.kernels && !options.profile.start_step)
     throw UsageError("profile.kernels needs a window; set profile.start_step to its first step, such as 100");
   if (options.data.train.empty()) throw UsageError("data.train: missing; name the file of pairs to train on");
@@ -254,7 +287,7 @@ void check_together(const Options& options) {
 
 std::string nearest_key(std::string_view name) {
   const std::string_view key = name.substr(name.rfind('.') + 1);
-  // What other programs call it.
+  // Names used by other programs.
   for (const auto& [other, ours] : {std::pair{"learning_rate", "train.lr"},
                                     {"batch_size", "train.batch"},
                                     {"num_epochs", "train.epochs"},
@@ -289,14 +322,15 @@ void set_option(Options& options, const Override& override) {
 }
 
 std::string config_text(const Options& options) {
-  std::string text = "# The configuration of this run, complete: `train --config` with it starts the same run again.\n";
+  std::string text =
+      "# The configuration of this run, complete: `train --config` with it starts the same run again.\n";
   std::string section;
   for (const Option& option : table()) {
     if (option.section != section) text += fmt::format("\n[{}]\n", option.section);
     section = option.section;
     const std::string value = option.get(options);
-    text +=
-        fmt::format("# {} ({})\n{} ={}{}\n", option.meaning, option.type, option.key, value.empty() ? "" : " ", value);
+    text += fmt::format("# {} ({})\n{} ={}{}\n", option.meaning, option.type, option.key,
+                        value.empty() ? "" : " ", value);
   }
   return text;
 }

@@ -1,5 +1,5 @@
-// The options of a run. One table (options.cpp) holds every key's name, type, range, default and meaning; the INI file,
-// the command line, --help, the saved config.ini and the comparison of two configurations are all read off it.
+// Options of a run. One table (options.cpp) defines names, types, ranges, defaults and meanings for the INI
+// reader, the command line, --help, config.ini and differences().
 #pragma once
 #include <cstdint>
 #include <stdexcept>
@@ -11,14 +11,14 @@
 
 namespace warpbert {
 
-// The command line or the INI file is at fault: exit code 2.
+// Error in the command line or the INI file; exit code 2.
 struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
 enum class MlmHead { archive, fresh };
 enum class DeviceKind { automatic, cuda, cpu };
-// What a run trains: labels and masked tokens together (the recipe), the masked tokens alone, or the labels alone.
+// joint: labels and masked tokens (the recipe); pretrain: masked tokens; finetune: labels.
 enum class Stage { joint, pretrain, finetune };
 enum class Schedule { constant, linear, cosine };
 enum class LossScale { mean, keras_fill };
@@ -26,7 +26,7 @@ enum class Score { ratio, sigmoid };
 
 constexpr int most_layers = 1024;
 
-// Paths are absolute once parsed; an empty path means that none was given.
+// Paths are absolute after parsing; empty: not given.
 struct DataOptions {
   std::string train, test, counts, vocab;
   bool text = false, lowercase = true;
@@ -54,11 +54,11 @@ struct TrainOptions {
   Stage stage = Stage::joint;
   int epochs = 100;
   int batch = 64;
-  int micro_batch = 0;  // 0: all of batch
+  int micro_batch = 0;  // 0: the whole batch
   double lr = 1e-5;
-  double warmup = 0;  // share of all steps
+  double warmup = 0;  // fraction of all steps
   Schedule schedule = Schedule::constant;
-  double final_lr = 0;  // share of lr
+  double final_lr = 0;  // fraction of lr
   double label_smoothing = 0;
   int64_t seed = 0;
   Precision precision = Precision::bf16;
@@ -100,9 +100,9 @@ struct ProfileOptions {
 };
 
 struct RunOptions {
-  std::string directory;  // never empty once parsed
+  std::string directory;  // never empty after parsing
   DeviceKind device = DeviceKind::automatic;
-  int threads = 0;  // 0: all processors
+  int threads = 0;  // 0: one per processor
   int log_every = 50;
   int evaluate_every = 1;
   double checkpoint_minutes = 10;  // 0: off
@@ -131,39 +131,38 @@ struct Override {
   std::string key, value;
 };
 
-// Defaults, then the INI file (its relative paths start at its folder), then the overrides (theirs at the current
-// folder); run.directory defaults to runs/<name of the INI> beside it. Every fault of either is a UsageError.
+// Reads defaults, INI file (paths relative to its folder), then overrides (paths relative to the current
+// folder). run.directory defaults to runs/<INI name> beside the INI. Throws UsageError for any error.
 Options read_options(const std::string& ini_path, const std::vector<Override>& overrides = {});
 
-// Sets one key, checked; "section.key" unknown, value malformed or out of range: UsageError. For programs that change a
-// saved configuration (predict --run.device=cpu).
+// Sets one key. Throws UsageError for an unknown key or an invalid value.
 void set_option(Options& options, const Override& override);
 
-// The text of the saved config.ini: every key with its meaning as a comment. read_options gives back equal options.
+// Text of config.ini, with meanings as comments; read_options restores equal options.
 std::string config_text(const Options& options);
 
-// The keys whose values a resumed run must not change, with both values. Allowed: more epochs, another run.directory
-// (the folder was moved), files of the same names elsewhere, another run.threads (the bits are the same for any).
+// A changed key that prevents resuming. Not listed: more epochs (may_grow), files moved under the same name,
+// and options without effect on the result, such as run.directory and run.threads.
 struct Difference {
   std::string key, saved, wanted;
 };
 std::vector<Difference> differences(const Options& saved, const Options& wanted);
 
-// Whether the run may be resumed with more epochs: not where its rates depend on how many there are, nor where the last
-// epoch was evaluated only for being the last.
+// Returns whether a resumed run may have more epochs. False if learning rates depend on the epoch count, or
+// the last epoch was evaluated only as the last.
 bool may_grow(const Options& options);
 
-// What a program that takes `section.key` needs to know of the table, in its order.
+// A row of the table; option_list() keeps its order.
 struct OptionInfo {
   std::string section, key, type, default_value, meaning;
   std::string name() const { return section + "." + key; }
 };
 const std::vector<OptionInfo>& option_list();
 
-// The value of "section.key" as config.ini has it; the key must exist.
+// Value as in config.ini; the key must exist.
 std::string option_value(const Options& options, std::string_view name);
 
-// The option that "section.key" or "key" was probably meant to be, or "".
+// Suggestion for an unknown "section.key" or "key"; "" if none is close.
 std::string nearest_key(std::string_view name);
 
 }  // namespace warpbert

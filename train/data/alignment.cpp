@@ -32,8 +32,8 @@ static int64_t count_of(const std::string& token, const TokenCounts& counts) {
 }
 
 size_t counted_tokens(const std::vector<std::string>& vocab, const TokenCounts& counts) {
-  return size_t(
-      std::count_if(vocab.begin(), vocab.end(), [&](const std::string& token) { return count_of(token, counts) > 0; }));
+  return size_t(std::count_if(vocab.begin(), vocab.end(),
+                              [&](const std::string& token) { return count_of(token, counts) > 0; }));
 }
 
 std::vector<int> ranked_ids(const std::vector<std::string>& vocab, const TokenCounts& counts) {
@@ -66,7 +66,8 @@ std::vector<int> aligned_rows(const std::vector<std::string>& vocab, const Token
     rows.push_back(int(found - vocab.begin()));
   }
   if (size_t(words) > vocab.size())
-    io::fail("{}: {} tokens, but the data has {} ids to align; raise data.min_count", vocab_path, vocab.size(), words);
+    io::fail("{}: {} tokens, but the data has {} ids to align; raise data.min_count", vocab_path,
+             vocab.size(), words);
   const std::vector<int> ranked = ranked_ids(vocab, counts);
   rows.insert(rows.end(), ranked.begin(), ranked.begin() + words);
   return rows;

@@ -26,7 +26,6 @@ kernels::Target pair_label(float label) {
   return {token::no, token::yes, label, 1};
 }
 
-// Takes a batch token by token.
 class Packer {
  public:
   Packer(size_t sequences, int room) : room_(room) {
@@ -50,7 +49,7 @@ class Packer {
       if (targets[i]) predict(masked_token(targets[i]));
     }
   }
-  void predict() { batch_.target_index.push_back(int(batch_.ids.size()) - 1); }  // at the token added last
+  void predict() { batch_.target_index.push_back(int(batch_.ids.size()) - 1); }  // at the last token added
   void predict(kernels::Target target) {
     predict();
     batch_.target.push_back(target);
@@ -91,8 +90,8 @@ void check_row(const TokenPairs& pairs, int row) {
 
 }  // namespace
 
-Batch training_batch(const TokenPairs& pairs, std::span<const Example> examples, const Masking& masking, uint32_t epoch,
-                     int room) {
+Batch training_batch(const TokenPairs& pairs, std::span<const Example> examples, const Masking& masking,
+                     uint32_t epoch, int room) {
   Packer packer(examples.size(), room);
   std::vector<int32_t> words, targets;
   for (const auto [row, label] : examples) {
@@ -134,7 +133,8 @@ Batch evaluation_batch(const TokenPairs& pairs, std::span<const Example> example
   return packer.finish();
 }
 
-Batch packed_batch(std::span<const int32_t> tokens, std::span<const int32_t> targets, int sequences, int length) {
+Batch packed_batch(std::span<const int32_t> tokens, std::span<const int32_t> targets, int sequences,
+                   int length) {
   if (sequences < 1 || length < 1 || tokens.size() != size_t(sequences) * size_t(length) ||
       targets.size() != tokens.size()) {
     throw std::invalid_argument("batch: tokens and targets are not [" + std::to_string(sequences) + ", " +

@@ -9,10 +9,11 @@ namespace warpbert {
 
 int truncate(io::Pairs& pairs, int max_tokens) {
   if (max_tokens < 2)
-    throw std::invalid_argument("max_tokens = " + std::to_string(max_tokens) + ": at least 2, one a sentence");
+    throw std::invalid_argument("max_tokens = " + std::to_string(max_tokens) +
+                                ": at least 2, one a sentence");
   const size_t limit = size_t(max_tokens);
   int truncated = 0;
-  size_t out = 0;  // ids kept so far; never beyond what is still to be read
+  size_t out = 0;  // ids kept so far; never overtakes the read position
   for (size_t row = 0, begin = 0; row < pairs.size(); row++) {
     const size_t middle = pairs.starts[2 * row + 1], end = pairs.starts[2 * row + 2];
     size_t a = middle - begin, b = end - middle;
@@ -36,8 +37,8 @@ std::vector<Example> all_examples(const io::Pairs& pairs) {
 }
 
 size_t count_labelled(const std::vector<Example>& examples) {
-  return size_t(
-      std::count_if(examples.begin(), examples.end(), [](const Example& e) { return e.label != io::no_label; }));
+  return size_t(std::count_if(examples.begin(), examples.end(),
+                              [](const Example& e) { return e.label != io::no_label; }));
 }
 
 static void append(io::Pairs& pairs, const io::Pairs& more) {
@@ -55,7 +56,7 @@ Dataset make_dataset(io::Pairs train, const io::Pairs& test, int max_tokens, int
   append(data.pairs, test);
   data.truncated = truncate(data.pairs, max_tokens);
 
-  std::vector<Example> hidden;  // the rows that train without their labels
+  std::vector<Example> hidden;  // trained without labels
   for (const Example& example : all_examples(data.pairs)) {
     if (example.row >= data.train_rows) {
       data.test.push_back(example);

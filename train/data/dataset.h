@@ -1,4 +1,4 @@
-// The rows of the training and test files: truncated, joined, and divided into training, validation and test.
+// Rows of the training and test files: truncated, joined and split.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -9,21 +9,21 @@
 
 namespace warpbert {
 
-// Shortens every row to max_tokens ids of both sentences together: while there are more, the last id of the longer
-// sentence goes, of a when they are equally long. Returns the number of rows shortened.
-// Throws std::invalid_argument when max_tokens < 2, since a sentence could end up empty.
+// Truncates rows to max_tokens ids of both sentences together, dropping the last id of the longer one, of `a`
+// if equal. Returns the number of rows truncated. Throws std::invalid_argument for max_tokens < 2, which
+// could empty a sentence.
 int truncate(io::Pairs& pairs, int max_tokens);
 
-// A row as training or scoring sees it: the label is a copy, so that training can be shown a row without its label.
+// Row of a data set. The label is a copy, so that training can hide it.
 struct Example {
   int row;
   float label;  // in [0, 1], or io::no_label
 };
 
-std::vector<Example> all_examples(const io::Pairs& pairs);  // in file order, with their labels
+std::vector<Example> all_examples(const io::Pairs& pairs);  // in file order
 size_t count_labelled(const std::vector<Example>& examples);
 
-// Rows as tokens of the model, laid out as in io::Pairs.
+// Rows as model tokens, laid out as in io::Pairs.
 struct TokenPairs {
   std::vector<int32_t> tokens;       // a of row 0, b of row 0, a of row 1, …
   std::vector<size_t> starts = {0};  // [2·rows + 1]
@@ -33,27 +33,28 @@ struct TokenPairs {
   std::span<const int32_t> b(int row) const { return sentence(2 * size_t(row) + 1); }
 
  private:
-  std::span<const int32_t> sentence(size_t s) const { return {tokens.data() + starts[s], starts[s + 1] - starts[s]}; }
+  std::span<const int32_t> sentence(size_t s) const {
+    return {tokens.data() + starts[s], starts[s + 1] - starts[s]};
+  }
 };
 
-// What a run trains on and is measured on.
-//
-// Row i of the training file is a validation row iff i % validation_every = fold (0: there is none). Masked-token
-// prediction needs no labels, so validation and test rows train as well, with their labels hidden.
+// Rows to train and measure on. Row i of the training file is a validation row iff i % validation_every =
+// fold (0: none). Masked-token prediction needs no labels, so training includes validation and test rows,
+// labels hidden.
 struct Dataset {
-  io::Pairs pairs;  // the training file's rows, then the test file's; truncated
-  int train_rows;   // how many of them are the training file's
-  int truncated;    // how many were shortened
+  io::Pairs pairs;  // training file, then test file; truncated
+  int train_rows;   // rows of the training file
+  int truncated;    // number of rows truncated
 
-  // Every row once: first the rows that are not for validation, with their labels if they have one; then the
-  // validation rows, then the test rows, both unlabelled.
+  // Every row once: non-validation rows with labels, then validation and test rows without.
   std::vector<Example> training;
-  // The validation rows with a label; a row without one at a validation row's place has nothing to be measured by.
+  // Labelled validation rows.
   std::vector<Example> validation;
-  std::vector<Example> test;  // the test file's rows; with their labels, should it have any
+  std::vector<Example> test;  // with labels, if the file has any
 };
 
-// Without a test file, test is empty. Throws std::invalid_argument for max_tokens < 2 and validation_every < 0.
-Dataset make_dataset(io::Pairs train, const io::Pairs& test, int max_tokens, int validation_every, int fold = 0);
+// Throws std::invalid_argument for max_tokens < 2 or validation_every < 0.
+Dataset make_dataset(io::Pairs train, const io::Pairs& test, int max_tokens, int validation_every,
+                     int fold = 0);
 
 }  // namespace warpbert

@@ -18,8 +18,8 @@ std::vector<Example> shuffled(std::span<const Example> examples, uint64_t seed, 
   return order;
 }
 
-Loader::Loader(const TokenPairs& pairs, std::vector<Example> examples, Masking masking, int batch_size, int part_size,
-               uint32_t epoch, uint32_t step)
+Loader::Loader(const TokenPairs& pairs, std::vector<Example> examples, Masking masking, int batch_size,
+               int part_size, uint32_t epoch, uint32_t step)
     : pairs_(pairs),
       examples_(std::move(examples)),
       masking_(masking),
@@ -31,7 +31,7 @@ Loader::Loader(const TokenPairs& pairs, std::vector<Example> examples, Masking m
   thread_ = std::jthread([=, this](std::stop_token stop) { produce(stop, epoch, step); });
 }
 
-Loader::~Loader() = default;  // jthread asks its thread to stop and waits
+Loader::~Loader() = default;  // jthread requests a stop and joins
 
 void Loader::produce(std::stop_token stop, uint32_t epoch, uint32_t step) {
   name_thread("loader");

@@ -12,7 +12,8 @@ namespace warpbert {
 
 static uint64_t threshold(double probability) { return uint64_t(probability * 4294967296.0); }
 
-Masking::Masking(MaskOptions options, int vocabulary, uint64_t seed, bool predicts) : seed_(seed), predicts_(predicts) {
+Masking::Masking(MaskOptions options, int vocabulary, uint64_t seed, bool predicts)
+    : seed_(seed), predicts_(predicts) {
   for (double p : {options.probability, options.mask, options.keep, options.swap})
     if (!(p >= 0 && p <= 1)) throw std::invalid_argument("masking: a probability outside [0, 1]");
   const double known = options.mask + options.keep;  // the rest become random words
@@ -38,12 +39,13 @@ Masking::Masking(MaskOptions options, int vocabulary, uint64_t seed, bool predic
     throw std::invalid_argument("masking: spans cannot cover more than half of the tokens");
   for (size_t longest = 1; longest <= options.ngram.size(); longest++)
     spans_.push_back(spans(options.ngram, longest, options.probability));
-  below_mask_ = threshold(options.mask), below_keep_ = threshold(known);  // of a token that is predicted
+  below_mask_ = threshold(options.mask), below_keep_ = threshold(known);  // given that the token is predicted
 }
 
 Masking::Spans Masking::spans(const std::vector<double>& ngram, size_t longest, double probability) const {
-  std::vector<double> at_least(longest);  // [r − 1]: P(n >= r); lengths above `longest` are `longest`
-  for (size_t r = 0; r < longest; r++) at_least[r] = std::accumulate(ngram.begin() + long(r), ngram.end(), 0.);
+  std::vector<double> at_least(longest);  // [r − 1]: P(n >= r), with lengths clipped to `longest`
+  for (size_t r = 0; r < longest; r++)
+    at_least[r] = std::accumulate(ngram.begin() + long(r), ngram.end(), 0.);
   const double mean = std::accumulate(at_least.begin(), at_least.end(), 0.);
   const double start = probability / (mean * (1 - probability));
 
@@ -75,23 +77,23 @@ void Masking::mask(std::span<int32_t> tokens, std::span<int32_t> targets, size_t
     if (r < below_mask_) {
       tokens[i] = token::mask;
     } else if (r >= below_keep_ && r < below_all_) {
-      tokens[i] = token::first_word + int32_t(multiply_high(random.v[1], words_));  // uniform to words/2³²
+      tokens[i] = token::first_word + int32_t(multiply_high(random.v[1], words_));  // bias below words/2³²
     }
   }
   if (!predicts_) std::fill(targets.begin(), targets.end(), 0);
 }
 
-// The first i with r < thresholds[i], or thresholds.size().
+// Returns the first i with r < thresholds[i], or thresholds.size().
 static int draw(uint32_t r, const std::vector<uint64_t>& thresholds) {
   return int(std::upper_bound(thresholds.begin(), thresholds.end(), r) - thresholds.begin());
 }
 
-// One sentence, whose first token is `element` of the random numbers.
+// Masks one sentence, with random elements from `element` on.
 void Masking::mask_spans(std::span<int32_t> tokens, std::span<int32_t> targets, uint32_t epoch,
                          uint64_t element) const {
   const size_t longest = std::clamp<size_t>((tokens.size() + 2) / 3, 1, spans_.size());
   const Spans& spans = spans_[longest - 1];
-  int left = -1;  // tokens of the span from here on; 0: left out behind a span, −1: free
+  int left = -1;  // span tokens left, this one included; 0: excluded, −1: free
   for (size_t i = 0; i < tokens.size(); i++, left = std::max(left - 1, -1)) {
     const auto [r, word, length, fate] = random4(seed_, epoch, site::masking, element + i).v;
     if (i == 0) left = r < spans.first.back() ? draw(r, spans.first) : -1;

@@ -14,7 +14,7 @@ Vocabulary::Vocabulary(const io::Pairs& pairs, int min_count) {
     int64_t id;
     int count;
   };
-  std::vector<Count> counts;  // in the order of first appearance
+  std::vector<Count> counts;  // by first appearance
   std::unordered_map<int64_t, size_t> place;
   for (int64_t id : pairs.ids) {
     const auto [found, is_new] = place.try_emplace(id, counts.size());
@@ -23,9 +23,12 @@ Vocabulary::Vocabulary(const io::Pairs& pairs, int min_count) {
   }
   std::erase_if(counts, [&](const Count& c) { return c.count < min_count; });
   if (counts.empty())
-    io::fail("no id of the data occurs data.min_count (= {}) times, so no vocabulary can be made; lower data.min_count",
-             min_count);
-  std::stable_sort(counts.begin(), counts.end(), [](const Count& x, const Count& y) { return x.count > y.count; });
+    io::fail(
+        "no id of the data occurs data.min_count (= {}) times, so no vocabulary can be made; lower "
+        "data.min_count",
+        min_count);
+  std::stable_sort(counts.begin(), counts.end(),
+                   [](const Count& x, const Count& y) { return x.count > y.count; });
   for (const Count& c : counts) cipher_ids_.push_back(c.id);
   index();
 }
@@ -36,7 +39,8 @@ Vocabulary::Vocabulary(TextVocabulary text, const std::string& path) : text_(std
   const auto special = io::WordPiece(text_->tokens, path, text_->lowercase).special();
   for (size_t id = 0; id < text_->tokens.size(); id++) {
     const std::string& token = text_->tokens[id];
-    if (std::find(special.begin(), special.end(), int(id)) == special.end() && token != "[NO]" && token != "[YES]")
+    if (std::find(special.begin(), special.end(), int(id)) == special.end() && token != "[NO]" &&
+        token != "[YES]")
       cipher_ids_.push_back(int64_t(id));
   }
   index();
@@ -65,7 +69,7 @@ TokenPairs Vocabulary::encode(const io::Pairs& pairs) const {
   return encoded;
 }
 
-// ---- In files -------------------------------------------------------------------------------------------------------
+// ---- In files ---------------------------------------------------------------------------------------------
 
 namespace {
 constexpr const char *ids_name = "vocab/cipher_ids", *text_name = "vocab/wordpiece",
@@ -98,7 +102,8 @@ std::optional<TextVocabulary> load_text_vocabulary(io::Archive& archive) {
     else token += char(byte);
   }
   const auto lowercase = archive.load<uint8_t>(lowercase_name);
-  if (lowercase.size() != 1) io::fail("{}: {} has {} values, not 1", archive.path(), lowercase_name, lowercase.size());
+  if (lowercase.size() != 1)
+    io::fail("{}: {} has {} values, not 1", archive.path(), lowercase_name, lowercase.size());
   text.lowercase = lowercase[0];
   return text;
 }
@@ -143,7 +148,8 @@ DataFacts describe(const io::Pairs& pairs, const Vocabulary& vocabulary) {
   std::sort(lengths.begin(), lengths.end());
   const auto percentile = [&](size_t percent) { return lengths[(percent * lengths.size() + 99) / 100 - 1]; };
   facts.mean_length = double(facts.words) / facts.rows + 3;
-  facts.p50 = percentile(50), facts.p90 = percentile(90), facts.p99 = percentile(99), facts.longest = percentile(100);
+  facts.p50 = percentile(50), facts.p90 = percentile(90), facts.p99 = percentile(99),
+  facts.longest = percentile(100);
   facts.lengths.resize(facts.longest + 1);
   for (int length : lengths) facts.lengths[length]++;
   return facts;

@@ -1,4 +1,4 @@
-// The model's tokens: seven special ones, then the data's own ids ("cipher ids") from the most frequent on.
+// Model tokens: seven special ones, then the dataset token ids (`cipher_ids`), most frequent first.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -14,10 +14,10 @@ namespace warpbert {
 
 namespace token {
 constexpr int pad = 0, unknown = 1, cls = 2, sep = 3, mask = 4, no = 5, yes = 6;
-constexpr int first_word = 7;  // the most frequent cipher id
+constexpr int first_word = 7;  // the most frequent dataset token id
 }  // namespace token
 
-// What a model of clear text cuts it by (data.text): a word's cipher id is its place in `tokens`.
+// WordPiece vocabulary of plain text (data.text); a word's dataset token id is its index in `tokens`.
 struct TextVocabulary {
   std::vector<std::string> tokens;  // vocab.txt
   bool lowercase = true;
@@ -26,25 +26,26 @@ struct TextVocabulary {
 
 class Vocabulary {
  public:
-  // Keeps the cipher ids that occur at least min_count times in `pairs` (training, validation and test rows alike,
-  // after truncation), by falling count, equal counts by first appearance. Throws io::Error if none does.
+  // Keeps ids that occur at least min_count times in `pairs` (all rows, truncated), by descending count, ties
+  // by first appearance. Throws io::Error if none does.
   Vocabulary(const io::Pairs& pairs, int min_count);
 
-  // The stored vocabulary of a trained model: cipher_ids[i] is token 7 + i.
-  // Throws std::invalid_argument when an id is negative or occurs twice.
+  // A stored vocabulary: cipher_ids[i] is token 7 + i. Throws std::invalid_argument for a negative or
+  // repeated id.
   explicit Vocabulary(std::vector<int64_t> cipher_ids);
 
-  // Of clear text: all tokens in their order, whether the data has them or not, but for the special ones. Special
-  // tokens written in a text are the model's own; [NO] and [YES] cannot be written. Throws io::Error naming `path`
-  // where one of the five that every BERT has is missing.
+  // Plain text: all tokens of vocab.txt in order, used or not, except special ones. [NO] and [YES] in a text
+  // are ordinary text. Throws io::Error naming `path` if one of BERT's five special tokens is missing.
   Vocabulary(TextVocabulary text, const std::string& path);
 
-  int size() const { return token::first_word + int(cipher_ids_.size()); }  // V, with the special tokens
+  int size() const { return token::first_word + int(cipher_ids_.size()); }  // V, special tokens included
   const std::vector<int64_t>& cipher_ids() const { return cipher_ids_; }    // of tokens 7 … V − 1
-  int token(int64_t cipher_id) const;                                       // token::unknown when it was not kept
+  int token(int64_t cipher_id) const;                                       // token::unknown if not kept
   TokenPairs encode(const io::Pairs& pairs) const;
-  const std::optional<TextVocabulary>& text() const { return text_; }  // none: the texts are ids
-  bool operator==(const Vocabulary& other) const { return cipher_ids_ == other.cipher_ids_ && text_ == other.text_; }
+  const std::optional<TextVocabulary>& text() const { return text_; }  // nullopt: texts are ids
+  bool operator==(const Vocabulary& other) const {
+    return cipher_ids_ == other.cipher_ids_ && text_ == other.text_;
+  }
 
  private:
   void index();
@@ -54,11 +55,12 @@ class Vocabulary {
   std::optional<TextVocabulary> text_;
 };
 
-// A vocabulary as arrays of a model file: `vocab/cipher_ids` int64; of clear text also `vocab/wordpiece` uint8, the
-// tokens, each with a line feed behind it, and `vocab/lowercase` uint8 [1].
+// Arrays in a model file: `vocab/cipher_ids` int64; for plain text also `vocab/wordpiece` uint8, the tokens
+// with a line feed after each, and `vocab/lowercase` uint8 [1].
 class VocabularyArrays {
  public:
-  explicit VocabularyArrays(const Vocabulary& vocabulary);  // which must outlive it, as it must outlive the views
+  // `vocabulary` must outlive this object, and this object its views.
+  explicit VocabularyArrays(const Vocabulary& vocabulary);
   std::vector<io::ArrayView> views() const;
 
  private:
@@ -66,17 +68,17 @@ class VocabularyArrays {
   std::vector<uint8_t> text_, lowercase_;
 };
 
-// The vocabulary of a model file, or none. io::Error for one that is damaged.
+// Reads the vocabulary; nullopt if the file has none. Throws io::Error if it is damaged.
 std::optional<Vocabulary> load_vocabulary(io::Archive& archive);
 std::optional<TextVocabulary> load_text_vocabulary(io::Archive& archive);
 
-// What a user wants to know about the data before training on it.
+// Dataset statistics.
 struct DataFacts {
   int rows;
-  int64_t words;          // tokens without specials
+  int64_t words;          // tokens, special ones excluded
   double unknown_share;   // of words
-  int distinct, dropped;  // cipher ids in the data, and those of them that are not in the vocabulary
-  // Lengths of [CLS] a [SEP] b [SEP]. pP: the smallest length that at least P % of the rows do not exceed.
+  int distinct, dropped;  // dataset token ids, and those not in the vocabulary
+  // Tokens of [CLS] a [SEP] b [SEP]. pP: smallest length that at least P % of the rows do not exceed.
   double mean_length;
   int p50, p90, p99, longest;
   std::vector<long> lengths;  // [n]: rows of length n

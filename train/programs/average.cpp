@@ -1,4 +1,4 @@
-// average A.npz B.npz … --output C.npz, average --run DIR --output C.npz: the mean of models' weights.
+// average A.npz B.npz … --output C.npz, average --run DIR --output C.npz: averages models' weights.
 #include <fmt/format.h>
 
 #include "programs.h"
@@ -10,11 +10,14 @@ using namespace warpbert;
 int warpbert::average_main(int argc, char** argv) {
   std::vector<std::string> files;
   std::string run, output;
-  CommandLine line("average",
-                   "Writes the model whose weights are the means of those of two models or more. In the folder of its "
-                   "run it is scored\nwith predict --run FILE.npz.");
-  line.arguments("FILE.npz", "model files of one vocabulary: best.npz, models/epoch-0007.npz, checkpoints", files);
-  line.optional("--run", "DIR", "instead of files: all that this run kept in DIR/models (run.keep_best)", run);
+  CommandLine line(
+      "average",
+      "Writes the model whose weights are the means of those of two models or more. In the folder of its "
+      "run it is scored\nwith predict --run FILE.npz.");
+  line.arguments("FILE.npz", "model files of one vocabulary: best.npz, models/epoch-0007.npz, checkpoints",
+                 files);
+  line.optional("--run", "DIR", "instead of files: all that this run kept in DIR/models (run.keep_best)",
+                run);
   line.required("--output", "FILE.npz", "the model file to be written", output);
   if (!line.parse(argc, argv)) return 0;
   if (files.empty() == run.empty())

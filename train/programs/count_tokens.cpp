@@ -1,5 +1,5 @@
-// count_tokens CORPUS … --vocab vocab.txt --output counts.json: how often each token of a pretrained BERT occurs in
-// plain text, for the order in which its embedding is aligned (docs/weights.md).
+// count_tokens CORPUS … --vocab vocab.txt --output counts.json: counts the tokens of a pretrained BERT in
+// plain text, to align its embedding by frequency (docs/weights.md).
 #include <fmt/ranges.h>
 
 #include <unistd.h>
@@ -29,19 +29,19 @@ using namespace warpbert;
 namespace {
 
 struct Chunk {
-  long number;       // in the order of reading
+  long number;       // in reading order
   std::string path;  // for messages
-  int64_t line;      // of its first line
+  int64_t line;      // number of its first line
   std::string text;  // whole lines
 };
 
-// The corpora, one after the other, in pieces of whole lines; compressed or not, zlib reads both.
+// Reads the corpora in order. zlib reads compressed and plain files.
 class Corpora {
  public:
   explicit Corpora(const std::vector<std::string>& paths) : paths_(paths) {}
   ~Corpora() { close(); }
 
-  bool next(Chunk& chunk) {  // by one thread at a time
+  bool next(Chunk& chunk) {  // one thread at a time
     chunk.number = chunks_;  // even if it fails
     for (;;) {
       if (!file_) {
@@ -69,7 +69,7 @@ class Corpora {
     line_ = 1;
   }
 
-  // The rest of the last piece and more, up to the end of a line; "" at the end of the file.
+  // The rest of the last piece and more, up to a line end; "" at the end of the file.
   std::string read() {
     constexpr unsigned piece = 1 << 17;
     std::string text = std::move(rest_);
@@ -114,13 +114,13 @@ void count_chunk(const Chunk& chunk, io::WordPiece& tokenizer, std::vector<int64
   for (int id : ids) counts[size_t(id)]++;
 }
 
-// Counts by id. Of several failures the first in the text is reported, as with one thread.
-std::vector<int64_t> count(const std::vector<std::string>& paths, const io::WordPiece& tokenizer, size_t tokens,
-                           int threads) {
+// Reports the first failure in the text, as one thread would.
+std::vector<int64_t> count(const std::vector<std::string>& paths, const io::WordPiece& tokenizer,
+                           size_t tokens, int threads) {
   Corpora corpora(paths);
-  std::mutex mutex;  // of all that follows
+  std::mutex mutex;  // guards corpora and all below
   std::vector<int64_t> total(tokens);
-  std::map<long, std::exception_ptr> failures;  // by number of the chunk
+  std::map<long, std::exception_ptr> failures;  // by chunk number
   const auto work = [&] {
     Chunk chunk{};
     try {
@@ -142,12 +142,12 @@ std::vector<int64_t> count(const std::vector<std::string>& paths, const io::Word
   };
   std::vector<std::jthread> workers;
   for (int i = 0; i < threads; i++) workers.emplace_back(work);
-  workers.clear();  // waits
+  workers.clear();  // joins
   if (!failures.empty()) std::rethrow_exception(failures.begin()->second);
   return total;
 }
 
-// {token: count} of the tokens that occur, the most frequent first; equal counts by id.
+// Tokens that occur, by descending count, ties by id.
 std::string counts_text(const std::vector<std::string>& vocab, const std::vector<int64_t>& counts) {
   std::vector<size_t> ids(vocab.size());
   std::iota(ids.begin(), ids.end(), 0);
@@ -155,7 +155,8 @@ std::string counts_text(const std::vector<std::string>& vocab, const std::vector
   std::string text;
   for (size_t id : ids)
     if (counts[id])
-      text += fmt::format("{}{}: {}", text.empty() ? "{" : ", ", nlohmann::json(vocab[id]).dump(), counts[id]);
+      text +=
+          fmt::format("{}{}: {}", text.empty() ? "{" : ", ", nlohmann::json(vocab[id]).dump(), counts[id]);
   return text + "}";
 }
 
@@ -191,8 +192,8 @@ int warpbert::count_tokens_main(int argc, char** argv) {
   if (!sum()) io::fail("no token in {}, or unknown ones alone", fmt::join(corpora, ", "));
   io::write_file_atomically(output, counts_text(vocab, counts));
   if (io::is_standard_output(output)) return 0;
-  fmt::print("{}: {} distinct of {} tokens, {} in all, of them {} unknown or special, which are left out\n", output,
-             std::count_if(counts.begin(), counts.end(), [](int64_t n) { return n > 0; }), vocab.size(), all,
-             all - sum());
+  fmt::print("{}: {} distinct of {} tokens, {} in all, of them {} unknown or special, which are left out\n",
+             output, std::count_if(counts.begin(), counts.end(), [](int64_t n) { return n > 0; }),
+             vocab.size(), all, all - sum());
   return 0;
 }

@@ -1,4 +1,4 @@
-// eval --run DIR [--run DIR …] --input labelled.tsv: how well trained models score, with intervals.
+// eval --run DIR [--run DIR …] --input labelled.tsv: measures trained models, with bootstrap intervals.
 #include <fmt/format.h>
 
 #include <limits>
@@ -13,13 +13,14 @@
 
 using namespace warpbert;
 
-// Rows are lines: there is no blank line between them.
+// Row i is line i + 1: there are no blank lines.
 static std::vector<io::Pairs> read_labelled(const Ensemble& ensemble, const std::string& path) {
   std::vector<io::Pairs> input = ensemble.read(path);
   const io::Pairs& pairs = input[0];
   for (size_t row = 0; row < pairs.size(); row++)
     if (!pairs.labelled(row))
-      io::fail("{}: line {}: no label; eval needs one in every row", path == "-" ? "standard input" : path, row + 1);
+      io::fail("{}: line {}: no label; eval needs one in every row", path == "-" ? "standard input" : path,
+               row + 1);
   return input;
 }
 
@@ -27,13 +28,15 @@ int warpbert::eval_main(int argc, char** argv) {
   std::vector<std::string> runs;
   std::string input, output, resamples = "1000", seed = "0";
   bool json = false;
-  CommandLine line("eval",
-                   "Scores labelled pairs as predict does and prints AUC, log loss, accuracy and F1 with their 95 % "
-                   "bootstrap intervals.\nA soft label of 0.5 or more is positive.");
+  CommandLine line(
+      "eval",
+      "Scores labelled pairs as predict does and prints AUC, log loss, accuracy and F1 with their 95 % "
+      "bootstrap intervals.\nA soft label of 0.5 or more is positive.");
   line.repeated("--run", "DIR", "a trained model, as for predict; once more for each further model", runs);
-  line.required("--input", "FILE",
-                "pairs, ids<TAB>ids<TAB>label a line, or clear text, as the model was trained on; - for standard input",
-                input);
+  line.required(
+      "--input", "FILE",
+      "pairs, ids<TAB>ids<TAB>label a line, or clear text, as the model was trained on; - for standard input",
+      input);
   line.optional("--output", "FILE", "where the scores go, if they are wanted", output);
   line.optional("--bootstrap", "N", "resamples; 0: no intervals", resamples);
   line.optional("--seed", "S", "of the resamples; the same seed gives the same intervals", seed);
@@ -42,7 +45,8 @@ int warpbert::eval_main(int argc, char** argv) {
   if (!line.parse(argc, argv)) return 0;
   const auto n = int(parse_integer("--bootstrap", resamples, 0, 10'000'000));
   const auto s = uint64_t(parse_integer("--seed", seed, 0, std::numeric_limits<int64_t>::max()));
-  if (io::is_standard_output(output)) throw UsageError("--output: standard output carries the table; name a file");
+  if (io::is_standard_output(output))
+    throw UsageError("--output: standard output carries the table; name a file");
 
   const Ensemble ensemble(runs, line.overrides());
   std::vector<std::string> files = ensemble.files();

@@ -1,4 +1,4 @@
-// export --run DIR --output hf/: the best model of a run as a folder for transformers.
+// export --run DIR --output hf/: writes the best model of a run as a folder for transformers.
 #include <fmt/format.h>
 
 #include "programs.h"
@@ -10,15 +10,17 @@ using namespace warpbert;
 
 int warpbert::export_main(int argc, char** argv) {
   std::string run, output;
-  CommandLine line("export",
-                   "Writes the best model of a run as a folder that transformers' BertForMaskedLM and BertTokenizer "
-                   "load: model.safetensors, config.json, vocab.txt.");
-  line.required("--run", "DIR", "the folder of the run, or a model file of it (DIR/models/epoch-0007.npz)", run);
+  CommandLine line(
+      "export",
+      "Writes the best model of a run as a folder that transformers' BertForMaskedLM and BertTokenizer "
+      "load: model.safetensors, config.json, vocab.txt.");
+  line.required("--run", "DIR", "the folder of the run, or a model file of it (DIR/models/epoch-0007.npz)",
+                run);
   line.required("--output", "DIR", "the folder to be written", output);
   if (!line.parse(argc, argv)) return 0;
   TrainedModel model(find_model(run));
   export_model(output, model.bert, model.vocabulary, model.options);
-  fmt::print("{}: {:.1f} M parameters, {} tokens written to {}\n", run, double(model.bert.store.real_size()) * 1e-6,
-             model.vocabulary.size(), output);
+  fmt::print("{}: {:.1f} M parameters, {} tokens written to {}\n", run,
+             double(model.bert.store.real_size()) * 1e-6, model.vocabulary.size(), output);
   return 0;
 }

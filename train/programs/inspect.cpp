@@ -1,4 +1,5 @@
-// inspect --config F.ini --batch batch.npz --output out.npz [--steps K]: the model under the microscope.
+// inspect --config F.ini --batch batch.npz --output out.npz [--steps K]: dumps a model's outputs and
+// gradients.
 #include "programs.h"
 #include "train/config/command_line.h"
 #include "train/step/inspection.h"
@@ -13,18 +14,19 @@ int warpbert::inspect_main(int argc, char** argv) {
       "states and all gradients, for comparison with other programs.");
   line.required("--config", "FILE", "the configuration of a run", config);
   line.required("--batch", "FILE",
-                "an .npz of tokens_k and targets_k [B, T], int32, k from 0; 0 is padding, or no target", batch);
+                "an .npz of tokens_k and targets_k [B, T], int32, k from 0; 0 is padding, or no target",
+                batch);
   line.required("--output", "FILE", "the .npz to be written", output);
-  line.optional("--steps", "K", "also takes K Adam steps, over batches 0 to K - 1, and writes losses and parameters",
-                steps);
+  line.optional("--steps", "K",
+                "also takes K Adam steps, over batches 0 to K - 1, and writes losses and parameters", steps);
   line.options();
   if (!line.parse(argc, argv)) return 0;
   const auto k = int(parse_integer("--steps", steps, 0, 1'000'000));
   const Options options = read_options(config, line.overrides());
   const DataOptions& data = options.data;
   refuse_standard_output(output);
-  refuse_overwriting(output, {batch, config, data.train, data.test, data.counts, data.vocab, options.model.weights,
-                              options.model.config});
+  refuse_overwriting(output, {batch, config, data.train, data.test, data.counts, data.vocab,
+                              options.model.weights, options.model.config});
   inspect(options, batch, output, k);
   return 0;
 }

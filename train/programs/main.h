@@ -1,4 +1,4 @@
-// What every program's main does: exit codes, and the one message on stderr.
+// Exit codes and error message of every program.
 #pragma once
 #include <fmt/format.h>
 
@@ -12,19 +12,19 @@
 
 namespace warpbert {
 
-// Runs `body(argc, argv)`, whose value is the exit code. A UsageError gives 2, any other exception 1, after
-// "<program>: error: <message>" on stderr.
+// A UsageError gives exit code 2, any other exception 1, after "<program>: error: <message>" on stderr.
 template <class Body>
 int run_main(int argc, char** argv, Body body) {
   const auto report = [&](const char* message, int code) {
     const std::string program = argc > 0 ? std::filesystem::path(argv[0]).filename().string() : "warpbert";
-    std::fflush(stdout);  // the table so far comes before the message
+    std::fflush(stdout);  // earlier output precedes the message
     fmt::print(stderr, "{}: error: {}\n", program, message);
     return code;
   };
 #if defined(__x86_64__)
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
-    return report("this build needs a processor with AVX2 and FMA (x86-64-v3); see CMakeLists.txt, -march", 1);
+    return report("this build needs a processor with AVX2 and FMA (x86-64-v3); see CMakeLists.txt, -march",
+                  1);
 #endif
   try {
     const int code = body(argc, argv);

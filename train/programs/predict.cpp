@@ -1,5 +1,4 @@
-// predict --run DIR [--run DIR …] --input pairs.tsv --output scores.csv:
-// scores pairs with one trained model or several.
+// predict --run DIR [--run DIR …] --input pairs.tsv --output scores.csv: scores pairs with trained models.
 #include <fmt/format.h>
 
 #include "io/atomic_file.h"
@@ -14,18 +13,22 @@ int warpbert::predict_main(int argc, char** argv) {
   std::vector<std::string> runs;
   std::string input, output;
   bool latency = false;
-  CommandLine line("predict",
-                   "Scores pairs with a trained model: one score a line, in the order of the input. Several models "
-                   "score together: the\nscore is that of their mean logits. Options that are not given are those of "
-                   "the run.");
-  line.repeated("--run", "DIR",
-                "the folder of a run, whose best model is taken; or a model file of a run (DIR/models/epoch-0007.npz), "
-                "or a folder that export wrote. Once more for each further model",
-                runs);
-  line.required(
-      "--input", "FILE",
-      "pairs, ids<TAB>ids[<TAB>label] a line, or clear text, as the model was trained on; - for standard input", input);
-  line.optional("--output", "FILE", "where the scores go; - for standard output. Required without --latency", output);
+  CommandLine line(
+      "predict",
+      "Scores pairs with a trained model: one score a line, in the order of the input. Several models "
+      "score together: the\nscore is that of their mean logits. Options that are not given are those of "
+      "the run.");
+  line.repeated(
+      "--run", "DIR",
+      "the folder of a run, whose best model is taken; or a model file of a run (DIR/models/epoch-0007.npz), "
+      "or a folder that export wrote. Once more for each further model",
+      runs);
+  line.required("--input", "FILE",
+                "pairs, ids<TAB>ids[<TAB>label] a line, or clear text, as the model was trained on; - for "
+                "standard input",
+                input);
+  line.optional("--output", "FILE", "where the scores go; - for standard output. Required without --latency",
+                output);
   line.toggle("--latency", "score the pairs one by one and print how long one takes, in ms", latency);
   line.options(scoring_options);
   if (!line.parse(argc, argv)) return 0;

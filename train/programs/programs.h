@@ -1,4 +1,4 @@
-// The commands of warpbert. Each takes its own arguments, argv[0] being its name, and returns the exit code.
+// Commands of warpbert; argv[0] is the command's name. They return the exit code.
 #pragma once
 
 namespace warpbert {

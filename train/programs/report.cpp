@@ -1,4 +1,4 @@
-// report --run DIR [--run DIR2 …] --output compare.html: a run under way, or several on one page.
+// report --run DIR [--run DIR2 …] --output compare.html: shows a run in progress, or compares several.
 #include <fmt/format.h>
 
 #include "io/atomic_file.h"
@@ -11,9 +11,10 @@ using namespace warpbert;
 int warpbert::report_main(int argc, char** argv) {
   std::vector<std::string> runs;
   std::string output;
-  CommandLine line("report",
-                   "Writes a page that compares runs, finished or under way: curves, results, options that differ. A "
-                   "finished run's own page is its report.html.");
+  CommandLine line(
+      "report",
+      "Writes a page that compares runs, finished or under way: curves, results, options that differ. A "
+      "finished run's own page is its report.html.");
   line.repeated("--run", "DIR", "the folder of a run; once more for each further one", runs);
   line.required("--output", "FILE.html", "the page to be written; - for standard output", output);
   if (!line.parse(argc, argv)) return 0;

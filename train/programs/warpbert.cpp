@@ -1,4 +1,4 @@
-// warpbert COMMAND [argument ...]. Under the name of a command (train, predict, …) the program is that command.
+// warpbert COMMAND [argument ...]. Under a command's name (train, predict, …) the program is that command.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -33,7 +33,7 @@ const std::vector<Command> commands = {
     {"count-tokens", "count the tokens of a corpus, for data.counts", count_tokens_main},
 };
 
-// The command of this name; count_tokens is count-tokens too. nullptr if there is none.
+// Finds a command, accepting _ for -.
 const Command* find(std::string name) {
   std::replace(name.begin(), name.end(), '_', '-');
   const auto is = [&](const Command& c) { return c.name == name; };
@@ -45,10 +45,11 @@ std::string help() {
   std::string text = "Usage: warpbert COMMAND [argument ...]\nTrains BERT on pairs of short texts.\n\n";
   for (const Command& c : commands) text += fmt::format("  {:14}{}\n", c.name, c.purpose);
   return text +
-         "\n  -h, --help    print this; after a command, its own help\n  --version     print which build this is\n";
+         "\n  -h, --help    print this; after a command, its own help\n  --version     print which build "
+         "this is\n";
 }
 
-// Runs without a command.
+// Handles calls without a command.
 int describe(int argc, char** argv) {
   const std::string word = argc > 1 ? argv[1] : "--help";
   if (word == "--version") return fmt::print("{}\n", build_info()), 0;

@@ -15,7 +15,7 @@ std::string escape_html(std::string_view text) {
     else if (c == '>') out += "&gt;";
     else if (c == '"') out += "&quot;";
     else if (c == '\'') out += "&#39;";
-    else if (static_cast<unsigned char>(c) < 32 && c != '\n' && c != '\t') out += ' ';  // no part of XML
+    else if (static_cast<unsigned char>(c) < 32 && c != '\n' && c != '\t') out += ' ';  // not allowed in XML
     else out += c;
   }
   return out;
@@ -30,12 +30,12 @@ std::string short_number(double value) {
 
 namespace {
 
-// ---- From numbers to places -----------------------------------------------------------------------------------------
+// ---- Scales -----------------------------------------------------------------------------------------------
 
 constexpr double width = 560, height = 300;
 constexpr double left = 50, top = 30, bottom = height - 44;
 
-// One direction of a chart: its ends, its ticks, and where a value lies between pixels `from` and `to`.
+// One axis; maps values to pixels `from` … `to`.
 struct Scale {
   double low, high, from, to;
   bool log = false;
@@ -47,7 +47,7 @@ struct Scale {
   }
 };
 
-// Steps of 1, 2, 2.5 or 5 times a power of ten, about `count` of them.
+// Tick step of about range / count: 1, 2, 2.5 or 5 times a power of ten.
 double tick_step(double range, int count, bool whole) {
   const double power = std::pow(10, std::floor(std::log10(range / count)));
   double step = 10 * power;
@@ -60,17 +60,18 @@ Scale log_scale(double low, double high, double from, double to) {
   Scale s{low, high, from, to, true, {}};
   for (int power = int(std::floor(std::log10(low))); power <= int(std::ceil(std::log10(high))); power++)
     for (const double factor : {1.0, 2.0, 5.0})
-      if (const double tick = factor * std::pow(10, power); tick >= low && tick <= high) s.ticks.push_back(tick);
+      if (const double tick = factor * std::pow(10, power); tick >= low && tick <= high)
+        s.ticks.push_back(tick);
   return s;
 }
 
-// Where the axis leaves its ends open they follow the data: exactly (tight), or out to the next tick.
+// Fits open ends to the data: exactly if `tight`, else outward to the next tick.
 Scale make_scale(const Axis& axis, double low, double high, double from, double to, bool tight) {
   const bool open_low = !std::isfinite(axis.low), open_high = !std::isfinite(axis.high);
   if (!open_low) low = axis.low;
   if (!open_high) high = axis.high;
   if (axis.log && low > 0 && high > low) return log_scale(low * 0.95, high * 1.05, from, to);
-  if (!(high - low > 1e-9 * std::max(std::abs(low), std::abs(high)))) {  // or a step would not change a value
+  if (!(high - low > 1e-9 * std::max(std::abs(low), std::abs(high)))) {  // else a step may vanish in rounding
     const double margin = axis.whole ? 1 : std::max(std::abs(low) * 0.05, 1e-3);
     low -= margin, high += margin;
   }
@@ -78,18 +79,20 @@ Scale make_scale(const Axis& axis, double low, double high, double from, double 
   if (!tight && open_low) low = std::floor(low / step + 1e-9) * step;
   if (!tight && open_high) high = std::ceil(high / step - 1e-9) * step;
   Scale s{low, high, from, to, false, {}};
-  for (double i = std::ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) s.ticks.push_back(i * step);
+  for (double i = std::ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++)
+    s.ticks.push_back(i * step);
   return s;
 }
 
-// ---- What every chart has -------------------------------------------------------------------------------------------
+// ---- Common elements --------------------------------------------------------------------------------------
 
 struct Frame {
   Scale x, y;
 };
 
 std::string begin(const std::string& description) {
-  return fmt::format("<svg viewBox='0 0 {} {}' role='img' aria-label='{}'>\n", width, height, escape_html(description));
+  return fmt::format("<svg viewBox='0 0 {} {}' role='img' aria-label='{}'>\n", width, height,
+                     escape_html(description));
 }
 
 std::string text(std::string_view css, double x, double y, std::string_view anchor, std::string_view words) {
@@ -98,7 +101,8 @@ std::string text(std::string_view css, double x, double y, std::string_view anch
 }
 
 std::string line(std::string_view css, double x0, double y0, double x1, double y1) {
-  return fmt::format("<line class='{}' x1='{:.1f}' y1='{:.1f}' x2='{:.1f}' y2='{:.1f}'/>\n", css, x0, y0, x1, y1);
+  return fmt::format("<line class='{}' x1='{:.1f}' y1='{:.1f}' x2='{:.1f}' y2='{:.1f}'/>\n", css, x0, y0, x1,
+                     y1);
 }
 
 std::string circle(int color, double x, double y, double radius, const std::string& tip) {
@@ -121,7 +125,7 @@ std::string axes(const Frame& f, const Axis& x, const Axis& y) {
   return s + text("tick", 6, 12, "start", y.label);
 }
 
-// Names beside the ends of their series, none on top of another.
+// Series names at the series' ends, moved apart where they overlap.
 struct EndLabel {
   double y;
   std::string name;
@@ -130,8 +134,10 @@ struct EndLabel {
 
 std::string end_labels(std::vector<EndLabel> labels, double x) {
   constexpr double line_height = 15;
-  std::stable_sort(labels.begin(), labels.end(), [](const EndLabel& a, const EndLabel& b) { return a.y < b.y; });
-  for (size_t i = 1; i < labels.size(); i++) labels[i].y = std::max(labels[i].y, labels[i - 1].y + line_height);
+  std::stable_sort(labels.begin(), labels.end(),
+                   [](const EndLabel& a, const EndLabel& b) { return a.y < b.y; });
+  for (size_t i = 1; i < labels.size(); i++)
+    labels[i].y = std::max(labels[i].y, labels[i - 1].y + line_height);
   double lowest = bottom;
   for (size_t i = labels.size(); i-- > 0; lowest = labels[i].y - line_height)
     labels[i].y = std::min(labels[i].y, lowest);
@@ -141,14 +147,14 @@ std::string end_labels(std::vector<EndLabel> labels, double x) {
   return s;
 }
 
-// Room on the right for the longest name, at some 6.6 pixels a character.
+// Room for the longest name, at 6.6 pixels per character.
 double right_edge(const std::vector<EndLabel>& labels) {
   size_t longest = 0;
   for (const EndLabel& label : labels) longest = std::max(longest, label.name.size());
   return width - (longest ? 14 + 6.6 * double(longest) : 18);
 }
 
-// The finite points; where there are many, the means of equal stretches.
+// The finite points; above 400, the means of equal stretches.
 Series thinned(const Series& series) {
   constexpr size_t most = 400;
   Series kept = series, out = series;
@@ -172,7 +178,8 @@ std::string draw(const Frame& f, const Series& series) {
   std::string s;
   if (series.x.size() > 1) {
     s += fmt::format("<polyline class='c{}{}' points='", series.color, series.faint ? " faint" : "");
-    for (size_t i = 0; i < series.x.size(); i++) s += fmt::format("{:.1f},{:.1f} ", f.x(series.x[i]), f.y(series.y[i]));
+    for (size_t i = 0; i < series.x.size(); i++)
+      s += fmt::format("{:.1f},{:.1f} ", f.x(series.x[i]), f.y(series.y[i]));
     s += "'/>\n";
   }
   if (series.dots || series.x.size() == 1)
@@ -182,14 +189,14 @@ std::string draw(const Frame& f, const Series& series) {
   return s;
 }
 
-// Beside its point, on the side where there is room.
+// Puts the text on the side that has room.
 std::string draw(const Frame& f, const Mark& mark) {
   const double x = f.x(mark.x), y = f.y(mark.y);
   const bool right_half = x > (f.x.from + f.x.to) / 2;
   const double text_y = y - 12 > top ? y - 12 : y + 22;
   return fmt::format("<circle class='c{} ring' cx='{:.1f}' cy='{:.1f}' r='6'/>\n", mark.color, x, y) +
-         text(fmt::format("label c{}", mark.color), x + (right_half ? 8 : -8), text_y, right_half ? "end" : "start",
-              mark.text);
+         text(fmt::format("label c{}", mark.color), x + (right_half ? 8 : -8), text_y,
+              right_half ? "end" : "start", mark.text);
 }
 
 }  // namespace
@@ -235,8 +242,9 @@ std::string histogram(const Histogram& chart) {
     const double bar = (f.x.to - f.x.from) / double(group.heights.size());
     for (size_t i = 0; i < group.heights.size(); i++)
       if (const double h = group.heights[i]; h > 0)
-        s += fmt::format("<rect class='c{} bar' x='{:.1f}' y='{:.1f}' width='{:.1f}' height='{:.1f}'/>\n", group.color,
-                         f.x.from + double(i) * bar + bar * 0.05, f.y(h), bar * 0.9, bottom - f.y(h));
+        s += fmt::format("<rect class='c{} bar' x='{:.1f}' y='{:.1f}' width='{:.1f}' height='{:.1f}'/>\n",
+                         group.color, f.x.from + double(i) * bar + bar * 0.05, f.y(h), bar * 0.9,
+                         bottom - f.y(h));
   }
   if (std::isfinite(chart.rule)) {
     const double at = f.x(chart.rule);

@@ -1,7 +1,5 @@
-// Line charts and histograms as SVG text, coloured by the page they stand in.
-//
-// The page's style sheet defines the classes c0 … c6 (the ink of a series, 0 the quiet one), grid, axis, tick, label
-// and faint, so that one drawing serves light and dark.
+// Line charts and histograms as SVG text. The page's style sheet defines the classes c0 … c6 (series colours,
+// 0 is subdued), grid, axis, tick, label and faint: one drawing serves light and dark mode.
 #pragma once
 #include <string>
 #include <string_view>
@@ -13,22 +11,22 @@ namespace warpbert {
 
 std::string escape_html(std::string_view text);
 
-// A number as a tick or a table shows it: 0.25, 12, 1500, 20k, 1.5M.
+// For ticks and tables: 0.25, 12, 1500, 20k, 1.5M.
 std::string short_number(double value);
 
 struct Axis {
   std::string label;
-  double low = undefined, high = undefined;  // undefined: as the data has it, out to round numbers
-  bool whole = false;                        // ticks only at integers
-  bool log = false;                          // 1, 2, 5, 10, …; for positive values
+  double low = undefined, high = undefined;  // undefined: fitted to the data
+  bool whole = false;                        // integer ticks only
+  bool log = false;                          // ticks 1, 2, 5, 10, …; positive values only
 };
 
-// Points whose x or y is not finite are left out.
+// Points with a non-finite x or y are skipped.
 struct Series {
-  std::string name;  // written where it ends; may be empty
+  std::string name;  // written at the series' end; may be empty
   int color = 1;
   std::vector<double> x, y;
-  bool faint = false;  // the background of another
+  bool faint = false;  // background of another series
   bool dots = false;
 };
 
@@ -39,17 +37,18 @@ struct Mark {
 };
 
 struct LineChart {
-  std::string description;  // for readers who do not see it
+  std::string description;  // for screen readers
   Axis x, y;
   std::vector<Series> series;
   std::vector<Mark> marks;
-  bool diagonal = false;  // a reference from corner to corner
+  bool diagonal = false;  // reference line from corner to corner
 };
 
-// Some 400 points of a series are drawn at most: of every stretch its mean. "" when there is nothing to draw.
+// Draws at most 400 points per series, longer ones as means of equal stretches. "" if there is nothing to
+// draw.
 std::string line_chart(const LineChart& chart);
 
-// Groups of bars over the same bins, one before the other.
+// Bars over bins that all groups share; later groups cover earlier ones.
 struct Bars {
   std::string name;
   int color = 1;
@@ -59,12 +58,12 @@ struct Bars {
 struct Histogram {
   std::string description;
   Axis x, y;
-  double low = 0, high = 1;  // of the bins
+  double low = 0, high = 1;  // range of the bins
   std::vector<Bars> groups;
-  double rule = undefined;  // a vertical line here
+  double rule = undefined;  // x of a vertical line
   std::string rule_text;
 };
 
-std::string histogram(const Histogram& chart);  // "" when no bar has a height
+std::string histogram(const Histogram& chart);  // "" if all bars are empty
 
 }  // namespace warpbert

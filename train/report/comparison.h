@@ -1,4 +1,4 @@
-// Several runs on one page: their curves over one another, their results, and the options in which they differ.
+// Several runs on one page: curves, results, and options that differ.
 #pragma once
 #include <string>
 #include <vector>
@@ -14,10 +14,10 @@ struct ComparedRun {
   Metrics metrics;
 };
 
-inline constexpr size_t most_compared_runs = 6;  // as many colours as can be told apart
+inline constexpr size_t most_compared_runs = 6;  // number of distinguishable colours
 
-// The runs in these folders, finished or under way, by the folders' names, or by the paths where two have the same
-// name. Throws io::Error naming the config.ini or metrics.jsonl that is missing or cannot be read.
+// Reads runs, finished or in progress; names are folders, or paths if folders clash. Throws io::Error naming
+// a missing or unreadable config.ini or metrics.jsonl.
 std::vector<ComparedRun> read_runs(const std::vector<std::string>& folders);
 
 std::string comparison_html(const std::vector<ComparedRun>& runs);

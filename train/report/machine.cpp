@@ -1,4 +1,4 @@
-// What a report says about the machine a run was made on.
+// Environment section of a report.
 #include <fmt/format.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
@@ -11,7 +11,7 @@
 
 namespace warpbert {
 
-// The value of the first `key … : value` (/proc/cpuinfo) or `key="value"` (/etc/os-release), or "".
+// Value of the first line `key … : value` (/proc/cpuinfo) or `key="value"` (/etc/os-release), or "".
 static std::string look_up(const char* path, const std::string& key, char separator) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
@@ -31,12 +31,13 @@ std::vector<Fact> machine_facts(const std::string& device) {
   else facts.emplace_back("Processor cores", fmt::format("{}", std::thread::hardware_concurrency()));
   struct sysinfo memory;
   if (sysinfo(&memory) == 0)
-    facts.emplace_back("Memory", fmt::format("{:.1f} GiB", double(memory.totalram) * memory.mem_unit / (1 << 30)));
+    facts.emplace_back("Memory",
+                       fmt::format("{:.1f} GiB", double(memory.totalram) * memory.mem_unit / (1 << 30)));
   struct utsname kernel;
   const std::string system = look_up("/etc/os-release", "PRETTY_NAME", '=');
   if (uname(&kernel) == 0)
-    facts.emplace_back("System",
-                       fmt::format("{}{}{} {}", system, system.empty() ? "" : ", ", kernel.sysname, kernel.release));
+    facts.emplace_back("System", fmt::format("{}{}{} {}", system, system.empty() ? "" : ", ", kernel.sysname,
+                                             kernel.release));
   facts.emplace_back("Build", build_info());
   return facts;
 }

@@ -16,9 +16,9 @@
 
 namespace warpbert {
 
-using Json = nlohmann::ordered_json;  // keeps the order of keys, and writes what is not finite as null
+using Json = nlohmann::ordered_json;  // keeps key order; writes non-finite values as null
 
-// ---- What a record holds --------------------------------------------------------------------------------------------
+// ---- Fields -----------------------------------------------------------------------------------------------
 
 double unix_time() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -43,23 +43,24 @@ std::span<const Field<StepRecord>> step_fields() {
 
 std::span<const Field<EpochRecord>> epoch_fields() {
   using R = EpochRecord;
-  static const Field<R> fields[] = {{"loss", &R::loss, "epoch/loss"},
-                                    {"loss_mlm", &R::loss_mlm, "epoch/loss_mlm"},
-                                    {"loss_cls", &R::loss_cls, "epoch/loss_cls"},
-                                    {"auc", &R::auc, "validation/auc"},
-                                    {"pairs_per_s", &R::pairs_per_s, "epoch/pairs_per_s"},
-                                    {"seconds", &R::seconds, "epoch/seconds"},
-                                    {"log_loss", &R::log_loss, "validation/log_loss"},
-                                    {"accuracy", &R::accuracy, "validation/accuracy"},
-                                    {"f1", &R::f1, "validation/f1"},
-                                    {"best_threshold", &R::best_threshold, "validation/best_threshold"},
-                                    {"accuracy_at_best_f1", &R::accuracy_at_best_f1, "validation/accuracy_at_best_f1"},
-                                    {"best_f1", &R::best_f1, "validation/best_f1"},
-                                    {"time", &R::time}};
+  static const Field<R> fields[] = {
+      {"loss", &R::loss, "epoch/loss"},
+      {"loss_mlm", &R::loss_mlm, "epoch/loss_mlm"},
+      {"loss_cls", &R::loss_cls, "epoch/loss_cls"},
+      {"auc", &R::auc, "validation/auc"},
+      {"pairs_per_s", &R::pairs_per_s, "epoch/pairs_per_s"},
+      {"seconds", &R::seconds, "epoch/seconds"},
+      {"log_loss", &R::log_loss, "validation/log_loss"},
+      {"accuracy", &R::accuracy, "validation/accuracy"},
+      {"f1", &R::f1, "validation/f1"},
+      {"best_threshold", &R::best_threshold, "validation/best_threshold"},
+      {"accuracy_at_best_f1", &R::accuracy_at_best_f1, "validation/accuracy_at_best_f1"},
+      {"best_f1", &R::best_f1, "validation/best_f1"},
+      {"time", &R::time}};
   return fields;
 }
 
-// ---- Writing --------------------------------------------------------------------------------------------------------
+// ---- Writing ----------------------------------------------------------------------------------------------
 
 MetricsLog::MetricsLog(const std::string& path) : path_(path), file_(std::fopen(path.c_str(), "ae")) {
   if (!file_) io::fail("{}: cannot be opened to append: {}", path, std::strerror(errno));
@@ -86,11 +87,11 @@ void MetricsLog::line(const std::string& text) {
     io::fail("{}: cannot be written: {}", path_, std::strerror(errno));
 }
 
-// ---- Reading --------------------------------------------------------------------------------------------------------
+// ---- Reading ----------------------------------------------------------------------------------------------
 
 namespace {
 
-// Calls use(line, its record) for every finished line. A killed process may leave a last line without its end.
+// Calls use(line, its record) for every finished line; a killed process may leave an unfinished last one.
 template <class Use>
 void for_each_line(const std::string& path, std::string_view text, Use use) {
   size_t number = 0;
@@ -99,13 +100,13 @@ void for_each_line(const std::string& path, std::string_view text, Use use) {
     try {
       use(text.substr(0, end + 1), Json::parse(text.substr(0, end)));
     } catch (const Json::exception&) {
-      io::fail("{}: line {}: {} is no record of a run; remove the line, or the run, and start again", path, number,
-               io::quote(text.substr(0, end)));
+      io::fail("{}: line {}: {} is no record of a run; remove the line, or the run, and start again", path,
+               number, io::quote(text.substr(0, end)));
     }
   }
 }
 
-// The numbers of a record; what a run of an earlier version did not write stays undefined.
+// Fields that an earlier version did not write stay undefined.
 template <class Record>
 Record with_numbers(Record record, const Json& json, std::span<const Field<Record>> fields) {
   for (const auto& field : fields) {

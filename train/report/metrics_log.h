@@ -1,9 +1,9 @@
-// metrics.jsonl: one JSON object a line, "kind" first; what is undefined is null, and what is missing too.
+// metrics.jsonl: one JSON object per line, "kind" first. null and missing keys are undefined values.
 //
-//   {"kind":"step","epoch":1,"step":50,"loss":…,"loss_mlm":…,"loss_cls":…,"lr":…,"pairs_per_s":…,"tokens_per_s":…,
-//    "grad_norm":…,"skipped":…,"tflops":…,"memory_mib":…,"memory_peak_mib":…,"time":…}
-//   {"kind":"epoch","epoch":1,"loss":…,"loss_mlm":…,"loss_cls":…,"auc":…,"pairs_per_s":…,"seconds":…,"log_loss":…,
-//    "accuracy":…,"f1":…,"best_threshold":…,"accuracy_at_best_f1":…,"best_f1":…,"time":…}
+//   {"kind":"step","epoch":1,"step":50,"loss":…,"loss_mlm":…,"loss_cls":…,"lr":…,"pairs_per_s":…,
+//    "tokens_per_s":…,"grad_norm":…,"skipped":…,"tflops":…,"memory_mib":…,"memory_peak_mib":…,"time":…}
+//   {"kind":"epoch","epoch":1,"loss":…,"loss_mlm":…,"loss_cls":…,"auc":…,"pairs_per_s":…,"seconds":…,
+//    "log_loss":…,"accuracy":…,"f1":…,"best_threshold":…,"accuracy_at_best_f1":…,"best_f1":…,"time":…}
 #pragma once
 #include <cstdio>
 #include <limits>
@@ -17,35 +17,37 @@ inline constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
 
 double unix_time();  // seconds since 1970
 
-// The steps since the record before: mean losses over their targets (loss over all, the two over their own), and rates.
+// Steps since the previous record: mean losses (`loss` over all targets, the others over their own) and
+// speeds.
 struct StepRecord {
   int epoch;  // from 1
   long step;  // from 1, over all epochs
   double loss, loss_mlm, loss_cls, lr, pairs_per_s, tokens_per_s;
-  double grad_norm = undefined;                                // of the whole gradient, at the last step
-  double skipped = 0;                                          // steps left out so far, by train.skip_outliers
-  double tflops = undefined;                                   // 10¹² operations a second of the matrix products
-  double memory_mib = undefined, memory_peak_mib = undefined;  // on the device: in use now, and at most so far
-  double time = undefined;                                     // unix_time() when it was made
+  double grad_norm = undefined;                                // global gradient norm of the last step
+  double skipped = 0;                                          // steps skipped so far by train.skip_outliers
+  double tflops = undefined;                                   // 10¹² FLOP/s of the matrix products
+  double memory_mib = undefined, memory_peak_mib = undefined;  // on the device: current and peak
+  double time = undefined;                                     // unix_time() of the record
 };
 
 struct EpochRecord {
   int epoch;  // from 1
   double loss, loss_mlm, loss_cls;
   double auc = undefined;                               // of the validation rows
-  double pairs_per_s = undefined, seconds = undefined;  // of training alone
-  // The validation rows again, by the measures of evaluation.h: at 0.5, and at the threshold of highest F1.
+  double pairs_per_s = undefined, seconds = undefined;  // training only
+  // Measures of the validation rows (evaluation.h), at 0.5 and at the threshold of highest F1.
   double log_loss = undefined, accuracy = undefined, f1 = undefined;
   double best_threshold = undefined, accuracy_at_best_f1 = undefined, best_f1 = undefined;
-  double time = undefined;  // unix_time() when it was made
+  double time = undefined;  // unix_time() of the record
 };
 
-// The numbers of a record behind epoch and step, in the order of the file: JSON, CSV and TensorBoard are read off this.
+// A number of a record after epoch and step. The tables below are in file order, for JSON, CSV and
+// TensorBoard.
 template <class Record>
 struct Field {
-  const char* key;  // in metrics.jsonl, and as the head of a column
+  const char* key;  // in metrics.jsonl, and CSV column name
   double Record::*value;
-  const char* tag = nullptr;  // TensorBoard's name for it; nullptr: not shown there
+  const char* tag = nullptr;  // TensorBoard tag; nullptr: omitted
 };
 std::span<const Field<StepRecord>> step_fields();
 std::span<const Field<EpochRecord>> epoch_fields();
@@ -55,7 +57,7 @@ class MetricsLog {
   explicit MetricsLog(const std::string& path);  // appends
   MetricsLog(const MetricsLog&) = delete;
   ~MetricsLog();
-  void write(const StepRecord& record);  // with the operating system once it returns
+  void write(const StepRecord& record);  // flushed to the operating system
   void write(const EpochRecord& record);
 
  private:
@@ -64,16 +66,16 @@ class MetricsLog {
   std::FILE* file_;
 };
 
-// The records of a file, in order. Lines of another kind are passed over, and so is a last line without its end, which
-// a killed process leaves; any other line that cannot be read is an io::Error naming file and line.
+// Records of a file, in order. Reading skips lines of other kinds and an unfinished last line, which a killed
+// process leaves. Any other unreadable line throws io::Error naming file and line.
 struct Metrics {
   std::vector<StepRecord> steps;
   std::vector<EpochRecord> epochs;
 };
 Metrics read_metrics(const std::string& path);
 
-// What a run resumed from a checkpoint goes on from: the file without the steps after `step`, the epochs after `epoch`
-// and an unfinished last line. Atomic; a missing file stays missing.
+// Removes steps after `step`, epochs after `epoch` and an unfinished last line, for resuming. Atomic; a
+// missing file stays missing.
 void cut_metrics(const std::string& path, long step, int epoch);
 
 }  // namespace warpbert

@@ -38,7 +38,8 @@ std::string number_or_dash(double value, const char* format) {
 std::string page(const std::string& title, const std::string& body) {
   return fmt::format(
       "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
-      "<meta name='viewport' content='width=device-width, initial-scale=1'>\n<title>{}</title>\n<style>{}</style>\n"
+      "<meta name='viewport' content='width=device-width, "
+      "initial-scale=1'>\n<title>{}</title>\n<style>{}</style>\n"
       "</head>\n<body>\n{}</body>\n</html>\n",
       escape_html(title), report_style, body);
 }

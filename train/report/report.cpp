@@ -16,10 +16,11 @@ namespace warpbert {
 namespace {
 
 std::string tile(const std::string& value, const std::string& what) {
-  return fmt::format("<div class='tile'><b>{}</b><span>{}</span></div>\n", escape_html(value), escape_html(what));
+  return fmt::format("<div class='tile'><b>{}</b><span>{}</span></div>\n", escape_html(value),
+                     escape_html(what));
 }
 
-// ---- The result -----------------------------------------------------------------------------------------------------
+// ---- Summary ----------------------------------------------------------------------------------------------
 
 std::string result(const RunRecord& run) {
   std::string tiles;
@@ -29,14 +30,15 @@ std::string result(const RunRecord& run) {
   if (run.seconds > 0) tiles += tile(io::duration_text(run.seconds), "wall-clock time");
   if (!run.epochs.empty() && std::isfinite(run.epochs.back().pairs_per_s))
     tiles += tile(short_number(std::round(run.epochs.back().pairs_per_s)), "pairs a second");
-  return fmt::format(
-      "<header>\n<h1>{}</h1>\n{}</header>\n", escape_html(run.name.empty() ? "Training run" : run.name),
-      tiles.empty() ? "<p>Nothing has been measured yet.</p>\n" : "<div class='tiles'>\n" + tiles + "</div>\n");
+  return fmt::format("<header>\n<h1>{}</h1>\n{}</header>\n",
+                     escape_html(run.name.empty() ? "Training run" : run.name),
+                     tiles.empty() ? "<p>Nothing has been measured yet.</p>\n"
+                                   : "<div class='tiles'>\n" + tiles + "</div>\n");
 }
 
-// ---- Training -------------------------------------------------------------------------------------------------------
+// ---- Training ---------------------------------------------------------------------------------------------
 
-// The mean of the finite values within half a window on either side.
+// Moving average of the finite values, half a window on either side.
 std::vector<double> smoothed(const std::vector<double>& values, size_t window) {
   std::vector<double> sums{0}, counts{0}, out;
   for (const double v : values) {
@@ -45,14 +47,14 @@ std::vector<double> smoothed(const std::vector<double>& values, size_t window) {
   }
   for (size_t i = 0; i < values.size(); i++) {
     const size_t reach =
-        std::min({window / 2, i, values.size() - 1 - i});  // symmetric, so that the ends keep their place
+        std::min({window / 2, i, values.size() - 1 - i});  // symmetric, so that the ends are not shifted
     const size_t first = i - reach, last = i + reach + 1;
-    out.push_back((sums[last] - sums[first]) / (counts[last] - counts[first]));  // 0/0: undefined
+    out.push_back((sums[last] - sums[first]) / (counts[last] - counts[first]));  // 0/0 = undefined
   }
   return out;
 }
 
-// A number of the step records with its trend; a logarithmic axis where it falls by a factor of ten.
+// Chart with trend; logarithmic if the values span a factor of ten.
 std::string step_chart(const RunRecord& run, double StepRecord::*field, const std::string& title,
                        const std::string& note, const std::string& unit, int color) {
   std::vector<double> x, y;
@@ -85,12 +87,13 @@ std::string auc_chart(const RunRecord& run) {
   for (const EpochRecord& e : run.epochs) auc.x.push_back(e.epoch), auc.y.push_back(e.auc);
   chart.series = {auc};
   if (run.best_epoch > 0 && std::isfinite(run.best_auc))
-    chart.marks = {
-        {double(run.best_epoch), run.best_auc, fmt::format("{:.4f} in epoch {}", run.best_auc, run.best_epoch), 1}};
-  return figure("Validation AUC", "A random match scores higher than a random miss this often.", line_chart(chart));
+    chart.marks = {{double(run.best_epoch), run.best_auc,
+                    fmt::format("{:.4f} in epoch {}", run.best_auc, run.best_epoch), 1}};
+  return figure("Validation AUC", "A random match scores higher than a random miss this often.",
+                line_chart(chart));
 }
 
-// Where the two part, the model learns its training pairs by heart.
+// The two losses diverge when the model overfits.
 std::string label_loss_chart(const RunRecord& run) {
   Series training{"training", 2, {}, {}, false, true}, validation{"validation", 1, {}, {}, false, true};
   bool measured = false;
@@ -105,9 +108,10 @@ std::string label_loss_chart(const RunRecord& run) {
   chart.x = {"epoch", undefined, undefined, true};
   chart.y.label = "nats a pair";
   chart.series = {training, validation};
-  return figure("Labels: training and validation",
-                "Training is the mean over the epoch, dropout on; validation the log loss of the scores after it.",
-                line_chart(chart));
+  return figure(
+      "Labels: training and validation",
+      "Training is the mean over the epoch, dropout on; validation the log loss of the scores after it.",
+      line_chart(chart));
 }
 
 std::string rate_chart(const RunRecord& run) {
@@ -133,20 +137,20 @@ std::string speed_chart(const RunRecord& run) {
 }
 
 std::string training(const RunRecord& run) {
-  return charts(auc_chart(run) + label_loss_chart(run) +
-                step_chart(run, &StepRecord::loss_cls, "Loss of the labels", "Cross-entropy of YES or NO at [CLS].",
-                           "nats a target", 1) +
-                step_chart(run, &StepRecord::loss_mlm, "Loss of the masked tokens",
-                           "Cross-entropy of the hidden tokens.", "nats a target", 2) +
-                step_chart(run, &StepRecord::grad_norm, "Norm of the gradient", "Of all parameters together.", "", 4) +
-                rate_chart(run) + speed_chart(run));
+  return charts(
+      auc_chart(run) + label_loss_chart(run) +
+      step_chart(run, &StepRecord::loss_cls, "Loss of the labels", "Cross-entropy of YES or NO at [CLS].",
+                 "nats a target", 1) +
+      step_chart(run, &StepRecord::loss_mlm, "Loss of the masked tokens",
+                 "Cross-entropy of the hidden tokens.", "nats a target", 2) +
+      step_chart(run, &StepRecord::grad_norm, "Norm of the gradient", "Of all parameters together.", "", 4) +
+      rate_chart(run) + speed_chart(run));
 }
 
-// ---- Validation -----------------------------------------------------------------------------------------------------
+// ---- Validation -------------------------------------------------------------------------------------------
 
 bool positive(float label) { return label >= 0.5f; }
 
-// Rows by falling score.
 std::vector<size_t> by_score(const std::vector<float>& scores) {
   std::vector<size_t> order(scores.size());
   std::iota(order.begin(), order.end(), size_t(0));
@@ -169,7 +173,7 @@ Confusion confusion(const RunRecord& run, float threshold) {
   return c;
 }
 
-// A point for each distinct score: rows of equal scores pass the threshold together.
+// Rows of equal score pass the threshold together: one point per distinct score.
 std::string roc_chart(const RunRecord& run, const Confusion& at_best, double area) {
   const std::vector<size_t> order = by_score(run.scores);
   const double matches = at_best.hits + at_best.misses, others = at_best.false_alarms + at_best.rejections;
@@ -187,7 +191,8 @@ std::string roc_chart(const RunRecord& run, const Confusion& at_best, double are
   chart.series = {roc};
   chart.marks = {{at_best.false_rate(), at_best.true_rate(), "", 1}};
   chart.diagonal = true;
-  return figure("ROC curve", fmt::format("The area under it is {:.4f}; the ring is the best threshold.", area),
+  return figure("ROC curve",
+                fmt::format("The area under it is {:.4f}; the ring is the best threshold.", area),
                 line_chart(chart));
 }
 
@@ -213,7 +218,8 @@ std::string confusion_table(const Confusion& c, const RunRecord& run, const Best
     return fmt::format("<td class='{}' style='--share:{:.0f}%'><b>{:.0f}</b><br>{:.1f} %</td>",
                        right ? "right" : "wrong", 100 * share, count, 100 * share);
   };
-  std::string s = "<table class='confusion'>\n<tr><th></th><th>scored a match</th><th>scored no match</th></tr>\n";
+  std::string s =
+      "<table class='confusion'>\n<tr><th></th><th>scored a match</th><th>scored no match</th></tr>\n";
   s += "<tr><th>match</th>" + cell(c.hits, true) + cell(c.misses, false) + "</tr>\n";
   s += "<tr><th>no match</th>" + cell(c.false_alarms, false) + cell(c.rejections, true) + "</tr>\n</table>\n";
   s += table({{"Threshold", fmt::format("{:.4f}", best.threshold)},
@@ -221,13 +227,14 @@ std::string confusion_table(const Confusion& c, const RunRecord& run, const Best
               {"Precision", fmt::format("{:.4f}", c.hits / (c.hits + c.false_alarms))},
               {"Recall", fmt::format("{:.4f}", c.true_rate())},
               {"Accuracy", fmt::format("{:.4f}", (c.hits + c.rejections) / all)}});
-  return "<figure class='wide'>\n<figcaption><b>At the best threshold</b> The score of the highest F1 on these "
+  return "<figure class='wide'>\n<figcaption><b>At the best threshold</b> The score of the highest F1 on "
+         "these "
          "rows.</figcaption>\n"
          "<div class='beside'>\n" +
          s + "</div>\n</figure>\n";
 }
 
-// Nothing without scores of both classes.
+// Returns "" without scores of both classes.
 std::string validation(const RunRecord& run) {
   if (run.scores.empty() || run.scores.size() != run.labels.size()) return "";
   if (std::any_of(run.scores.begin(), run.scores.end(), [](float s) { return !std::isfinite(s); })) return "";
@@ -238,7 +245,7 @@ std::string validation(const RunRecord& run) {
   return charts(roc_chart(run, c, *area) + score_chart(run, best.threshold) + confusion_table(c, run, best));
 }
 
-// ---- Data, time, settings -------------------------------------------------------------------------------------------
+// ---- Data, time, settings ---------------------------------------------------------------------------------
 
 std::string length_chart(const RunRecord& run) {
   Histogram chart;
@@ -263,11 +270,11 @@ std::string time_bar(const RunRecord& run) {
     color = color % 4 + 1;
     const double share = 100 * seconds / total;
     bar += fmt::format("<span class='c{}' style='flex-grow:{:.4f}'></span>", color, share);
-    legend += fmt::format("<li><i class='c{}'></i>{}<b>{}</b><span>{:.1f} %</span></li>\n", color, escape_html(what),
-                          io::duration_text(seconds), share);
+    legend += fmt::format("<li><i class='c{}'></i>{}<b>{}</b><span>{:.1f} %</span></li>\n", color,
+                          escape_html(what), io::duration_text(seconds), share);
   }
-  return "<figure>\n<figcaption><b>Time</b> What the run spent it on.</figcaption>\n<div class='timebar'>" + bar +
-         "</div>\n<ul class='legend'>\n" + legend + "</ul>\n</figure>\n";
+  return "<figure>\n<figcaption><b>Time</b> What the run spent it on.</figcaption>\n<div class='timebar'>" +
+         bar + "</div>\n<ul class='legend'>\n" + legend + "</ul>\n</figure>\n";
 }
 
 std::string epoch_table(const RunRecord& run) {
@@ -277,29 +284,37 @@ std::string epoch_table(const RunRecord& run) {
     const char *head, *format;
     double E::*value;
   };
-  static constexpr Column columns[] = {
-      {"loss", "{:.4f}", &E::loss}, {"masked tokens", "{:.4f}", &E::loss_mlm}, {"labels", "{:.4f}", &E::loss_cls},
-      {"AUC", "{:.4f}", &E::auc},   {"log loss", "{:.4f}", &E::log_loss},      {"accuracy", "{:.4f}", &E::accuracy},
-      {"F1", "{:.4f}", &E::f1},     {"best F1", "{:.4f}", &E::best_f1},        {"pairs/s", "{:.0f}", &E::pairs_per_s}};
+  static constexpr Column columns[] = {{"loss", "{:.4f}", &E::loss},
+                                       {"masked tokens", "{:.4f}", &E::loss_mlm},
+                                       {"labels", "{:.4f}", &E::loss_cls},
+                                       {"AUC", "{:.4f}", &E::auc},
+                                       {"log loss", "{:.4f}", &E::log_loss},
+                                       {"accuracy", "{:.4f}", &E::accuracy},
+                                       {"F1", "{:.4f}", &E::f1},
+                                       {"best F1", "{:.4f}", &E::best_f1},
+                                       {"pairs/s", "{:.0f}", &E::pairs_per_s}};
   std::string s =
-      "<details><summary>Every epoch</summary>\n<p class='note'>Masked tokens and labels: the two parts of the loss. "
-      "AUC and what follows it: of the validation rows; accuracy and F1 at 0.5, best F1 at the threshold of the "
+      "<details><summary>Every epoch</summary>\n<p class='note'>Masked tokens and labels: the two parts of "
+      "the loss. "
+      "AUC and what follows it: of the validation rows; accuracy and F1 at 0.5, best F1 at the threshold of "
+      "the "
       "highest."
       "</p>\n<div class='scroll'><table class='numbers'>\n<tr><th>epoch</th>";
   for (const Column& column : columns) s += fmt::format("<th>{}</th>", column.head);
   s += "<th>time</th></tr>\n";
   for (const E& e : run.epochs) {
     s += fmt::format("<tr{}><td>{}</td>", e.epoch == run.best_epoch ? " class='best'" : "", e.epoch);
-    for (const Column& column : columns) s += "<td>" + number_or_dash(e.*column.value, column.format) + "</td>";
+    for (const Column& column : columns)
+      s += "<td>" + number_or_dash(e.*column.value, column.format) + "</td>";
     s += "<td>" + (std::isfinite(e.seconds) ? io::duration_text(e.seconds) : "–") + "</td></tr>\n";
   }
   return s + "</table></div></details>\n";
 }
 
 std::string configuration(const RunRecord& run) {
-  return run.config.empty()
-             ? ""
-             : "<details><summary>config.ini</summary>\n<pre>" + escape_html(run.config) + "</pre></details>\n";
+  return run.config.empty() ? ""
+                            : "<details><summary>config.ini</summary>\n<pre>" + escape_html(run.config) +
+                                  "</pre></details>\n";
 }
 
 }  // namespace
@@ -309,9 +324,12 @@ std::string report_html(const RunRecord& run) {
               result(run) + section("Training", training(run)) +
                   section("Validation by the best model", validation(run)) +
                   section("Data and time", charts(length_chart(run) + time_bar(run)) + table(run.facts)) +
-                  section("Machine", table(run.machine)) + section("Details", epoch_table(run) + configuration(run)));
+                  section("Machine", table(run.machine)) +
+                  section("Details", epoch_table(run) + configuration(run)));
 }
 
-void write_report(const std::string& path, const RunRecord& run) { io::write_file_atomically(path, report_html(run)); }
+void write_report(const std::string& path, const RunRecord& run) {
+  io::write_file_atomically(path, report_html(run));
+}
 
 }  // namespace warpbert

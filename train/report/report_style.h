@@ -1,7 +1,5 @@
-// The style sheet of report.html.
-//
-// Series have the colours of Okabe & Ito (2008), which colour-blind readers can tell apart: blue, vermilion, green,
-// purple, two more for comparisons; lighter ones in the dark. Everything else is grey, so that the data stands out.
+// Style sheet of report.html. Series have the colour-blind-safe colours of Okabe & Ito (2008): blue,
+// vermilion, green, purple, and two more for comparisons; lighter in dark mode. Everything else is grey.
 #pragma once
 
 namespace warpbert {

@@ -14,7 +14,7 @@
 namespace warpbert {
 namespace {
 
-// ---- Protobuf: a field is its number and wire type in one varint, then its value ------------------------------------
+// ---- Protobuf: a field is its number and wire type in one varint, then its value --------------------------
 
 std::string little_endian(uint64_t value, int bytes) {
   std::string out;
@@ -43,9 +43,9 @@ std::string of_text(int number, std::string_view bytes) {
   return (field(number, text) + varint(bytes.size())).append(bytes);
 }
 
-// ---- TFRecord -------------------------------------------------------------------------------------------------------
+// ---- TFRecord ---------------------------------------------------------------------------------------------
 
-// Castagnoli's polynomial, bits reflected.
+// CRC-32C: Castagnoli polynomial, bits reflected.
 uint32_t masked_crc(std::string_view bytes) {
   boost::crc_optimal<32, 0x1EDC6F41, 0xFFFFFFFF, 0xFFFFFFFF, true, true> crc;
   crc.process_bytes(bytes.data(), bytes.size());
@@ -54,12 +54,13 @@ uint32_t masked_crc(std::string_view bytes) {
 
 std::string frame(std::string_view message) {
   const std::string length = little_endian(message.size(), 8);
-  return (length + little_endian(masked_crc(length), 4)).append(message) + little_endian(masked_crc(message), 4);
+  return (length + little_endian(masked_crc(length), 4)).append(message) +
+         little_endian(masked_crc(message), 4);
 }
 
-// ---- Events ---------------------------------------------------------------------------------------------------------
+// ---- Events -----------------------------------------------------------------------------------------------
 
-// 1970 for a record of a version that wrote no times.
+// 0 (1970) for records of earlier versions, which have no time.
 std::string wall_time(double time) { return of_double(1, std::isfinite(time) ? time : 0); }
 
 template <class Record>
@@ -78,7 +79,8 @@ void append(std::FILE* file, const std::string& path, const std::string& bytes) 
 
 }  // namespace
 
-TensorBoardLog::TensorBoardLog(const std::string& path, double time, const Metrics& so_far) : path_(path), step_(0) {
+TensorBoardLog::TensorBoardLog(const std::string& path, double time, const Metrics& so_far)
+    : path_(path), step_(0) {
   std::string bytes = frame(wall_time(time) + of_text(3, "brain.Event:2"));
   auto step = so_far.steps.begin();
   const auto add_steps = [&](int last_epoch) {
@@ -101,6 +103,8 @@ void TensorBoardLog::write(const StepRecord& record) {
   append(file_, path_, event(record, step_ = record.step, step_fields()));
 }
 
-void TensorBoardLog::write(const EpochRecord& record) { append(file_, path_, event(record, step_, epoch_fields())); }
+void TensorBoardLog::write(const EpochRecord& record) {
+  append(file_, path_, event(record, step_, epoch_fields()));
+}
 
 }  // namespace warpbert

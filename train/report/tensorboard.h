@@ -1,13 +1,12 @@
-// Scalars for TensorBoard: a file events.out.tfevents.*, as its own writer would write it.
+// TensorBoard scalars: a file events.out.tfevents.* in the format of TensorBoard's own writer.
 //
 //   file    a sequence of frames: uint64 n, masked CRC-32C of these 8 bytes, n bytes, masked CRC-32C of them
 //           (TFRecord; numbers are little-endian; masked: rotated right by 15, plus a282ead8)
 //   frame   a protobuf message Event { double wall_time = 1; int64 step = 2; string file_version = 3;
-//           Summary summary = 5 }, the first one with the file version alone
+//           Summary summary = 5 }; the first has the file version only
 //           Summary { repeated Value value = 1 }, Value { string tag = 1; float simple_value = 2 }
 //
-// The step of every event is that of training over all epochs; an epoch has that of its last step record. What is
-// undefined is left out.
+// Steps count over all epochs; an epoch has the step of its last step record. Undefined values are omitted.
 #pragma once
 #include <cstdio>
 #include <string>
@@ -18,11 +17,11 @@ namespace warpbert {
 
 class TensorBoardLog {
  public:
-  // Writes the file anew with all that was recorded so far; write() appends to it, since TensorBoard reads along.
+  // Writes the file anew with all records so far. write() appends: TensorBoard reads a growing file.
   TensorBoardLog(const std::string& path, double time, const Metrics& so_far);
   TensorBoardLog(const TensorBoardLog&) = delete;
   ~TensorBoardLog();
-  void write(const StepRecord& record);  // with the operating system once it returns
+  void write(const StepRecord& record);  // flushed to the operating system
   void write(const EpochRecord& record);
 
  private:

@@ -12,7 +12,7 @@
 
 namespace warpbert {
 
-using Json = nlohmann::json;  // writes a double with the digits that give it back
+using Json = nlohmann::json;  // writes enough digits to restore a double
 
 namespace {
 
@@ -69,7 +69,8 @@ RunState from_json(const Json& json) {
   const auto spent = json.at("spent").get<std::array<double, 4>>();
   s.spent = {spent[0], spent[1], spent[2], spent[3]};
   for (const Json& entry : json.at("best"))
-    s.best.emplace_back(entry.at(0).is_null() ? std::nan("") : entry.at(0).get<double>(), entry.at(1).get<int>());
+    s.best.emplace_back(entry.at(0).is_null() ? std::nan("") : entry.at(0).get<double>(),
+                        entry.at(1).get<int>());
   json.at("norms").get_to(s.stepper.norms);
   json.at("stopped_early").get_to(s.stopped_early);
   json.at("data_hash").get_to(s.data_hash);
@@ -91,14 +92,16 @@ RunState read_state(io::Archive& archive) {
 
 }  // namespace
 
-void save_checkpoint(const std::string& path, Bert& bert, const Vocabulary& vocabulary, const RunState& state) {
+void save_checkpoint(const std::string& path, Bert& bert, const Vocabulary& vocabulary,
+                     const RunState& state) {
   ParameterStore& store = bert.store;
   std::vector<std::vector<float>> values;
   std::vector<io::ArrayView> arrays;
   for (const auto& [prefix, data] : buffers(store))
     for (const auto& array : store.named()) {
       values.push_back(store.download(data, array));
-      arrays.push_back(io::view(prefix + array.name, {array.shape.begin(), array.shape.end()}, values.back()));
+      arrays.push_back(
+          io::view(prefix + array.name, {array.shape.begin(), array.shape.end()}, values.back()));
     }
   const VocabularyArrays words(vocabulary);
   const std::vector<uint8_t> meta = model_meta(bert.config);
@@ -119,10 +122,11 @@ RunState load_checkpoint(const std::string& path, Bert& bert, const Vocabulary& 
   archive->verify();  // before anything is overwritten
   RunState state = read_state(*archive);
   if (load_vocabulary(*archive) != vocabulary)
-    throw DataChanged(
-        fmt::format("{}: its vocabulary is not that of the data; the data changed since this run was started", path));
+    throw DataChanged(fmt::format(
+        "{}: its vocabulary is not that of the data; the data changed since this run was started", path));
   for (const auto& [prefix, data] : buffers(store))
-    for (const auto& array : store.named()) store.upload(data, array, archive->load<float>(prefix + array.name));
+    for (const auto& array : store.named())
+      store.upload(data, array, archive->load<float>(prefix + array.name));
   store.round_masters();
   return state;
 }

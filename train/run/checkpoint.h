@@ -1,11 +1,11 @@
-// Checkpoints: all that training changes, in one .npz, so that a run stopped and resumed ends with the bits of one that
-// was never stopped.
+// Checkpoints: all training state in one .npz, so that a resumed run ends with the bits of an uninterrupted
+// one.
 //
-//   <canonical names>, optim.m/<name>, optim.v/<name>   fp32: weights and Adam's moments
-//   ema/<name>                                          fp32: the weights' running mean, where one is kept
-//   vocab/…, __meta__                                   the vocabulary (vocabulary.h); heads and ε (model_file.h)
-//   state/run                                           uint8: JSON, a RunState
-//   state/best_scores                                   fp32: the validation rows' scores by the best model so far
+//   <canonical names>, optim.m/<name>, optim.v/<name>   fp32: master weights and Adam's moments
+//   ema/<name>                                          fp32: EMA weights, if train.ema is on
+//   vocab/…, __meta__                                   vocabulary (vocabulary.h); heads and ε (model_file.h)
+//   state/run                                           uint8: RunState as JSON
+//   state/best_scores                                   fp32: validation scores of the best model so far
 #pragma once
 #include <cstdint>
 #include <string>
@@ -23,31 +23,32 @@ struct TimeSpent {  // seconds
 };
 
 struct RunState {
-  long step = 0;          // done, over all epochs
-  int epoch = 1;          // the one under way, from 1; one past the last when the run is complete
-  int step_in_epoch = 0;  // done of it
+  long step = 0;          // completed, over all epochs
+  int epoch = 1;          // current, from 1; one past the last when the run is complete
+  int step_in_epoch = 0;  // completed in this epoch
   StepperState stepper;
-  LossSums epoch_sums;  // of the epoch under way, up to the last step line
+  LossSums epoch_sums;  // current epoch, up to the last step line
   long epoch_pairs = 0;
-  double epoch_seconds = 0, seconds = 0;     // of training this epoch; of the run
+  double epoch_seconds = 0, seconds = 0;     // training time of this epoch; time of the run
   TimeSpent spent;                           // of the run
-  std::vector<std::pair<double, int>> best;  // (AUC, epoch) of the models kept, the best first
+  std::vector<std::pair<double, int>> best;  // (AUC, epoch) of the kept models, best first
   std::vector<float> best_scores;
   bool stopped_early = false;
-  uint64_t data_hash = 0;  // of the tokens, and the labels trained on and measured by
+  uint64_t data_hash = 0;  // Session::data_hash()
 };
 
-// A checkpoint of other data than the run is given now.
+// The checkpoint belongs to other data.
 struct DataChanged : io::Error {
   using Error::Error;
 };
 
-void save_checkpoint(const std::string& path, Bert& bert, const Vocabulary& vocabulary, const RunState& state);
+void save_checkpoint(const std::string& path, Bert& bert, const Vocabulary& vocabulary,
+                     const RunState& state);
 
-// The state alone, for a look. Throws io::Error for a file that is damaged or no checkpoint.
+// Reads the state only. Throws io::Error if the file is damaged or not a checkpoint.
 RunState read_checkpoint_state(const std::string& path);
 
-// All of it. Throws DataChanged when the vocabulary differs from the file's.
+// Loads weights, moments and state. Throws DataChanged if the vocabulary differs from the file's.
 RunState load_checkpoint(const std::string& path, Bert& bert, const Vocabulary& vocabulary);
 
 }  // namespace warpbert

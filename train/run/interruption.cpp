@@ -14,7 +14,7 @@ static void ask(int signal) {
   asked = 1;
   if (signal != SIGPIPE) return;
   piped = 1;
-  const int error = errno;  // of what was interrupted
+  const int error = errno;  // of the interrupted code
   if (const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC); nowhere >= 0) {
     dup2(nowhere, STDOUT_FILENO);
     close(nowhere);
@@ -29,7 +29,7 @@ Interruption::Interruption() {
   action.sa_handler = ask;
   sigemptyset(&action.sa_mask);
   for (size_t i = 0; i < signals.size(); i++) {
-    // The next one does what it does by default; but for SIGPIPE, which may come twice for one reader.
+    // A repeated signal has its default action, except SIGPIPE, which one closed reader can cause twice.
     action.sa_flags = SA_RESTART | (signals[i] == SIGPIPE ? 0 : int(SA_RESETHAND));
     sigaction(signals[i], nullptr, &before_[i]);
     if (before_[i].sa_handler != SIG_IGN) sigaction(signals[i], &action, nullptr);  // nohup ignores SIGHUP
@@ -38,7 +38,7 @@ Interruption::Interruption() {
 
 Interruption::~Interruption() {
   for (size_t i = 0; i < signals.size(); i++) sigaction(signals[i], &before_[i], nullptr);
-  if (piped) std::clearerr(stdout);  // that its reader is gone has been heeded
+  if (piped) std::clearerr(stdout);  // the lost reader is handled
 }
 
 bool Interruption::requested() const { return asked; }

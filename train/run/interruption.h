@@ -1,6 +1,6 @@
-// Ctrl-C, SIGTERM and a closed terminal (SIGHUP) while a run works: the first asks it to stop after the step under way,
-// so that it can save a checkpoint; the second ends the process at once. So does the end of the program that reads
-// standard output (SIGPIPE), which from then on leads nowhere.
+// Graceful stop. The first SIGINT, SIGTERM, SIGHUP (closed terminal) or SIGPIPE (closed standard output)
+// requests a stop after the current step, to save a checkpoint. The same signal again ends the process at
+// once, except SIGPIPE, which redirects standard output to /dev/null.
 #pragma once
 #include <array>
 #include <csignal>
@@ -10,7 +10,7 @@ namespace warpbert {
 class Interruption {
  public:
   Interruption();
-  ~Interruption();  // puts back what was there
+  ~Interruption();  // restores the previous handlers
   Interruption(const Interruption&) = delete;
   bool requested() const;
 

@@ -35,8 +35,9 @@ std::string ProfileWindow::after(long step) {
 std::string ProfileWindow::end() {
   std::string text = table();
   if (options_.profile.kernels && !shown_)
-    text = fmt::format("profile   no kernels were seen: this run took no step from profile.start_step = {} on\n",
-                       options_.profile.start_step);
+    text =
+        fmt::format("profile   no kernels were seen: this run took no step from profile.start_step = {} on\n",
+                    options_.profile.start_step);
   close();
   return text;
 }
@@ -46,8 +47,8 @@ std::string ProfileWindow::table() {
   shown_ = true;
   const int first = options_.profile.start_step;
   return fmt::format(
-      "profile   steps {} to {}{}: {:.2f} ms a step by the host's clock, {:.2f} ms of them in kernels\n{}", first,
-      first + steps_ - 1, Device::is_gpu() ? "" : ", simulated", seconds_ / steps_ * 1e3,
+      "profile   steps {} to {}{}: {:.2f} ms a step by the host's clock, {:.2f} ms of them in kernels\n{}",
+      first, first + steps_ - 1, Device::is_gpu() ? "" : ", simulated", seconds_ / steps_ * 1e3,
       launches_->table().seconds() / steps_ * 1e3, launches_->table().text(steps_));
 }
 

@@ -1,4 +1,4 @@
-// The steps that are looked at: by Nsight Systems, and with profile.kernels by the run itself.
+// Profiled steps: for Nsight Systems and, with profile.kernels, a table of kernel times.
 #pragma once
 #include <chrono>
 #include <memory>
@@ -10,8 +10,8 @@
 
 namespace warpbert {
 
-// Start and stop belong together on every way out. With profile.kernels the window's steps are sent kernel by kernel,
-// which gives the same bits, and each is waited for.
+// Stops the profiler on every exit path. With profile.kernels, steps run without graphs (same bits) and
+// synchronize.
 class ProfileWindow {
  public:
   ProfileWindow(const Options& options, Stepper& stepper) : options_(options), stepper_(stepper) {}
@@ -19,9 +19,10 @@ class ProfileWindow {
   ~ProfileWindow() { close(); }
 
   void before(long step);
-  // After the window's last step, with profile.kernels: the table. Else nothing.
+  // Returns the table after the window's last step, with profile.kernels; else "".
   std::string after(long step);
-  // After the run's last step: the table of a window that goes on beyond it, or a line that says there was no step.
+  // Call after the run's last step. Returns the table of a window that extends beyond it, or a note if no
+  // step was in it.
   std::string end();
 
  private:
@@ -29,7 +30,7 @@ class ProfileWindow {
   std::string table();
   const Options& options_;
   Stepper& stepper_;
-  std::unique_ptr<LaunchProfile> launches_;  // with profile.kernels, while open
+  std::unique_ptr<LaunchProfile> launches_;  // with profile.kernels, in the window
   bool open_ = false, shown_ = false;
   int steps_ = 0;  // so far
   double seconds_ = 0;

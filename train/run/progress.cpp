@@ -22,8 +22,7 @@ std::string losses_text(double loss, double loss_mlm, double loss_cls) {
   return text;
 }
 
-// What is said of a step, in the order of the line; the numbers of lowest rank are kept longest. All of it is ASCII, so
-// that bytes are columns.
+// Numbers in line order; the highest rank is dropped first. All ASCII, so that bytes are columns.
 struct Part {
   int rank;
   std::string text;
@@ -88,7 +87,7 @@ Progress::Progress(int epochs, int steps_per_epoch, ProgressOutput output) : out
 void Progress::step(int epoch, int step) {
   const auto now = Clock::now();
   const long done = long(epoch - 1) * state_.steps + step;
-  if (begin_step_ < 0) begin_step_ = done, begin_ = now;  // a resumed run begins anywhere
+  if (begin_step_ < 0) begin_step_ = done, begin_ = now;  // a resumed run may begin anywhere
   state_.epoch = epoch, state_.step = step;
   if (done > begin_step_)
     state_.remaining = std::chrono::duration<double>(now - begin_).count() / double(done - begin_step_) *

@@ -1,4 +1,4 @@
-// How far a run is: one line that redraws itself on a terminal, plain lines elsewhere.
+// Progress of a run: one self-redrawing line on a terminal, plain lines elsewhere.
 #pragma once
 #include <chrono>
 #include <cstdio>
@@ -8,10 +8,9 @@
 
 namespace warpbert {
 
-// "loss 1.2345  masked tokens 2.3456  [CLS] 0.6789"; without the part that has no targets (pretraining has no labels).
+// "loss 1.2345  masked tokens 2.3456  [CLS] 0.6789"; omits parts without targets (pretraining has no labels).
 std::string losses_text(double loss, double loss_mlm, double loss_cls);
 
-// What a progress line says.
 struct ProgressState {
   int epoch = 0, epochs = 0;     // epoch from 1
   int step = 0, steps = 0;       // within the epoch
@@ -19,15 +18,14 @@ struct ProgressState {
   StepRecord last{0, 0, undefined, undefined, undefined, undefined, undefined, undefined};
 };
 
-// At most `width` columns: the bar gives way first, then the numbers, the least wanted one first: memory, tokens a
-// second, norm of the gradient, learning rate, pairs a second, the two losses, the time left, the loss, the step.
+// Fits into `width` columns by dropping, in order: bar, memory, tokens/s, gradient norm, learning rate,
+// pairs/s, the two losses, time left, loss, step.
 std::string progress_line(const ProgressState& state, int width);
 
-// Where progress goes.
 struct ProgressOutput {
   std::FILE* file = stdout;
   bool terminal = false;
-  int width = 0;  // columns; 0: asked of the terminal at each draw
+  int width = 0;  // columns; 0: ask the terminal at each draw
 };
 ProgressOutput standard_progress_output();
 
@@ -37,13 +35,13 @@ class Progress {
   Progress(const Progress&) = delete;
   ~Progress() { clear(); }
 
-  // After every step; redraws the line at most ten times a second, and only on a terminal. step: from 1, in the epoch.
+  // Call after every step, from 1 in its epoch. Redraws at most ten times a second, on a terminal.
   void step(int epoch, int step);
-  // New numbers: for the redrawn line, or as a plain line, then at most one every ten seconds.
+  // Shows new numbers: in the redrawn line, or as a plain line at most every ten seconds.
   void show(const StepRecord& record, int step);
-  // Always a line of its own.
+  // Always prints a line of its own.
   void epoch(const EpochRecord& record, bool best, double remaining_seconds);
-  // Takes the redrawn line away, for other output.
+  // Erases the redrawn line before other output.
   void clear();
 
  private:
@@ -51,7 +49,7 @@ class Progress {
   ProgressOutput output_;
   ProgressState state_;
   Clock::time_point drawn_, printed_, begin_;
-  long begin_step_ = -1;  // over all epochs: where begin_ was
+  long begin_step_ = -1;  // steps over all epochs at begin_
   bool visible_ = false;
 };
 

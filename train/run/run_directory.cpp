@@ -26,9 +26,10 @@ RunDirectory::RunDirectory(const std::string& path) : path_(path) {
   lock_ = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (lock_ < 0) throw io::Error(fmt::format("{}: {}", file, std::strerror(errno)));
   if (flock(lock_, LOCK_EX | LOCK_NB) == 0) return;
-  if (errno != EWOULDBLOCK) throw io::Error(fmt::format("{}: cannot be locked: {}", file, std::strerror(errno)));
-  throw io::Error(
-      fmt::format("{}: another process is working in this run directory; wait for it, or set run.directory", path));
+  if (errno != EWOULDBLOCK)
+    throw io::Error(fmt::format("{}: cannot be locked: {}", file, std::strerror(errno)));
+  throw io::Error(fmt::format(
+      "{}: another process is working in this run directory; wait for it, or set run.directory", path));
 }
 
 RunDirectory::~RunDirectory() {
@@ -42,8 +43,9 @@ bool RunDirectory::holds_run_of(const Options& options) const {
   for (const auto& [key, saved, wanted] : differences(there, options)) {
     all += fmt::format("{}{} = {} (there: {})", all.empty() ? "" : ", ", key, wanted, saved);
     if (key != "train.epochs" || may_grow(there)) continue;
-    all += there.train.epochs % there.run.evaluate_every ? ", the last of which was evaluated only for being the last"
-                                                         : ", on which its rates depend";
+    all += there.train.epochs % there.run.evaluate_every
+               ? ", the last of which was evaluated only for being the last"
+               : ", on which its rates depend";
   }
   if (!all.empty())
     throw UsageError(
@@ -59,7 +61,6 @@ void RunDirectory::save_config(const Options& options) const {
 
 static constexpr const char* events_prefix = "events.out.tfevents.";
 
-// The files of `folder` whose names a function accepts.
 template <class Accepts>
 static std::vector<std::string> files_of(const std::string& folder, Accepts accepts) {
   std::vector<std::string> found;
@@ -69,9 +70,11 @@ static std::vector<std::string> files_of(const std::string& folder, Accepts acce
   return found;
 }
 
-// prefix, at least `digits` digits, suffix
-static bool is_numbered(const std::string& name, std::string_view prefix, size_t digits, std::string_view suffix) {
-  if (name.size() < prefix.size() + digits + suffix.size() || !name.starts_with(prefix) || !name.ends_with(suffix))
+// Matches prefix, at least `digits` digits, suffix.
+static bool is_numbered(const std::string& name, std::string_view prefix, size_t digits,
+                        std::string_view suffix) {
+  if (name.size() < prefix.size() + digits + suffix.size() || !name.starts_with(prefix) ||
+      !name.ends_with(suffix))
     return false;
   return std::all_of(name.begin() + long(prefix.size()), name.end() - long(suffix.size()),
                      [](char c) { return c >= '0' && c <= '9'; });
@@ -80,7 +83,8 @@ static bool is_numbered(const std::string& name, std::string_view prefix, size_t
 std::vector<std::string> RunDirectory::results() const {
   std::vector<std::string> found = checkpoints(), more = events();
   found.insert(found.end(), more.begin(), more.end());
-  more = files_of(path_ + "/models", [](const std::string& name) { return is_numbered(name, "epoch-", 4, ".npz"); });
+  more = files_of(path_ + "/models",
+                  [](const std::string& name) { return is_numbered(name, "epoch-", 4, ".npz"); });
   found.insert(found.end(), more.begin(), more.end());
   for (const std::string& file : {metrics(), best(), scores(), report(), gemm(), steps_csv(), epochs_csv()})
     if (fs::exists(file)) found.push_back(file);
@@ -93,13 +97,12 @@ void RunDirectory::start_over() const {
 }
 
 std::vector<std::string> RunDirectory::checkpoints() const {
-  auto found =
-      files_of(path_ + "/checkpoints", [](const std::string& name) { return is_numbered(name, "", 12, ".npz"); });
-  std::sort(found.rbegin(), found.rend());  // names are as long as each other
+  auto found = files_of(path_ + "/checkpoints",
+                        [](const std::string& name) { return is_numbered(name, "", 12, ".npz"); });
+  std::sort(found.rbegin(), found.rend());  // names have equal length
   return found;
 }
 
-// Makes `<run>/<folder>` and returns its path.
 static std::string inside(const std::string& run, const char* folder) {
   const std::string path = fmt::format("{}/{}", run, folder);
   std::error_code error;
@@ -127,7 +130,8 @@ std::string RunDirectory::events(long second) const {
 }
 
 std::vector<std::string> RunDirectory::events() const {
-  return files_of(path_, [](const std::string& name) { return is_numbered(name, events_prefix, 10, ".warpbert"); });
+  return files_of(path_,
+                  [](const std::string& name) { return is_numbered(name, events_prefix, 10, ".warpbert"); });
 }
 
 void RunDirectory::remove_events_but(const std::string& kept) const {

@@ -1,5 +1,5 @@
-// The folder of a run: config.ini, metrics.jsonl, checkpoints/, best.npz, models/, scores.csv, report.html, and where
-// asked for steps.csv, epochs.csv and events.out.tfevents.*, on a GPU gemm.txt; and a lock while a process works in it.
+// Run directory: config.ini, metrics.jsonl, checkpoints/, best.npz, models/, scores.csv, report.html, lock.
+// Optional: steps.csv, epochs.csv, events.out.tfevents.*; gemm.txt on a GPU.
 #pragma once
 #include <string>
 #include <vector>
@@ -10,23 +10,23 @@ namespace warpbert {
 
 class RunDirectory {
  public:
-  // Creates the folder if need be and locks it. The lock is the kernel's: a killed process leaves none behind.
-  // Throws io::Error when another process holds it or the folder cannot be written.
+  // Creates and locks the folder; the kernel unlocks it if the process is killed. Throws io::Error if another
+  // process holds the lock or the folder is not writable.
   explicit RunDirectory(const std::string& path);
   RunDirectory(const RunDirectory&) = delete;
   ~RunDirectory();
 
-  // Whether a configuration was saved here before. Throws UsageError naming the keys when it differs from `options`
-  // in anything but what may change.
+  // Returns whether a configuration is saved here. Throws UsageError naming the keys if it differs in more
+  // than a resumed run may change.
   bool holds_run_of(const Options& options) const;
   void save_config(const Options& options) const;
 
-  // What a run has written here beside its configuration; files of other names are not looked at.
+  // Files written by runs, without the configuration; other names are ignored.
   std::vector<std::string> results() const;
-  // Removes that.
+  // Removes results().
   void start_over() const;
 
-  // checkpoints/<step>.npz, the newest first.
+  // checkpoints/<step>.npz, newest first.
   std::vector<std::string> checkpoints() const;
   std::string checkpoint(long step) const;
   void keep_checkpoints(int n) const;  // removes all but the newest n
@@ -44,7 +44,7 @@ class RunDirectory {
   std::string steps_csv() const { return path_ + "/steps.csv"; }
   std::string epochs_csv() const { return path_ + "/epochs.csv"; }
 
-  // events.out.tfevents.<second>.warpbert: a new name each time, since TensorBoard holds on to a file it has opened.
+  // events.out.tfevents.<second>.warpbert; a new name each time, since TensorBoard keeps files open.
   std::string events(long second) const;
   void remove_events_but(const std::string& kept) const;
 

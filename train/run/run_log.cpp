@@ -27,13 +27,15 @@ static std::string names(std::span<const Field<Record>> fields) {
 
 std::string steps_csv(const Metrics& metrics) {
   std::string text = "epoch,step" + names(step_fields());
-  for (const StepRecord& r : metrics.steps) text += fmt::format("{},{}{}", r.epoch, r.step, numbers(r, step_fields()));
+  for (const StepRecord& r : metrics.steps)
+    text += fmt::format("{},{}{}", r.epoch, r.step, numbers(r, step_fields()));
   return text;
 }
 
 std::string epochs_csv(const Metrics& metrics) {
   std::string text = "epoch" + names(epoch_fields());
-  for (const EpochRecord& r : metrics.epochs) text += fmt::format("{}{}", r.epoch, numbers(r, epoch_fields()));
+  for (const EpochRecord& r : metrics.epochs)
+    text += fmt::format("{}{}", r.epoch, numbers(r, epoch_fields()));
   return text;
 }
 

@@ -1,6 +1,6 @@
-// Where the records of a run go: metrics.jsonl always; as asked for, the same as tables (run.csv) and as scalars of
-// TensorBoard (run.tensorboard). These two are made of metrics.jsonl, which a resumed run cuts back to its checkpoint,
-// so that no step is in them twice.
+// Log of a run: metrics.jsonl; tables with run.csv; TensorBoard scalars with run.tensorboard. The last two
+// are rebuilt from metrics.jsonl, which a resumed run cuts back to its checkpoint, so that no step appears
+// twice.
 #pragma once
 #include <memory>
 #include <string>
@@ -13,11 +13,11 @@ namespace warpbert {
 
 class RunLog {
  public:
-  // Writes both anew from the metrics that are there.
+  // Rewrites tables and scalars from the existing metrics.
   RunLog(const RunDirectory& directory, const RunOptions& options);
   void write(const StepRecord& record);
   void write(const EpochRecord& record);
-  // Brings steps.csv and epochs.csv up to date, as every epoch does.
+  // Rewrites steps.csv and epochs.csv; every epoch does so.
   void write_tables() const;
 
  private:
@@ -27,8 +27,7 @@ class RunLog {
   std::unique_ptr<TensorBoardLog> tensorboard_;
 };
 
-// A line of names, then one a record; a field that is undefined is empty,
-// all others have the digits that give them back.
+// A header, then a line per record. Undefined fields are empty; others have enough digits to restore them.
 std::string steps_csv(const Metrics& metrics);
 std::string epochs_csv(const Metrics& metrics);
 

@@ -20,12 +20,13 @@ std::vector<Fact> facts(Session& session) {
           {"Pairs", fmt::format("{}: {} labelled to train on, {} to validate on, {} of the test file", f.rows,
                                 count_labelled(session.set().training), session.set().validation.size(),
                                 session.set().test.size())},
-          {"Length",
-           fmt::format("mean {:.1f} tokens, half ≤ {}, 99 % ≤ {}, longest {}", f.mean_length, f.p50, f.p99, f.longest)},
-          {"Vocabulary", fmt::format("{} of {} {}, {:.2f} % of tokens unknown", f.distinct - f.dropped, f.distinct,
-                                     session.vocabulary().text() ? "words" : "ids", 100 * f.unknown_share)},
-          {"Model", fmt::format("{} layers, hidden {}, {} heads, {:.1f} M parameters", c.layers, c.hidden, c.heads,
-                                double(bert.store.real_size()) * 1e-6)},
+          {"Length", fmt::format("mean {:.1f} tokens, half ≤ {}, 99 % ≤ {}, longest {}", f.mean_length, f.p50,
+                                 f.p99, f.longest)},
+          {"Vocabulary",
+           fmt::format("{} of {} {}, {:.2f} % of tokens unknown", f.distinct - f.dropped, f.distinct,
+                       session.vocabulary().text() ? "words" : "ids", 100 * f.unknown_share)},
+          {"Model", fmt::format("{} layers, hidden {}, {} heads, {:.1f} M parameters", c.layers, c.hidden,
+                                c.heads, double(bert.store.real_size()) * 1e-6)},
           {"Memory on the device", fmt::format("{:.0f} MiB", io::mib(session.device().bytes_high_water()))}};
 }
 

@@ -1,4 +1,4 @@
-// What a run leaves behind for its report.
+// A finished run's results for its report.
 #pragma once
 #include <string>
 #include <utility>
@@ -11,7 +11,7 @@
 
 namespace warpbert {
 
-// Of a run that has come to its end; reads its metrics.
+// Collects the record; reads the run's metrics.
 RunRecord run_record(Session& session, const RunDirectory& directory, const RunState& state,
                      std::vector<std::pair<std::string, double>> time_split);
 

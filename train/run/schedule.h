@@ -1,10 +1,10 @@
-// The learning rate of each step.
+// Learning-rate schedule.
 #pragma once
 #include "train/config/options.h"
 
 namespace warpbert {
 
-// Of step 1 … total. With w = ⌈train.warmup·total⌉ steps of warm-up, f = train.final_lr and p = (step − w)/(total − w):
+// Learning rate of step 1 … total. w = ⌈train.warmup·total⌉, f = train.final_lr, p = (step − w)/(total − w):
 //   step <= w    lr·step/w
 //   constant     lr
 //   linear       lr·(1 − (1 − f)·p)

@@ -47,8 +47,8 @@ class Trainer {
         stepper_(make_stepper(session)),
         profile_(options_, *stepper_) {}
 
-  bool resume();  // from the newest checkpoint that can be read; false if there are none
-  int run();      // the exit code
+  bool resume();  // from the newest readable checkpoint; false if none
+  int run();      // returns the exit code
 
  private:
   std::vector<float> score(const std::vector<Example>& examples) {
@@ -84,7 +84,7 @@ class Trainer {
   long line_pairs_ = 0, line_tokens_ = 0;
   double line_flops_ = 0;
 
-  // Adds the time since the last booking.
+  // Adds the time since the last call.
   Clock::time_point booked_ = Clock::now();
   double book(double& account) {
     const double seconds = io::seconds_since(booked_);
@@ -94,9 +94,9 @@ class Trainer {
   }
 };
 
-// ---- Steps ----------------------------------------------------------------------------------------------------------
+// ---- Steps ------------------------------------------------------------------------------------------------
 
-// The rest of the epoch under way; false if the run was asked to stop.
+// Trains the rest of the current epoch; returns false if a stop was requested.
 bool Trainer::train_epoch(Loader& loader) {
   const int steps = loader.steps_per_epoch(), passes = options_.train.fgm > 0 ? 2 : 1;
   line_begin_ = Clock::now(), line_pairs_ = line_tokens_ = 0, line_flops_ = 0;
@@ -127,16 +127,17 @@ bool Trainer::train_epoch(Loader& loader) {
   return true;
 }
 
-// To be asked before anything is written: what was saved so far stays good then.
+// Throws if a loss or gradient was not finite. Called before anything is written, so that saved files stay
+// good.
 void Trainer::check_finite() {
   if (!stepper_->all_finite())
-    throw std::runtime_error(
-        fmt::format("the loss or its gradient is not finite at or before step {} (epoch {}, step {}); what was saved "
-                    "stays; a lower train.lr or train.precision = fp32 may help",
-                    state_.step, state_.epoch, state_.step_in_epoch));
+    throw std::runtime_error(fmt::format(
+        "the loss or its gradient is not finite at or before step {} (epoch {}, step {}); what was saved "
+        "stays; a lower train.lr or train.precision = fp32 may help",
+        state_.step, state_.epoch, state_.step_in_epoch));
 }
 
-// The steps since the last line: waits for the device, writes a line.
+// Logs the steps since the last record; synchronizes.
 void Trainer::log_steps(int step) {
   const Range range("fetch losses", Category::io, state_.step);
   check_finite();
@@ -146,7 +147,8 @@ void Trainer::log_steps(int step) {
                     sums.loss_cls(), rate_,       line_pairs_ / seconds, line_tokens_ / seconds};
   record.grad_norm = stepper_->grad_norm(), record.skipped = stepper_->adam().skipped();
   record.tflops = line_flops_ / seconds * 1e-12;
-  record.memory_mib = io::mib(device_.bytes_allocated()), record.memory_peak_mib = io::mib(device_.bytes_high_water());
+  record.memory_mib = io::mib(device_.bytes_allocated()),
+  record.memory_peak_mib = io::mib(device_.bytes_high_water());
   record.time = unix_time();
   log_->write(record);
   progress_->show(record, step);
@@ -154,14 +156,15 @@ void Trainer::log_steps(int step) {
   line_begin_ = Clock::now(), line_pairs_ = line_tokens_ = 0, line_flops_ = 0;
 }
 
-// ---- Epochs ---------------------------------------------------------------------------------------------------------
+// ---- Epochs -----------------------------------------------------------------------------------------------
 
 void Trainer::finish_epoch() {
   const LossSums& sums = state_.epoch_sums;
   EpochRecord record{state_.epoch,        sums.loss(), sums.loss_mlm(),
                      sums.loss_cls(),     undefined,   double(state_.epoch_pairs) / state_.epoch_seconds,
                      state_.epoch_seconds};
-  if (state_.epoch == options_.train.epochs || state_.epoch % options_.run.evaluate_every == 0) evaluate(record);
+  if (state_.epoch == options_.train.epochs || state_.epoch % options_.run.evaluate_every == 0)
+    evaluate(record);
   record.time = unix_time();
   log_->write(record);
   const bool best = !state_.best.empty() && state_.best.front().second == state_.epoch;
@@ -197,8 +200,8 @@ void Trainer::evaluate(EpochRecord& record) {
   book(state_.spent.saving);
 }
 
-// best.npz changes for a strictly better model; models/ holds the best run.keep_best. Where there is no AUC to tell by,
-// the newest models are the best.
+// best.npz changes only for a strictly better model; models/ holds the best run.keep_best. Without an AUC,
+// the newest count as best.
 void Trainer::keep_if_among_best(std::optional<double> score) {
   auto& best = state_.best;
   const auto worse = [&](const auto& kept) { return *score > kept.first; };
@@ -219,7 +222,7 @@ void Trainer::keep_if_among_best(std::optional<double> score) {
   best.pop_back();
 }
 
-// ---- Checkpoints ----------------------------------------------------------------------------------------------------
+// ---- Checkpoints ------------------------------------------------------------------------------------------
 
 bool Trainer::checkpoint_is_due() const {
   const double minutes = options_.run.checkpoint_minutes;
@@ -233,7 +236,7 @@ void Trainer::save() {
   check_finite();
   state_.stepper = stepper_->state();
   state_.data_hash = session_.data_hash();
-  if (gemm_files_) gemm_files_->save();  // the checkpoint's bits depend on them
+  if (gemm_files_) gemm_files_->save();  // resuming needs the same algorithms
   save_checkpoint(directory_.checkpoint(state_.step), bert_, session_.vocabulary(), state_);
   directory_.keep_checkpoints(options_.run.keep_checkpoints);
   saved_step_ = state_.step, saved_at_ = Clock::now();
@@ -253,14 +256,17 @@ bool Trainer::resume() {
       throw;
     } catch (const io::Error& error) {
       if (file == files.back())
-        io::fail("{}; no other checkpoint is left; to start over, remove {}", error.what(), directory_.path());
+        io::fail("{}; no other checkpoint is left; to start over, remove {}", error.what(),
+                 directory_.path());
       fmt::print(stderr, "warning: {}; trying the one before\n", error.what());
       continue;
     }
     if (state_.data_hash != session_.data_hash())
-      throw DataChanged(fmt::format("{}: {} is not what this run was started with; set run.directory to another folder",
-                                    file, files_text(options_.data)));
-    for (auto damaged = files.begin(); *damaged != file; damaged++) {  // or they would pass for the newest again
+      throw DataChanged(
+          fmt::format("{}: {} is not what this run was started with; set run.directory to another folder",
+                      file, files_text(options_.data)));
+    // Renames damaged files, or they would be the newest again.
+    for (auto damaged = files.begin(); *damaged != file; damaged++) {
       std::error_code ignored;
       std::filesystem::rename(*damaged, *damaged + ".damaged", ignored);
     }
@@ -272,7 +278,7 @@ bool Trainer::resume() {
   return false;
 }
 
-// ---- The run --------------------------------------------------------------------------------------------------------
+// ---- The run ----------------------------------------------------------------------------------------------
 
 int Trainer::run() {
   const int epochs = options_.train.epochs;
@@ -295,7 +301,8 @@ int Trainer::run() {
       finish_epoch();
       if (checkpoint_is_due()) save();
     }
-    if (state_.stopped_early) fmt::print("stopped   early: no better AUC in {} evaluations\n", options_.train.patience);
+    if (state_.stopped_early)
+      fmt::print("stopped   early: no better AUC in {} evaluations\n", options_.train.patience);
     fmt::print("{}", profile_.end());
   }
   if (interruption_->requested()) {
@@ -303,7 +310,7 @@ int Trainer::run() {
     return 130;
   }
   save();
-  interruption_.reset();  // what follows can be done again
+  interruption_.reset();  // finish() can be repeated
   finish();
   return 0;
 }
@@ -315,7 +322,7 @@ void Trainer::stop(const std::string& where) {
   fmt::print("stopped   {}; the same command goes on from here\n", where);
 }
 
-// Scores of the test file by the best model, and the report, which is written last: a run is complete once it is there.
+// Scores the test file with the best model. The report is last: it marks the run as complete.
 void Trainer::finish() {
   const int best_epoch = state_.best.empty() ? 0 : state_.best.front().second;
   if (!session_.set().test.empty() && options_.train.stage != Stage::pretrain) {
@@ -323,7 +330,7 @@ void Trainer::finish() {
       Pretrained(directory_.best()).load(bert_);
     }
     write_scores(directory_.scores(), score(session_.set().test));
-    if (gemm_files_) gemm_files_->save();  // predict takes them too, and repeats the scores
+    if (gemm_files_) gemm_files_->save();  // predict uses them to repeat the scores
     book(state_.spent.scoring);
   }
   const RunRecord record = run_record(session_, directory_, state_,
@@ -334,11 +341,12 @@ void Trainer::finish() {
   write_report(directory_.report(), record);
   if (best_epoch && std::isfinite(record.best_auc))
     fmt::print("best      AUC {:.4f} in epoch {}\n", record.best_auc, best_epoch);
-  else if (best_epoch) fmt::print("kept      epoch {}, the last evaluated: there is no AUC to choose by\n", best_epoch);
+  else if (best_epoch)
+    fmt::print("kept      epoch {}, the last evaluated: there is no AUC to choose by\n", best_epoch);
   fmt::print("written   {}\n", directory_.path());
 }
 
-// What the newest checkpoint says, if it says that all is done.
+// State of the newest checkpoint, if the run is complete.
 std::optional<RunState> completed(const RunDirectory& directory, int epochs) {
   const auto checkpoints = directory.checkpoints();
   if (checkpoints.empty() || !std::filesystem::exists(directory.report())) return {};
@@ -346,7 +354,7 @@ std::optional<RunState> completed(const RunDirectory& directory, int epochs) {
     RunState state = read_checkpoint_state(checkpoints[0]);
     if (state.epoch > epochs || state.stopped_early) return state;
   } catch (const io::Error&) {
-    // resume() says what is wrong with it
+    // resume() reports the error
   }
   return {};
 }
@@ -359,11 +367,12 @@ int train(const Options& given) {
   RunDirectory directory(options.run.directory);
   const bool again = directory.holds_run_of(options);
   if (const auto state = again ? completed(directory, options.train.epochs) : std::nullopt) {
-    RunLog(directory, options.run);  // run.csv and run.tensorboard may be new
+    RunLog(directory, options.run);  // run.csv or run.tensorboard may be newly set
     fmt::print("{}: this run is finished{}\n", directory.path(),
-               state->stopped_early ? fmt::format(", stopped after epoch {} by train.patience", state->epoch - 1)
-               : may_grow(options)  ? "; with more train.epochs it goes on"
-                                    : "");
+               state->stopped_early
+                   ? fmt::format(", stopped after epoch {} by train.patience", state->epoch - 1)
+               : may_grow(options) ? "; with more train.epochs it goes on"
+                                   : "");
     return 0;
   }
   session.load();
@@ -371,12 +380,14 @@ int train(const Options& given) {
   if (again && trainer.resume()) {
     fmt::print("{}: going on from its last checkpoint\n", directory.path());
     std::error_code ignored;
-    std::filesystem::remove(directory.report(), ignored);  // of fewer epochs: without it the run is not complete
+    // The report covers fewer epochs; without it the run counts as incomplete.
+    std::filesystem::remove(directory.report(), ignored);
   } else {
     const std::vector<std::string> there = directory.results();
     if (!again && !there.empty())
       io::fail(
-          "{}: there already, but its folder has no config.ini: it is of no run, and a new one would replace it; "
+          "{}: there already, but its folder has no config.ini: it is of no run, and a new one would replace "
+          "it; "
           "set run.directory to another folder",
           there[0]);
     if (again) fmt::print("{}: no complete checkpoint; starting over\n", directory.path());

@@ -1,10 +1,10 @@
-// Training: from options to a run directory with the best model, the scores of the test pairs, and a report.
+// Trains from options to a run directory with the best model, test scores and a report.
 #pragma once
 #include "train/config/options.h"
 
 namespace warpbert {
 
-// Trains as the options say, into options.run.directory. Returns the exit code.
+// Trains into options.run.directory. Returns the exit code: 0, or 130 if interrupted.
 int train(const Options& options);
 
 }  // namespace warpbert

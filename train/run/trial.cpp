@@ -34,7 +34,8 @@ void dry_run(const Options& options) {
              io::duration_text(seconds * steps));
   stepper->train(longest_training_batch(session), rate);
   const size_t in_training = std::max(stepper->arena().used(), stepper->arena().high_water());
-  if (const Batch longest = longest_scoring_batch(session); longest.sequences) stepper->log_probabilities(longest);
+  if (const Batch longest = longest_scoring_batch(session); longest.sequences)
+    stepper->log_probabilities(longest);
   const bool in_scoring = std::max(stepper->arena().used(), stepper->arena().high_water()) > in_training;
   fmt::print(
       "memory    {:.1f} MiB on the device at most, {:.1f} of them for weights, gradients and Adam's means;\n"
@@ -45,10 +46,10 @@ void dry_run(const Options& options) {
 
 namespace {
 
-// What the targets of one group (0 masked tokens, 1 [CLS]) can be predicted with, in nats a target.
+// Achievable losses of one target group (0 masked tokens, 1 [CLS]), in nats per target.
 struct Predictable {
-  double constant = 0;  // the best answer that is the same everywhere: the entropy of the mean target
-  double least = 0;     // the best of all: the mean entropy of a target, which soft labels have
+  double constant = 0;  // of the best constant prediction: entropy of the mean target
+  double least = 0;     // lower bound: mean entropy of a target; > 0 for soft labels
 };
 
 Predictable predictable(const std::vector<Batch>& parts, int group) {
@@ -70,8 +71,8 @@ Predictable predictable(const std::vector<Batch>& parts, int group) {
   return p;
 }
 
-// A tenth of the way that leads from the best constant answer to the best of all; where all targets are the same, from
-// the first loss. Any higher loss may be reached by a model that does not look at its input.
+// Loss limit: lower bound plus a tenth of the distance to the best constant prediction, which needs no input.
+// If all targets are equal, to the first loss instead.
 double learnt_below(const Predictable& p, double first) {
   const double from = p.constant - p.least > 1e-6 ? p.constant : first;
   return p.least + (from - p.least) / 10;
@@ -103,11 +104,13 @@ void overfit_batch(const Options& options, int steps) {
     const Predictable p = predictable(batch, group);
     const double limit = learnt_below(p, was);
     if (is <= limit) return;
-    throw std::runtime_error(fmt::format(
-        "the first batch is not learnt by heart: the loss of its {} was {:.4f} and is {:.4f} after {} steps, more than "
-        "{:.4f}, a tenth of what is reached without looking at the pairs; try more steps or another train.lr, and look "
-        "at the data",
-        what, was, is, steps, limit));
+    throw std::runtime_error(
+        fmt::format("the first batch is not learnt by heart: the loss of its {} was {:.4f} and is {:.4f} "
+                    "after {} steps, more than "
+                    "{:.4f}, a tenth of what is reached without looking at the pairs; try more steps or "
+                    "another train.lr, and look "
+                    "at the data",
+                    what, was, is, steps, limit));
   };
   check("masked tokens", 0, first.mlm_targets, first.loss_mlm(), last.loss_mlm());
   check("labels", 1, first.cls_targets, first.loss_cls(), last.loss_cls());

@@ -12,7 +12,7 @@
 
 namespace warpbert {
 
-// ---- One sample -----------------------------------------------------------------------------------------------------
+// ---- One sample -------------------------------------------------------------------------------------------
 
 Measures measure(std::span<const float> scores, std::span<const float> labels) {
   const BestThreshold best = best_threshold(scores, labels);
@@ -36,9 +36,11 @@ std::vector<uint32_t> draw_rows(uint64_t seed, uint32_t resample, size_t rows) {
 
 RankedRows::RankedRows(std::span<const float> scores, std::span<const float> labels) {
   for (size_t i = 0; i < scores.size(); i++)
-    rows_.push_back({scores[i], labels[i] >= 0.5f, warpbert::log_loss(scores.subspan(i, 1), labels.subspan(i, 1)), i});
-  std::sort(rows_.begin(), rows_.end(),
-            [](const Row& x, const Row& y) { return x.score != y.score ? x.score > y.score : x.index < y.index; });
+    rows_.push_back(
+        {scores[i], labels[i] >= 0.5f, warpbert::log_loss(scores.subspan(i, 1), labels.subspan(i, 1)), i});
+  std::sort(rows_.begin(), rows_.end(), [](const Row& x, const Row& y) {
+    return x.score != y.score ? x.score > y.score : x.index < y.index;
+  });
 }
 
 Measures RankedRows::measure(std::span<const uint32_t> counts) const {
@@ -61,10 +63,11 @@ Measures RankedRows::measure(std::span<const uint32_t> counts) const {
       here[rows_[i].positive] += count;
       loss += count * rows_[i].loss;
     }
-    if (!(here[0] + here[1])) continue;  // none of these was drawn: no threshold of this sample
+    if (!(here[0] + here[1])) continue;  // not drawn: no threshold of this sample
     half_wins += here[0] * (2 * above[1] + here[1]);
     above[0] += here[0], above[1] += here[1];
-    if (!any || f1() > m.best_f1) m.best_threshold = score, m.best_f1 = f1(), m.accuracy_at_best_f1 = accuracy();
+    if (!any || f1() > m.best_f1)
+      m.best_threshold = score, m.best_f1 = f1(), m.accuracy_at_best_f1 = accuracy();
     any = true;
   }
   if (!past_half) m.accuracy = accuracy(), m.f1 = f1();
@@ -73,7 +76,7 @@ Measures RankedRows::measure(std::span<const uint32_t> counts) const {
   return m;
 }
 
-// ---- Many -----------------------------------------------------------------------------------------------------------
+// ---- Bootstrap --------------------------------------------------------------------------------------------
 
 std::optional<Interval> percentile_interval(std::vector<double> values) {
   if (values.empty()) return std::nullopt;
@@ -86,7 +89,8 @@ std::optional<Interval> percentile_interval(std::vector<double> values) {
   return Interval{percentile(2.5), percentile(97.5)};
 }
 
-Evaluation evaluate(std::span<const float> scores, std::span<const float> labels, int resamples, uint64_t seed) {
+Evaluation evaluate(std::span<const float> scores, std::span<const float> labels, int resamples,
+                    uint64_t seed) {
   const Measures found = measure(scores, labels);
   const RankedRows ranked(scores, labels);
   std::vector<Measures> resampled;
@@ -118,10 +122,11 @@ Evaluation evaluate(std::span<const float> scores, std::span<const float> labels
   return e;
 }
 
-// ---- For people and programs ----------------------------------------------------------------------------------------
+// ---- Output -----------------------------------------------------------------------------------------------
 
 std::string evaluation_table(const Evaluation& e) {
-  std::string text = fmt::format("{:<16} {:>9}\n{:<16} {:>9}\n", "rows", e.rows, "positive rows", e.positives);
+  std::string text =
+      fmt::format("{:<16} {:>9}\n{:<16} {:>9}\n", "rows", e.rows, "positive rows", e.positives);
   if (e.resamples) text += fmt::format("{:26}   95 % of {} resamples\n", "", e.resamples);
   for (const Measured& m : e.measures) {
     text += fmt::format("{:<16} {:>9}", m.name, m.value ? fmt::format("{:.5f}", *m.value) : "undefined");

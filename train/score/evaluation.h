@@ -1,10 +1,10 @@
-// How good scores are, and how sure that is: measures with bootstrap intervals (Efron 1979).
+// Measures of scores with bootstrap intervals (Efron 1979).
 //
-// A resample draws as many rows as there are, with replacement; the interval of a measure reaches from the 2.5th to the
-// 97.5th percentile of its values on the resamples. The rows are sorted by score once. A resample is then only a count
-// for each row, and one pass from the highest score down gives all its measures, in O(rows).
+// A resample draws as many rows as there are, with replacement; an interval spans the 2.5th to 97.5th
+// percentile over resamples. Rows are sorted by score once. A resample is then a count per row, measured in
+// one pass from the highest score down, in O(rows).
 //
-// Draw i of resample r is a function of (seed, r, i), from Philox: every machine draws the same rows.
+// Draw i of resample r depends only on (seed, r, i), from Philox: every machine draws the same rows.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -14,27 +14,25 @@
 
 namespace warpbert {
 
-// The measures of metrics.h. The best threshold is that of highest F1, searched anew in every resample: its interval,
-// and those of accuracy and F1 at it, contain the uncertainty of the search. (Measured where it is chosen, the best F1
-// is an optimistic figure all the same.)
+// Measures of metrics.h. The threshold of highest F1 is searched anew in every resample, so the intervals at
+// it include the search's uncertainty. The best F1 stays optimistic: it is measured where it is chosen.
 struct Measures {
-  std::optional<double> auc;    // nothing when a class is missing
+  std::optional<double> auc;    // nullopt if a class is missing
   double accuracy = 0, f1 = 0;  // at 0.5
   double best_threshold = 0, accuracy_at_best_f1 = 0, best_f1 = 0;
   double log_loss = 0;
 };
 
-Measures measure(std::span<const float> scores, std::span<const float> labels);  // as in metrics.h
+Measures measure(std::span<const float> scores, std::span<const float> labels);
 
-// Row of draw 0 … rows − 1 of a resample. A 32-bit random word times the rows, shifted down:
-// probabilities are equal to rows·2⁻³².
+// Row of each draw: a 32-bit random word times `rows`, shifted right by 32; relative bias below rows·2⁻³².
 std::vector<uint32_t> draw_rows(uint64_t seed, uint32_t resample, size_t rows);
 
-// Rows sorted by falling score.
+// Rows by descending score.
 class RankedRows {
  public:
   RankedRows(std::span<const float> scores, std::span<const float> labels);
-  // The measures when row i of the input occurs counts[i] times.
+  // Measures when row i of the input occurs counts[i] times.
   Measures measure(std::span<const uint32_t> counts) const;
 
  private:
@@ -50,11 +48,11 @@ class RankedRows {
 struct Interval {
   double low, high;
 };
-// The 2.5th and 97.5th percentile, between order statistics by linear interpolation (of n sorted values, the p-th
-// percentile is at p/100·(n − 1)). Nothing for no values.
+// 2.5th and 97.5th percentile; the p-th of n sorted values is at p/100·(n − 1), linearly interpolated.
+// nullopt for no values.
 std::optional<Interval> percentile_interval(std::vector<double> values);
 
-// One line of the table. `value` is nothing where it is not defined, `interval` too, or where nothing was resampled.
+// One line of the table. `value` is nullopt if undefined; `interval` also without resamples.
 struct Measured {
   std::string key, name;
   std::optional<double> value;
@@ -68,10 +66,11 @@ struct Evaluation {
   std::vector<Measured> measures;
 };
 
-// A resample without positive or without negative rows has no AUC and does not count for its interval.
-Evaluation evaluate(std::span<const float> scores, std::span<const float> labels, int resamples, uint64_t seed);
+// Resamples that lack a class do not count for the AUC's interval.
+Evaluation evaluate(std::span<const float> scores, std::span<const float> labels, int resamples,
+                    uint64_t seed);
 
 std::string evaluation_table(const Evaluation& evaluation);
-std::string evaluation_json(const Evaluation& evaluation);  // one line; what is not defined is null
+std::string evaluation_json(const Evaluation& evaluation);  // one line; undefined values are null
 
 }  // namespace warpbert

@@ -24,7 +24,8 @@ static void check(std::span<const float> scores, std::span<const float> labels) 
   }
   if (scores.empty()) throw std::invalid_argument("metrics: there are no scores");
   for (size_t i = 0; i < scores.size(); i++)
-    if (std::isnan(scores[i])) throw std::invalid_argument("metrics: score " + std::to_string(i) + " is not a number");
+    if (std::isnan(scores[i]))
+      throw std::invalid_argument("metrics: score " + std::to_string(i) + " is not a number");
 }
 
 static bool positive(float label) { return label >= 0.5f; }
@@ -60,7 +61,8 @@ struct Confusion {
   uint64_t true_positives = 0, false_positives = 0, positives = 0;  // positives: by label
 
   double f1() const {
-    return true_positives ? 2 * double(true_positives) / double(true_positives + false_positives + positives) : 0;
+    return true_positives ? 2 * double(true_positives) / double(true_positives + false_positives + positives)
+                          : 0;
   }
 };
 

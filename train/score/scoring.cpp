@@ -17,16 +17,16 @@
 
 namespace warpbert {
 
-std::vector<double> log_probabilities(Stepper& stepper, const TokenPairs& pairs, std::span<const Example> examples,
-                                      const PredictOptions& options) {
-  // Work k: part k of the examples, with predict.swap part k / 2 in order k % 2. The host makes the next batch while
-  // the device works on this one.
+std::vector<double> log_probabilities(Stepper& stepper, const TokenPairs& pairs,
+                                      std::span<const Example> examples, const PredictOptions& options) {
+  // Chunk k is batch k of the examples; with predict.swap batch k / 2 in order k % 2. The host makes the next
+  // batch while the device scores this one.
   const size_t orders = options.swap ? 2 : 1, size = size_t(options.batch);
   const size_t works = (examples.size() + size - 1) / size * orders;
   const auto batch = [&](size_t work) {
     const size_t first = work / orders * size;
-    return evaluation_batch(pairs, examples.subspan(first, std::min(size, examples.size() - first)), options.batch,
-                            work % orders == 1);
+    return evaluation_batch(pairs, examples.subspan(first, std::min(size, examples.size() - first)),
+                            options.batch, work % orders == 1);
   };
   std::vector<double> means;
   means.reserve(2 * examples.size());
@@ -57,19 +57,20 @@ std::vector<float> score_pairs(Stepper& stepper, const TokenPairs& pairs, std::s
   return scores(log_probabilities(stepper, pairs, examples, options), options.score);
 }
 
-// ---- Several models -------------------------------------------------------------------------------------------------
+// ---- Several models ---------------------------------------------------------------------------------------
 
 Ensemble::Ensemble(const std::vector<std::string>& runs, const std::vector<Override>& overrides) {
   for (const std::string& run : runs) sources_.push_back(find_model(run, overrides));
   for (const ModelSource& source : sources_)
     if (source.options.predict.score != sources_[0].options.predict.score)
-      throw UsageError(
-          fmt::format("{} and {} differ in predict.score; set --predict.score", sources_[0].path, source.path));
+      throw UsageError(fmt::format("{} and {} differ in predict.score; set --predict.score", sources_[0].path,
+                                   source.path));
   for (const ModelSource& source : sources_) {
     const bool text = source.options.data.text;
     if (text != sources_[0].options.data.text)
-      throw UsageError(fmt::format("{} reads {}, but {} reads {}; score with them one at a time", sources_[0].path,
-                                   text ? "ids" : "clear text", source.path, text ? "clear text" : "ids"));
+      throw UsageError(fmt::format("{} reads {}, but {} reads {}; score with them one at a time",
+                                   sources_[0].path, text ? "ids" : "clear text", source.path,
+                                   text ? "clear text" : "ids"));
     Tokenizer tokenizer{text ? read_text_vocabulary(source) : TextVocabulary{}, source.path};
     const auto known = std::find_if(tokenizers_.begin(), tokenizers_.end(),
                                     [&](const Tokenizer& other) { return other.text == tokenizer.text; });
@@ -91,7 +92,6 @@ std::vector<io::Pairs> Ensemble::read(const std::string& path) const {
 
 namespace {
 
-// A model in memory, ready to score.
 class Scorer {
  public:
   explicit Scorer(const ModelSource& source)
@@ -100,13 +100,13 @@ class Scorer {
         stepper_(*model_.device, model_.bert, model_.options.train.precision, 0, {}, false, false) {
     const int longest = model_.options.data.max_tokens, positions = model_.bert.config.max_positions;
     if (longest + 3 > positions)
-      throw UsageError(
-          fmt::format("data.max_tokens = {}: such pairs and three special tokens need {} positions; {} has {}", longest,
-                      longest + 3, source.path, positions));
+      throw UsageError(fmt::format(
+          "data.max_tokens = {}: such pairs and three special tokens need {} positions; {} has {}", longest,
+          longest + 3, source.path, positions));
     stepper_.use_graphs(model_.options.run.graphs);
   }
 
-  // only_row: `pairs` is that row of the input, from 0; else all of it.
+  // only_row: index (from 0) of the input row in `pairs`; nullopt: all.
   std::vector<double> log_probabilities(io::Pairs pairs, std::optional<size_t> only_row = {}) {
     const TokenPairs tokens = encode(pairs);
     if (!only_row) warn_of(tokens);
@@ -118,18 +118,21 @@ class Scorer {
     return log_p;
   }
 
-  // Of what gives scores, though no good ones.
+  // Warns if the model can score but is unlikely to score well.
   void warn_of(const TokenPairs& tokens) const {
     if (model_.options.train.stage == Stage::pretrain)
-      fmt::print(stderr, "warning: {}: pretrained alone (train.stage = pretrain); it has not learnt to score pairs\n",
+      fmt::print(stderr,
+                 "warning: {}: pretrained alone (train.stage = pretrain); it has not learnt to score pairs\n",
                  source_.path);
     const auto unknown = std::count(tokens.tokens.begin(), tokens.tokens.end(), token::unknown);
     if (2 * size_t(unknown) > tokens.tokens.size())
-      fmt::print(stderr, "warning: {}: {:.0f} % of the pairs' tokens are unknown to it; was it trained on such data?\n",
-                 source_.path, 100.0 * double(unknown) / double(tokens.tokens.size()));
+      fmt::print(
+          stderr,
+          "warning: {}: {:.0f} % of the pairs' tokens are unknown to it; was it trained on such data?\n",
+          source_.path, 100.0 * double(unknown) / double(tokens.tokens.size()));
   }
 
-  // For pairs that come one by one. Scores the pair until its bucket is warm; false if it was so before.
+  // Scores the pair until its bucket is warm; returns false if it was.
   bool warm_up(io::Pairs pair) {
     model_.options.predict.batch = 1;
     const TokenPairs tokens = encode(pair);
@@ -155,8 +158,7 @@ class Scorer {
 std::vector<float> Ensemble::score(const std::vector<io::Pairs>& input) const {
   std::vector<double> sums(2 * input.at(0).size(), 0);
   for (size_t m = 0; m < sources_.size(); m++) {
-    const auto log_p =
-        Scorer(sources_[m]).log_probabilities(input.at(input_of_[m]));  // a model is gone before the next one comes
+    const auto log_p = Scorer(sources_[m]).log_probabilities(input.at(input_of_[m]));  // one model at a time
     for (size_t i = 0; i < sums.size(); i++) sums[i] += log_p[i];
   }
   return scores_of(std::move(sums));
@@ -186,7 +188,7 @@ size_t Ensemble::shortened(const std::vector<io::Pairs>& input) const {
   return n;
 }
 
-// ---- One by one -----------------------------------------------------------------------------------------------------
+// ---- Latency ----------------------------------------------------------------------------------------------
 
 static io::Pairs only_row(const io::Pairs& pairs, size_t row) {
   io::Pairs one;
@@ -207,7 +209,7 @@ Latencies Ensemble::score_one_by_one(const std::vector<io::Pairs>& input) const 
   for (const ModelSource& source : sources_) scorers.emplace_back(source);
   Latencies all;
   for (size_t row = 0; row < input.at(0).size(); row++) {
-    std::vector<io::Pairs> pairs;  // the row, by each tokenizer
+    std::vector<io::Pairs> pairs;  // the row, once per tokenizer
     for (const io::Pairs& all_rows : input) pairs.push_back(only_row(all_rows, row));
     const auto before = clock::now();
     int cold = 0;
@@ -231,8 +233,9 @@ std::string latency_table(const Latencies& latencies) {
   std::sort(ms.begin(), ms.end());
   const auto percentile = [&](size_t p) { return ms[(p * ms.size() + 99) / 100 - 1]; };
   std::string text = fmt::format("pairs    {:>10}, one by one\n", ms.size());
-  text += fmt::format("warm-up  {:>10.3f} ms before the first pair of {}, not counted below\n", latencies.warm_up_ms,
-                      latencies.warm_ups == 1 ? "its bucket" : fmt::format("each of {} buckets", latencies.warm_ups));
+  text += fmt::format(
+      "warm-up  {:>10.3f} ms before the first pair of {}, not counted below\n", latencies.warm_up_ms,
+      latencies.warm_ups == 1 ? "its bucket" : fmt::format("each of {} buckets", latencies.warm_ups));
   const double mean = std::accumulate(ms.begin(), ms.end(), 0.0) / double(ms.size());
   for (const auto& [name, value] : {std::pair{"p50", percentile(50)},
                                     {"p90", percentile(90)},
@@ -243,7 +246,7 @@ std::string latency_table(const Latencies& latencies) {
   return text;
 }
 
-// ---- Files ----------------------------------------------------------------------------------------------------------
+// ---- Files ------------------------------------------------------------------------------------------------
 
 void write_scores(const std::string& path, std::span<const float> scores) {
   std::string text;

@@ -19,9 +19,9 @@ namespace warpbert {
 
 namespace fs = std::filesystem;
 
-// ---- Finding it -----------------------------------------------------------------------------------------------------
+// ---- Lookup -----------------------------------------------------------------------------------------------
 
-// config.ini is resolved: heads and ε are in it, and the configuration they once came from may be gone.
+// The saved config.ini already has heads and ε; the file of model.config may be gone.
 static Options options_of_run(const std::string& ini) {
   Options options = read_options(ini);
   options.model.config.clear();
@@ -33,7 +33,9 @@ static ModelSource find_file(const std::string& path) {
   for (const fs::path& of_run : {folder, folder.parent_path()})
     if (const std::string ini = of_run / "config.ini"; fs::exists(ini))
       return {path, path, "", options_of_run(ini), of_run / "gemm.txt", {path, ini, of_run / "gemm.txt"}};
-  io::fail("{}: no config.ini beside it or in the folder above; a model file is used in the folder of its run", path);
+  io::fail(
+      "{}: no config.ini beside it or in the folder above; a model file is used in the folder of its run",
+      path);
 }
 
 static ModelSource find_exported(const std::string& path) {
@@ -61,8 +63,10 @@ static ModelSource find_exported(const std::string& path) {
 static ModelSource find_run(const std::string& path) {
   for (const char* file : {"/config.ini", "/best.npz"})
     if (!fs::exists(path + file))
-      io::fail("{}{}: not found; --run needs the folder of a run that train has finished, or one that export wrote",
-               path, file);
+      io::fail(
+          "{}{}: not found; --run needs the folder of a run that train has finished, or one that export "
+          "wrote",
+          path, file);
   const std::string weights = path + "/best.npz", ini = path + "/config.ini", gemm = path + "/gemm.txt";
   return {path, weights, "", options_of_run(ini), gemm, {weights, ini, gemm}};
 }
@@ -84,8 +88,9 @@ Vocabulary read_exported_vocabulary(const std::string& path, const DataOptions& 
   const std::vector<std::string> tokens = io::read_vocab(path);
   for (size_t i = 0; i < special.size(); i++)
     if (i >= tokens.size() || tokens[i] != special[i])
-      io::fail("{}: line {}: {} was expected; a vocabulary that export wrote begins with the seven special tokens",
-               path, i + 1, special[i]);
+      io::fail(
+          "{}: line {}: {} was expected; a vocabulary that export wrote begins with the seven special tokens",
+          path, i + 1, special[i]);
   if (data.text) return Vocabulary({tokens, data.lowercase}, path);
   std::vector<int64_t> ids;
   for (size_t i = special.size(); i < tokens.size(); i++) {
@@ -99,7 +104,7 @@ Vocabulary read_exported_vocabulary(const std::string& path, const DataOptions& 
   }
   try {
     return Vocabulary(std::move(ids));
-  } catch (const std::invalid_argument& error) {  // 7 and 07
+  } catch (const std::invalid_argument& error) {  // duplicates such as 7 and 07
     io::fail("{}: {}", path, error.what());
   }
 }
@@ -108,11 +113,12 @@ TextVocabulary read_text_vocabulary(const ModelSource& source) {
   if (!source.vocab.empty()) return {io::read_vocab(source.vocab), source.options.data.lowercase};
   const auto archive = io::open_archive(source.weights);
   auto text = load_text_vocabulary(*archive);
-  if (!text) io::fail("{}: has no array 'vocab/wordpiece', but config.ini says data.text = true", source.weights);
+  if (!text)
+    io::fail("{}: has no array 'vocab/wordpiece', but config.ini says data.text = true", source.weights);
   return *text;
 }
 
-// ---- Reading it -----------------------------------------------------------------------------------------------------
+// ---- Loading ----------------------------------------------------------------------------------------------
 
 static std::unique_ptr<Pretrained> open_weights(const std::string& path) {
   auto file = std::make_unique<Pretrained>(path);
@@ -131,8 +137,8 @@ static Vocabulary read_vocabulary(const ModelSource& source, const Pretrained& f
   }
   Vocabulary vocabulary = read_exported_vocabulary(source.vocab, source.options.data);
   if (vocabulary.size() != file.shape().vocabulary)
-    io::fail("{}: {} tokens, but the word embedding of {} has {} rows", source.vocab, vocabulary.size(), source.weights,
-             file.shape().vocabulary);
+    io::fail("{}: {} tokens, but the word embedding of {} has {} rows", source.vocab, vocabulary.size(),
+             source.weights, file.shape().vocabulary);
   return vocabulary;
 }
 
@@ -142,7 +148,7 @@ TrainedModel::TrainedModel(const ModelSource& source)
       file(open_weights(source.weights)),
       vocabulary(read_vocabulary(source, *file)),
       bert((resolve(options.model, file.get()), bert_config(options.model, vocabulary.size()))) {
-  // The run's algorithms: the run's scores.
+  // The run's GEMM algorithms reproduce the run's scores.
   if (Device::is_gpu()) read_gemm_choices(device->gemm_choices(), source.gemm, gemm_machine(*device));
   bert.store.allocate(*device, options.train.precision, false);
   file->load(bert);

@@ -1,4 +1,4 @@
-// A trained model, for scoring and export: of a run, or of a folder that export wrote.
+// A trained model for scoring and export.
 #pragma once
 #include <memory>
 #include <string>
@@ -12,28 +12,28 @@
 
 namespace warpbert {
 
-// Where a model is, and the options it is used with; its weights are not read yet.
+// Location and options of a model whose weights are not read yet.
 struct ModelSource {
-  std::string path;                     // as the user gave it
+  std::string path;                     // as given
   std::string weights;                  // best.npz, a model file, or model.safetensors
-  std::string vocab;                    // vocab.txt of a folder that export wrote; "": the vocabulary is in the weights
-  Options options;                      // the run's, or the defaults for such a folder; with the overrides
+  std::string vocab;                    // vocab.txt of an exported folder; "": in the weights
+  Options options;                      // the run's, or as exported, with the overrides
   std::string gemm = "";                // gemm.txt of the run, if it has one
-  std::vector<std::string> files = {};  // all of these, and where the options are from
+  std::vector<std::string> files = {};  // all of these, and the source of the options
 };
 
-// What `path` means:
-//   a folder with config.ini             a finished run: its best.npz
-//   a folder that export wrote           config.json, model.safetensors, vocab.txt
-//   a file of a run, such as RUN/models/epoch-0007.npz: that model; config.ini is beside it or in the folder above
+// Resolves `path`:
+//   a folder with config.ini      a finished run: its best.npz
+//   a folder that export wrote    config.json, model.safetensors, vocab.txt
+//   a model file of a run         RUN/models/epoch-0007.npz; config.ini is beside it or in the folder above
 // Throws io::Error naming what is missing.
 ModelSource find_model(const std::string& path, const std::vector<Override>& overrides = {});
 
-// The vocabulary of a vocab.txt that export wrote: the seven special tokens, then an id a line, or of a model of clear
-// text (data.text, data.lowercase) a token. io::Error otherwise.
+// Reads an exported vocab.txt: seven special tokens, then an id per line; for plain text (data.text,
+// data.lowercase) a token per line. Throws io::Error for other content.
 Vocabulary read_exported_vocabulary(const std::string& path, const DataOptions& data = {});
 
-// What a model of clear text (options.data.text) cuts it by. io::Error when its file does not say.
+// Vocabulary of a plain-text model (options.data.text). Throws io::Error if its file has none.
 TextVocabulary read_text_vocabulary(const ModelSource& source);
 
 struct TrainedModel {

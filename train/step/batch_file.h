@@ -1,5 +1,5 @@
-// Batches in files, for programs that look at given ones: an .npz of tokens_k and targets_k [B, T] int32, k = 0 …;
-// 0 is padding, or no target. Tokens are the model's.
+// Batches in files: an .npz of tokens_k and targets_k [B, T] int32, k = 0 …; 0 is padding or no target.
+// Tokens are model tokens.
 #pragma once
 #include "io/array.h"
 #include "model/bert.h"
@@ -13,7 +13,7 @@ struct PaddedBatch {
   Batch packed;
 };
 
-// Batch k. Throws io::Error naming file and array for one that does not fit the model.
+// Reads batch k. Throws io::Error naming file and array if it does not fit the model.
 PaddedBatch read_batch(io::Archive& archive, int k, const BertConfig& config);
 
 }  // namespace warpbert

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// What the file holds; nothing if there is none, or after a warning.
+// Reads a cache file; {} if it is missing, or damaged (with a warning).
 GemmCache read_cache(const std::string& path, const char* consequence) {
   std::error_code none;
   if (path.empty() || !fs::exists(path, none)) return {};
@@ -46,7 +46,9 @@ std::string default_gemm_cache() {
   return "";
 }
 
-std::string gemm_machine(const Device& device) { return fmt::format("{}; {}", device.name(), Gemm::library()); }
+std::string gemm_machine(const Device& device) {
+  return fmt::format("{}; {}", device.name(), Gemm::library());
+}
 
 void read_gemm_choices(GemmChoices& choices, const std::string& path, const std::string& machine) {
   const GemmCache cache = read_cache(path, "");
@@ -55,15 +57,19 @@ void read_gemm_choices(GemmChoices& choices, const std::string& path, const std:
 }
 
 GemmFiles::GemmFiles(GemmChoices& choices, std::string machine, std::string run_file, std::string cache)
-    : choices_(choices), machine_(std::move(machine)), run_file_(std::move(run_file)), cache_(std::move(cache)) {
+    : choices_(choices),
+      machine_(std::move(machine)),
+      run_file_(std::move(run_file)),
+      cache_(std::move(cache)) {
   run_ = read_cache(run_file_, ", and the run goes on with algorithms that may round otherwise");
   if (const auto mine = run_.find(machine_); mine != run_.end())
     choices_.chosen.insert(mine->second.begin(), mine->second.end());
   else if (!run_.empty())
-    fmt::print(stderr,
-               "warning: {}: the run was begun on '{}', this is '{}'; it goes on with algorithms that may round "
-               "otherwise\n",
-               run_file_, run_.begin()->first, machine_);
+    fmt::print(
+        stderr,
+        "warning: {}: the run was begun on '{}', this is '{}'; it goes on with algorithms that may round "
+        "otherwise\n",
+        run_file_, run_.begin()->first, machine_);
   saved_ = choices_.chosen.size();
   read_gemm_choices(choices_, cache_, machine_);
 }
@@ -76,7 +82,7 @@ void GemmFiles::save() {
   save_cache();
 }
 
-// Another process may have written it meanwhile: what it chose stays.
+// Merges with the file on disk, which another process may have changed; existing choices stay.
 void GemmFiles::save_cache() {
   if (cache_.empty()) return;
   try {
@@ -90,7 +96,8 @@ void GemmFiles::save_cache() {
     io::write_file_atomically(beside, gemm_cache_text(cache));
     fs::rename(beside, cache_);
   } catch (const std::runtime_error& error) {
-    fmt::print(stderr, "warning: the algorithms of matrix products cannot be kept for other runs: {}\n", error.what());
+    fmt::print(stderr, "warning: the algorithms of matrix products cannot be kept for other runs: {}\n",
+               error.what());
     cache_.clear();
   }
 }

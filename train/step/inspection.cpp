@@ -14,7 +14,7 @@ namespace warpbert {
 
 namespace {
 
-// rows x cols values of a tensor, as fp32.
+// Downloads the first `rows` rows of x as fp32.
 std::vector<float> download(Device& device, const Tensor& x, int rows) {
   const size_t n = size_t(rows) * size_t(x.cols());
   std::vector<float> values(n);
@@ -56,7 +56,7 @@ class Inspection {
   std::vector<io::ArrayView> arrays_;
 };
 
-// One forward and backward, op by op as in pair_matching_loss, so that what lies between can be taken out.
+// Runs the ops of pair_matching_loss one by one, to expose intermediate results.
 void Inspection::look(const PaddedBatch& padded) {
   const Batch& batch = padded.packed;
   const BertConfig& c = bert_.config;
@@ -73,8 +73,9 @@ void Inspection::look(const PaddedBatch& padded) {
   Tensor hidden = encode(tape, bert_, on_device.packing());
   Tensor logits = masked_language_model(tape, bert_, gather(tape, hidden, targets.index, targets.rows));
   const auto hidden_values = download(device_, hidden, batch.tokens);
-  const auto logit_values = download(device_, logits, batch.targets);  // the loss overwrites them
-  const float* loss = cross_entropy(tape, logits, *bert_.output_bias, targets.targets, targets.scale, c.vocabulary);
+  const auto logit_values = download(device_, logits, batch.targets);  // before the loss overwrites them
+  const float* loss =
+      cross_entropy(tape, logits, *bert_.output_bias, targets.targets, targets.scale, c.vocabulary);
   std::vector<float> losses(size_t(batch.targets));
   device_.download(losses.data(), loss, losses.size() * sizeof(float));
   tape.backward();
@@ -90,7 +91,7 @@ void Inspection::look(const PaddedBatch& padded) {
              batch.targets, sum / batch.targets);
 }
 
-// The bias belongs to the kernel of the loss, so it is added here.
+// Adds the output bias, as the loss kernel does.
 void Inspection::add_logits(const Batch& batch, const std::vector<float>& padded, int padded_vocabulary) {
   const int V = bert_.config.vocabulary;
   std::vector<float> bias(static_cast<size_t>(V)), logits;

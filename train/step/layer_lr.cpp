@@ -11,7 +11,8 @@ void set_layer_lr(Bert& bert, float decay, float embedding) {
   float rate = 1;
   for (auto l = bert.layers.rbegin(); l != bert.layers.rend(); ++l) {
     rate *= decay;
-    scale(rate, {l->qkv.weight, l->qkv.bias, l->output.weight, l->output.bias, l->widen.weight, l->widen.bias});
+    scale(rate,
+          {l->qkv.weight, l->qkv.bias, l->output.weight, l->output.bias, l->widen.weight, l->widen.bias});
     scale(rate, {l->narrow.weight, l->narrow.bias, l->attention_norm.gamma, l->attention_norm.beta});
     scale(rate, {l->output_norm.gamma, l->output_norm.beta});
   }

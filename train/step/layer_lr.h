@@ -1,11 +1,11 @@
-// Layer-wise learning-rate decay (Howard & Ruder 2018, §3.1, "discriminative fine-tuning").
+// Layer-wise learning-rate decay, or discriminative fine-tuning (Howard & Ruder 2018, §3.1).
 #pragma once
 #include "model/bert.h"
 
 namespace warpbert {
 
-// Sets Parameter::lr_scale: of L layers the l-th, from 1, learns at decay^(L + 1 − l) of the head's learning rate, the
-// embeddings at embedding·decay^(L + 1). Call it before an Adam is made.
+// Sets Parameter::lr_scale: 1 for the head, decay^(L + 1 − l) for layer l of L (from 1),
+// embedding·decay^(L + 1) for the embeddings. Call before constructing Adam.
 void set_layer_lr(Bert& bert, float decay, float embedding);
 
 }  // namespace warpbert

@@ -18,7 +18,8 @@ namespace warpbert {
 std::unique_ptr<Device> open_device(const RunOptions& options) {
   if (options.device == DeviceKind::cuda && !Device::is_gpu())
     throw std::runtime_error(
-        "run.device = cuda, but this program was built for the simulator; build preset cuda and run build/cuda/bin");
+        "run.device = cuda, but this program was built for the simulator; build preset cuda and run "
+        "build/cuda/bin");
   if (options.device == DeviceKind::cpu && Device::is_gpu())
     throw std::runtime_error(
         "run.device = cpu, but this program was built for GPUs; build preset cpu and run build/cpu/bin");
@@ -50,7 +51,9 @@ AdamOptions adam_options(const TrainOptions& t) {
 }
 
 const char* precision_text(Precision precision) {
-  return precision == Precision::bf16 ? "bf16 with fp32 masters" : precision == Precision::fp32 ? "fp32" : "tf32";
+  return precision == Precision::bf16   ? "bf16 with fp32 masters"
+         : precision == Precision::fp32 ? "fp32"
+                                        : "tf32";
 }
 
 static std::vector<int> every_row(int n) {
@@ -61,7 +64,8 @@ static std::vector<int> every_row(int n) {
 
 static void check_rows(size_t tokens, const std::string& vocab, const Pretrained& pretrained) {
   if (const int rows = pretrained.shape().vocabulary; int(tokens) > rows)
-    io::fail("{}: {} tokens, but the word embedding of {} has {} rows", vocab, tokens, pretrained.path(), rows);
+    io::fail("{}: {} tokens, but the word embedding of {} has {} rows", vocab, tokens, pretrained.path(),
+             rows);
 }
 
 Session::Session(Options options) : options_(std::move(options)) {
@@ -70,25 +74,28 @@ Session::Session(Options options) : options_(std::move(options)) {
     pretrained_ = std::make_unique<Pretrained>(model.weights);
     if (!pretrained_->has_head() && model.mlm_head == MlmHead::archive)
       io::fail(
-          "{}: has no masked-language head (cls.predictions.*), and the recipe predicts with it; set model.mlm_head = "
+          "{}: has no masked-language head (cls.predictions.*), and the recipe predicts with it; set "
+          "model.mlm_head = "
           "fresh to start with a new one",
           model.weights);
   }
   resolve(model, pretrained_.get());
   if (model.max_positions < options_.data.max_tokens + 3)
-    throw UsageError(
-        fmt::format("model.max_positions = {}: pairs of data.max_tokens = {} tokens and three special ones need {}",
-                    model.max_positions, options_.data.max_tokens, options_.data.max_tokens + 3));
+    throw UsageError(fmt::format(
+        "model.max_positions = {}: pairs of data.max_tokens = {} tokens and three special ones need {}",
+        model.max_positions, options_.data.max_tokens, options_.data.max_tokens + 3));
   read_text_vocabulary();
   const bool aligned = pretrained_ && !pretrained_->vocabulary() && !options_.data.text;
-  for (const auto& [key, path] : {std::pair{"data.vocab", options_.data.vocab}, {"data.counts", options_.data.counts}})
+  for (const auto& [key, path] :
+       {std::pair{"data.vocab", options_.data.vocab}, {"data.counts", options_.data.counts}})
     if (aligned && path.empty())
-      throw UsageError(fmt::format(
-          "{}: missing; {} is a model of plain text, and its tokens are aligned to the ids of the data by frequency",
-          key, model.weights));
+      throw UsageError(
+          fmt::format("{}: missing; {} is a model of plain text, and its tokens are aligned to the ids of "
+                      "the data by frequency",
+                      key, model.weights));
 }
 
-// With data.text; and whether the weights of a run were trained on what the pairs are.
+// Reads the vocabulary of data.text. Throws UsageError if a run's weights were trained on other input.
 void Session::read_text_vocabulary() {
   const DataOptions& data = options_.data;
   const bool of_run = pretrained_ && pretrained_->vocabulary();
@@ -117,16 +124,16 @@ void Session::load() {
   else if (!head) initialise(bert, seed, sigma, "cls.predictions.");
   if (pretrained_) pretrained_->load(bert, rows, head);
   const BertConfig& c = bert.config;
-  fmt::print("model     {} layers, hidden {}, {} heads, intermediate {}: {:.1f} M parameters, {}\n", c.layers, c.hidden,
-             c.heads, c.intermediate, double(bert.store.real_size()) * 1e-6,
+  fmt::print("model     {} layers, hidden {}, {} heads, intermediate {}: {:.1f} M parameters, {}\n", c.layers,
+             c.hidden, c.heads, c.intermediate, double(bert.store.real_size()) * 1e-6,
              pretrained_ ? "from " + options_.model.weights : "random");
   if (pretrained_ && !head) fmt::print("          new masked-language head\n");
   if (pretrained_ && head && pretrained_->head_looks_untrained())
-    fmt::print(
-        stderr,
-        "warning: {}: its masked-language head looks untrained (all gains are 1, all biases 0); models published "
-        "so learn this task slowly\n",
-        options_.model.weights);
+    fmt::print(stderr,
+               "warning: {}: its masked-language head looks untrained (all gains are 1, all biases 0); "
+               "models published "
+               "so learn this task slowly\n",
+               options_.model.weights);
   fmt::print("device    {}, {}\n", device_->name(), precision_text(options_.train.precision));
   pretrained_.reset();  // closes the file
   set_layer_lr(bert, float(options_.train.layer_decay), float(options_.train.embedding_rate));
@@ -136,15 +143,19 @@ void Session::read_data() {
   const DataOptions& data = options_.data;
   std::optional<io::WordPiece> tokenizer;
   if (data.text) tokenizer.emplace(vocabulary_->text()->tokens, data.vocab, data.lowercase);
-  const auto read = [&](const std::string& path) { return io::read_pairs(path, tokenizer ? &*tokenizer : nullptr); };
+  const auto read = [&](const std::string& path) {
+    return io::read_pairs(path, tokenizer ? &*tokenizer : nullptr);
+  };
   io::Pairs train = read(data.train);
   if (train.count_labelled() == 0 && options_.train.stage != Stage::pretrain)
-    io::fail("{}: no row has a label; training needs labelled pairs, but for train.stage = pretrain", data.train);
+    io::fail("{}: no row has a label; training needs labelled pairs, but for train.stage = pretrain",
+             data.train);
   set_ = make_dataset(std::move(train), data.test.empty() ? io::Pairs{} : read(data.test), data.max_tokens,
                       data.validation_every, data.fold);
   if (!count_labelled(set_.training) && options_.train.stage != Stage::pretrain)
     io::fail(
-        "{}: all rows that have a label are for validation; another data.validation_every or data.fold chooses "
+        "{}: all rows that have a label are for validation; another data.validation_every or data.fold "
+        "chooses "
         "other rows",
         data.train);
   if (pretrained_ && pretrained_->vocabulary()) vocabulary_ = pretrained_->vocabulary();
@@ -152,10 +163,11 @@ void Session::read_data() {
   tokens_ = vocabulary_->encode(set_.pairs);
   facts_ = describe(set_.pairs, *vocabulary_);
   fmt::print(
-      "data      {} pairs: {} labelled to train on, {} to validate on, {} of the test file; mean {:.1f} tokens, "
+      "data      {} pairs: {} labelled to train on, {} to validate on, {} of the test file; mean {:.1f} "
+      "tokens, "
       "longest {}\n",
-      facts_.rows, count_labelled(set_.training), set_.validation.size(), set_.test.size(), facts_.mean_length,
-      facts_.longest);
+      facts_.rows, count_labelled(set_.training), set_.validation.size(), set_.test.size(),
+      facts_.mean_length, facts_.longest);
   warn_of_rows();
   if (data.text) {
     fmt::print("          {} of {} words occur, {:.2f} % of tokens are [UNK]; {} pairs shortened\n",
@@ -167,38 +179,42 @@ void Session::read_data() {
              facts_.distinct - facts_.dropped, facts_.distinct, 100 * facts_.unknown_share, set_.truncated);
 }
 
-// What lets a run end without a useful model, and is no mistake by itself.
+// Warns about valid settings that may leave the run without a useful model.
 void Session::warn_of_rows() const {
   const DataOptions& data = options_.data;
   const ModelOptions& model = options_.model;
   if (const size_t labels = count_labelled(set_.test))
-    fmt::print(stderr, "warning: {}: {} rows have a label, which is not used; eval measures by them\n", data.test,
-               labels);
+    fmt::print(stderr, "warning: {}: {} rows have a label, which is not used; eval measures by them\n",
+               data.test, labels);
   if (options_.train.final_lr > 0 && options_.train.schedule == Schedule::constant)
     fmt::print(stderr,
-               "warning: train.final_lr is not used: the rate of train.schedule = constant does not fall; linear and "
+               "warning: train.final_lr is not used: the rate of train.schedule = constant does not fall; "
+               "linear and "
                "cosine lead there\n");
   if (model.weights.empty())
     for (const auto& [key, path] : {std::pair{"data.counts", data.counts}, {"model.config", model.config}})
       if (!path.empty())
-        fmt::print(stderr, "warning: {} is not used: without model.weights the first weights are random\n", key);
+        fmt::print(stderr, "warning: {} is not used: without model.weights the first weights are random\n",
+                   key);
   if (facts_.unknown_share > 0.5)
-    fmt::print(stderr, "warning: {}: {:.0f} % of tokens are [UNK]; are these pairs what the vocabulary is for?\n",
+    fmt::print(stderr,
+               "warning: {}: {:.0f} % of tokens are [UNK]; are these pairs what the vocabulary is for?\n",
                data.train, 100 * facts_.unknown_share);
   if (!data.validation_every || options_.train.stage == Stage::pretrain || !options_.train.epochs) return;
   std::set<bool> classes;
   for (const Example& row : set_.validation) classes.insert(row.label >= 0.5f);
   if (classes.size() == 2) return;
-  const std::string which = classes.empty() ? "no validation row has a label"
-                                            : fmt::format("all {} validation rows are {}", set_.validation.size(),
-                                                          *classes.begin() ? "matches" : "no matches");
+  const std::string which = classes.empty()
+                                ? "no validation row has a label"
+                                : fmt::format("all {} validation rows are {}", set_.validation.size(),
+                                              *classes.begin() ? "matches" : "no matches");
   fmt::print(stderr,
              "warning: {}: {}, so that there is no AUC, and the last epoch's model is kept; another "
              "data.validation_every or data.fold chooses other rows\n",
              data.train, which);
 }
 
-// FNV-1a.
+// FNV-1a over 64-bit words.
 uint64_t Session::data_hash() const {
   uint64_t h = 14695981039346656037u;
   const auto add = [&](uint64_t x) { h = (h ^ x) * 1099511628211u; };
@@ -209,7 +225,7 @@ uint64_t Session::data_hash() const {
   return h;
 }
 
-// Row of the pretrained embedding for each token; empty without one.
+// Pretrained embedding row of each token; {} without pretrained weights.
 std::vector<int> Session::first_rows() {
   if (!pretrained_) return {};
   const DataOptions& data = options_.data;
@@ -232,11 +248,12 @@ std::vector<int> Session::first_rows() {
              data.counts, data.vocab);
   if (counted < size_t(words))
     fmt::print(stderr,
-               "warning: {}: counts only {} of the {} tokens that the data's ids are aligned to; the others are taken "
+               "warning: {}: counts only {} of the {} tokens that the data's ids are aligned to; the others "
+               "are taken "
                "in the order of {}\n",
                data.counts, counted, words, data.vocab);
-  fmt::print("aligned   {} ids to the {} most frequent of {} tokens; {} ids below min_count {} are [UNK]\n", words,
-             words, vocab.size(), facts_.dropped, data.min_count);
+  fmt::print("aligned   {} ids to the {} most frequent of {} tokens; {} ids below min_count {} are [UNK]\n",
+             words, words, vocab.size(), facts_.dropped, data.min_count);
   return aligned;
 }
 

@@ -1,4 +1,4 @@
-// What training begins with: the options of a run turned into data, a device, and a model with its first weights.
+// Turns a run's options into data, a device, and a model with its initial weights.
 #pragma once
 #include <memory>
 
@@ -12,10 +12,10 @@
 
 namespace warpbert {
 
-// Opens the device that run.device asks for; throws std::runtime_error where this build cannot.
+// Opens run.device; throws std::runtime_error if this build lacks it.
 std::unique_ptr<Device> open_device(const RunOptions& options);
 
-// The model's shape for a vocabulary of this size. Throws UsageError for settings that cannot be run.
+// Model configuration for a vocabulary of this size. Throws UsageError for unsupported settings.
 BertConfig bert_config(const ModelOptions& options, int vocabulary);
 
 AdamOptions adam_options(const TrainOptions& options);
@@ -23,13 +23,13 @@ AdamOptions adam_options(const TrainOptions& options);
 // "bf16 with fp32 masters", "fp32" or "tf32"
 const char* precision_text(Precision precision);
 
-// The data of a run, and the model at its start. Reads in an order that names the first thing wrong: weights, then what
-// they need, then data.
+// A run's data and initial model. Reads the weights, what they need, then the data, so that errors name the
+// first cause.
 class Session {
  public:
-  // Opens the weights, if there are any, and fills in what the options leave open.
+  // Opens the weights, if any, and resolves open options.
   explicit Session(Options options);
-  // Reads the data, opens the device, builds the model, prints what there is.
+  // Reads the data, opens the device, builds the model, prints a summary.
   void load();
 
   const Options& options() const { return options_; }
@@ -37,7 +37,7 @@ class Session {
   const Vocabulary& vocabulary() const { return *vocabulary_; }
   const TokenPairs& tokens() const { return tokens_; }
   const DataFacts& facts() const { return facts_; }
-  uint64_t data_hash() const;  // of all pairs that are trained on or measured by, with their labels
+  uint64_t data_hash() const;  // of all pairs, and the training and validation labels
   Device& device() { return *device_; }
   Bert& bert() { return *bert_; }
 

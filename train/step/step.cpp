@@ -13,11 +13,13 @@
 
 namespace warpbert {
 
-// The longest sequence decides how large a tile attention takes: in steps of 16 tokens, as the tiles are.
-static int length_capacity(int longest, int max_positions) { return std::min((longest + 15) / 16 * 16, max_positions); }
+// Attention's tile size depends on the longest sequence, in steps of 16 tokens.
+static int length_capacity(int longest, int max_positions) {
+  return std::min((longest + 15) / 16 * 16, max_positions);
+}
 
 void DeviceBatch::upload(const Batch& batch, int max_positions, const PassRecord& record) {
-  // Scalars first: the real counts, which kernels read from device memory, and the scale of the loss.
+  // Kernels read the real counts, the loss scale and the random states from device memory.
   struct Scalars {
     int tokens, targets;
     float scale;
@@ -48,7 +50,9 @@ void DeviceBatch::upload(const Batch& batch, int max_positions, const PassRecord
     if (piece.bytes) std::memcpy(host + piece.offset, piece.values, piece.bytes);
   device_.staging().send(memory_.data(), size);
 
-  const auto at = [&]<class T>(size_t offset, T*) { return reinterpret_cast<const T*>(memory_.data() + offset); };
+  const auto at = [&]<class T>(size_t offset, T*) {
+    return reinterpret_cast<const T*>(memory_.data() + offset);
+  };
   int* const integer = nullptr;
   Scalars* s = reinterpret_cast<Scalars*>(memory_.data() + at_scalars);
   random_ = s->random.data(), adam_ = reinterpret_cast<kernels::AdamStep*>(memory_.data() + adam);
@@ -66,8 +70,8 @@ void DeviceBatch::upload(const Batch& batch, int max_positions, const PassRecord
               &s->scale};
 }
 
-Stepper::Stepper(Device& device, Bert& bert, Precision precision, uint64_t seed, AdamOptions adam, bool keras_fill,
-                 bool trainable)
+Stepper::Stepper(Device& device, Bert& bert, Precision precision, uint64_t seed, AdamOptions adam,
+                 bool keras_fill, bool trainable)
     : device_(device),
       bert_(bert),
       dtype_(precision == Precision::bf16 ? DType::bf16 : DType::f32),
@@ -94,8 +98,9 @@ void Stepper::train(std::span<const Batch> parts, double lr) {
     targets += part.targets, tokens += part.tokens, sequences += part.sequences;
     longest = std::max(longest, part.longest);
   }
-  if (!targets) return;  // nothing to learn from: the reference divides 0 by 0 here
-  if (epsilon_ > 0 && parts.size() > 1) throw std::logic_error("step: an adversary takes batches in one part");
+  if (!targets) return;  // no targets: the reference computes 0/0 here
+  if (epsilon_ > 0 && parts.size() > 1)
+    throw std::logic_error("step: an adversary takes batches in one part");
   // keras_fill multiplies the loss by the share of real tokens in the padded batch, as Keras does silently.
   const double share = keras_fill_ ? double(tokens) / (double(sequences) * longest) : 1.0;
   PassRecord record;
@@ -119,7 +124,8 @@ Stepper::Key Stepper::key(const Batch& batch, Place place) const {
 }
 
 void Stepper::run(Slot& slot, const std::function<void()>& work) {
-  // The first batch runs as it is: what allocates memory or chooses algorithms does so now, not in a recording.
+  // The first batch runs uncaptured: it allocates memory and chooses algorithms, which a stream capture must
+  // not.
   if (slot.uses++ == 0 || !graphs_) return work();
   if (!slot.graph && graphs() >= most_graphs_) return work();
   try {
@@ -127,7 +133,8 @@ void Stepper::run(Slot& slot, const std::function<void()>& work) {
   } catch (const NoMemoryForGraph&) {
     most_graphs_ = graphs();
     fmt::print(stderr,
-               "warning: the device has memory for {} recorded steps and no more; others go kernel by kernel, slower "
+               "warning: the device has memory for {} recorded steps and no more; others go kernel by "
+               "kernel, slower "
                "and with the same bits\n",
                most_graphs_);
     return work();
@@ -135,7 +142,7 @@ void Stepper::run(Slot& slot, const std::function<void()>& work) {
   slot.graph->replay();
 }
 
-// Sends a part of a step to the device. All that differs from step to step lies in device memory.
+// Enqueues one micro-batch. Everything that changes between steps is in device memory.
 void Stepper::train(Slot& slot, Place place) {
   arena_.reset();
   if (place.first) bert_.store.start_step();
@@ -148,8 +155,8 @@ void Stepper::train(Slot& slot, Place place) {
     double* square = word_square_.data();
     kernels::square_sum(device_.stream(), square, square + 1, word.grad, word.size);
     const auto move = [&]<class T>(T) {
-      kernels::perturb(device_.stream(), reinterpret_cast<T*>(adversary_.data()), word.master, word.grad, square,
-                       epsilon_, word.size);
+      kernels::perturb(device_.stream(), reinterpret_cast<T*>(adversary_.data()), word.master, word.grad,
+                       square, epsilon_, word.size);
     };
     dtype_ == DType::bf16 ? move(bf16{}) : move(float{});
     void* const unmoved = std::exchange(word.value, adversary_.data());
@@ -162,19 +169,20 @@ void Stepper::train(Slot& slot, Place place) {
   adam_->finish(slot.batch.adam(), ok_.data());
 }
 
-// Forward and backward. `update`: gradients of matrices are complete after this pass, and Adam may have them.
+// Forward and backward. `update`: matrix gradients are final after this pass, so Adam may update them early.
 void Stepper::pass(Slot& slot, bool adversarial, bool update) {
   const kernels::AdamStep* steps = slot.batch.adam();
   const Targets& targets = slot.batch.targets();
   Tape tape(device_, gemm_, arena_, dtype_, true, slot.batch.random(adversarial));
   if (update && adam_->can_update_early())
     tape.use_branch(branch_gemm_, [&](Parameter& weight) {
-      if (weight.kind == ParameterKind::matrix) adam_->update(weight, steps, ok_.data(), device_.side_stream());
+      if (weight.kind == ParameterKind::matrix)
+        adam_->update(weight, steps, ok_.data(), device_.side_stream());
     });
   else tape.use_branch(branch_gemm_);
   float* loss = pair_matching_loss(tape, bert_, slot.batch.packing(), targets);
-  kernels::sum_losses(device_.stream(), adversarial ? nullptr : sums_.data(), ok_.data(), loss, targets.targets,
-                      targets.rows);
+  kernels::sum_losses(device_.stream(), adversarial ? nullptr : sums_.data(), ok_.data(), loss,
+                      targets.targets, targets.rows);
   tape.backward();
   bert_.store.finish_backward();
 }
@@ -196,8 +204,8 @@ void Stepper::score(Slot& slot) {
   arena_.reset();
   Tape tape(device_, gemm_, arena_, dtype_, false);
   const Targets& targets = slot.batch.targets();
-  slot.scores = pair_matching_log_probabilities(tape, bert_, slot.batch.packing(), targets.index, targets.rows,
-                                                token::no, token::yes);
+  slot.scores = pair_matching_log_probabilities(tape, bert_, slot.batch.packing(), targets.index,
+                                                targets.rows, token::no, token::yes);
 }
 
 std::vector<float> Stepper::finish_scoring() {
@@ -213,7 +221,7 @@ std::vector<float> Stepper::log_probabilities(const Batch& batch) {
 
 bool Stepper::is_warm(const Batch& batch) const {
   const auto slot = scoring_.find(key(batch));
-  return slot != scoring_.end() && slot->second.uses > (graphs_ ? 1 : 0);  // the second use records the graph
+  return slot != scoring_.end() && slot->second.uses > (graphs_ ? 1 : 0);  // the second use captures
 }
 
 LossSums Stepper::take_losses() {

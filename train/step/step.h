@@ -1,4 +1,4 @@
-// One training step, and the scores of a batch: where the host's batch meets the model on the device.
+// One training step, and scoring of one batch.
 #pragma once
 #include <array>
 #include <functional>
@@ -14,7 +14,7 @@
 
 namespace warpbert {
 
-// Sums over steps, kept on the device and fetched now and then, so that a step waits for nothing.
+// Sums over steps. The device accumulates them, so that a step never synchronizes.
 struct LossSums {
   double mlm = 0, cls = 0, mlm_targets = 0, cls_targets = 0;
   LossSums& operator+=(const LossSums& o) {
@@ -26,24 +26,24 @@ struct LossSums {
   double loss_cls() const { return cls / cls_targets; }
 };
 
-// What a stepper counts; with the parameters and Adam's moments all that a checkpoint of it needs.
+// Counters of a Stepper; a checkpoint needs only these, the parameters and Adam's moments.
 struct StepperState {
-  uint32_t pass = 0;             // forward passes so far: dropout's random numbers
-  long updates = 0;              // of Adam
-  std::array<double, 4> sums{};  // the losses since the last take_losses()
-  std::vector<double> norms;     // what outliers are told by
+  uint32_t pass = 0;             // forward passes so far: selects dropout's random numbers
+  long updates = 0;              // Adam updates
+  std::array<double, 4> sums{};  // loss sums since the last take_losses()
+  std::vector<double> norms;     // gradient-norm history of the outlier filter
 };
 
-// What the passes over a batch need besides it: dropout's random numbers, of the adversarial pass too; what the loss is
-// multiplied by; and Adam's rates, where an update follows.
+// Per-step inputs besides the batch: dropout's random states (forward and adversarial pass), loss scale, and
+// Adam's learning rates.
 struct PassRecord {
   std::array<kernels::RandomState, 2> random{};
   float scale = 0;
   AdamSteps adam;
 };
 
-// A batch in device memory, and what else changes from step to step: one copy. Batches of equal
-// capacities lie at equal places, so that a graph recorded for one serves the others.
+// A batch and its per-step inputs in device memory, uploaded in one copy. Equal capacities give equal
+// layouts, so that one captured graph serves them all.
 class DeviceBatch {
  public:
   explicit DeviceBatch(Device& device) : device_(device) {}
@@ -68,56 +68,55 @@ class Stepper {
   Stepper(Device& device, Bert& bert, Precision precision, uint64_t seed, AdamOptions adam, bool keras_fill,
           bool trainable = true);
 
-  // Forward, backward, Adam. The second batch of some capacities records the step as a graph, which it and all later
-  // ones replay: the same kernels in the same order, hence the same bits. Scoring does so too.
+  // Forward, backward, Adam. The second batch of given capacities captures a graph, which it and later ones
+  // launch: same kernels, same order, same bits. Scoring does the same.
   void train(const Batch& batch, double lr) { train(std::span(&batch, 1), lr); }
-  // One step over a batch in parts: their gradients add up to those of the mean loss over all targets.
+  // One step over micro-batches: gradients accumulate to that of the mean loss over all targets.
   void train(std::span<const Batch> parts, double lr);
   void use_graphs(bool on) { graphs_ = on; }
-  // So many are recorded at most, or as many as the device has memory for; batches of further capacities go kernel by
-  // kernel.
+  // Maximum number of graphs; device memory may limit it further. Other batches launch single kernels.
   void limit_graphs(size_t most) { most_graphs_ = most; }
-  // Every step is taken at the weights and once more with the word embedding moved by epsilon along its gradient
-  // (kernels.h, perturb); both gradients add up. For batches in one part.
+  // Adds an adversarial pass (FGM) to every step, with the word embedding perturbed by epsilon along its
+  // gradient (kernels.h, perturb); gradients add up. Needs one micro-batch per step.
   void use_adversary(float epsilon);
-  size_t graphs() const;  // recorded so far
-  // {log p[NO], log p[YES]} of every pair of an evaluation batch, dropout off.
+  size_t graphs() const;  // captured so far
+  // Returns {log p[NO], log p[YES]} of each pair, [B, 2], dropout off.
   std::vector<float> log_probabilities(const Batch& batch);
-  // The same in two halves, between which the host may do something else: the first sends the batch to the device, the
-  // second waits for it. One batch at a time.
+  // The same in two halves: the first enqueues, the second synchronizes. One batch at a time.
   void start_scoring(const Batch& batch);
   std::vector<float> finish_scoring();
-  // Whether batches of these capacities were scored often enough to be scored as fast as they can be.
+  // Returns whether such batches score at full speed: allocated, and captured if graphs are on.
   bool is_warm(const Batch& batch) const;
 
-  // Sums since the last call; waits for the device.
+  // Sums since the last call; synchronizes.
   LossSums take_losses();
-  // Whether every loss so far was finite, and the last gradient: if not, the weights may be spoilt. Waits.
+  // Returns whether all losses so far and the last gradient are finite; if not, weights may be corrupt.
+  // Synchronizes.
   bool all_finite();
 
-  double grad_norm() { return adam_->grad_norm(); }  // of the last step, before clipping; waits
+  double grad_norm() { return adam_->grad_norm(); }  // of the last step, before clipping; synchronizes
   Adam& adam() { return *adam_; }
   Arena& arena() { return arena_; }
-  StepperState state();  // waits for the device
+  StepperState state();  // synchronizes
   void restore(const StepperState& state);
 
  private:
-  // Where a part stands in its step: the first finds no gradients, the last is followed by the update.
+  // Position of a micro-batch: the first starts from no gradients, the update follows the last.
   struct Place {
     bool first = true, last = true;
   };
-  // Batches of the same capacities and place, and their graph. tokens, targets, starts, longest, place.
+  // Identifies batches that share a graph: tokens, targets, starts, longest, place.
   using Key = std::array<int, 5>;
   struct Slot {
     explicit Slot(Device& device) : batch(device) {}
     DeviceBatch batch;
     int uses = 0;
     std::unique_ptr<Graph> graph;
-    const float* scores = nullptr;  // of scoring: where the results lie
+    const float* scores = nullptr;  // scoring only: results on the device
   };
   Key key(const Batch& batch, Place place) const;
   Key key(const Batch& batch) const { return key(batch, Place()); }
-  void run(Slot& slot, const std::function<void()>& work);  // as it is, or as a graph
+  void run(Slot& slot, const std::function<void()>& work);  // directly, or as a graph
   void train(Slot& slot, Place place);
   void pass(Slot& slot, bool adversarial, bool update);
   void score(Slot& slot);
@@ -130,15 +129,15 @@ class Stepper {
   Gemm gemm_, branch_gemm_;
   Arena arena_;
   std::map<Key, Slot> training_, scoring_;
-  const Slot* scored_ = nullptr;  // what start_scoring has sent
+  const Slot* scored_ = nullptr;  // set by start_scoring
   int scored_pairs_ = 0;
   std::unique_ptr<Adam> adam_;
   kernels::RandomState random_;
   DeviceArray<double> sums_;
   DeviceArray<int> ok_;
-  float epsilon_ = 0;                // of the adversary; 0: none
-  DeviceArray<char> adversary_;      // the word embedding, moved
-  DeviceArray<double> word_square_;  // Σ g² of its gradient, and the workspace of that
+  float epsilon_ = 0;                // length of the FGM perturbation; 0: off
+  DeviceArray<char> adversary_;      // perturbed word embedding
+  DeviceArray<double> word_square_;  // Σ g² of its gradient, then workspace
 };
 
 }  // namespace warpbert

@@ -8,15 +8,16 @@ namespace warpbert {
 
 std::unique_ptr<Stepper> make_stepper(Session& session) {
   const Options& o = session.options();
-  auto stepper = std::make_unique<Stepper>(session.device(), session.bert(), o.train.precision, uint64_t(o.train.seed),
-                                           adam_options(o.train), o.loss.scale == LossScale::keras_fill);
+  auto stepper =
+      std::make_unique<Stepper>(session.device(), session.bert(), o.train.precision, uint64_t(o.train.seed),
+                                adam_options(o.train), o.loss.scale == LossScale::keras_fill);
   stepper->use_graphs(o.run.graphs);
   session.device().gemm_choices().tuning = o.run.gemm_tuning;
   if (o.train.fgm > 0) stepper->use_adversary(float(o.train.fgm));
   return stepper;
 }
 
-// The rows to train on, as the stage sees them, labels smoothed (Szegedy et al. 2016, §7, of two classes).
+// Training rows of the stage, labels smoothed (Szegedy et al. 2016, §7, for two classes).
 static std::vector<Example> training_examples(const Session& session) {
   const TrainOptions& o = session.options().train;
   std::vector<Example> examples = session.set().training;
@@ -32,7 +33,8 @@ static std::vector<Example> training_examples(const Session& session) {
 
 static Masking make_masking(const Session& session) {
   const TrainOptions& o = session.options().train;
-  return Masking(session.options().mask, session.vocabulary().size(), uint64_t(o.seed), o.stage != Stage::finetune);
+  return Masking(session.options().mask, session.vocabulary().size(), uint64_t(o.seed),
+                 o.stage != Stage::finetune);
 }
 
 Loader make_loader(const Session& session, int epoch, int step) {
@@ -68,10 +70,11 @@ Batch longest_scoring_batch(const Session& session) {
 
 double step_flops(const Batch& batch, const BertConfig& c) {
   const double N = batch.tokens, M = batch.targets, H = c.hidden, I = c.intermediate;
-  double attention = 0;  // scores and mixing, forward 2 products a head, backward 5
+  double attention = 0;  // scores and mixing: 2 products per head forward, 5 backward
   for (int i = 0; i < batch.sequences; i++)
     attention += std::pow(batch.starts[size_t(i) + 1] - batch.starts[size_t(i)], 2);
-  return 6 * (N * c.layers * (4 * H * H + 2 * H * I) + M * (H * H + H * c.vocabulary)) + 14 * attention * H * c.layers;
+  return 6 * (N * c.layers * (4 * H * H + 2 * H * I) + M * (H * H + H * c.vocabulary)) +
+         14 * attention * H * c.layers;
 }
 
 }  // namespace warpbert

@@ -1,4 +1,4 @@
-// What every training is made of, as the options of a session want it: the steps, and the batches.
+// Training steps and batches as a session's options define them.
 #pragma once
 #include <memory>
 
@@ -10,16 +10,14 @@ namespace warpbert {
 
 std::unique_ptr<Stepper> make_stepper(Session& session);
 
-// Batches of the session's training pairs from step `step` (from 0) of epoch `epoch` (from 1) on.
+// Training batches from `step` (from 0) of `epoch` (from 1) on.
 Loader make_loader(const Session& session, int epoch = 1, int step = 0);
 
-// The longest pairs that a step, or scoring, can meet at once: what memory has to hold. The second has no rows where
-// there is nothing to score.
+// The longest pairs in one batch, which determine peak memory. The second is empty if nothing is scored.
 Batch longest_training_batch(const Session& session);
 Batch longest_scoring_batch(const Session& session);
 
-// Floating-point operations of the matrix products of one step over `batch`, attention's included: a product of m, n
-// and k takes 2·m·n·k, forward once and backward twice.
+// FLOPs of one step's GEMMs and attention: 2·m·n·k per product. GEMMs run once forward and twice backward.
 double step_flops(const Batch& batch, const BertConfig& config);
 
 }  // namespace warpbert

@@ -22,8 +22,8 @@ std::vector<std::string> kept_models(const std::string& run) {
     if (entry.path().extension() == ".npz") files.push_back(entry.path().string());
   std::sort(files.begin(), files.end());
   if (files.size() < 2)
-    io::fail("{}: {} models; an average needs two: train with run.keep_best = 2 or more, or name the files", folder,
-             files.size());
+    io::fail("{}: {} models; an average needs two: train with run.keep_best = 2 or more, or name the files",
+             folder, files.size());
   return files;
 }
 
@@ -34,18 +34,20 @@ static std::unique_ptr<Pretrained> open_model(const std::string& path) {
   return file;
 }
 
-// That the same places of both hold weights of the same things.
+// Throws io::Error unless both models have equal shapes, __meta__ and vocabulary.
 static void check_alike(const Pretrained& a, const Pretrained& b) {
   const auto describe = [](const BertConfig& c) {
-    return fmt::format("{} layers, hidden {}, intermediate {}, {} positions", c.layers, c.hidden, c.intermediate,
-                       c.max_positions);
+    return fmt::format("{} layers, hidden {}, intermediate {}, {} positions", c.layers, c.hidden,
+                       c.intermediate, c.max_positions);
   };
   const std::string one = describe(a.shape()), other = describe(b.shape());
   if (one != other) io::fail("{}: {}, but {} has {}", b.path(), other, a.path(), one);
-  if (a.meta() != b.meta()) io::fail("{}: __meta__ is {}, but {} has {}", b.path(), b.meta(), a.path(), a.meta());
+  if (a.meta() != b.meta())
+    io::fail("{}: __meta__ is {}, but {} has {}", b.path(), b.meta(), a.path(), a.meta());
   const auto &ids = a.vocabulary()->cipher_ids(), &others = b.vocabulary()->cipher_ids();
   if (*a.vocabulary() == *b.vocabulary()) return;
-  if (ids == others) io::fail("{}: not the words of {}; only models of one vocabulary have a mean", b.path(), a.path());
+  if (ids == others)
+    io::fail("{}: not the words of {}; only models of one vocabulary have a mean", b.path(), a.path());
   if (ids.size() != others.size())
     io::fail("{}: a vocabulary of {} ids, but {} has {}; only models of one vocabulary have a mean", b.path(),
              others.size(), a.path(), ids.size());
@@ -61,7 +63,7 @@ void average_models(const std::vector<std::string>& files, const std::string& ou
     models.push_back(open_model(file));
     check_alike(*models.front(), *models.back());
   }
-  const Bert shape(models[0]->shape());  // declared, not allocated: names and shapes in the order of a model file
+  const Bert shape(models[0]->shape());  // not allocated; names and shapes in file order
   const auto arrays = shape.store.named();
   std::vector<std::vector<float>> means;
   std::vector<io::ArrayView> views;

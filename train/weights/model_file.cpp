@@ -17,7 +17,7 @@ namespace warpbert {
 
 namespace {
 
-// The masters on the host, named; views of them are what the writers take.
+// Host copy of the master weights, with named views for the writers.
 struct HostModel {
   std::vector<std::vector<float>> values;
   std::vector<io::ArrayView> arrays;
@@ -30,7 +30,7 @@ struct HostModel {
   }
 };
 
-double decimal(float x) { return std::stod(fmt::format("{}", x)); }  // 0.1f is written 0.1
+double decimal(float x) { return std::stod(fmt::format("{}", x)); }  // 0.1f becomes 0.1
 
 std::string config_json(const BertConfig& c) {
   const nlohmann::ordered_json json = {{"architectures", {"BertForMaskedLM"}},
@@ -62,7 +62,8 @@ std::string vocab_text(const Vocabulary& vocabulary) {
 }  // namespace
 
 std::vector<uint8_t> model_meta(const BertConfig& c) {
-  const nlohmann::ordered_json json = {{"format", 1}, {"heads", c.heads}, {"ln_eps", decimal(c.layer_norm_epsilon)}};
+  const nlohmann::ordered_json json = {
+      {"format", 1}, {"heads", c.heads}, {"ln_eps", decimal(c.layer_norm_epsilon)}};
   const std::string text = json.dump();
   return {text.begin(), text.end()};
 }
@@ -78,14 +79,17 @@ void save_model(const std::string& path, Bert& bert, const Vocabulary& vocabular
 
 static void refuse_others_files(const std::string& folder) {
   const std::string ours = folder + "/tokenizer_config.json";
-  if (std::filesystem::exists(ours) && nlohmann::json::parse(io::read_file(ours), nullptr, false).contains("warpbert"))
+  if (std::filesystem::exists(ours) &&
+      nlohmann::json::parse(io::read_file(ours), nullptr, false).contains("warpbert"))
     return;
   for (const char* name : {"model.safetensors", "config.json", "vocab.txt", "tokenizer_config.json"})
     if (std::filesystem::exists(folder + "/" + name))
-      io::fail("{}/{}: export did not write it, and will not replace it; choose another folder", folder, name);
+      io::fail("{}/{}: export did not write it, and will not replace it; choose another folder", folder,
+               name);
 }
 
-void export_model(const std::string& folder, Bert& bert, const Vocabulary& vocabulary, const Options& options) {
+void export_model(const std::string& folder, Bert& bert, const Vocabulary& vocabulary,
+                  const Options& options) {
   refuse_others_files(folder);
   std::error_code error;
   std::filesystem::create_directories(folder, error);
@@ -97,7 +101,7 @@ void export_model(const std::string& folder, Bert& bert, const Vocabulary& vocab
   for (const auto key : {"data.text", "data.lowercase", "data.max_tokens", "train.precision", "predict.score",
                          "predict.swap", "predict.batch"})
     tokenizer["warpbert"][key] = option_value(options, key);
-  // First: it says whose the others are, should they not all be written.
+  // Written first: it marks the folder as ours if the export is interrupted.
   io::write_file_atomically(folder + "/tokenizer_config.json", tokenizer.dump(2) + "\n");
   const HostModel model(bert.store);
   io::write_safetensors(folder + "/model.safetensors", model.arrays);

@@ -12,7 +12,7 @@ static bool starts_with_any(std::string_view name, std::initializer_list<std::st
   return false;
 }
 
-// "…/x" or "….x" with x replaced.
+// Replaces the suffix `end`; returns false if there is none.
 static bool replace_end(std::string& name, std::string_view end, std::string_view replacement) {
   if (!name.ends_with(end)) return false;
   name.replace(name.size() - end.size(), end.size(), replacement);
@@ -31,15 +31,17 @@ static CanonicalName from_google(std::string name) {
 }
 
 CanonicalName canonical_name(std::string name) {
-  // Our own checkpoints and archives, a converter's notes, a trainer's counter.
+  // Our vocabulary and checkpoint arrays, the converter's metadata, TensorFlow's step counter.
   if (starts_with_any(name, {"vocab/", "optim.", "state/", "__meta__"}) || name == "global_step") return {};
   CanonicalName result{std::move(name)};
   if (starts_with_any(result.name, {"bert/", "cls/"})) result = from_google(std::move(result.name));
   std::string& n = result.name;
   if (starts_with_any(n, {"embeddings.", "encoder.", "pooler."})) n = "bert." + n;
-  if (replace_end(n, ".LayerNorm.gamma", ".LayerNorm.weight") || replace_end(n, ".LayerNorm.beta", ".LayerNorm.bias"))
+  if (replace_end(n, ".LayerNorm.gamma", ".LayerNorm.weight") ||
+      replace_end(n, ".LayerNorm.beta", ".LayerNorm.bias"))
     return result;
-  if (starts_with_any(n, {"bert.pooler.", "cls.seq_relationship."}) || n == "bert.embeddings.position_ids") n.clear();
+  if (starts_with_any(n, {"bert.pooler.", "cls.seq_relationship."}) || n == "bert.embeddings.position_ids")
+    n.clear();
   return result;
 }
 

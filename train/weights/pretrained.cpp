@@ -41,13 +41,14 @@ void Pretrained::recognise() {
       continue;
     }
     const auto [place, is_new] = sources_.insert({canonical.name, {array.name, canonical.transposed}});
-    if (!is_new) io::fail("{}: '{}' and '{}' are two names of one array", path(), place->second.name, array.name);
+    if (!is_new)
+      io::fail("{}: '{}' and '{}' are two names of one array", path(), place->second.name, array.name);
     if (canonical.transposed && array.shape.size() != 2)
       io::fail("{}: {} has shape {}; a matrix was expected", path(), array.name, io::shape_text(array.shape));
   }
 }
 
-// As if it were stored [out, in].
+// Shape as [out, in]; {} if the array is missing.
 std::vector<int64_t> Pretrained::canonical_shape(const std::string& name) const {
   const auto found = sources_.find(name);
   if (found == sources_.end()) return {};
@@ -60,8 +61,10 @@ void Pretrained::check_shapes() {
   const auto matrix = [&](const std::string& name) {
     const auto shape = canonical_shape(name);
     if (shape.size() != 2)
-      io::fail("{}: no pretrained BERT: {} '{}'{}", path(), shape.empty() ? "there is no" : "no matrix is", name,
-               archive_->arrays().empty() ? "" : fmt::format("; its first array is '{}'", archive_->arrays()[0].name));
+      io::fail(
+          "{}: no pretrained BERT: {} '{}'{}", path(), shape.empty() ? "there is no" : "no matrix is", name,
+          archive_->arrays().empty() ? ""
+                                     : fmt::format("; its first array is '{}'", archive_->arrays()[0].name));
     return shape;
   };
   const auto words = matrix(name::word_embeddings);
@@ -79,12 +82,12 @@ void Pretrained::check_shapes() {
       io::fail("{}: '{}': layers are numbered from 0 to {} at most", path(), source.name, most_layers - 1);
     shape_.layers = std::max(shape_.layers, layer + 1);
   }
-  shape_.heads = std::max(shape_.hidden / 16, 1);  // until resolve() knows; no array depends on it
+  shape_.heads = std::max(shape_.hidden / 16, 1);  // placeholder until resolve(); no array depends on it
   has_head_ = sources_.count("cls.predictions.transform.dense.weight");
 
   std::optional<Bert> model;
   try {
-    model.emplace(shape_);  // declared, not allocated
+    model.emplace(shape_);  // not allocated
   } catch (const std::invalid_argument& error) {
     io::fail("{}: {}", path(), error.what());
   }
@@ -92,7 +95,8 @@ void Pretrained::check_shapes() {
   for (const auto& array : model->store.named()) {
     if (in_head(array.name) && !has_head_) continue;
     if (!sources_.count(array.name))
-      io::fail("{}: a BERT of {} layers needs an array '{}'; there is none", path(), shape_.layers, array.name);
+      io::fail("{}: a BERT of {} layers needs an array '{}'; there is none", path(), shape_.layers,
+               array.name);
     const std::vector<int64_t> wanted(array.shape.begin(), array.shape.end());
     if (const auto found = canonical_shape(array.name); found != wanted) {
       const Source& source = sources_.at(array.name);
@@ -110,13 +114,13 @@ void Pretrained::check_shapes() {
   });
 }
 
-// Files may hold the tied matrix twice. If the two differ, the model was not tied and is another one than ours.
+// Files may hold the tied matrix twice. If the copies differ, the model is untied, which is not supported.
 void Pretrained::check_tied(const char* copy, const char* original) {
   const auto found = sources_.find(copy);
   if (found == sources_.end()) return;
   if (sources_.count(original) && stored_values(copy) != stored_values(original))
-    io::fail("{}: {} differs from {}: this model's output matrix is not its word embedding, but ours is", path(), copy,
-             original);
+    io::fail("{}: {} differs from {}: this model's output matrix is not its word embedding, but ours is",
+             path(), copy, original);
 }
 
 std::vector<float> Pretrained::values(const std::string& name) {
@@ -144,7 +148,8 @@ bool Pretrained::head_looks_untrained() {
     return std::all_of(v.begin(), v.end(), [&](float x) { return x == value; });
   };
   return has_head_ && all("cls.predictions.transform.dense.bias", 0) &&
-         all("cls.predictions.transform.LayerNorm.weight", 1) && all("cls.predictions.transform.LayerNorm.bias", 0);
+         all("cls.predictions.transform.LayerNorm.weight", 1) &&
+         all("cls.predictions.transform.LayerNorm.bias", 0);
 }
 
 void Pretrained::load(Bert& bert, std::span<const int> rows, bool head) {
@@ -155,7 +160,8 @@ void Pretrained::load(Bert& bert, std::span<const int> rows, bool head) {
     if (array.name == name::word_embeddings || array.name == name::output_bias) {
       const size_t width = v.size() / size_t(shape_.vocabulary);
       std::vector<float> chosen(rows.size() * width);
-      for (size_t t = 0; t < rows.size(); t++) std::copy_n(&v[size_t(rows[t]) * width], width, &chosen[t * width]);
+      for (size_t t = 0; t < rows.size(); t++)
+        std::copy_n(&v[size_t(rows[t]) * width], width, &chosen[t * width]);
       v.swap(chosen);
     }
     store.upload(store.masters(), array, v);
@@ -169,14 +175,15 @@ void Pretrained::load(Bert& bert) {
   load(bert, rows, true);
 }
 
-// ---- Beside the weights ---------------------------------------------------------------------------------------------
+// ---- Configuration beside the weights ---------------------------------------------------------------------
 
 ConfigFacts read_config_facts(const std::string& text, const std::string& what, const Pretrained& weights) {
   const auto json = nlohmann::json::parse(text, nullptr, false);
   if (!json.is_object()) io::fail("{}: no JSON object", what);
   const auto number = [&](const char* key) -> double {
     if (!json.contains(key) || json[key].is_null()) return 0;
-    if (!json[key].is_number() || !(json[key].get<double>() > 0)) io::fail("{}: {} is no positive number", what, key);
+    if (!json[key].is_number() || !(json[key].get<double>() > 0))
+      io::fail("{}: {} is no positive number", what, key);
     return json[key].get<double>();
   };
   const auto word = [&](const char* key) -> std::string {
@@ -184,15 +191,17 @@ ConfigFacts read_config_facts(const std::string& text, const std::string& what, 
   };
   const auto refuse_but = [&](const char* key, const std::string& value, std::set<std::string> allowed) {
     if (!value.empty() && !allowed.count(value))
-      io::fail("{}: {} = {} is not run here; BERT's erf-GELU and absolute positions are", what, key, io::quote(value));
+      io::fail("{}: {} = {} is not run here; BERT's erf-GELU and absolute positions are", what, key,
+               io::quote(value));
   };
   const std::string act = word("hidden_act");
   if (const std::set<std::string> tanh = {"gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh"};
       tanh.count(act))
-    fmt::print(stderr,
-               "warning: {}: hidden_act = {}, the tanh form of GELU; training computes the erf form (off by 5e-4 at "
-               "most)\n",
-               what, act);
+    fmt::print(
+        stderr,
+        "warning: {}: hidden_act = {}, the tanh form of GELU; training computes the erf form (off by 5e-4 at "
+        "most)\n",
+        what, act);
   else refuse_but("hidden_act", act, {"gelu", "gelu_python"});
   refuse_but("position_embedding_type", word("position_embedding_type"), {"absolute"});
   const BertConfig shape = weights.shape();
@@ -202,8 +211,8 @@ ConfigFacts read_config_facts(const std::string& text, const std::string& what, 
                                   {"max_position_embeddings", shape.max_positions},
                                   {"vocab_size", shape.vocabulary}})
     if (const double said = number(key); said && said != size)
-      io::fail("{}: {} = {}, but {} has {}; it is the configuration of another model, or arrays are missing", what, key,
-               said, weights.path(), size);
+      io::fail("{}: {} = {}, but {} has {}; it is the configuration of another model, or arrays are missing",
+               what, key, said, weights.path(), size);
   ConfigFacts facts;
   const char* heads = json.contains("heads") ? "heads" : "num_attention_heads";
   const char* epsilon = json.contains("ln_eps") ? "ln_eps" : "layer_norm_eps";
@@ -211,11 +220,13 @@ ConfigFacts read_config_facts(const std::string& text, const std::string& what, 
   return facts;
 }
 
-// The first source that says anything wins: model.config, the converter's notes, a configuration beside the weights.
+// Uses the first source that exists: model.config, `__meta__` with heads, a configuration beside the weights.
 static ConfigFacts find_config_facts(const ModelOptions& options, const Pretrained& pretrained) {
-  if (!options.config.empty()) return read_config_facts(io::read_file(options.config), options.config, pretrained);
+  if (!options.config.empty())
+    return read_config_facts(io::read_file(options.config), options.config, pretrained);
   if (!pretrained.meta().empty()) {
-    const ConfigFacts facts = read_config_facts(pretrained.meta(), pretrained.path() + ": __meta__", pretrained);
+    const ConfigFacts facts =
+        read_config_facts(pretrained.meta(), pretrained.path() + ": __meta__", pretrained);
     if (facts.heads) return facts;
   }
   for (const char* name : {"bert_config.json", "config.json"}) {
@@ -236,7 +247,8 @@ void resolve(ModelOptions& options, const Pretrained* pretrained) {
     if (!options.heads) {
       options.heads = std::max(options.hidden / 64, 1);
       fmt::print(stderr,
-                 "warning: {}: no configuration names the number of heads; hidden/64 = {} is a guess, and a wrong one "
+                 "warning: {}: no configuration names the number of heads; hidden/64 = {} is a guess, and a "
+                 "wrong one "
                  "makes a wrong model: set model.heads or model.config\n",
                  options.weights, options.heads);
     }

@@ -1,4 +1,4 @@
-// A BERT in a file: pretrained weights as others publish them (.npz or .safetensors), or a model of our own.
+// A BERT model file: published pretrained weights (.npz or .safetensors), or a model of our own.
 #pragma once
 #include <map>
 #include <memory>
@@ -16,37 +16,35 @@ namespace warpbert {
 
 class Pretrained {
  public:
-  // Opens the file, reads all of it once (so that damage is named before anything else is concluded), recognises its
-  // names and checks that a whole BERT is there, with or without the masked-language head. io::Error names the array,
-  // and shapes expected and found.
+  // Reads the whole file once, so that damage is reported first, and checks for a complete BERT, with or
+  // without masked-language head. Throws io::Error naming the array, with expected and found shapes.
   explicit Pretrained(const std::string& path);
 
   const std::string& path() const { return archive_->path(); }
   BertConfig shape() const { return shape_; }  // vocabulary, layers, hidden, intermediate, max_positions
   bool has_head() const { return has_head_; }
-  // Whether the head is as it was initialised: gains 1 and biases 0, to the last one. Some published files are so.
+  // Returns whether all gains are 1 and all biases 0, as in some published files.
   bool head_looks_untrained();
-  // Of a model that a run wrote: its vocabulary is to be kept.
+  // Vocabulary of a model that a run wrote; else nullopt.
   const std::optional<Vocabulary>& vocabulary() const { return vocabulary_; }
-  const std::vector<std::string>& ignored() const { return ignored_; }  // arrays that are no part of the model
-  // The JSON that our converter, and our models, have in `__meta__`; or "".
+  const std::vector<std::string>& ignored() const { return ignored_; }  // arrays not part of the model
+  // JSON of `__meta__` in our converter's files and our models; "" if missing.
   const std::string& meta() const { return meta_; }
 
-  // An array of the model by its canonical name, as if it were stored [out, in].
-  // Throws io::Error where one is not finite.
+  // An array by canonical name, as [out, in]. Throws io::Error if a value is not finite.
   std::vector<float> values(const std::string& name);
 
-  // Copies the weights: token t of `bert` starts as row rows[t] of the file's word embedding and output bias. Without
-  // `head` the masked-language head stays as it is.
+  // Copies the weights: token t of `bert` gets row rows[t] of the word embedding and output bias. Without
+  // `head` the masked-language head stays unchanged.
   void load(Bert& bert, std::span<const int> rows, bool head);
-  void load(Bert& bert);  // all rows in their order, and the head
+  void load(Bert& bert);  // all rows in order, and the head
 
  private:
   struct Source {
     std::string name;  // in the file
     bool transposed;
   };
-  std::vector<float> stored_values(const std::string& name);  // whatever they are
+  std::vector<float> stored_values(const std::string& name);  // finite or not
   void recognise();
   void check_shapes();
   void check_tied(const char* copy, const char* original);
@@ -61,18 +59,18 @@ class Pretrained {
   std::string meta_;
 };
 
-// What a configuration file says beside the shapes.
+// Configuration that shapes do not tell; 0: not given.
 struct ConfigFacts {
-  int heads = 0;                  // 0: nothing
-  double layer_norm_epsilon = 0;  // 0: nothing
+  int heads = 0;
+  double layer_norm_epsilon = 0;
 };
-// Google's bert_config.json, Hugging Face's config.json; `what` names it in messages. Throws io::Error for text that is
-// no JSON object, for a model that is not run here (another activation than erf-GELU, relative positions), and for the
-// configuration of a model of other shapes than `weights`.
+// Parses bert_config.json (Google) or config.json (Hugging Face); `what` names it in messages. Throws
+// io::Error for anything but a JSON object, unsupported models (activations other than GELU, relative
+// positions), and shapes other than those of `weights`. Warns for tanh GELU, which is computed as erf GELU.
 ConfigFacts read_config_facts(const std::string& text, const std::string& what, const Pretrained& weights);
 
-// Fills in what is left open: shapes from the weights, then heads and ε from model.config, the converter's notes, or a
-// (bert_)config.json beside the weights. `pretrained` may be null. A guess is a warning on stderr.
+// Fills in open options: shapes from the weights, then heads and ε from model.config, `__meta__`, or a
+// (bert_)config.json beside the weights. `pretrained` may be null. Warns on stderr if it guesses.
 void resolve(ModelOptions& options, const Pretrained* pretrained);
 
 }  // namespace warpbert

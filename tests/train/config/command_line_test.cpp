@@ -41,7 +41,8 @@ std::string refusal(std::vector<const char*> arguments) {
 }  // namespace
 
 TEST_CASE("command line: flags with = and with a space, toggles, and options of the named sections") {
-  const Predict p({"--run=a=b", "--input", "p [1].tsv", "--both-orders", "--predict.batch=7", "--run.device", "cpu"});
+  const Predict p(
+      {"--run=a=b", "--input", "p [1].tsv", "--both-orders", "--predict.batch=7", "--run.device", "cpu"});
   CHECK(p.went_on);
   CHECK(p.run == "a=b");
   CHECK(p.input == "p [1].tsv");
@@ -83,9 +84,11 @@ TEST_CASE("command line: repeated flags, bare arguments, single options") {
   CommandLine counting("count", "Counts.");
   counting.arguments("FILE", "the files", files, true);
   CHECK(counting.help().starts_with("Usage: count FILE ... [option ...]\n"));
-  CHECK(counting.help().find("\n  FILE                                       required   the files\n") != help.npos);
+  CHECK(counting.help().find("\n  FILE                                       required   the files\n") !=
+        help.npos);
   files.clear();
-  CHECK(message_of<UsageError>([&] { counting.parse(1, arguments); }) == "FILE is missing; --help explains it");
+  CHECK(message_of<UsageError>([&] { counting.parse(1, arguments); }) ==
+        "FILE is missing; --help explains it");
 
   const auto refusal = [&](std::vector<const char*> arguments) {
     arguments.insert(arguments.begin(), "eval");
@@ -129,10 +132,12 @@ TEST_CASE("command line: every fault has its message") {
   CHECK(refusal({"--run=a", "--inptu=b"}) == "unknown option '--inptu'; did you mean '--input'?");
   CHECK(refusal({"--run=a", "--input=b", "--threads", "3"}) ==
         "unknown option '--threads'; did you mean '--run.threads'?");
-  CHECK(refusal({"--run=a", "--input=b", "--train.lr=1"}) == "unknown option '--train.lr'; --help lists them all");
+  CHECK(refusal({"--run=a", "--input=b", "--train.lr=1"}) ==
+        "unknown option '--train.lr'; --help lists them all");
   CHECK(refusal({"--run=a", "--input=b", "-x"}) == "unknown option '-x'; --help lists them all");
   CHECK(refusal({"--run=a", "--input=b", "more"}) == "unexpected argument 'more'; --help lists them all");
-  CHECK(refusal({"--run=a", "--input=b", "output=c"}) == "unexpected argument 'output'; did you mean '--output'?");
+  CHECK(refusal({"--run=a", "--input=b", "output=c"}) ==
+        "unexpected argument 'output'; did you mean '--output'?");
 }
 
 TEST_CASE("command line: train reads its INI and the overrides") {
@@ -161,7 +166,7 @@ TEST_CASE("command line: --help lists every key once, with type, default and mea
     help = parse_train_arguments(3, arguments).help;
     text = output.text();
   }
-  CHECK(help);  // doctest, too, writes to stdout
+  CHECK(help);  // no CHECK while stdout is captured: doctest writes there too
   for (const OptionInfo& info : option_list()) {
     CAPTURE(info.name());
     const std::string entry = "\n  --" + info.name() + " " + info.type + " ";
@@ -187,6 +192,7 @@ TEST_CASE("main: exit codes, and one message on stderr") {
   CHECK(run([](int, char**) { return 0; }) == "0 ");
   CHECK(run([](int, char**) { return 130; }) == "130 ");
   CHECK(run([](int, char**) -> int { throw UsageError("the key"); }) == "2 train: error: the key\n");
-  CHECK(run([](int, char**) -> int { throw std::runtime_error("the disk"); }) == "1 train: error: the disk\n");
+  CHECK(run([](int, char**) -> int { throw std::runtime_error("the disk"); }) ==
+        "1 train: error: the disk\n");
   CHECK(run([](int, char**) -> int { throw std::bad_alloc(); }) == "1 train: error: out of memory\n");
 }

@@ -11,14 +11,15 @@
 using namespace warpbert;
 using namespace warpbert::test;
 
-// Options from an INI with `text` behind the one key that must be there.
+// Reads an INI made of the only required key followed by `text`.
 static Options read(const TemporaryFolder& folder, const std::string& text,
                     const std::vector<Override>& overrides = {}) {
   return read_options(folder.write("base.ini", "[data]\ntrain = pairs.tsv\n" + text), overrides);
 }
 static std::string ini_refusal(const std::string& text) {
   const TemporaryFolder folder;
-  const std::string message = message_of<UsageError>([&] { read(folder, text); }), path = folder / "base.ini" + ": ";
+  const std::string message = message_of<UsageError>([&] { read(folder, text); }),
+                    path = folder / "base.ini" + ": ";
   return message.starts_with(path) ? message.substr(path.size()) : "no file name: " + message;
 }
 static std::string refusal(const std::string& key, const std::string& value) {
@@ -51,7 +52,8 @@ TEST_CASE("options: the shipped configurations of the recipe change nothing but 
   const Options defaults = read(folder, "");
   for (const char* name : {"base.ini", "large.ini"}) {
     std::string keys;
-    for (const auto& difference : differences(defaults, read_options(golden_folder() + "/../../configs/" + name)))
+    for (const auto& difference :
+         differences(defaults, read_options(golden_folder() + "/../../configs/" + name)))
       keys += difference.key + " ";
     CHECK(keys == "data.train data.test data.counts data.vocab model.weights ");
   }
@@ -69,8 +71,8 @@ TEST_CASE("options: the configurations of two stages belong together") {
 
 TEST_CASE("options: the command line wins over the INI, the INI over the defaults") {
   const TemporaryFolder folder;
-  const Options o =
-      read(folder, "[train]\nlr = 3e-5\nbatch = 16\nprecision = fp32\n", {{"train.batch", "8"}, {"run.device", "cpu"}});
+  const Options o = read(folder, "[train]\nlr = 3e-5\nbatch = 16\nprecision = fp32\n",
+                         {{"train.batch", "8"}, {"run.device", "cpu"}});
   CHECK(o.train.lr == 3e-5);
   CHECK(o.train.batch == 8);
   CHECK(o.train.precision == Precision::fp32);
@@ -91,11 +93,13 @@ TEST_CASE("options: paths start at the INI's folder, on the command line at the 
   CHECK(o.model.config.empty());
   CHECK(o.run.directory == folder / "runs/base");
   CHECK(read(folder, "[run]\ndirectory = out\n").run.directory == folder / "out");
-  CHECK(read(folder, "[run]\ndirectory = out\n", {{"run.directory", "mine"}}).run.directory == here + "/mine");
-  CHECK(read(folder, "[run]\ndirectory = out\n", {{"run.directory", ""}}).run.directory == folder / "runs/base");
+  CHECK(read(folder, "[run]\ndirectory = out\n", {{"run.directory", "mine"}}).run.directory ==
+        here + "/mine");
+  CHECK(read(folder, "[run]\ndirectory = out\n", {{"run.directory", ""}}).run.directory ==
+        folder / "runs/base");
   CHECK(read(folder, "test = t.tsv\n", {{"data.test", ""}}).data.test.empty());
 
-  const auto home = std::filesystem::current_path();  // an INI named without a folder
+  const auto home = std::filesystem::current_path();  // INI path without a folder
   std::filesystem::current_path(folder / "");
   const Options local = read_options("base.ini");
   std::filesystem::current_path(home);
@@ -105,11 +109,14 @@ TEST_CASE("options: paths start at the INI's folder, on the command line at the 
 
 TEST_CASE("options: unknown keys name the nearest") {
   CHECK(ini_refusal("[train]\nlrr = 1\n") == "line 4: unknown option 'train.lrr'; did you mean 'train.lr'?");
-  CHECK(ini_refusal("[trian]\nbatch = 1\n") == "line 4: unknown option 'trian.batch'; did you mean 'train.batch'?");
-  CHECK(ini_refusal("[model]\nepochs = 1\n") == "line 4: unknown option 'model.epochs'; did you mean 'train.epochs'?");
+  CHECK(ini_refusal("[trian]\nbatch = 1\n") ==
+        "line 4: unknown option 'trian.batch'; did you mean 'train.batch'?");
+  CHECK(ini_refusal("[model]\nepochs = 1\n") ==
+        "line 4: unknown option 'model.epochs'; did you mean 'train.epochs'?");
   CHECK(ini_refusal("[train]\nquite_another_thing = 1\n") ==
         "line 4: unknown option 'train.quite_another_thing'; --help lists them all");
-  CHECK(refusal("train.learning_rate", "1") == "unknown option '--train.learning_rate'; did you mean '--train.lr'?");
+  CHECK(refusal("train.learning_rate", "1") ==
+        "unknown option '--train.learning_rate'; did you mean '--train.lr'?");
   CHECK(refusal("batch_size", "1") == "unknown option '--batch_size'; did you mean '--train.batch'?");
   CHECK(refusal("train.epoch", "1") == "unknown option '--train.epoch'; did you mean '--train.epochs'?");
   const TemporaryFolder folder;
@@ -119,7 +126,8 @@ TEST_CASE("options: unknown keys name the nearest") {
 
 TEST_CASE("options: malformed and out-of-range values name the key and what is allowed") {
   CHECK(ini_refusal("[train]\nlr = fast\n") == "line 4: train.lr: 'fast' is not a number in [0, 10]");
-  CHECK(ini_refusal("[train]\nlr = 1e-5 # small\n") == "line 4: train.lr: '1e-5 # small' is not a number in [0, 10]");
+  CHECK(ini_refusal("[train]\nlr = 1e-5 # small\n") ==
+        "line 4: train.lr: '1e-5 # small' is not a number in [0, 10]");
   CHECK(refusal("train.lr", "-1") == "--train.lr: '-1' is not a number in [0, 10]");
   CHECK(refusal("train.lr", "nan") == "--train.lr: 'nan' is not a number in [0, 10]");
   CHECK(refusal("train.clip_norm", "inf") == "--train.clip_norm: 'inf' is not a number of at least 0");
@@ -127,12 +135,14 @@ TEST_CASE("options: malformed and out-of-range values name the key and what is a
   CHECK(refusal("train.lr", "1e-5x") == "--train.lr: '1e-5x' is not a number in [0, 10]");
   CHECK(refusal("train.batch", "0") == "--train.batch: '0' is not an integer in [1, 32768]");
   CHECK(refusal("train.batch", "2.5") == "--train.batch: '2.5' is not an integer in [1, 32768]");
-  CHECK(refusal("train.epochs", "3000000000") == "--train.epochs: '3000000000' is not an integer in [0, 2147483647]");
+  CHECK(refusal("train.epochs", "3000000000") ==
+        "--train.epochs: '3000000000' is not an integer in [0, 2147483647]");
   CHECK(refusal("train.epochs", "-1") == "--train.epochs: '-1' is not an integer of at least 0");
   CHECK(refusal("model.attention_dropout", "0.99999999") ==
         "--model.attention_dropout: '0.99999999' is not a number in [0, 1)");
   CHECK(refusal("train.seed", "-1") == "--train.seed: '-1' is not an integer of at least 0");
-  CHECK(refusal("data.validation_every", "-1") == "--data.validation_every: '-1' is not an integer of at least 0");
+  CHECK(refusal("data.validation_every", "-1") ==
+        "--data.validation_every: '-1' is not an integer of at least 0");
   CHECK(refusal("model.dropout", "1") == "--model.dropout: '1' is not a number in [0, 1)");
   CHECK(refusal("model.hidden", "100") == "--model.hidden: '100' is not a multiple of 8");
   CHECK(refusal("model.hidden", "4") == "--model.hidden: '4' is not an integer in [8, 1024]");
@@ -170,9 +180,11 @@ TEST_CASE("options: a list of probabilities") {
   CHECK(o.mask.ngram == std::vector<double>{0.7, 0.2, 0.1});
   CHECK(config_text(o).find("\nngram = 0.7,0.2,0.1\n") != std::string::npos);
   CHECK(differences(o, read_options(folder.write("saved.ini", config_text(o)))).empty());
-  CHECK(read(folder, "", {{"mask.ngram", "0.3333333,0.3333333,0.3333333"}}).mask.ngram.size() == 3);  // rounded
+  // A sum rounded to 1 is accepted.
+  CHECK(read(folder, "", {{"mask.ngram", "0.3333333,0.3333333,0.3333333"}}).mask.ngram.size() == 3);
   CHECK(read(folder, "", {{"mask.ngram", "0,0,0,0,0,0,0,1"}}).mask.ngram.size() == 8);
-  CHECK(refusal("mask.ngram", "0.7,0.2") == "--mask.ngram: '0.7,0.2' is not a list whose sum is 1; it is 0.9");
+  CHECK(refusal("mask.ngram", "0.7,0.2") ==
+        "--mask.ngram: '0.7,0.2' is not a list whose sum is 1; it is 0.9");
   CHECK(refusal("mask.ngram", "0.7,0.3,") == "--mask.ngram: '' is not a number in [0, 1]");
   CHECK(refusal("mask.ngram", "") == "--mask.ngram: '' is not a number in [0, 1]");
   CHECK(refusal("mask.ngram", "0.7;0.3") == "--mask.ngram: '0.7;0.3' is not a number in [0, 1]");
@@ -199,7 +211,7 @@ TEST_CASE("options: paths that a saved configuration could not hold are refused 
 TEST_CASE("options: the saved configuration gives back the same options, whatever they are") {
   const TemporaryFolder folder;
   std::vector<Override> overrides;
-  for (const OptionInfo& info : option_list()) {  // a value other than the default for every key
+  for (const OptionInfo& info : option_list()) {  // non-default value for every key
     if (info.type == "PATH")
       overrides.push_back({info.name(), "/some; where/é #" + info.key + "=" + std::string(3000, 'x')});
     else if (info.type == "INTEGER")
@@ -218,8 +230,8 @@ TEST_CASE("options: the saved configuration gives back the same options, whateve
   CHECK(again.train.lr == 0.30000000000000004);
   CHECK(again.data.vocab == options.data.vocab);
   CHECK(again.run.directory == options.run.directory);
-  // run.directory, threads, checkpoint_minutes, checkpoint_steps, keep_checkpoints, graphs, gemm_cache, csv,
-  // tensorboard; profile.start_step, steps, kernels
+  // run.{directory, threads, checkpoint_minutes, checkpoint_steps, keep_checkpoints, graphs, gemm_cache, csv,
+  // tensorboard} and profile.{start_step, steps, kernels}
   const size_t may_differ = 12;
   CHECK(differences(Options(), options).size() == option_list().size() - may_differ);
 
@@ -244,7 +256,8 @@ TEST_CASE("options: what a resumed run may change") {
     Options wanted = saved;
     set_option(wanted, {key, value});
     std::string keys;
-    for (const Difference& d : differences(saved, wanted)) keys += d.key + " " + d.saved + " -> " + d.wanted + ";";
+    for (const Difference& d : differences(saved, wanted))
+      keys += d.key + " " + d.saved + " -> " + d.wanted + ";";
     return keys;
   };
   CHECK(changed("train.lr", "3e-5") == "train.lr 1e-05 -> 3e-05;");
@@ -253,7 +266,7 @@ TEST_CASE("options: what a resumed run may change") {
   Options falling, longer;
   falling.train.schedule = longer.train.schedule = Schedule::linear;
   longer.train.epochs = 101;
-  CHECK(differences(falling, longer).size() == 1);  // other rates from the first step on
+  CHECK(differences(falling, longer).size() == 1);  // learning rates differ from the first step
   CHECK(changed("run.threads", "3").empty());
   CHECK(changed("run.directory", "/elsewhere").empty());
   CHECK(changed("data.train", "/elsewhere/pairs.tsv").empty());

@@ -22,7 +22,8 @@ TEST_CASE("alignment: the reference's rows, on the reference's files") {
 
 TEST_CASE("alignment: falling count, equal counts by id, [CLS] and [SEP] count nothing, no count is 0") {
   const std::vector<std::string> vocab = {"[PAD]", "a", "[SEP]", "b", "c", "d", "[CLS]"};
-  const TokenCounts counts = {{"b", 5}, {"c", 9}, {"a", 5}, {"[CLS]", 99}, {"[SEP]", 98}, {"elsewhere", 1000}};
+  const TokenCounts counts = {{"b", 5},      {"c", 9},      {"a", 5},
+                              {"[CLS]", 99}, {"[SEP]", 98}, {"elsewhere", 1000}};
   CHECK(ranked_ids(vocab, counts) == std::vector<int>{4, 1, 3, 0, 2, 5, 6});
   CHECK(counted_tokens(vocab, counts) == 3);
   CHECK(counted_tokens(vocab, {{"a", 0}, {"elsewhere", 3}}) == 0);
@@ -34,7 +35,8 @@ TEST_CASE("alignment: special tokens are found by name") {
 }
 
 TEST_CASE("alignment: what cannot be aligned is refused") {
-  const std::vector<std::string> vocab = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "x"}, bare = {"[PAD]", "x"};
+  const std::vector<std::string> vocab = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "x"},
+                                 bare = {"[PAD]", "x"};
   CHECK(message_of<io::Error>([&] { aligned_rows(vocab, {}, 7, "v.txt"); }) ==
         "v.txt: 6 tokens, but the data has 7 ids to align; raise data.min_count");
   CHECK(message_of<io::Error>([&] { aligned_rows(bare, {}, 1, "v.txt"); }) == "v.txt: has no token [UNK]");

@@ -45,7 +45,7 @@ bool all_zero(const auto& array, size_t from) {
                      [&](const T& x) { return std::memcmp(&x, &zero, sizeof(T)) == 0; });
 }
 
-// What holds for every batch, whatever is in it.
+// Checks the invariants of every batch.
 void check_layout(const Batch& batch, int room) {
   const size_t B = size_t(batch.sequences), N = size_t(batch.tokens), M = size_t(batch.targets);
   REQUIRE(batch.ids.size() == size_t(token_capacity(batch.tokens)));
@@ -97,7 +97,9 @@ struct RandomData {
   Vocabulary vocabulary;
   TokenPairs tokens;
   RandomData(int rows, int longest, unsigned seed)
-      : pairs(random_pairs(rows, 100, longest, seed)), vocabulary(pairs, 4), tokens(vocabulary.encode(pairs)) {}
+      : pairs(random_pairs(rows, 100, longest, seed)),
+        vocabulary(pairs, 4),
+        tokens(vocabulary.encode(pairs)) {}
 };
 
 }  // namespace
@@ -132,7 +134,7 @@ TEST_CASE("batch: a training batch holds its pairs, swapped and masked, and what
         return swap ? sequence(b, a) : sequence(a, b);
       };
       const Tokens expected = arranged(words);
-      Tokens predict = arranged(targets);  // with the special tokens, which are not to be predicted, in between
+      Tokens predict = arranged(targets);  // includes [CLS] and [SEP], reset below
       predict[0] = predict.back() = predict[1 + (swap ? size - a_size : a_size)] = 0;
       REQUIRE(sequence_of(batch, b) == expected);
 
@@ -201,7 +203,7 @@ TEST_CASE("batch: nothing to predict") {
 TEST_CASE("batch: the reference's batches are made of the same pairs, labels and fill") {
   const Dataset data = make_dataset(golden_pairs("pairs.tsv"), golden_pairs("test.tsv"), 32, 10);
   const TokenPairs pairs = Vocabulary(data.pairs, 5).encode(data.pairs);
-  std::vector<float> labels(data.training.size());  // of each row as training sees it
+  std::vector<float> labels(data.training.size());  // training label of each row
   for (const Example& example : data.training) labels[size_t(example.row)] = example.label;
 
   std::ifstream file = open_golden("batches.txt");
@@ -221,9 +223,9 @@ TEST_CASE("batch: the reference's batches are made of the same pairs, labels and
     const Batch batch = packed_batch(tokens, targets, B, T);
     check_layout(batch, B);
     CHECK(batch.longest == T);
-    CHECK(std::abs(batch.fill() - fill) < 1e-7);  // of the fixture's float
+    CHECK(std::abs(batch.fill() - fill) < 1e-7);  // the fixture stores float
 
-    // With every target put back in its place, the pairs stand there as they are.
+    // Writing the targets back must restore the pairs.
     Batch restored = batch;
     for (size_t m = 0; m < size_t(batch.targets); m++) {
       const kernels::Target& target = batch.target[m];
@@ -245,7 +247,7 @@ TEST_CASE("batch: the reference's batches are made of the same pairs, labels and
     }
   }
   CHECK(batches == 4);
-  CHECK(unlabelled_validation > 0);  // the fixture would show a validation row that trains with its label
+  CHECK(unlabelled_validation > 0);  // the fixture has validation rows, which train unlabelled
 }
 
 TEST_CASE("batch: packed_batch undoes padding and refuses what is no padded batch") {
@@ -265,14 +267,14 @@ TEST_CASE("batch: packed_batch undoes padding and refuses what is no padded batc
     values[at] = value;
     return values;
   };
-  CHECK_THROWS_WITH_AS(packed_batch(with(tokens, 9, 3), targets, 2, 5), "batch: row 1 has padding before a token",
-                       std::invalid_argument);
-  CHECK_THROWS_WITH_AS(packed_batch(tokens, with(targets, 8, 7), 2, 5), "batch: row 1 has a target at padding",
-                       std::invalid_argument);
-  CHECK_THROWS_WITH_AS(packed_batch(with(tokens, 0, 0), targets, 2, 5), "batch: row 0 has no token at its start",
-                       std::invalid_argument);
-  CHECK_THROWS_WITH_AS(packed_batch(with(tokens, 1, -1), targets, 2, 5), "batch: row 0 has a negative token or target",
-                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(packed_batch(with(tokens, 9, 3), targets, 2, 5),
+                       "batch: row 1 has padding before a token", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(packed_batch(tokens, with(targets, 8, 7), 2, 5),
+                       "batch: row 1 has a target at padding", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(packed_batch(with(tokens, 0, 0), targets, 2, 5),
+                       "batch: row 0 has no token at its start", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(packed_batch(with(tokens, 1, -1), targets, 2, 5),
+                       "batch: row 0 has a negative token or target", std::invalid_argument);
   CHECK_THROWS_WITH_AS(packed_batch(tokens, targets, 5, 3), "batch: tokens and targets are not [5, 3]",
                        std::invalid_argument);
 }
@@ -289,10 +291,10 @@ TEST_CASE("batch: rows that do not exist and batches that do not fit are refused
 }
 
 TEST_CASE("batch: buckets") {
-  const int tokens[][2] = {{0, 16},      {1, 16},        {16, 16},      {17, 32},     {112, 112},   {113, 128},
-                           {128, 128},   {129, 256},     {1000, 1024},  {1920, 1920}, {1921, 2048}, {2048, 2048},
-                           {2049, 2304}, {2304, 2304},   {2305, 2560},  {4096, 4096}, {4097, 4608}, {8192, 8192},
-                           {8193, 9216}, {32768, 32768}, {32769, 36864}};
+  const int tokens[][2] = {
+      {0, 16},      {1, 16},      {16, 16},     {17, 32},     {112, 112},   {113, 128},     {128, 128},
+      {129, 256},   {1000, 1024}, {1920, 1920}, {1921, 2048}, {2048, 2048}, {2049, 2304},   {2304, 2304},
+      {2305, 2560}, {4096, 4096}, {4097, 4608}, {8192, 8192}, {8193, 9216}, {32768, 32768}, {32769, 36864}};
   for (const auto [n, capacity] : tokens) {
     CAPTURE(n);
     CHECK(token_capacity(n) == capacity);
@@ -304,7 +306,7 @@ TEST_CASE("batch: buckets") {
     CHECK(target_capacity(n) == capacity);
   }
   int wrong = 0;
-  // Room for all; at most 15 tokens wasted to 128, 127 to 2,048, an eighth above; ever growing.
+  // Sufficient and monotonic; wastes at most 15 tokens up to 128, 127 up to 2,048, an eighth above.
   for (int n = 1; n < 70000; n++) {
     const int capacity = token_capacity(n), step = n <= 128 ? 16 : 128;
     wrong += capacity < n || capacity - n >= std::max(step, n / 8 + 1) || capacity % step ||

@@ -29,7 +29,7 @@ TEST_CASE("truncate: the longer sentence loses its end, the first one when they 
     CAPTURE(c.a);
     CAPTURE(c.b);
     CAPTURE(c.limit);
-    io::Pairs pairs;  // the row in question between two short ones
+    io::Pairs pairs;  // the tested row between two short ones
     add(pairs, {7}, {8}, 1);
     add(pairs, numbered(c.a, 100), numbered(c.b, 200), 0);
     add(pairs, {9}, {10});
@@ -72,7 +72,7 @@ TEST_CASE("truncate: a limit that would empty a sentence is refused") {
 TEST_CASE("dataset: rows and lengths of the golden fixture") {
   const Dataset data = make_dataset(golden_pairs("pairs.tsv"), golden_pairs("test.tsv"), 32, 10);
   CHECK(data.train_rows == 200);
-  CHECK(data.truncated == 13);  // 10 of pairs.tsv, 3 of test.tsv
+  CHECK(data.truncated == 13);  // 10 from pairs.tsv, 3 from test.tsv
   REQUIRE(data.pairs.size() == 260);
   std::ifstream file = open_golden("rows.txt");
   for (size_t row = 0; row < 260; row++) {
@@ -86,12 +86,13 @@ TEST_CASE("dataset: rows and lengths of the golden fixture") {
     CAPTURE(row);
     REQUIRE(data.pairs.a(row).size() == a);
     REQUIRE(data.pairs.b(row).size() == b);
-    CHECK(Ids(&data.pairs.ids[data.pairs.starts[2 * row]], &data.pairs.ids[data.pairs.starts[2 * row]] + a + b) == ids);
+    CHECK(Ids(&data.pairs.ids[data.pairs.starts[2 * row]],
+              &data.pairs.ids[data.pairs.starts[2 * row]] + a + b) == ids);
     CHECK(data.pairs.labels[row] == (label == -5 ? io::no_label : float(label)));
   }
 }
 
-// pairs of one id a sentence; label of row i: labels[i]
+// One pair per label, one id per sentence.
 static io::Pairs with_labels(const std::vector<float>& labels) {
   io::Pairs pairs;
   for (float label : labels) add(pairs, {1}, {2}, label);
@@ -113,7 +114,7 @@ static std::vector<float> labels(const std::vector<Example>& examples) {
 TEST_CASE("dataset: who trains with a label, who without, who is for validation") {
   const float none = io::no_label;
   const io::Pairs train = with_labels({1, 0, none, none, 0.25f, 1, 1, 0}), test = with_labels({none, 1});
-  const Dataset data = make_dataset(train, test, 32, 3);  // validation: rows 0, 3 (which has no label), 6
+  const Dataset data = make_dataset(train, test, 32, 3);  // validation rows: 0, 3 (unlabelled), 6
   CHECK(rows(data.training) == std::vector{1, 2, 4, 5, 7, 0, 3, 6, 8, 9});
   CHECK(labels(data.training) == std::vector{0.f, none, 0.25f, 1.f, 0.f, none, none, none, none, none});
   CHECK(rows(data.validation) == std::vector{0, 6});
@@ -131,7 +132,7 @@ TEST_CASE("dataset: without validation or test rows") {
   CHECK(data.test.empty());
   CHECK(rows(make_dataset(train, {}, 32, 1).validation) == std::vector{0, 1, 2});
   CHECK_THROWS_AS(make_dataset(train, {}, 32, -1), std::invalid_argument);
-  CHECK(rows(make_dataset(train, {}, 32, 2, 1).validation) == std::vector{1});  // another fold
+  CHECK(rows(make_dataset(train, {}, 32, 2, 1).validation) == std::vector{1});
   CHECK(rows(all_examples(train)) == std::vector{0, 1, 2});
   CHECK(labels(all_examples(train)) == train.labels);
 }

@@ -26,15 +26,17 @@ struct Data {
 };
 
 bool same(const Batch& x, const Batch& y) {
-  const auto fields = [](const kernels::Target& t) { return std::tuple(t.token, t.other, t.other_weight, t.group); };
-  return x.sequences == y.sequences && x.tokens == y.tokens && x.targets == y.targets && x.longest == y.longest &&
-         x.ids == y.ids && x.positions == y.positions && x.order == y.order && x.starts == y.starts &&
-         x.target_index == y.target_index && x.rows == y.rows &&
+  const auto fields = [](const kernels::Target& t) {
+    return std::tuple(t.token, t.other, t.other_weight, t.group);
+  };
+  return x.sequences == y.sequences && x.tokens == y.tokens && x.targets == y.targets &&
+         x.longest == y.longest && x.ids == y.ids && x.positions == y.positions && x.order == y.order &&
+         x.starts == y.starts && x.target_index == y.target_index && x.rows == y.rows &&
          std::equal(x.target.begin(), x.target.end(), y.target.begin(), y.target.end(),
                     [&](const auto& a, const auto& b) { return fields(a) == fields(b); });
 }
 
-// The batch as it would be without a loader.
+// Builds the batch without a loader.
 Batch direct(const Data& data, int batch_size, uint32_t epoch, uint32_t step) {
   const std::vector<Example> order = shuffled(data.examples, data.masking.seed(), epoch);
   const size_t first = size_t(batch_size) * step, n = std::min(size_t(batch_size), order.size() - first);
@@ -99,7 +101,7 @@ TEST_CASE("loader: its batches are those made directly, epoch after epoch, the l
 
 TEST_CASE("loader: started in the middle it goes on as one that came from the beginning") {
   const Data data;
-  for (uint32_t step : {0u, 1u, 13u, 14u, 15u}) {  // 15 steps an epoch: the last start is the next epoch's first batch
+  for (uint32_t step : {0u, 1u, 13u, 14u, 15u}) {  // 15 steps per epoch: step 15 starts the next epoch
     Loader loader(data.tokens, data.examples, data.masking, 7, 0, 2, step);
     for (uint32_t i = 0; i < 20; i++) {
       const uint32_t epoch = 2 + (step + i) / 15, at = (step + i) % 15;
@@ -117,7 +119,7 @@ TEST_CASE("loader: a step in parts has the rows, masks and targets of the step i
     CAPTURE(part_size);
     Loader whole(data.tokens, data.examples, data.masking, 7),
         parts(data.tokens, data.examples, data.masking, 7, part_size);
-    for (int step = 0; step < 20; step++) {  // over the end of an epoch, whose last step has 2 rows
+    for (int step = 0; step < 20; step++) {  // crosses an epoch end; its last step has 2 rows
       const Batch expected = whole.next();
       CHECK(expected.ends_step);
       const std::vector<Batch> all = parts.next_step();
@@ -143,22 +145,24 @@ TEST_CASE("loader: is stopped at any moment") {
   for (int taken = 0; taken < 40; taken++) {
     Loader loader(data.tokens, data.examples, data.masking, 7);
     for (int i = 0; i < taken; i++) loader.next();
-    // At once for even numbers; else after the thread has most likely filled the queue and waits for room.
+    // Even: destroy at once. Odd: first let the thread fill the queue and block.
     if (taken % 2) std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
 }
 
 TEST_CASE("loader: what goes wrong in the thread reaches the caller, after the good batches, every time") {
   Data data;
-  data.examples.push_back({1000, 1});  // no such row
+  data.examples.push_back({1000, 1});
   const auto bad_batch = [&](uint32_t epoch) {
     const std::vector<Example> order = shuffled(data.examples, data.masking.seed(), epoch);
-    return (std::find_if(order.begin(), order.end(), [](Example e) { return e.row == 1000; }) - order.begin()) / 7;
+    return (std::find_if(order.begin(), order.end(), [](Example e) { return e.row == 1000; }) -
+            order.begin()) /
+           7;
   };
-  uint32_t epoch = 0;  // one in which the queue can hold all batches before the bad one
+  uint32_t epoch = 0;  // an epoch whose bad batch is number 3: the queue holds the earlier ones
   while (bad_batch(epoch) != 3) epoch++;
   Loader loader(data.tokens, data.examples, data.masking, 7, 0, epoch);
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the thread has most likely failed by now
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // lets the thread fail
   for (uint32_t i = 0; i < 3; i++) CHECK(loader.next().step == i);
   CHECK_THROWS_WITH_AS(loader.next(), "batch: row 1000 of 100", std::out_of_range);
   CHECK_THROWS_AS(loader.next(), std::out_of_range);

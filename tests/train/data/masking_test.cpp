@@ -35,7 +35,7 @@ Masked mask(const Masking& masking, const Tokens& tokens, uint32_t epoch, uint32
 
 constexpr int vocabulary = 7 + 20;
 
-// [UNK] and words 7, 8, …
+// Words 7, 8, …; every fifth token is [UNK].
 Tokens sentence(int n) {
   Tokens tokens;
   for (int i = 0; i < n; i++) tokens.push_back(i % 5 == 4 ? token::unknown : 7 + i % (vocabulary - 7));
@@ -50,7 +50,7 @@ TEST_CASE("masking: shares of [MASK], kept and random words, for words and [UNK]
   struct Tally {
     long tokens = 0, predicted = 0, masked = 0, unchanged = 0, random = 0;
   } words, unknown;
-  std::map<int, long> drawn;  // random words in place of [UNK]: those are never the same by chance
+  std::map<int, long> drawn;  // random replacements of [UNK], never equal to it
   for (uint32_t row = 0; row < 4000; row++) {
     const Masked m = mask(masking, original, row % 3, row);
     for (size_t i = 0; i < original.size(); i++) {
@@ -71,7 +71,7 @@ TEST_CASE("masking: shares of [MASK], kept and random words, for words and [UNK]
     }
   }
   for (const Tally* tally : {&words, &unknown}) {
-    // One random word in 20 is the word that stood there.
+    // One random word in 20 equals the original.
     const double same = tally == &words ? 0.015 / 20 : 0;
     CHECK(tail(tally->tokens, 0.15, tally->predicted) > false_alarm);
     CHECK(tail(tally->tokens, 0.12, tally->masked) > false_alarm);
@@ -128,7 +128,7 @@ TEST_CASE("masking: options, and their extremes") {
     return Masking({.probability = probability, .mask = mask, .keep = keep, .swap = 0.5}, vocabulary, 1);
   };
   long masked = 0, random = 0, swaps = 0, all = 0;
-  std::map<int, long> draws;  // of each word
+  std::map<int, long> draws;
   const Masking options({.probability = 0.4, .mask = 0.5, .keep = 0.2, .swap = 0.1}, vocabulary, 1);
   for (uint32_t row = 0; row < 500; row++) {
     CHECK(mask(at(0, 0.8, 0.1), original, 0, row) == Masked{original, Tokens(30, 0)});
@@ -164,7 +164,7 @@ TEST_CASE("masking: faulty options are refused") {
   CHECK_THROWS_AS(make(1.1, 0.8, 0.1, 0.5, 9), std::invalid_argument);
   CHECK_THROWS_AS(make(0.15, 0.8, 0.3, 0.5, 9), std::invalid_argument);
   CHECK_THROWS_AS(make(0.15, 0.8, 0.1, NAN, 9), std::invalid_argument);
-  CHECK_THROWS_AS(make(0.15, 0.8, 0.1, 0.5, 0), std::invalid_argument);  // nothing to draw random words from
+  CHECK_THROWS_AS(make(0.15, 0.8, 0.1, 0.5, 0), std::invalid_argument);  // no words to draw from
   CHECK_NOTHROW(make(0.15, 0.7, 0.3, 0.5, 0));
   CHECK_NOTHROW(make(0, 0.8, 0.1, 0.5, 0));
 
@@ -200,7 +200,7 @@ TEST_CASE("masking: single tokens are masked by the recipe's rule, bit for bit")
 
 namespace {
 
-// The lengths of runs of targets that begin and end within a sentence, and where they begin.
+// Runs of consecutive targets in [from, to); begin is relative to `from`.
 struct Run {
   size_t begin, length;
 };
@@ -216,7 +216,8 @@ std::vector<Run> runs(const Masked& m, size_t from, size_t to) {
 
 }  // namespace
 
-TEST_CASE("masking: with spans every token is predicted with the same probability, in sentences of any length") {
+TEST_CASE(
+    "masking: with spans every token is predicted with the same probability, in sentences of any length") {
   for (const double probability : {0.15, 0.5}) {
     const Masking masking({.probability = probability, .ngram = {0.5, 0, 0.3, 0, 0.2}}, vocabulary, 11);
     for (const size_t length : {1u, 2u, 3u, 4u, 6u, 7u, 12u, 13u, 30u}) {
@@ -245,12 +246,12 @@ TEST_CASE("masking: span lengths, and how often a free token starts one") {
     const Masked m = mask(masking, sentence(length), 0, row, length);
     for (const Run& run : runs(m, 0, length)) {
       REQUIRE(run.length <= 3);
-      if (run.begin == 0 || run.begin > length - 3) continue;  // perhaps cut
+      if (run.begin == 0 || run.begin > length - 3) continue;  // possibly truncated
       spans++, of_length[run.length]++;
     }
-    for (size_t i = 2; i < length - 2; i++) free += !m.targets[i - 1] && !m.targets[i - 2];  // not left out
+    for (size_t i = 2; i < length - 2; i++) free += !m.targets[i - 1] && !m.targets[i - 2];  // free to start
   }
-  long started = 0;  // by such a token
+  long started = 0;  // spans started by such tokens
   for (uint32_t row = 0; row < 4000; row++) {
     const Masked m = mask(masking, sentence(length), 0, row, length);
     for (size_t i = 2; i < length - 2; i++) started += !m.targets[i - 1] && !m.targets[i - 2] && m.targets[i];
@@ -264,7 +265,7 @@ TEST_CASE("masking: span lengths, and how often a free token starts one") {
 TEST_CASE("masking: long spans need long sentences, spans stay in their sentence, and two never touch") {
   const Masking masking({.probability = 0.5, .ngram = {0, 0, 0, 1}}, vocabulary, 6);
   for (size_t length = 1; length <= 12; length++) {
-    const size_t longest = std::min<size_t>((length + 2) / 3, 4);  // 4: 2 tokens, 7: 3, 10: 4
+    const size_t longest = std::min<size_t>((length + 2) / 3, 4);  // length 4: 2 tokens, 7: 3, 10: 4
     long longest_seen = 0, whole = 0, inner = 0, across = 0;
     for (uint32_t row = 0; row < 2000; row++) {
       const Masked m = mask(masking, sentence(int(2 * length)), 0, row, length);
@@ -280,7 +281,7 @@ TEST_CASE("masking: long spans need long sentences, spans stay in their sentence
     CHECK(longest_seen == long(longest));
     CHECK(whole == inner);
     CHECK((inner > 100) == (length >= longest + 2));
-    CHECK(tail(2000, 0.25, across) > false_alarm);  // the sentences know nothing of each other
+    CHECK(tail(2000, 0.25, across) > false_alarm);  // sentences are independent
   }
 }
 
@@ -306,11 +307,13 @@ TEST_CASE("masking: the tokens of a span become [MASK], stay or are replaced eac
   CHECK(tail(pairs, 0.3, kept) > false_alarm);
   CHECK(tail(pairs, 0.18, mixed) > false_alarm);
   CHECK(tail(pairs, 0.1, random) > false_alarm);
-  for (int word = token::first_word; word < vocabulary; word++) CHECK(tail(random, 1 / 20., drawn[word]) > false_alarm);
+  for (int word = token::first_word; word < vocabulary; word++)
+    CHECK(tail(random, 1 / 20., drawn[word]) > false_alarm);
 }
 
 TEST_CASE(
-    "masking: spans of different sentences, rows, epochs and seeds are independent, and the same when asked again") {
+    "masking: spans of different sentences, rows, epochs and seeds are independent, and the same when asked "
+    "again") {
   const MaskOptions options{.probability = 0.3, .ngram = {0.5, 0.5}};
   const Masking masking(options, vocabulary, 42), other_seed(options, vocabulary, 43);
   const Tokens original = sentence(20);
@@ -319,7 +322,7 @@ TEST_CASE(
   for (uint32_t row = 0; row < n; row++) {
     const Masked m = mask(masking, original, 5, row, 10);
     REQUIRE(m == mask(Masking(options, vocabulary, 42), original, 5, row, 10));
-    const size_t i = row % 10;  // one token a row: they are independent
+    const size_t i = row % 10;  // one token per row: independent samples
     sentences += m.targets[i] && m.targets[i + 10];
     rows += m.targets[i] && mask(masking, original, 5, row + n, 10).targets[i];
     epochs += m.targets[i] && mask(masking, original, 6, row, 10).targets[i];
@@ -338,7 +341,7 @@ TEST_CASE("masking: a row looks the same whoever asks, whenever, on any thread")
   std::vector<Masked> actual(rows);
   {
     std::vector<std::jthread> threads;
-    for (uint32_t t = 0; t < 4; t++) {  // each thread its rows, from the last to the first
+    for (uint32_t t = 0; t < 4; t++) {  // each thread masks its rows in reverse
       threads.emplace_back([&, t] {
         for (uint32_t row = rows - 4 + t; row < rows; row -= 4) actual[row] = mask(masking, original, 2, row);
       });
@@ -346,7 +349,7 @@ TEST_CASE("masking: a row looks the same whoever asks, whenever, on any thread")
   }
   CHECK(actual == expected);
 
-  // A token's fate depends on its place alone: the beginning of a row is masked as in the longer row.
+  // Masking depends on the position alone: a prefix is masked as in the longer row.
   const Masked longer = mask(masking, sentence(17), 2, 5);
   CHECK(Tokens(longer.tokens.begin(), longer.tokens.end() - 1) == expected[5].tokens);
   CHECK(Tokens(longer.targets.begin(), longer.targets.end() - 1) == expected[5].targets);

@@ -44,15 +44,15 @@ TEST_CASE("vocabulary: ids, order and tokens of the golden fixture") {
 
 TEST_CASE("vocabulary: falling counts, ties by first appearance, a before b, from min_count on") {
   io::Pairs pairs;
-  add(pairs, {50, 9, 9}, {7, 3000000000});  // counts: 50: 2, 9: 3, 7: 3, 3000000000: 2, 8: 1
+  add(pairs, {50, 9, 9}, {7, 3000000000});  // id: count = 50: 2, 9: 3, 7: 3, 3000000000: 2, 8: 1
   add(pairs, {7, 8}, {50, 3000000000, 9, 7});
   CHECK(Vocabulary(pairs, 1).cipher_ids() == Ids{9, 7, 50, 3000000000, 8});
   CHECK(Vocabulary(pairs, 2).cipher_ids() == Ids{9, 7, 50, 3000000000});
   CHECK(Vocabulary(pairs, 3).cipher_ids() == Ids{9, 7});
-  CHECK_THROWS_WITH_AS(
-      Vocabulary(pairs, 4),
-      "no id of the data occurs data.min_count (= 4) times, so no vocabulary can be made; lower data.min_count",
-      io::Error);
+  CHECK_THROWS_WITH_AS(Vocabulary(pairs, 4),
+                       "no id of the data occurs data.min_count (= 4) times, so no vocabulary can be made; "
+                       "lower data.min_count",
+                       io::Error);
   const Vocabulary vocabulary(pairs, 2);
   CHECK(vocabulary.size() == 11);
   CHECK(vocabulary.token(9) == 7);
@@ -72,8 +72,9 @@ TEST_CASE("vocabulary: made again from its stored ids") {
 }
 
 TEST_CASE("vocabulary: facts about the data") {
-  io::Pairs pairs;  // 100 rows of lengths 1 + 1 … 1 + 100, all of id 5 but the first of a row, which occurs once
-  for (int row = 0; row < 100; row++) add(pairs, {1000 + row}, Ids(size_t(row + 1), 5), row % 4 ? io::no_label : 1);
+  io::Pairs pairs;  // 100 rows, lengths 1 + 1 … 1 + 100: a unique id, then id 5 repeated
+  for (int row = 0; row < 100; row++)
+    add(pairs, {1000 + row}, Ids(size_t(row + 1), 5), row % 4 ? io::no_label : 1);
   const DataFacts facts = describe(pairs, Vocabulary(pairs, 2));
   CHECK(facts.rows == 100);
   CHECK(facts.words == 5150);
@@ -100,7 +101,8 @@ TEST_CASE("vocabulary: facts about the data") {
 }
 
 TEST_CASE("vocabulary: clear text keeps all words in order, and special tokens are the model's own") {
-  const std::vector<std::string> tokens = {"a", "[MASK]", "[NO]", "[UNK]", "b", "[SEP]", "[PAD]", "[CLS]", "##c"};
+  const std::vector<std::string> tokens = {"a",     "[MASK]", "[NO]",  "[UNK]", "b",
+                                           "[SEP]", "[PAD]",  "[CLS]", "##c"};
   const Vocabulary vocabulary(TextVocabulary{tokens, false}, "v.txt");
   CHECK(vocabulary.cipher_ids() == Ids{0, 4, 8});
   CHECK(vocabulary.size() == 10);
@@ -108,7 +110,7 @@ TEST_CASE("vocabulary: clear text keeps all words in order, and special tokens a
       7, token::mask, token::unknown, token::unknown, 8, token::sep, token::pad, token::cls, 9};
   for (size_t id = 0; id < tokens.size(); id++) CHECK(vocabulary.token(int64_t(id)) == expected[id]);
   CHECK(text_rows(vocabulary) ==
-        std::vector<int>{6, 3, 7, 5, 1, 2, 3, 0, 4, 8});  // the vocabulary's [NO]; [YES] is [UNK]
+        std::vector<int>{6, 3, 7, 5, 1, 2, 3, 0, 4, 8});  // [NO] is in the vocabulary; [YES] maps to [UNK]
   CHECK(vocabulary != Vocabulary(TextVocabulary{tokens, true}, "v.txt"));
   CHECK(message_of<io::Error>([] {
           Vocabulary(TextVocabulary{{"[PAD]", "a"}, true}, "v.txt");

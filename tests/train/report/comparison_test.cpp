@@ -14,8 +14,9 @@ using namespace warpbert::test;
 
 namespace {
 
-// A folder as train leaves it.
-std::string write_run(const TemporaryFolder& folder, const std::string& name, const std::string& options, double auc) {
+// Writes a run folder as train does.
+std::string write_run(const TemporaryFolder& folder, const std::string& name, const std::string& options,
+                      double auc) {
   std::filesystem::create_directories(folder / name);
   folder.write(name + "/config.ini", "[data]\ntrain = /data/pairs.tsv\n" + options);
   MetricsLog log(folder / name + "/metrics.jsonl");
@@ -35,12 +36,14 @@ TEST_CASE("comparison: results of each run, the options that differ and no other
                                write_run(folder, "averaged", "[train]\nepochs = 3\nema = 0.999\n", 0.8125)});
   const std::string html = comparison_html(runs);
   CHECK(html.find("<h1>2 runs compared</h1>") != html.npos);
-  CHECK(html.find("<i class='dot c1'></i>plain</th><td>0.7500</td><td>2</td><td>3</td><td>0.5000</td><td>1.0000</td>"
-                  "<td>640</td><td>3m 00s</td>") != html.npos);
+  CHECK(
+      html.find(
+          "<i class='dot c1'></i>plain</th><td>0.7500</td><td>2</td><td>3</td><td>0.5000</td><td>1.0000</td>"
+          "<td>640</td><td>3m 00s</td>") != html.npos);
   CHECK(html.find("<i class='dot c2'></i>averaged</th><td>0.8125</td>") != html.npos);
   CHECK(html.find("<th>train.ema</th><td>0</td><td>0.999</td>") != html.npos);
   CHECK(html.find("train.epochs") == html.npos);   // equal
-  CHECK(html.find("run.directory") == html.npos);  // differs always
+  CHECK(html.find("run.directory") == html.npos);  // always differs
   CHECK(count(html, "<svg") == 5);
   CHECK(count(html, "<polyline class='c1'") == 5);
   CHECK(count(html, "<polyline class='c2'") == 5);
@@ -76,8 +79,8 @@ TEST_CASE("comparison: what is missing is named") {
 
 TEST_CASE("comparison: a run without validation has no AUC, and its page no chart of it") {
   const TemporaryFolder folder;
-  const std::string html =
-      comparison_html(read_runs({write_run(folder, "a", "", undefined), write_run(folder, "b", "", undefined)}));
+  const std::string html = comparison_html(
+      read_runs({write_run(folder, "a", "", undefined), write_run(folder, "b", "", undefined)}));
   CHECK(html.find("a</th><td>–</td><td>–</td><td>3</td>") != html.npos);
   CHECK(html.find("Validation AUC") == html.npos);
   CHECK(html.find("Loss of the masked tokens") != html.npos);

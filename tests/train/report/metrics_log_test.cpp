@@ -22,7 +22,6 @@ EpochRecord epoch(int number) {
   return {number, 1.5, 2.25, 0.125, 0.875, 800, 12.5, 0.25, 0.75, 0.5, 0.375, 0.8125, 0.625, 1.7e9};
 }
 
-// Two epochs of 100 steps, logged every 50.
 void write_run(const std::string& path) {
   MetricsLog log(path);
   for (int e = 1; e <= 2; e++) {
@@ -79,7 +78,7 @@ TEST_CASE("metrics log: what is read is what was written, to the last bit") {
   const std::string path = folder / "metrics.jsonl";
   StepRecord s{2, 5'000'000'000, 0, 0, 0, 0, 0, 0};
   EpochRecord e{2, 0, 0, 0};
-  double value = 1.0 / 3;  // another one for every number, and none that a decimal fraction could hold
+  double value = 1.0 / 3;  // distinct values without short decimal forms
   for (const auto& field : step_fields()) s.*field.value = value *= -1e9 / 7;
   for (const auto& field : epoch_fields()) e.*field.value = value *= -1e-9 / 7;
   MetricsLog(path).write(s);
@@ -90,12 +89,14 @@ TEST_CASE("metrics log: what is read is what was written, to the last bit") {
   CHECK(metrics.steps[0].epoch == s.epoch);
   CHECK(metrics.steps[0].step == s.step);
   CHECK(metrics.epochs[0].epoch == e.epoch);
-  for (const auto& field : step_fields()) CHECK_MESSAGE(metrics.steps[0].*field.value == s.*field.value, field.key);
-  for (const auto& field : epoch_fields()) CHECK_MESSAGE(metrics.epochs[0].*field.value == e.*field.value, field.key);
+  for (const auto& field : step_fields())
+    CHECK_MESSAGE(metrics.steps[0].*field.value == s.*field.value, field.key);
+  for (const auto& field : epoch_fields())
+    CHECK_MESSAGE(metrics.epochs[0].*field.value == e.*field.value, field.key);
 }
 
 TEST_CASE("metrics log: the fields are all the numbers of a record, each once") {
-  // A record is epoch, step and its fields: one that is forgotten in the table leaves a gap.
+  // A record is epoch, step and its fields; a field missing from the table changes the size.
   CHECK(sizeof(StepRecord) == 16 + sizeof(double) * step_fields().size());
   CHECK(sizeof(EpochRecord) == 8 + sizeof(double) * epoch_fields().size());
   StepRecord s{};
@@ -137,13 +138,13 @@ TEST_CASE("metrics log: cut back to a checkpoint") {
 
   cut_metrics(path, 200, 2);
   CHECK(contents(path) == whole);
-  cut_metrics(path, 170, 1);  // in the middle of epoch 2
+  cut_metrics(path, 170, 1);  // mid epoch 2
   Metrics metrics = read_metrics(path);
   REQUIRE(metrics.steps.size() == 3);
   CHECK(metrics.steps.back().step == 150);
   CHECK(metrics.epochs.size() == 1);
   CHECK(whole.rfind(contents(path), 0) == 0);
-  cut_metrics(path, 100, 0);  // trained, but not yet validated
+  cut_metrics(path, 100, 0);  // before validation of epoch 1
   metrics = read_metrics(path);
   CHECK(metrics.steps.size() == 2);
   CHECK(metrics.epochs.empty());
@@ -173,7 +174,8 @@ TEST_CASE("metrics log: lines of another kind stay, and a broken one is named") 
   cut_metrics(path, 0, 0);
   CHECK(contents(path) == "{\"kind\":\"note\",\"text\":\"x\"}\n");
 
-  for (const char* broken : {"loss 3", "[1]", "{}", "{\"kind\":\"step\"}", "{\"kind\":\"epoch\",\"epoch\":\"one\"}"}) {
+  for (const char* broken :
+       {"loss 3", "[1]", "{}", "{\"kind\":\"step\"}", "{\"kind\":\"epoch\",\"epoch\":\"one\"}"}) {
     folder.write("metrics.jsonl", "{\"kind\":\"note\"}\n" + std::string(broken) + "\n");
     CAPTURE(broken);
     CHECK(message_of<io::Error>([&] { read_metrics(path); }).rfind(path + ": line 2: ", 0) == 0);
@@ -186,5 +188,6 @@ TEST_CASE("metrics log: a full disk and a missing folder are named") {
   CHECK(message_of<io::Error>([&] { MetricsLog(folder / "no/metrics.jsonl"); }) ==
         folder / "no/metrics.jsonl" + ": cannot be opened to append: No such file or directory");
   MetricsLog log("/dev/full");
-  CHECK(message_of<io::Error>([&] { log.write(epoch(1)); }) == "/dev/full: cannot be written: No space left on device");
+  CHECK(message_of<io::Error>([&] { log.write(epoch(1)); }) ==
+        "/dev/full: cannot be written: No space left on device");
 }

@@ -20,7 +20,7 @@ using namespace warpbert::test;
 
 namespace {
 
-// A run whose losses fall and whose AUC is best in the epoch before the last.
+// A run with falling losses whose best AUC is in the second-to-last epoch.
 RunRecord example(int epochs, int steps_per_epoch, int rows = 400) {
   RunRecord run;
   run.name = "example";
@@ -46,7 +46,8 @@ RunRecord example(int epochs, int steps_per_epoch, int rows = 400) {
     const double logit = 2.5 * (run.labels.back() - 0.5) + 2 * std::sin(i * 78.233) + std::cos(i * 3.1);
     run.scores.push_back(float(1 / (1 + std::exp(-1.5 * logit))));
   }
-  for (int n = 0; n < 36; n++) run.lengths.push_back(n < 5 ? 0 : long(4000 * std::exp(-0.02 * (n - 15) * (n - 15))));
+  for (int n = 0; n < 36; n++)
+    run.lengths.push_back(n < 5 ? 0 : long(4000 * std::exp(-0.02 * (n - 15) * (n - 15))));
   run.time_split = {{"training", 3300}, {"validation", 310}, {"test scores", 95}, {"start", 20}};
   run.facts = {{"Training file", "train.tsv"}, {"Pairs", "16000, 14000 of them labelled"}};
   run.machine = machine_facts("simulator");
@@ -54,7 +55,7 @@ RunRecord example(int epochs, int steps_per_epoch, int rows = 400) {
   return run;
 }
 
-// "" when every tag is closed in order and every attribute is quoted, else what is wrong.
+// Returns "" if tags nest correctly and attributes are quoted, else the fault.
 std::string fault(const std::string& html) {
   static const std::regex tag(R"(<(/?)([a-z0-9]+)((?:\s+[a-z0-9-]+='[^'<>]*')*)\s*(/?)>)", std::regex::icase);
   std::vector<std::string> open;
@@ -64,7 +65,7 @@ std::string fault(const std::string& html) {
     if (end == html.npos) return "a tag without end";
     const std::string text = html.substr(at, end - at + 1);
     std::smatch match;
-    if (text.size() > 4000) {  // a polyline; the expression engine recurses
+    if (text.size() > 4000) {  // polylines: std::regex recurses too deeply
       if (text.compare(0, 10, "<polyline ") != 0 || text[text.size() - 2] != '/') return "a long tag";
       continue;
     }
@@ -87,10 +88,10 @@ bool holds(const std::string& text, const std::string& part) { return text.find(
 TEST_CASE("report: a run is shown in one well-formed file that asks for nothing else") {
   const std::string html = report_html(example(9, 50));
   CHECK(fault(html) == "");
-  // AUC, labels by epoch, two losses, norm, rate, speed, ROC, scores, lengths
+  // AUC, labels by epoch, two losses, gradient norm, learning rate, speed, ROC, scores, lengths
   CHECK(count(html, "<svg") == 10);
-  for (const char* part : {"example", "0.9000", "1h 02m", "best epoch, of 9", "train.tsv", "[train]\nlr = 1e-3\n",
-                           "simulator", "prefers-color-scheme: dark", "@media print"})
+  for (const char* part : {"example", "0.9000", "1h 02m", "best epoch, of 9", "train.tsv",
+                           "[train]\nlr = 1e-3\n", "simulator", "prefers-color-scheme: dark", "@media print"})
     CHECK_MESSAGE(holds(html, part), part);
   for (const char* part : {"http:", "https:", "<script", "src=", "url(", "@import", "nan", "inf"})
     CHECK_MESSAGE(!holds(html, part), part);
@@ -138,7 +139,7 @@ TEST_CASE("report: values that are not finite leave gaps, not marks") {
   CHECK(!holds(html, "nan"));
   CHECK(!holds(html, "inf"));
 
-  run.scores[3] = std::nanf("");  // nothing can be measured by these
+  run.scores[3] = std::nanf("");  // NaN scores have no ROC
   CHECK(!holds(report_html(run), "ROC"));
   run.scores.pop_back();
   CHECK(!holds(report_html(run), "ROC"));
@@ -161,7 +162,7 @@ TEST_CASE("report: text from outside is text, never markup") {
   CHECK(fault(html) == "");
   CHECK(!holds(html, "<script"));
   CHECK(count(html, "&lt;script&gt;alert(&#39;&amp;&quot;&#39;)&lt;/script&gt; ") ==
-        8);  // the name is in the title, too
+        8);  // the name is also in the title
 }
 
 TEST_CASE("report: a hundred thousand steps and rows stay small") {
@@ -174,8 +175,7 @@ TEST_CASE("report: the confusion counts every row once, and agrees with the scor
   RunRecord run = example(1, 20, 0);
   run.scores = {0.9f, 0.8f, 0.7f, 0.4f, 0.3f, 0.2f};
   run.labels = {1, 1, 0, 1, 0, 0};
-  // F1 by threshold: 0.9: 1/2, 0.8: 4/5, 0.7: 2/3, 0.4: 6/7, 0.3: 3/4. So 0.4: three hits,
-  // one false alarm, two rejections.
+  // F1 by threshold: 0.9: 1/2, 0.8: 4/5, 0.7: 2/3, 0.4: 6/7, 0.3: 3/4. Best 0.4: TP 3, FP 1, TN 2, FN 0.
   const std::string html = report_html(run);
   CHECK(holds(html, "<b>3</b><br>50.0 %"));
   CHECK(holds(html, "<b>0</b><br>0.0 %"));
@@ -185,16 +185,17 @@ TEST_CASE("report: the confusion counts every row once, and agrees with the scor
   CHECK(holds(html, "<th>Precision</th><td>0.7500</td>"));
   CHECK(holds(html, "<th>Recall</th><td>1.0000</td>"));
   CHECK(holds(html, "<th>Accuracy</th><td>0.8333</td>"));
-  CHECK(holds(html, "The area under it is 0.8889"));  // eight of nine pairs are in order
+  CHECK(holds(html, "The area under it is 0.8889"));  // 8 of 9 pairs ranked correctly
 }
 
 TEST_CASE("report: the table of epochs has every measure, and the best epoch stands out") {
   RunRecord run = example(2, 20);
   run.epochs[0] = {1, 3.5, 4.25, 1.125, 0.75, 900, 61.5, 0.625, 0.71875, 0.6875, 0.4, 0.73, 0.703125, 1.7e9};
   const std::string html = report_html(run);
-  CHECK(holds(html,
-              "<tr class='best'><td>1</td><td>3.5000</td><td>4.2500</td><td>1.1250</td><td>0.7500</td><td>0.6250</td>"
-              "<td>0.7188</td><td>0.6875</td><td>0.7031</td><td>900</td><td>1m 02s</td></tr>"));
+  CHECK(holds(
+      html,
+      "<tr class='best'><td>1</td><td>3.5000</td><td>4.2500</td><td>1.1250</td><td>0.7500</td><td>0.6250</td>"
+      "<td>0.7188</td><td>0.6875</td><td>0.7031</td><td>900</td><td>1m 02s</td></tr>"));
   CHECK(count(html, "class='best'") == 1);
 }
 
@@ -232,8 +233,8 @@ TEST_CASE("chart: ticks are round numbers and cover the data") {
   CHECK(ticks(1, 3, true) == Ticks{"1", "2", "3"});
   CHECK(ticks(0, 100000, false) == Ticks{"0", "20k", "40k", "60k", "80k", "100k"});
   CHECK(ticks(-0.02, 0.02, false) == Ticks{"-0.02", "-0.01", "0", "0.01", "0.02"});
-  CHECK(ticks(0.5, std::nextafter(0.5, 1), false).size() <= 10);  // no step between them changes a value
-  CHECK(ticks(0.5, 0.5, false).size() >= 2);                      // a flat line has an axis, too
+  CHECK(ticks(0.5, std::nextafter(0.5, 1), false).size() <= 10);  // adjacent doubles: no tick between them
+  CHECK(ticks(0.5, 0.5, false).size() >= 2);                      // a flat line still has an axis
 }
 
 TEST_CASE("chart: points lie where the axes say, and NaN nowhere") {
@@ -255,7 +256,7 @@ TEST_CASE("chart: of many points, the means of equal stretches") {
   chart.y = {"", 0, 1};
   chart.series = {s};
   const std::string svg = line_chart(chart);
-  CHECK(count(svg, ",143.0 ") == 400);  // the mean of 0 and 1 is half way up
+  CHECK(count(svg, ",143.0 ") == 400);  // mean of 0 and 1, at half height
 }
 
 TEST_CASE("chart: names at the ends of series do not lie on each other") {
@@ -265,10 +266,11 @@ TEST_CASE("chart: names at the ends of series do not lie on each other") {
   const std::string svg = line_chart(chart);
   static const std::regex label("class='label c1' x='[0-9.]+' y='([0-9.]+)'");
   std::vector<double> y;
-  for (std::sregex_iterator i(svg.begin(), svg.end(), label), none; i != none; ++i) y.push_back(std::stod((*i)[1]));
+  for (std::sregex_iterator i(svg.begin(), svg.end(), label), none; i != none; ++i)
+    y.push_back(std::stod((*i)[1]));
   REQUIRE(y.size() == 3);
   std::sort(y.begin(), y.end());
   CHECK(y[1] - y[0] >= 14.9);
   CHECK(y[2] - y[1] >= 14.9);
-  CHECK(y[2] <= 261);  // within the frame
+  CHECK(y[2] <= 261);  // inside the frame
 }

@@ -10,7 +10,7 @@ using namespace warpbert::test;
 
 namespace {
 
-// What TensorBoard 2.21.0 wrote for the records below:
+// Output of TensorBoard 2.21.0 for the records below:
 //
 //   writer = tensorboard.summary.writer.record_writer.RecordWriter(file)
 //   writer.write(event_pb2.Event(wall_time=1700000000.5, file_version="brain.Event:2").SerializeToString())
@@ -86,5 +86,7 @@ TEST_CASE("tensorboard: records of a version without times, and epochs among the
 
 TEST_CASE("tensorboard: a missing folder is named") {
   const TemporaryFolder folder;
-  CHECK(message_of<io::Error>([&] { TensorBoardLog(folder / "no/events", 0, {}); }).starts_with(folder / "no/events"));
+  CHECK(message_of<io::Error>([&] {
+          TensorBoardLog(folder / "no/events", 0, {});
+        }).starts_with(folder / "no/events"));
 }

@@ -15,7 +15,6 @@ using namespace warpbert::test;
 
 namespace {
 
-// A file in memory that progress is written to.
 class Output {
  public:
   Output() : file_(std::tmpfile()) {}
@@ -34,7 +33,7 @@ class Output {
   std::FILE* file_;
 };
 
-// Columns of UTF-8 text whose characters are one column wide.
+// Width of UTF-8 text with one column per character.
 int columns(const std::string& text) {
   int n = 0;
   for (const char c : text) n += (c & 0xC0) != 0x80;
@@ -57,22 +56,26 @@ TEST_CASE("progress: durations as people say them") {
 }
 
 TEST_CASE("progress: a line says what is known and fits the width") {
-  ProgressState state{2, 8, 125, 250, 65, {2, 1125, 0.5, 0.6, 0.25, 1e-5, 812.3, 12640, 0.8214, 0, 250, 1536}};
+  ProgressState state{2,   8,  125,
+                      250, 65, {2, 1125, 0.5, 0.6, 0.25, 1e-5, 812.3, 12640, 0.8214, 0, 250, 1536}};
   CHECK(progress_line(state, 200) ==
-        "epoch 2/8  ━━━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌  125/250  loss 0.5000  MLM 0.6000  CLS 0.2500  lr 1e-05  norm 0.821  "
+        "epoch 2/8  ━━━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌  125/250  loss 0.5000  MLM 0.6000  CLS 0.2500  lr 1e-05  "
+        "norm 0.821  "
         "812 pairs/s  12.6k tokens/s  1536 MiB  1m 05s left");
   CHECK(progress_line(state, 100) ==
         "epoch 2/8  125/250  loss 0.5000  MLM 0.6000  CLS 0.2500  lr 1e-05  812 pairs/s  1m 05s left");
-  CHECK(progress_line(state, 80) == "epoch 2/8  ━━━━━╌╌╌╌╌  125/250  loss 0.5000  MLM 0.6000  CLS 0.2500  1m 05s left");
-  // From the widest terminal to the narrowest, what is dropped, in this order.
-  const std::vector<std::string> order{"MiB", "tokens/s", "norm", "lr", "pairs/s", "MLM", "left", "loss", "125/250"};
+  CHECK(progress_line(state, 80) ==
+        "epoch 2/8  ━━━━━╌╌╌╌╌  125/250  loss 0.5000  MLM 0.6000  CLS 0.2500  1m 05s left");
+  // Fields in the order in which narrower terminals drop them.
+  const std::vector<std::string> order{"MiB", "tokens/s", "norm", "lr",     "pairs/s",
+                                       "MLM", "left",     "loss", "125/250"};
   size_t least = 0;
   for (int width = 199; width >= 0; width--) {
     CAPTURE(width);
     const std::string line = progress_line(state, width);
     CHECK(columns(line) <= width);
     if (width >= 9) CHECK(line.rfind("epoch 2/8", 0) == 0);
-    CHECK((count(line, "loss") == 1) == (width >= 9 + 9 + 13));  // "epoch 2/8" + "  125/250" + "  loss 0.5000"
+    CHECK((count(line, "loss") == 1) == (width >= 9 + 9 + 13));  // "epoch 2/8", "  125/250", "  loss 0.5000"
     CHECK(count(line, "MLM") == count(line, "CLS"));
     size_t dropped = 0;
     while (dropped < order.size() && !count(line, order[dropped])) dropped++;
@@ -97,7 +100,7 @@ TEST_CASE("progress: on a terminal, one line redrawn at most ten times a second,
   {
     Progress progress(2, 1000, out.terminal());
     for (int step = 1; step <= 500; step++) progress.step(1, step);
-    CHECK(count(out.text(), erase) <= 5);  // one in 100 ms: 500 steps take no half second
+    CHECK(count(out.text(), erase) <= 5);  // one per 100 ms: 500 steps take under 0.5 s
     progress.show({1, 500, 0.25, 0.3, 0.1, 1e-3, 640, 9000}, 500);
     CHECK(count(out.text(), "\n") == 0);
     std::this_thread::sleep_for(std::chrono::milliseconds(120));
@@ -116,7 +119,8 @@ TEST_CASE("progress: an epoch's line takes the place of the redrawn one") {
   progress.epoch({1, 0.5, 0.6, 0.2, 0.91234, 800, 12}, true, 12);
   const std::string text = out.text();
   const std::string line =
-      "epoch   1/2  loss 0.5000  masked tokens 0.6000  [CLS] 0.2000  AUC 0.9123 best  800 pairs/s  12s left\n";
+      "epoch   1/2  loss 0.5000  masked tokens 0.6000  [CLS] 0.2000  AUC 0.9123 best  800 pairs/s  12s "
+      "left\n";
   REQUIRE(text.size() > line.size());
   CHECK(text.substr(text.size() - line.size() - erase.size()) == erase + line);
 }
@@ -132,7 +136,8 @@ TEST_CASE("progress: elsewhere, plain lines and no more than one in ten seconds"
     progress.epoch({1, 0.5, 0.6, 0.2, undefined, 800, 12}, false, 0);
   }
   CHECK(out.text() ==
-        "epoch   1  step    50/1000  loss 0.5000  masked tokens 0.6000  [CLS] 0.2000  lr 0.001  gradient norm 1.25  "
+        "epoch   1  step    50/1000  loss 0.5000  masked tokens 0.6000  [CLS] 0.2000  lr 0.001  gradient "
+        "norm 1.25  "
         "3 skipped  640 pairs/s  "
         "9000 tokens/s  250 TFLOP/s  512 MiB  0s left\n"
         "epoch   1/1  loss 0.5000  masked tokens 0.6000  [CLS] 0.2000  AUC —  800 pairs/s  done\n");
@@ -143,9 +148,9 @@ TEST_CASE("progress: a resumed run does not count the steps it did not make") {
   Progress progress(2, 1000, out.terminal(120));
   progress.step(2, 990);
   std::this_thread::sleep_for(std::chrono::milliseconds(150));
-  progress.step(2, 995);  // five steps in 0.15 s or more, five to go
+  progress.step(2, 995);  // 5 steps took >= 0.15 s, 5 remain
   const std::string text = out.text();
   const size_t left = text.find("s left");
   REQUIRE(left != text.npos);
-  CHECK(count(text, "0s left") + count(text, "1s left") + count(text, "2s left") == 1);  // not those of 1,990 steps
+  CHECK(count(text, "0s left") + count(text, "1s left") + count(text, "2s left") == 1);  // not of 1,990
 }

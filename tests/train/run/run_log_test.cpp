@@ -35,12 +35,14 @@ size_t count_events(const std::string& folder) {
 TEST_CASE("run log: tables have a line a record, all digits, and nothing where nothing is known") {
   const Metrics metrics{{step(50)}, {{1, 0.1, 2.25, 0.125, undefined, 800}}};
   CHECK(steps_csv(metrics) ==
-        "epoch,step,loss,loss_mlm,loss_cls,lr,pairs_per_s,tokens_per_s,grad_norm,skipped,tflops,memory_mib,memory_peak_"
+        "epoch,step,loss,loss_mlm,loss_cls,lr,pairs_per_s,tokens_per_s,grad_norm,skipped,tflops,memory_mib,"
+        "memory_peak_"
         "mib,"
         "time\n"
         "1,50,1.5,2.25,,1e-05,812.5,12345.75,,0,,,,1700000000.25\n");
   CHECK(epochs_csv(metrics) ==
-        "epoch,loss,loss_mlm,loss_cls,auc,pairs_per_s,seconds,log_loss,accuracy,f1,best_threshold,accuracy_at_best_f1,"
+        "epoch,loss,loss_mlm,loss_cls,auc,pairs_per_s,seconds,log_loss,accuracy,f1,best_threshold,accuracy_"
+        "at_best_f1,"
         "best_f1,time\n"
         "1,0.1,2.25,0.125,,800,,,,,,,,\n");
 }
@@ -94,7 +96,7 @@ TEST_CASE("run log: a run that goes on has one file of events, with no step twic
   CHECK(std::filesystem::exists(folder / "run/events.jsonl"));
   const TensorBoardLog straight(folder / "straight", 0, {{step(50), step(100), step(150)}, {}});
   for (const auto& entry : std::filesystem::directory_iterator(directory.path()))
-    if (entry.path().filename().string().starts_with("events.out"))  // the same but for the time it was begun
+    if (entry.path().filename().string().starts_with("events.out"))  // equal except for the start time
       CHECK(contents(entry.path()).substr(40) == contents(folder / "straight").substr(40));
   directory.start_over();
   CHECK(count_events(directory.path()) == 0);

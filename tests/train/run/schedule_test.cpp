@@ -22,7 +22,7 @@ TEST_CASE("schedule: warm-up rises linearly to the full rate") {
   CHECK(learning_rate(o, 5, 100) == doctest::Approx(1));
   CHECK(learning_rate(o, 10, 100) == 2);
   CHECK(learning_rate(o, 11, 100) == 2);
-  CHECK(learning_rate(options(Schedule::constant, 0.101, 0), 1, 100) == doctest::Approx(2. / 11));  // rounded up
+  CHECK(learning_rate(options(Schedule::constant, 0.101, 0), 1, 100) == doctest::Approx(2. / 11));  // ceil
 }
 
 TEST_CASE("schedule: linear falls to the final share, in a straight line from the end of warm-up") {

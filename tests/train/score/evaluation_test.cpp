@@ -1,4 +1,4 @@
-// The bootstrap beside a slow, direct one: the same draws, but every resample written out and measured by metrics.h.
+// Checks the bootstrap against a direct one: same draws, resamples materialized and measured by metrics.h.
 #include "train/score/evaluation.h"
 
 #include <doctest/doctest.h>
@@ -21,7 +21,7 @@ struct Sample {
   Floats scores, labels;
 };
 
-// `distinct` values of scores; labels follow them a little, and with `soft` one in three lies between 0 and 1.
+// `distinct` score values and weakly correlated labels; with `soft`, a third of the labels lies in (0, 1).
 Sample sample(int rows, int distinct, bool soft, unsigned seed) {
   std::mt19937 random(seed);
   Sample s;
@@ -40,7 +40,7 @@ Sample resample(const Sample& s, uint64_t seed, uint32_t r) {
   return drawn;
 }
 
-// NumPy's percentile(values, p), by its definition.
+// numpy.percentile(values, p), by definition.
 double percentile(std::vector<double> values, double p) {
   std::sort(values.begin(), values.end());
   const double place = p / 100 * double(values.size() - 1), part = place - std::floor(place);
@@ -54,7 +54,7 @@ void check_equal(const Measures& found, const Measures& expected) {
   CHECK(found.best_threshold == expected.best_threshold);
   CHECK(found.accuracy_at_best_f1 == expected.accuracy_at_best_f1);
   CHECK(found.best_f1 == expected.best_f1);
-  CHECK(std::abs(found.log_loss - expected.log_loss) < 1e-13 * (1 + expected.log_loss));  // summed in another order
+  CHECK(std::abs(found.log_loss - expected.log_loss) < 1e-13 * (1 + expected.log_loss));  // summation order
 }
 
 }  // namespace
@@ -64,7 +64,7 @@ TEST_CASE("evaluation: a resample counted over ranks measures what the resample 
     for (int rows : {1, 2, 3, 31, 200}) {
       Sample s = sample(rows, distinct, rows % 2, unsigned(rows + distinct));
       if (rows % 3 == 1)
-        for (float& score : s.scores) score = 0.5f + score / 2;  // none below the fixed threshold
+        for (float& score : s.scores) score = 0.5f + score / 2;  // none below threshold 0.5
       const RankedRows ranked(s.scores, s.labels);
       check_equal(ranked.measure(std::vector<uint32_t>(size_t(rows), 1)), measure(s.scores, s.labels));
       for (uint32_t r = 0; r < 20; r++) {
@@ -114,18 +114,18 @@ TEST_CASE("evaluation: intervals equal those of the direct bootstrap with the sa
 }
 
 TEST_CASE("evaluation: draws are Philox's, the same on every machine") {
-  // From Philox4x32-10 written down in Python: (word·rows) >> 32 of counter (group, 0, 0, resample), key = seed.
+  // From a Python Philox4x32-10: (word·rows) >> 32, counter (group, 0, 0, resample), key = seed.
   CHECK(draw_rows(0, 0, 10) == std::vector<uint32_t>{3, 8, 7, 6, 9, 3, 6, 0, 0, 3});
   CHECK(draw_rows(5, 3, 10) == std::vector<uint32_t>{3, 9, 9, 3, 7, 4, 7, 5, 3, 2});
   CHECK(draw_rows((uint64_t(7) << 32) + 1, 2, 10) == std::vector<uint32_t>{5, 4, 2, 4, 4, 4, 3, 6, 3, 6});
   std::vector<int> seen(7, 0);
   for (uint32_t r = 0; r < 5000; r++)
     for (const uint32_t row : draw_rows(1, r, 7)) seen.at(row)++;
-  for (const int n : seen) CHECK(std::abs(n - 5000) < 5 * std::sqrt(35000 * (1 / 7.) * (6 / 7.)));  // five sigma
+  for (const int n : seen) CHECK(std::abs(n - 5000) < 5 * std::sqrt(35000 * (1 / 7.) * (6 / 7.)));  // 5 sigma
 }
 
 TEST_CASE("evaluation: the interval is as wide as theory says") {
-  // 800 of 1,000 rows are right: the share has a standard deviation of √(0.8·0.2/1000).
+  // 800 of 1,000 rows are correct: σ of the accuracy is √(0.8·0.2/1000).
   Sample s;
   for (int i = 0; i < 1000; i++) {
     s.scores.push_back(i % 2 ? 0.9f : 0.1f);
@@ -135,7 +135,7 @@ TEST_CASE("evaluation: the interval is as wide as theory says") {
   const Measured& accuracy = e.measures[2];
   CHECK(accuracy.value == 0.8);
   const double sigma = std::sqrt(0.8 * 0.2 / 1000);
-  // The 2.5th percentile of 2,000 values has itself a standard deviation of about 0.06 sigma.
+  // The 2.5th percentile of 2,000 values has a standard deviation of about 0.06 sigma.
   CHECK(std::abs(accuracy.interval->low - (0.8 - 1.96 * sigma)) < 0.25 * sigma);
   CHECK(std::abs(accuracy.interval->high - (0.8 + 1.96 * sigma)) < 0.25 * sigma);
 }
@@ -160,7 +160,7 @@ TEST_CASE("evaluation: what is not defined") {
   CHECK_FALSE(one_class.measures[0].value.has_value());
   CHECK_FALSE(one_class.measures[0].interval.has_value());
   CHECK(one_class.measures[2].interval.has_value());
-  // Resamples of one class alone have no AUC; those of both have AUC 1 here.
+  // Single-class resamples have no AUC; the others have AUC 1 here.
   const Evaluation both = evaluate(scores, mixed, 50, 0);
   CHECK(both.measures[0].interval->low == 1);
   const Evaluation none = evaluate(scores, mixed, 0, 0);

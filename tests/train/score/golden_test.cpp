@@ -1,5 +1,5 @@
-// The numbers of the reference program (TensorFlow 1.15, Keras 2.3.1, bert4keras 0.10.0), reproduced: hidden states,
-// logits, loss, the gradient of every parameter, and four Adam steps. tests/golden/README.md says what the arrays are.
+// Reproduces the reference program (TensorFlow 1.15, Keras 2.3.1, bert4keras 0.10.0): hidden states, logits,
+// loss, all gradients, and four Adam steps. tests/golden/README.md describes the arrays.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -33,12 +33,13 @@ struct Golden {
     return c;
   }
 
-  // step0: the starting weights; variant: these with other rows for [NO] and [YES]; step4: after four steps.
+  // step0: initial weights; variant: step0 with other [NO] and [YES] rows; step4: after four steps.
   explicit Golden(Precision precision, const std::string& when = "step0") : bert(config()) {
     ParameterStore& store = bert.store;
     store.allocate(device, precision);
     for (const auto& array : store.named()) {
-      const bool words = array.name.ends_with("word_embeddings.weight"), bias = array.name == "cls.predictions.bias";
+      const bool words = array.name.ends_with("word_embeddings.weight"),
+                 bias = array.name == "cls.predictions.bias";
       std::vector<float> values;
       if (when == "step4") values = golden->load<float>("step4/" + array.name);
       else if (words) values = golden->load<float>("aligned/word_embeddings");
@@ -56,16 +57,16 @@ struct Golden {
   Batch batch(int k) {
     const std::string prefix = "batch" + std::to_string(k) + "/";
     const auto& shape = golden->at(prefix + "token_ids").shape;
-    return packed_batch(golden->load<int32_t>(prefix + "token_ids"), golden->load<int32_t>(prefix + "target_ids"),
-                        int(shape[0]), int(shape[1]));
+    return packed_batch(golden->load<int32_t>(prefix + "token_ids"),
+                        golden->load<int32_t>(prefix + "target_ids"), int(shape[0]), int(shape[1]));
   }
 };
 
-// Its true gradient is 0 (softmax does not see a shift of all keys), what is left is rounding.
+// The key bias has gradient 0, as softmax is invariant to a shift of all keys; only rounding remains.
 bool key_bias(const std::string& name) { return name.ends_with("key.bias"); }
 
-// bf16: 8 bits of mantissa, some ten roundings in a row on the way through two layers, errors of about 2⁻⁸ each that
-// partly cancel; 3 % of the largest value of an array covers them, a missing term is far larger.
+// bf16: 3 % of an array's largest value covers about ten roundings of 2⁻⁸ that partly cancel; a missing term
+// is far larger.
 struct Tolerance {
   double hidden, logits, ce, gradient;
 };
@@ -168,40 +169,46 @@ TEST_CASE("golden: keras_fill scales loss and gradient by the share of real toke
 }
 
 TEST_CASE("golden: scores and AUC, from the files to the figure") {
-  const Dataset set = make_dataset(io::read_pairs(folder + "pairs.tsv"), io::read_pairs(folder + "test.tsv"), 32, 10);
+  const Dataset set =
+      make_dataset(io::read_pairs(folder + "pairs.tsv"), io::read_pairs(folder + "test.tsv"), 32, 10);
   const Vocabulary vocabulary(set.pairs, 5);
   const TokenPairs tokens = vocabulary.encode(set.pairs);
   for (const std::string when : {"step0", "variant", "step4"}) {
     INFO(when);
     Golden g(Precision::fp32, when);
     Stepper stepper(g.device, g.bert, Precision::fp32, 0, {}, false, false);
-    const auto scores = [&](const std::vector<Example>& rows) { return score_pairs(stepper, tokens, rows, {}); };
+    const auto scores = [&](const std::vector<Example>& rows) {
+      return score_pairs(stepper, tokens, rows, {});
+    };
     const auto valid = scores(set.validation);
     CHECK(largest_difference(valid, g.golden->load<float>("valid/score_" + when)) <= 1e-5);
     CHECK(largest_difference(scores(set.test), g.golden->load<float>("test/score_" + when)) <= 1e-5);
     std::vector<float> labels;
     for (const Example& row : set.validation) labels.push_back(row.label);
-    // At step 0 [NO] and [YES] are the same row: the order of equal scores is not the model's, ours or theirs.
+    // At step 0 [NO] and [YES] share one row, so all scores tie and AUC is meaningless.
     if (when != "step0")
-      CHECK(auc(valid, labels).value() == doctest::Approx(g.golden->load<float>("valid/auc_" + when)[0]).epsilon(1e-6));
+      CHECK(auc(valid, labels).value() ==
+            doctest::Approx(g.golden->load<float>("valid/auc_" + when)[0]).epsilon(1e-6));
   }
 }
 
 TEST_CASE("golden: four Adam steps") {
   Golden g(Precision::fp32);
-  AdamOptions adam;  // Keras's: 0.9, 0.999, 1e-7
+  AdamOptions adam;  // Keras defaults: 0.9, 0.999, 1e-7
   Stepper stepper(g.device, g.bert, Precision::fp32, 0, adam, false);
   for (int t = 1; t <= 4; t++) {
     stepper.take_losses();
     stepper.train(g.batch(t - 1), 1e-3);
-    CHECK(stepper.take_losses().loss() == doctest::Approx(g.golden->load<float>("steps/ce")[t - 1]).epsilon(1e-5));
+    CHECK(stepper.take_losses().loss() ==
+          doctest::Approx(g.golden->load<float>("steps/ce")[t - 1]).epsilon(1e-5));
     double worst = 0;
     for (const auto& array : g.bert.store.named()) {
       if (key_bias(array.name)) continue;
       const auto ours = g.bert.store.download(g.bert.store.masters(), array);
-      const double d = largest_difference(ours, g.golden->load<float>("step" + std::to_string(t) + "/" + array.name));
+      const double d =
+          largest_difference(ours, g.golden->load<float>("step" + std::to_string(t) + "/" + array.name));
       INFO("step ", t, ", ", array.name, ": ", d);
-      CHECK(d <= 2e-5);  // where a gradient is near ε, Adam's quotient magnifies its rounding
+      CHECK(d <= 2e-5);  // Adam amplifies rounding where |g| is near ε
       worst = std::max(worst, d);
     }
     MESSAGE("step ", t, ": parameters differ by at most ", worst);

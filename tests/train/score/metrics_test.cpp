@@ -15,7 +15,6 @@ using namespace warpbert::test;
 
 using Floats = std::vector<float>;
 
-// Every positive against every negative one.
 static double naive_auc(const Floats& scores, const Floats& labels) {
   double wins = 0, comparisons = 0;
   for (size_t p = 0; p < scores.size(); p++) {
@@ -30,7 +29,7 @@ static double naive_auc(const Floats& scores, const Floats& labels) {
 
 TEST_CASE("metrics: AUC equals comparing every positive with every negative score") {
   std::mt19937 random(1);
-  for (int distinct : {2, 3, 10, 1000000}) {  // few distinct scores: many ties
+  for (int distinct : {2, 3, 10, 1000000}) {  // few distinct scores give many ties
     for (int n : {2, 3, 31, 200}) {
       Floats scores, labels;
       for (int i = 0; i < n; i++) {
@@ -38,7 +37,7 @@ TEST_CASE("metrics: AUC equals comparing every positive with every negative scor
         labels.push_back(float(random() % 2));
       }
       labels[0] = 0, labels[1] = 1;
-      // Both are a ratio of integers below 2⁵³, halves included: the same to one rounding.
+      // Both are ratios of (half-)integers below 2⁵³: equal up to one rounding.
       CHECK(std::abs(auc(scores, labels).value() - naive_auc(scores, labels)) < 1e-15);
     }
   }
@@ -81,7 +80,7 @@ TEST_CASE("metrics: scores and AUC of the golden fixture") {
       double no, yes;
       file >> labels[i] >> reference[i] >> no >> yes;
       scores[i] = ratio_score(float(std::log(no)), float(std::log(yes)));
-      // log p ≈ −5 as a float is off by 2.4·10⁻⁷ at most, and so is p relatively; s(1 − s) <= 1/4 of it twice.
+      // Rounding log p ≈ −5 to float gives p a relative error <= 2.4·10⁻⁷; two of them times s(1 − s) <= 1/4.
       CHECK(std::abs(scores[i] - reference[i]) < 2e-7);
       CHECK(std::abs(sigmoid_score(float(std::log(no)), float(std::log(yes))) - yes / (no + yes)) < 2e-7);
     }
@@ -92,7 +91,9 @@ TEST_CASE("metrics: scores and AUC of the golden fixture") {
 }
 
 TEST_CASE("metrics: the ratio is biased where both probabilities are tiny, the sigmoid is not") {
-  const auto logs = [](double no, double yes) { return std::pair(float(std::log(no)), float(std::log(yes))); };
+  const auto logs = [](double no, double yes) {
+    return std::pair(float(std::log(no)), float(std::log(yes)));
+  };
   const auto [no, yes] = logs(1e-8, 2e-8);
   CHECK(ratio_score(no, yes) == doctest::Approx(0.5).epsilon(1e-5));
   CHECK(sigmoid_score(no, yes) == doctest::Approx(2 / 3.).epsilon(1e-5));
@@ -105,16 +106,16 @@ TEST_CASE("metrics: the ratio is biased where both probabilities are tiny, the s
 TEST_CASE("metrics: accuracy, F1, log loss and the best threshold by hand") {
   const Floats scores{0.9f, 0.8f, 0.6f, 0.4f, 0.2f}, labels{1, 0, 1, 1, 0};
   CHECK(accuracy(scores, labels) == 0.6);
-  CHECK(accuracy(scores, labels, 0.6f) == 0.6);  // the threshold itself is positive
+  CHECK(accuracy(scores, labels, 0.6f) == 0.6);  // score = threshold counts as positive
   CHECK(accuracy(scores, labels, 0.61f) == 0.4);
-  CHECK(f1(scores, labels) == doctest::Approx(2 / 3.));  // 2 found, 1 false, 1 missed
+  CHECK(f1(scores, labels) == doctest::Approx(2 / 3.));  // TP 2, FP 1, FN 1
   CHECK(f1(scores, labels, 0.95f) == 0);
   CHECK(log_loss(Floats{0.25f, 0.5f}, Floats{1, 0.5f}) == doctest::Approx((std::log(4) + std::log(2)) / 2));
   CHECK(log_loss(Floats{1}, Floats{0}) == doctest::Approx(7 * std::log(10.)));
-  // 1 − 10⁻⁷ is rounded by 2⁻⁵⁴ at most, which is 6·10⁻¹⁰ of its logarithm.
+  // 1 − 10⁻⁷ is rounded by <= 2⁻⁵⁴, 6·10⁻¹⁰ of its logarithm.
   CHECK(log_loss(Floats{0}, Floats{0}) == doctest::Approx(-std::log1p(-1e-7)).epsilon(1e-9).scale(0));
   const BestThreshold best = best_threshold(scores, labels);
-  CHECK(best.threshold == 0.4f);  // 3 found, 1 false, none missed
+  CHECK(best.threshold == 0.4f);  // TP 3, FP 1, FN 0
   CHECK(best.f1 == doctest::Approx(6 / 7.));
   CHECK(best_threshold(Floats{0.5f, 0.7f}, Floats{0, 0}).f1 == 0);
 }

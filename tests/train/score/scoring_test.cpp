@@ -1,5 +1,5 @@
-// Scores of several models and both orders, beside the formula applied to one pair, one model and one order at a time;
-// and where a trained model may be.
+// Checks scores of several models and both orders against the formula per pair, model and order; and the
+// lookup of trained models.
 #include "train/score/scoring.h"
 
 #include <doctest/doctest.h>
@@ -23,7 +23,7 @@ using namespace warpbert::test;
 
 namespace {
 
-constexpr int rows = 7, batch = 3;  // the last batch is not full
+constexpr int rows = 7, batch = 3;  // the last batch is partial
 
 Options options_of(int layers, int max_tokens) {
   Options o;
@@ -37,7 +37,7 @@ Options options_of(int layers, int max_tokens) {
   return o;
 }
 
-// A random model of these options, its vocabulary and a row of the pairs cut to data.max_tokens.
+// A random model, its vocabulary, and scores of one row truncated to data.max_tokens.
 struct Model {
   Options options;
   Vocabulary vocabulary;
@@ -102,7 +102,8 @@ TEST_CASE("scoring: the mean of logit differences over models and orders, in dou
       const std::vector<std::string> runs(m.runs.begin(), m.runs.begin() + long(models));
       const std::string yes_no = swap ? "true" : "false";
       const auto sigmoid = Ensemble(runs, {{"predict.swap", yes_no}}).score({m.pairs});
-      const auto ratio = Ensemble(runs, {{"predict.swap", yes_no}, {"predict.score", "ratio"}}).score({m.pairs});
+      const auto ratio =
+          Ensemble(runs, {{"predict.swap", yes_no}, {"predict.score", "ratio"}}).score({m.pairs});
       REQUIRE(sigmoid.size() == rows);
       REQUIRE(ratio.size() == rows);
       for (int row = 0; row < rows; row++) {
@@ -114,7 +115,7 @@ TEST_CASE("scoring: the mean of logit differences over models and orders, in dou
             difference += share * (double(yes) - no), log_no += share * no, log_yes += share * yes;
           }
         }
-        // log p of a row differs in the last bits with the batch it is in: ~10⁻⁶ of values around 3, a quarter in p.
+        // log p (around 3) varies by about 10⁻⁶ with the batch; p by a quarter of that.
         CHECK(std::abs(sigmoid[row] - 1 / (1 + std::exp(-difference))) < 1e-6);
         const double no = std::exp(log_no), yes = std::exp(log_yes);
         CHECK(std::abs(ratio[row] - yes / (no + yes + 1e-8)) < 1e-6);
@@ -125,7 +126,8 @@ TEST_CASE("scoring: the mean of logit differences over models and orders, in dou
 
 TEST_CASE("scoring: the models of the test differ, and so do the orders") {
   Models m;
-  const auto one = Ensemble({m.runs[0]}, {}).score({m.pairs}), two = Ensemble({m.runs[1]}, {}).score({m.pairs});
+  const auto one = Ensemble({m.runs[0]}, {}).score({m.pairs}),
+             two = Ensemble({m.runs[1]}, {}).score({m.pairs});
   const auto both = Ensemble({m.runs[0]}, {{"predict.swap", "true"}}).score({m.pairs});
   for (int row = 0; row < rows; row++) {
     CHECK(std::abs(one[row] - two[row]) > 1e-4);
@@ -139,8 +141,8 @@ TEST_CASE("scoring: one model without options gives the bits of its own log p") 
   const TokenPairs tokens = m.two.vocabulary.encode(m.pairs);
   const std::vector<Example> examples = all_examples(m.pairs);
   for (const Score score : {Score::ratio, Score::sigmoid}) {
-    const auto found =
-        Ensemble({m.runs[1]}, {{"predict.score", score == Score::ratio ? "ratio" : "sigmoid"}}).score({m.pairs});
+    const auto found = Ensemble({m.runs[1]}, {{"predict.score", score == Score::ratio ? "ratio" : "sigmoid"}})
+                           .score({m.pairs});
     std::vector<float> expected;
     for (size_t first = 0; first < rows; first += batch) {
       const auto part = std::span(examples).subspan(first, std::min<size_t>(batch, rows - first));
@@ -153,9 +155,11 @@ TEST_CASE("scoring: one model without options gives the bits of its own log p") 
   }
 }
 
-TEST_CASE("scoring: a model named thrice is itself, and with swap the order of sentences does not matter, to the bit") {
+TEST_CASE(
+    "scoring: a model named thrice is itself, and with swap the order of sentences does not matter, to the "
+    "bit") {
   Models m;
-  const std::string run = m.runs[1];  // its max_tokens cuts nothing
+  const std::string run = m.runs[1];  // its max_tokens truncates nothing
   const std::vector<Override> swap{{"predict.swap", "true"}};
   const auto once = Ensemble({run}, swap).score({m.pairs});
   CHECK(Ensemble({run, run, run}, swap).score({m.pairs}) == once);
@@ -172,7 +176,8 @@ TEST_CASE("scoring: one by one, the bits of batches of one pair, and the batches
         CAPTURE(models);
         CAPTURE(precision);
         const std::vector<std::string> runs(m.runs.begin(), m.runs.begin() + long(models));
-        std::vector<Override> overrides{{"predict.swap", swap ? "true" : "false"}, {"train.precision", precision}};
+        std::vector<Override> overrides{{"predict.swap", swap ? "true" : "false"},
+                                        {"train.precision", precision}};
         const Latencies latencies = Ensemble(runs, overrides).score_one_by_one({m.pairs});
         CHECK(latencies.ms.size() == rows);
         for (const double ms : latencies.ms) CHECK(ms > 0);
@@ -184,9 +189,10 @@ TEST_CASE("scoring: one by one, the bits of batches of one pair, and the batches
         const auto batches = Ensemble(runs, overrides).score({m.pairs});
         overrides.push_back({"predict.batch", "1"});
         CHECK(Ensemble(runs, overrides).score({m.pairs}) == latencies.scores);
-        // A product of another height may be summed in another order; bf16 then rounds a few values to a neighbour.
+        // A GEMM with other m may sum in another order; bf16 then rounds a few values differently.
         const float tolerance = precision == std::string("fp32") ? 1e-6f : 2e-2f;
-        for (int row = 0; row < rows; row++) CHECK(std::abs(latencies.scores[row] - batches[row]) < tolerance);
+        for (int row = 0; row < rows; row++)
+          CHECK(std::abs(latencies.scores[row] - batches[row]) < tolerance);
       }
 }
 
@@ -243,7 +249,7 @@ TEST_CASE("scoring: a model may be a run, a model file of it, or an exported fol
 
   const std::string hf = m.folder / "hf";
   export_model(hf, m.one.bert, m.one.vocabulary, m.one.options);
-  CHECK(Ensemble({hf}, {}).score({m.pairs}) == expected);  // with the options of its run
+  CHECK(Ensemble({hf}, {}).score({m.pairs}) == expected);  // uses its run's options
   CHECK(find_model(hf, {{"data.max_tokens", "20"}}).options.data.max_tokens == 20);
   nlohmann::json tokenizer = nlohmann::json::parse(std::ifstream(hf + "/tokenizer_config.json"));
   CHECK(tokenizer["warpbert"]["predict.score"] == "sigmoid");
@@ -251,8 +257,9 @@ TEST_CASE("scoring: a model may be a run, a model file of it, or an exported fol
   std::ofstream(hf + "/tokenizer_config.json") << tokenizer;
   CHECK(refusal<io::Error>(hf) == hf + "/tokenizer_config.json: warpbert: data.max_tokens is no string");
 
-  // A finished run needs nothing of what it was trained from.
-  m.one.options.model.config = "/absent/bert_config.json", m.one.options.model.weights = "/absent/weights.npz";
+  // A finished run needs none of its training inputs.
+  m.one.options.model.config = "/absent/bert_config.json",
+  m.one.options.model.weights = "/absent/weights.npz";
   m.one.save(run);
   CHECK(Ensemble({run}, {}).score({m.pairs}) == expected);
 }
@@ -260,7 +267,8 @@ TEST_CASE("scoring: a model may be a run, a model file of it, or an exported fol
 TEST_CASE("scoring: what is missing or damaged is named") {
   Models m;
   const std::string run = m.runs[0], hf = m.folder / "hf", file = m.folder / "alone.npz";
-  CHECK(refusal<io::Error>(m.folder / "absent") == m.folder / "absent: not found; --run needs the folder of a run");
+  CHECK(refusal<io::Error>(m.folder / "absent") ==
+        m.folder / "absent: not found; --run needs the folder of a run");
   CHECK(refusal<io::Error>(m.folder / "").find("config.ini: not found") != std::string::npos);
   std::filesystem::copy(run + "/best.npz", file);
   CHECK(refusal<io::Error>(file).starts_with(file + ": no config.ini beside it or in the folder above"));
@@ -276,7 +284,8 @@ TEST_CASE("scoring: what is missing or damaged is named") {
   };
   const std::string special = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n[NO]\n[YES]\n";
   export_model(hf, m.one.bert, m.one.vocabulary, m.one.options);
-  CHECK(vocabulary_refused("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n[YES]\n[NO]\n1\n").starts_with("line 6: [NO] was"));
+  CHECK(vocabulary_refused("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n[YES]\n[NO]\n1\n")
+            .starts_with("line 6: [NO] was"));
   CHECK(vocabulary_refused("[PAD]\n[UNK]\n").starts_with("line 3: [CLS] was expected"));
   CHECK(vocabulary_refused(special + "1\nword\n").starts_with("line 9: 'word' is no id"));
   CHECK(vocabulary_refused(special + "1\n-2\n").starts_with("line 9: '-2' is no id"));
@@ -289,13 +298,14 @@ TEST_CASE("scoring: what is missing or damaged is named") {
   }
 
   const auto arrays = m.one.bert.store.named();
-  const auto array = *std::find_if(arrays.begin(), arrays.end(), [](auto& a) { return a.name == name::output_bias; });
+  const auto array =
+      *std::find_if(arrays.begin(), arrays.end(), [](auto& a) { return a.name == name::output_bias; });
   auto values = m.one.bert.store.download(m.one.bert.store.masters(), array);
   values[6] = std::numeric_limits<float>::quiet_NaN();  // the bias of [YES]
   m.one.bert.store.upload(m.one.bert.store.masters(), array, values);
   m.one.save(run);
   CHECK(refusal<io::Error>(run) == run + "/best.npz: cls.predictions.bias has a value that is not finite");
-  for (const auto& a : arrays) {  // all finite, but their products are not
+  for (const auto& a : arrays) {  // finite weights whose products overflow
     if (!a.name.ends_with("LayerNorm.weight")) continue;
     m.one.bert.store.upload(m.one.bert.store.masters(), a, std::vector<float>(a.size, 3e38f));
   }

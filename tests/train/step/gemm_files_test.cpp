@@ -28,21 +28,21 @@ TEST_CASE("gemm files: a run's file wins over the machine's, and both get what i
   {
     GemmChoices choices;
     GemmFiles files(choices, "A", run, cache);
-    files.save();  // nothing chosen, nothing written
+    files.save();
     CHECK(folder.count_files() == 0);
     choices.chosen[product(128)] = choice(1);
     files.save();
   }
   CHECK(parse_gemm_cache(contents(run)) == GemmCache{{"A", {{product(128), choice(1)}}}});
   CHECK(contents(cache) == contents(run));
-  {  // another run, of another machine, with the same cache
+  {  // another run on machine B with the same cache
     GemmChoices choices;
     GemmFiles files(choices, "B", folder / "other.txt", cache);
     CHECK(choices.chosen.empty());
     choices.chosen[product(128)] = choice(2);
     files.save();
   }
-  {  // a third, on A: the cache's choice; it adds one, while someone else added one, and another choice for the same
+  {  // third run, on A, starts from the cache; another process caches 384 and another choice for 256
     GemmChoices choices;
     GemmFiles files(choices, "A", folder / "third.txt", cache);
     CHECK(choices.chosen == Choices{{product(128), choice(1)}});
@@ -53,7 +53,7 @@ TEST_CASE("gemm files: a run's file wins over the machine's, and both get what i
     CHECK(parse_gemm_cache(contents(cache)).at("A") ==
           Choices{{product(128), choice(1)}, {product(256), choice(8)}, {product(384), choice(9)}});
   }
-  {  // the third goes on: its own choice, though the cache has another
+  {  // resumed third run: its own choice wins over the cache
     GemmChoices choices;
     GemmFiles(choices, "A", folder / "third.txt", cache);
     CHECK(choices.chosen.at(product(256)) == choice(3));
@@ -87,13 +87,14 @@ TEST_CASE("gemm files: damage is ignored with a warning that says what follows")
   const Captured output(stderr);
   GemmFiles files(choices, "A", run, cache);
   CHECK(choices.chosen.empty());
-  CHECK(output.text() == "warning: " + run +
-                             ": line 2: the file ends early; it is ignored, and the run goes on with algorithms that "
-                             "may round otherwise\nwarning: " +
-                             cache + ": line 1: no [machine] before it; it is ignored\n");
+  CHECK(output.text() ==
+        "warning: " + run +
+            ": line 2: the file ends early; it is ignored, and the run goes on with algorithms that "
+            "may round otherwise\nwarning: " +
+            cache + ": line 1: no [machine] before it; it is ignored\n");
   choices.chosen[product(128)] = choice(1);
   files.save();
-  CHECK(parse_gemm_cache(contents(run)).size() == 1);  // and replaced
+  CHECK(parse_gemm_cache(contents(run)).size() == 1);  // damaged files are replaced
   CHECK(parse_gemm_cache(contents(cache)).size() == 1);
 }
 
@@ -104,9 +105,10 @@ TEST_CASE("gemm files: a run that goes on on another machine says so") {
   const Captured output(stderr);
   GemmFiles files(choices, "B", run, "");
   CHECK(choices.chosen.empty());
-  CHECK(output.text() == "warning: " + run +
-                             ": the run was begun on 'A', this is 'B'; it goes on with algorithms that may round "
-                             "otherwise\n");
+  CHECK(output.text() ==
+        "warning: " + run +
+            ": the run was begun on 'A', this is 'B'; it goes on with algorithms that may round "
+            "otherwise\n");
 }
 
 TEST_CASE("gemm files: a cache that cannot be written is no reason to stop, a run's file is") {
@@ -121,7 +123,7 @@ TEST_CASE("gemm files: a cache that cannot be written is no reason to stop, a ru
   }
   const std::string text = output.text();
   CHECK(text.starts_with("warning: the algorithms of matrix products cannot be kept for other runs: "));
-  CHECK(std::count(text.begin(), text.end(), '\n') == 1);  // once
+  CHECK(std::count(text.begin(), text.end(), '\n') == 1);  // warns once
   CHECK(parse_gemm_cache(contents(folder / "gemm.txt")).at("A").size() == 2);
   GemmFiles nowhere(choices, "A", file + "/gemm.txt", "");
   choices.chosen[product(384)] = choice(1);

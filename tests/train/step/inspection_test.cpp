@@ -1,5 +1,5 @@
-// From files to numbers: pretrained weights in every format, vocabulary, alignment, then hidden states, logits, loss,
-// gradients and Adam steps, all through `inspect` and all against the reference program (tests/golden/README.md).
+// End-to-end check of `inspect` against the reference program (tests/golden/README.md), from weights in every
+// format to Adam steps.
 #include "train/step/inspection.h"
 
 #include <doctest/doctest.h>
@@ -22,11 +22,12 @@ namespace {
 const std::string golden = golden_folder() + "/tiny/";
 
 Options options(const TemporaryFolder& folder, const std::string& weights) {
-  const std::string ini = folder.write("a.ini", fmt::format("[data]\ntrain = {0}pairs.tsv\ntest = {0}test.tsv\n"
-                                                            "counts = {0}counts.json\nvocab = {0}vocab.txt\n"
-                                                            "[model]\nweights = {0}{1}\n"
-                                                            "[train]\nprecision = fp32\nlr = 1e-3\n",
-                                                            golden, weights));
+  const std::string ini =
+      folder.write("a.ini", fmt::format("[data]\ntrain = {0}pairs.tsv\ntest = {0}test.tsv\n"
+                                        "counts = {0}counts.json\nvocab = {0}vocab.txt\n"
+                                        "[model]\nweights = {0}{1}\n"
+                                        "[train]\nprecision = fp32\nlr = 1e-3\n",
+                                        golden, weights));
   return read_options(ini);
 }
 
@@ -64,7 +65,7 @@ void compare(const std::string& path) {
   CHECK(largest_difference(ours("losses"), theirs("steps/ce")) <= 1e-5);
   int compared = 0;
   for (const auto& array : out->arrays()) {
-    if (!array.name.starts_with("grad/") || array.name.ends_with("key.bias")) continue;  // whose true gradient is 0
+    if (!array.name.starts_with("grad/") || array.name.ends_with("key.bias")) continue;  // true gradient 0
     INFO(array.name);
     CHECK(array.shape == reference->at(array.name).shape);
     CHECK(relative_difference(ours(array.name), theirs(array.name)) <= 1e-5);
@@ -108,7 +109,7 @@ TEST_CASE("inspect: keras_fill changes the steps, not the loss") {
   TemporaryFolder folder;
   const std::string batches = write_batches(folder);
   Options o = options(folder, "weights.hf.npz");
-  o.train.epsilon = 1;  // so that the scale of the gradient shows in the step
+  o.train.epsilon = 1;  // makes the step depend on the gradient's scale
   inspect(o, batches, folder / "mean.npz", 1);
   o.loss.scale = LossScale::keras_fill;
   inspect(o, batches, folder / "fill.npz", 1);
@@ -119,16 +120,18 @@ TEST_CASE("inspect: keras_fill changes the steps, not the loss") {
 
 TEST_CASE("inspect: a batch that does not fit the model is refused") {
   TemporaryFolder folder;
-  const auto refused = [&](std::vector<int64_t> shape, std::vector<int32_t> tokens, std::vector<int32_t> targets) {
+  const auto refused = [&](std::vector<int64_t> shape, std::vector<int32_t> tokens,
+                           std::vector<int32_t> targets) {
     const std::string path = folder / "batch.npz";
     io::write_npz(path, std::vector<io::ArrayView>{
                             io::view("tokens_0", shape, tokens),
                             io::view("targets_0", {int64_t(targets.size()) / shape[1], shape[1]}, targets)});
-    const std::string message =
-        message_of<io::Error>([&] { inspect(options(folder, "weights.hf.npz"), path, folder / "out.npz", 0); });
+    const std::string message = message_of<io::Error>(
+        [&] { inspect(options(folder, "weights.hf.npz"), path, folder / "out.npz", 0); });
     return message.substr(std::min(message.size(), path.size()));
   };
-  CHECK(refused({1, 3}, {2, 137, 3}, {5, 0, 0}) == ": tokens_0 holds 137; the vocabulary has tokens 0 to 136");
+  CHECK(refused({1, 3}, {2, 137, 3}, {5, 0, 0}) ==
+        ": tokens_0 holds 137; the vocabulary has tokens 0 to 136");
   CHECK(refused({1, 3}, {2, 9, 3}, {-1, 0, 0}) == ": targets_0 holds -1; the vocabulary has tokens 0 to 136");
   CHECK(refused({1, 3}, {2, 9, 3}, {0, 0, 0}) == ": targets_0 has no target");
   CHECK(refused({1, 3}, {2, 0, 3}, {5, 0, 0}).starts_with(": tokens_0: "));

@@ -1,5 +1,5 @@
-// A step as a graph: the same bits as the step sent kernel by kernel, whatever the order in which the graph's branches
-// run, for batches of changing sizes.
+// A training step launched as a graph is bitwise equal to eager kernels, in any order of its parallel
+// branches, for batches of varying sizes.
 #include "train/step/step.h"
 
 #include <doctest/doctest.h>
@@ -19,8 +19,7 @@ using namespace warpbert::test;
 
 namespace {
 
-// A batch of random sentences. Every third has long ones, every sixth many targets: batches of equal and of other
-// capacities occur, of each kind more than once.
+// A random batch. Every third has long sentences, every sixth many targets, so capacities vary and repeat.
 Batch batch(int number, int vocabulary) {
   std::mt19937 random(static_cast<unsigned>(number));
   const int sequences = 6, length = number % 3 == 2 ? 40 : 14;
@@ -30,7 +29,8 @@ Batch batch(int number, int vocabulary) {
     for (int i = 0; i < n; i++) {
       int32_t& token = tokens[size_t(row) * length + i];
       token = i ? token::first_word + int(random() % unsigned(vocabulary - token::first_word)) : token::cls;
-      if (i && random() % 5 < (number % 6 == 5 ? 4 : 1)) targets[size_t(row) * length + i] = token, token = token::mask;
+      if (i && random() % 5 < (number % 6 == 5 ? 4 : 1))
+        targets[size_t(row) * length + i] = token, token = token::mask;
     }
     if (row % 2) targets[size_t(row) * length] = token::no + int(random() % 2);
   }
@@ -48,7 +48,7 @@ struct Result {
 
 struct Setting {
   AdamOptions adam;
-  int parts = 1;  // of a step
+  int parts = 1;  // micro-batches per step
   float adversary = 0;
 };
 
@@ -84,7 +84,7 @@ Result train(Precision precision, bool graphs, const Setting& setting = {}, size
   return result;
 }
 
-// A model whose gradients are looked at; dropout off.
+// A model without dropout that exposes its gradients.
 struct Looked {
   Device device;
   Bert bert;
@@ -139,7 +139,7 @@ TEST_CASE("step: a graph gives the bits of the kernels sent one by one, in every
       simt::set_order(before.order, before.seed);
 #endif
     }
-  // The two ways to update are one formula: early on the branch, or all at the end because the norm has to be known.
+  // Early updates on the side stream equal those at the end, which clipping forces, as it needs the norm.
   AdamOptions loose;
   loose.clip_norm = 1e9f;
   CHECK(train(Precision::fp32, true, {loose}) == train(Precision::fp32, true));
@@ -167,7 +167,6 @@ TEST_CASE("step: parts add up to the gradient of the whole batch") {
   const int vocabulary = Looked::config().vocabulary;
   std::vector<Batch> parts;
   for (int number : {0, 2, 5}) parts.push_back(batch(number, vocabulary));
-  // The same sequences as one padded batch.
   const int length = 40;
   std::vector<int32_t> tokens, targets;
   for (const Batch& part : parts) {
@@ -177,7 +176,8 @@ TEST_CASE("step: parts add up to the gradient of the whole batch") {
       for (int i = part.starts[size_t(row)]; i < part.starts[size_t(row) + 1]; i++) {
         const size_t at = first + size_t(row) * length + size_t(i - part.starts[size_t(row)]);
         tokens[at] = part.ids[size_t(i)];
-        if (k < part.targets && part.target_index[size_t(k)] == i) targets[at] = part.target[size_t(k++)].token;
+        if (k < part.targets && part.target_index[size_t(k)] == i)
+          targets[at] = part.target[size_t(k++)].token;
       }
   }
   const Batch whole = packed_batch(tokens, targets, 18, length);
@@ -187,7 +187,7 @@ TEST_CASE("step: parts add up to the gradient of the whole batch") {
       added(several.device, several.bert, Precision::fp32, 5, {}, false);
   once.train(whole, 1e-3);
   added.train(parts, 1e-3);
-  CHECK(relative_difference(several.gradients(), one.gradients()) < 1e-6);  // sums in another order
+  CHECK(relative_difference(several.gradients(), one.gradients()) < 1e-6);  // different summation order
   CHECK(added.take_losses().loss() == doctest::Approx(once.take_losses().loss()).epsilon(1e-6));
   CHECK(added.grad_norm() == doctest::Approx(once.grad_norm()).epsilon(1e-6));
 }
@@ -200,7 +200,6 @@ TEST_CASE("step: the adversary adds the gradient at the word embedding moved by 
   stepper.train(data, 1e-3);
   const auto both = one.gradients();
 
-  // Without an update: at the weights, then at the moved table.
   Stepper plain(by_hand.device, by_hand.bert, Precision::fp32, 5, {}, false);
   ParameterStore& store = by_hand.bert.store;
   plain.train(data, 0);
@@ -215,17 +214,18 @@ TEST_CASE("step: the adversary adds the gradient at the word embedding moved by 
   for (size_t i = 0; i < table.size(); i++) table[i] += float(0.7 * gradient[i] / std::sqrt(square));
   store.upload(store.masters(), word, table);
   plain.train(data, 0);
-  CHECK(plain.take_losses().loss() > loss);  // uphill
+  CHECK(plain.take_losses().loss() > loss);
   const auto second = by_hand.gradients();
   for (size_t i = 0; i < expected.size(); i++) expected[i] += second[i];
   CHECK(relative_difference(both, expected) < 1e-6);
   CHECK(relative_difference(second, expected) > 0.1);
-  CHECK(stepper.take_losses().loss() == doctest::Approx(loss).epsilon(1e-6));  // the clean pass alone is reported
-  // Nothing of the move is left in the weights: they differ from the first ones by Adam's step alone.
+  CHECK(stepper.take_losses().loss() == doctest::Approx(loss).epsilon(1e-6));  // reports the clean pass
+  // The perturbation is undone: weights differ from the initial ones by Adam's step only.
   Looked fresh;
   const auto before = fresh.bert.store.download(fresh.bert.store.masters(), word),
              after = one.bert.store.download(one.bert.store.masters(), word);
-  CHECK(largest_difference(after, before) < 1.01e-3 * 0.1 / std::sqrt(0.001) * std::sqrt(1 - 0.999) / (1 - 0.9));
+  CHECK(largest_difference(after, before) <
+        1.01e-3 * 0.1 / std::sqrt(0.001) * std::sqrt(1 - 0.999) / (1 - 0.9));
 
   CHECK_THROWS_AS(stepper.train(std::vector<Batch>{data, data}, 1e-3), std::logic_error);
 }
@@ -243,7 +243,7 @@ TEST_CASE("step: a loss that is not finite, of the adversary's pass alone as wel
 }
 
 TEST_CASE("step: a gradient that is not finite is told of, unless its step was skipped") {
-  // A label so large that its loss just fits, and behind it a LayerNorm whose small input makes 1/σ a million.
+  // A huge label with a finite loss; in backward, a LayerNorm with tiny input multiplies by 1/σ = 10⁶.
   Batch data = batch(2, Looked::config().vocabulary);
   data.target[0].other = data.target[0].token == token::no ? token::yes : token::no;
   data.target[0].other_weight = 1e36f;
@@ -270,7 +270,9 @@ TEST_CASE("step: a gradient that is not finite is told of, unless its step was s
   }
 }
 
-TEST_CASE("step: scores by a graph are those of the kernels sent one by one, and training between changes nothing") {
+TEST_CASE(
+    "step: scores by a graph are those of the kernels sent one by one, and training between changes "
+    "nothing") {
   BertConfig c;
   c.vocabulary = 90, c.layers = 1, c.hidden = 32, c.heads = 2, c.intermediate = 64, c.max_positions = 48;
   Device device;

@@ -14,14 +14,14 @@ using namespace warpbert::test;
 
 namespace {
 
-// A random model, saved; and its arrays.
 struct Saved {
   Device device{1};
   Bert bert;
   std::string path;
   static BertConfig config(int layers, int vocabulary) {
     BertConfig c;
-    c.vocabulary = vocabulary, c.layers = layers, c.hidden = 16, c.heads = 1, c.intermediate = 24, c.max_positions = 9;
+    c.vocabulary = vocabulary, c.layers = layers, c.hidden = 16, c.heads = 1, c.intermediate = 24,
+    c.max_positions = 9;
     return c;
   }
   Saved(const std::string& path, uint64_t seed, std::vector<int64_t> ids = {12, 7, 30000}, int layers = 1)
@@ -59,7 +59,8 @@ TEST_CASE("average: each weight is the mean in double, rounded once, and the voc
     CAPTURE(info.name);
     const auto found = mean->load<float>(info.name);
     std::vector<float> values[3];
-    for (size_t k = 0; k < 3; k++) values[k] = io::open_npz((k == 0 ? a : k == 1 ? b : c).path)->load<float>(info.name);
+    for (size_t k = 0; k < 3; k++)
+      values[k] = io::open_npz((k == 0 ? a : k == 1 ? b : c).path)->load<float>(info.name);
     REQUIRE(found.size() == values[0].size());
     for (size_t i = 0; i < found.size(); i++) {
       const float x = values[0][i], y = values[1][i], z = values[2][i];
@@ -67,7 +68,7 @@ TEST_CASE("average: each weight is the mean in double, rounded once, and the voc
       in_float_alone += found[i] != (x + y + z) / 3;
     }
   }
-  CHECK(in_float_alone > 10);  // the test can tell double from float
+  CHECK(in_float_alone > 10);  // float averaging would be detected
   CHECK(mean->load<int64_t>("vocab/cipher_ids") == std::vector<int64_t>{12, 7, 30000});
 }
 
@@ -85,13 +86,13 @@ TEST_CASE("average: models that have no mean are refused, and nothing is written
   const Saved fewer(folder / "fewer.npz", 2, {12, 7}), other(folder / "other.npz", 2, {12, 8, 30000});
   const Saved deeper(folder / "deeper.npz", 2, {12, 7, 30000}, 2);
   CHECK(refusal({a.path}, out) == "1 models: an average needs two");
-  CHECK(refusal({a.path, fewer.path}, out) ==
-        fewer.path + ": a vocabulary of 2 ids, but " + a.path + " has 3; only models of one vocabulary have a mean");
+  CHECK(refusal({a.path, fewer.path}, out) == fewer.path + ": a vocabulary of 2 ids, but " + a.path +
+                                                  " has 3; only models of one vocabulary have a mean");
   CHECK(refusal({a.path, a.path, other.path}, out) ==
         other.path + ": token 8 is id 8, but 7 in " + a.path + "; only models of one vocabulary have a mean");
-  CHECK(refusal({a.path, deeper.path}, out) == deeper.path +
-                                                   ": 2 layers, hidden 16, intermediate 24, 9 positions, but " +
-                                                   a.path + " has 1 layers, hidden 16, intermediate 24, 9 positions");
+  CHECK(refusal({a.path, deeper.path}, out) ==
+        deeper.path + ": 2 layers, hidden 16, intermediate 24, 9 positions, but " + a.path +
+            " has 1 layers, hidden 16, intermediate 24, 9 positions");
   CHECK(refusal({a.path, folder / "absent.npz"}, out).find("absent.npz") != std::string::npos);
   const std::string text = folder.write("text.npz", contents(a.path).substr(0, 900));
   CHECK(refusal({a.path, text}, out).starts_with(text + ": "));
@@ -103,7 +104,8 @@ TEST_CASE("average: models that have no mean are refused, and nothing is written
     arrays.push_back(io::view(array.name, {array.shape.begin(), array.shape.end()}, values.back()));
   }
   io::write_npz(bare.path, arrays);
-  CHECK(refusal({a.path, bare.path}, out) == bare.path + ": has no array 'vocab/cipher_ids'; no run wrote it");
+  CHECK(refusal({a.path, bare.path}, out) ==
+        bare.path + ": has no array 'vocab/cipher_ids'; no run wrote it");
   a.spoil(Vocabulary(std::vector<int64_t>{12, 7, 30000}));
   CHECK(refusal({a.path, a.path}, out) ==
         a.path + ": " + a.bert.store.named()[3].name + " has a value that is not finite");

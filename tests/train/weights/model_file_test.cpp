@@ -19,7 +19,7 @@ TEST_CASE("export: what transformers needs, with the model's values to the last 
   c.dropout = 0.1f, c.layer_norm_epsilon = 1e-12f;
   Device device;
   Bert bert(c);
-  bert.store.allocate(device, Precision::bf16, false);  // masters are exported, not their rounded copies
+  bert.store.allocate(device, Precision::bf16, false);  // exports master weights, not bf16 copies
   initialise(bert, 3);
   const std::string hf = folder / "new" + "/hf";
   export_model(hf, bert, Vocabulary(std::vector<int64_t>{12, 7, 30000}), {});
@@ -52,11 +52,12 @@ TEST_CASE("export: replaces what it wrote, and no one else's files") {
   const Vocabulary vocabulary(std::vector<int64_t>{12});
   export_model(folder / "ours", bert, vocabulary, {});
   export_model(folder / "ours", bert, vocabulary, {});
-  // A full disk at the largest file: the next export goes on.
+  // Disk full at the largest file: the next export completes.
   std::filesystem::create_directory(folder / "cut");
   std::filesystem::create_symlink("/dev/full", folder / "cut/model.safetensors.tmp");
-  CHECK(message_of<io::Error>([&] { export_model(folder / "cut", bert, vocabulary, {}); }).find("No space left") !=
-        std::string::npos);
+  CHECK(message_of<io::Error>([&] {
+          export_model(folder / "cut", bert, vocabulary, {});
+        }).find("No space left") != std::string::npos);
   export_model(folder / "cut", bert, vocabulary, {});
   CHECK(contents(folder / "cut/model.safetensors") == contents(folder / "ours/model.safetensors"));
   for (const char* name : {"vocab.txt", "config.json", "model.safetensors", "tokenizer_config.json"}) {

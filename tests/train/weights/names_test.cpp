@@ -12,9 +12,10 @@ static void check(const char* name, const char* canonical, bool transposed = fal
 }
 
 TEST_CASE("names: Hugging Face's are ours") {
-  for (const char* name : {"bert.embeddings.word_embeddings.weight", "bert.encoder.layer.11.attention.self.query.bias",
-                           "cls.predictions.transform.LayerNorm.weight", "cls.predictions.bias",
-                           "cls.predictions.decoder.weight", "something.else"})
+  for (const char* name :
+       {"bert.embeddings.word_embeddings.weight", "bert.encoder.layer.11.attention.self.query.bias",
+        "cls.predictions.transform.LayerNorm.weight", "cls.predictions.bias",
+        "cls.predictions.decoder.weight", "something.else"})
     check(name, name);
 }
 
@@ -29,18 +30,21 @@ TEST_CASE("names: Google's, with kernels transposed") {
   check("bert/embeddings/word_embeddings", "bert.embeddings.word_embeddings.weight");
   check("bert/embeddings/token_type_embeddings", "bert.embeddings.token_type_embeddings.weight");
   check("bert/embeddings/LayerNorm/gamma", "bert.embeddings.LayerNorm.weight");
-  check("bert/encoder/layer_11/attention/self/key/kernel", "bert.encoder.layer.11.attention.self.key.weight", true);
+  check("bert/encoder/layer_11/attention/self/key/kernel", "bert.encoder.layer.11.attention.self.key.weight",
+        true);
   check("bert/encoder/layer_11/attention/self/key/bias", "bert.encoder.layer.11.attention.self.key.bias");
-  check("bert/encoder/layer_0/attention/output/LayerNorm/beta", "bert.encoder.layer.0.attention.output.LayerNorm.bias");
+  check("bert/encoder/layer_0/attention/output/LayerNorm/beta",
+        "bert.encoder.layer.0.attention.output.LayerNorm.bias");
   check("cls/predictions/transform/dense/kernel", "cls.predictions.transform.dense.weight", true);
   check("cls/predictions/output_bias", "cls.predictions.bias");
 }
 
 TEST_CASE("names: what is no part of the model") {
   for (const char* name :
-       {"bert.pooler.dense.weight", "pooler.dense.bias", "bert/pooler/dense/kernel", "cls.seq_relationship.weight",
-        "cls/seq_relationship/output_weights", "bert.embeddings.position_ids", "embeddings.position_ids", "global_step",
-        "bert/embeddings/word_embeddings/adam_m", "cls/predictions/output_bias/adam_v", "__meta__", "vocab/cipher_ids",
+       {"bert.pooler.dense.weight", "pooler.dense.bias", "bert/pooler/dense/kernel",
+        "cls.seq_relationship.weight", "cls/seq_relationship/output_weights", "bert.embeddings.position_ids",
+        "embeddings.position_ids", "global_step", "bert/embeddings/word_embeddings/adam_m",
+        "cls/predictions/output_bias/adam_v", "__meta__", "vocab/cipher_ids",
         "optim.m/bert.embeddings.LayerNorm.weight", "state/step"})
     CHECK(canonical_name(name).name.empty());
 }

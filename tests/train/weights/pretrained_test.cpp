@@ -25,7 +25,7 @@ BertConfig small() {
   return c;
 }
 
-// The arrays of a small BERT, all values different, to be changed before they are written.
+// Arrays of a small BERT with distinct values, modified by tests before writing.
 struct Arrays {
   struct Array {
     std::string name;
@@ -38,7 +38,8 @@ struct Arrays {
     Bert bert(small());
     float next = 0;
     for (const auto& array : bert.store.named()) {
-      arrays.push_back({array.name, {array.shape.begin(), array.shape.end()}, std::vector<float>(array.size)});
+      arrays.push_back(
+          {array.name, {array.shape.begin(), array.shape.end()}, std::vector<float>(array.size)});
       for (float& v : arrays.back().values) v = next++;
     }
   }
@@ -65,7 +66,7 @@ std::string replaced(std::string s, const std::string& from, const std::string& 
   return s;
 }
 
-// A model loaded from the file, row t of the embedding from row rows[t].
+// Model loaded from the file; embedding row t comes from row rows[t].
 struct Loaded {
   Device device;
   Bert bert;
@@ -147,7 +148,8 @@ TEST_CASE("pretrained: Google's names and their transposed kernels, told by name
         a.name = replaced(a.name, ".weight", ".kernel");
       }
     }
-    a.name = replaced(replaced(a.name, "LayerNorm.weight", "LayerNorm.gamma"), "LayerNorm.bias", "LayerNorm.beta");
+    a.name =
+        replaced(replaced(a.name, "LayerNorm.weight", "LayerNorm.gamma"), "LayerNorm.bias", "LayerNorm.beta");
     a.name = replaced(replaced(a.name, "_embeddings.weight", "_embeddings"), "layer.", "layer_");
     a.name = replaced(a.name, "cls.predictions.bias", "cls.predictions.output_bias");
     std::replace(a.name.begin(), a.name.end(), '.', '/');
@@ -167,8 +169,9 @@ TEST_CASE("pretrained: without `bert.`, with gamma and beta") {
   TemporaryFolder folder;
   Arrays arrays;
   arrays.rename([](std::string n) {
-    return replaced(replaced(replaced(n, "LayerNorm.weight", "LayerNorm.gamma"), "LayerNorm.bias", "LayerNorm.beta"),
-                    "bert.", "");
+    return replaced(
+        replaced(replaced(n, "LayerNorm.weight", "LayerNorm.gamma"), "LayerNorm.bias", "LayerNorm.beta"),
+        "bert.", "");
   });
   Pretrained file(arrays.write(folder / "a.npz"));
   Loaded model(file, all_rows());
@@ -212,10 +215,11 @@ TEST_CASE("pretrained: copies of the tied matrix must be copies") {
   CHECK(file.ignored() == std::vector<std::string>{name::decoder_bias, name::decoder_weight});
   arrays[name::decoder_weight].values[100] += 1;
   const std::string untied = arrays.write(folder / "untied.npz");
-  CHECK(refusal(untied) == untied +
-                               ": cls.predictions.decoder.weight differs from "
-                               "bert.embeddings.word_embeddings.weight: this model's output matrix is not its word "
-                               "embedding, but ours is");
+  CHECK(refusal(untied) ==
+        untied +
+            ": cls.predictions.decoder.weight differs from "
+            "bert.embeddings.word_embeddings.weight: this model's output matrix is not its word "
+            "embedding, but ours is");
 }
 
 TEST_CASE("pretrained: what is missing or of another shape is named") {
@@ -238,16 +242,19 @@ TEST_CASE("pretrained: what is missing or of another shape is named") {
   CHECK(refused([](Arrays& a) {
           auto& array = a["bert.encoder.layer.1.output.dense.weight"];
           array.name = "bert/encoder/layer_1/output/dense/kernel";
-        }) == "bert/encoder/layer_1/output/dense/kernel has shape [48, 32] (transposed), [32, 48] was expected");
-  CHECK(refused([](Arrays& a) {
-          a.erase("bert.embeddings.word");
-        }).starts_with("no pretrained BERT: there is no 'bert.embeddings.word_embeddings.weight'; its first array is"));
+        }) ==
+        "bert/encoder/layer_1/output/dense/kernel has shape [48, 32] (transposed), [32, 48] was expected");
+  CHECK(refused([](Arrays& a) { a.erase("bert.embeddings.word"); })
+            .starts_with("no pretrained BERT: there is no 'bert.embeddings.word_embeddings.weight'; its "
+                         "first array is"));
   CHECK(refused([](Arrays& a) {
           a[name::word_embeddings].shape = {11 * 32};
         }).starts_with("no pretrained BERT: no matrix is 'bert.embeddings.word_embeddings.weight'"));
-  CHECK(refused([](Arrays& a) {
-          a.arrays.push_back({"bert.embeddings.LayerNorm.gamma", {32}, std::vector<float>(32)});
-        }) == "'bert.embeddings.LayerNorm.weight' and 'bert.embeddings.LayerNorm.gamma' are two names of one array");
+  CHECK(
+      refused([](Arrays& a) {
+        a.arrays.push_back({"bert.embeddings.LayerNorm.gamma", {32}, std::vector<float>(32)});
+      }) ==
+      "'bert.embeddings.LayerNorm.weight' and 'bert.embeddings.LayerNorm.gamma' are two names of one array");
   CHECK(refused([](Arrays& a) {
           a["bert.embeddings.token_type_embeddings.weight"].shape = {1, 64};
         }) == "bert.embeddings.token_type_embeddings.weight has shape [1, 64], [2, 32] was expected");
@@ -261,9 +268,9 @@ TEST_CASE("pretrained: a layer that cannot be is refused, not allocated") {
     return refusal(arrays.write(folder / "a.npz"));
   };
   for (const std::string number : {"1024", "30000000"})
-    CHECK(refused(number) ==
-          folder / "a.npz" + ": 'bert.encoder.layer." + number + ".x': layers are numbered from 0 to 1023 at most");
-  CHECK(refused("99999999999999999999") == "");  // no layer's name
+    CHECK(refused(number) == folder / "a.npz" + ": 'bert.encoder.layer." + number +
+                                 ".x': layers are numbered from 0 to 1023 at most");
+  CHECK(refused("99999999999999999999") == "");  // not a layer name
 }
 
 TEST_CASE("pretrained: an output bias under the decoder's name alone") {
@@ -277,7 +284,8 @@ TEST_CASE("pretrained: an output bias under the decoder's name alone") {
     if (array.name == name::output_bias) CHECK(model[name::output_bias] == array.values);
 }
 
-TEST_CASE("pretrained: a model of ours keeps its vocabulary, heads and epsilon, and equal models are equal files") {
+TEST_CASE(
+    "pretrained: a model of ours keeps its vocabulary, heads and epsilon, and equal models are equal files") {
   TemporaryFolder folder;
   Pretrained source(Arrays().write(folder / "a.npz"));
   Loaded model(source, all_rows());
@@ -304,10 +312,11 @@ TEST_CASE("pretrained: a model of ours keeps its vocabulary, heads and epsilon, 
 
   save_model(folder / "wrong.npz", model.bert, Vocabulary(std::vector<int64_t>{1, 2}));
   CHECK(refusal(folder / "wrong.npz") ==
-        folder / "wrong.npz" + ": vocab/cipher_ids has 2 ids, but the word embedding has 11 rows; 9 were expected");
+        folder / "wrong.npz" +
+            ": vocab/cipher_ids has 2 ids, but the word embedding has 11 rows; 9 were expected");
 }
 
-// ---- What is beside the weights -------------------------------------------------------------------------------------
+// ---- Files beside the weights -----------------------------------------------------------------------------
 
 TEST_CASE("resolve: shapes from the weights, heads and epsilon from the nearest source") {
   TemporaryFolder folder;
@@ -324,7 +333,7 @@ TEST_CASE("resolve: shapes from the weights, heads and epsilon from the nearest 
   CHECK(resolved(options, plain).layers == 2);
   CHECK(resolved(options, plain).intermediate == 48);
   CHECK(resolved(options, plain).max_positions == 9);
-  CHECK(resolved(options, plain).heads == 1);  // a guess, with a warning
+  CHECK(resolved(options, plain).heads == 1);  // guessed, with a warning
   CHECK(resolved(options, plain).layer_norm_epsilon == 1e-12);
 
   folder.write("config.json", R"({"num_attention_heads": 2, "layer_norm_eps": 1e-5, "hidden_act": "gelu"})");
@@ -353,18 +362,26 @@ TEST_CASE("configuration files: another activation, other positions, other shape
   const auto refused = [&](const char* text) {
     return message_of<io::Error>([&] { read_config_facts(text, "config.json", file); });
   };
-  CHECK(refused(R"({"hidden_act": "gelu", "position_embedding_type": "absolute", "num_attention_heads": null})") == "");
+  CHECK(
+      refused(
+          R"({"hidden_act": "gelu", "position_embedding_type": "absolute", "num_attention_heads": null})") ==
+      "");
   CHECK(refused(R"({"hidden_act": "gelu_python"})") == "");
   CHECK(refused(R"({"hidden_act": "gelu_new"})") == "");  // with a warning
-  CHECK(refused(R"({"hidden_act": "absolute"})").starts_with("config.json: hidden_act = 'absolute' is not run here"));
+  CHECK(refused(R"({"hidden_act": "absolute"})")
+            .starts_with("config.json: hidden_act = 'absolute' is not run here"));
   CHECK(refused(R"({"hidden_act": "relu"})") ==
         "config.json: hidden_act = 'relu' is not run here; BERT's erf-GELU and absolute positions are");
-  CHECK(refused(R"({"position_embedding_type": "relative_key"})").starts_with("config.json: position_embedding_type"));
+  CHECK(refused(R"({"position_embedding_type": "relative_key"})")
+            .starts_with("config.json: position_embedding_type"));
   CHECK(refused("[]") == "config.json: no JSON object");
   CHECK(refused("{") == "config.json: no JSON object");
   CHECK(refused(R"({"num_attention_heads": 0})") == "config.json: num_attention_heads is no positive number");
-  CHECK(refused(R"({"num_attention_heads": "12"})") == "config.json: num_attention_heads is no positive number");
-  CHECK(refused(R"({"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 48, "max_position_embeddings": 9,
+  CHECK(refused(R"({"num_attention_heads": "12"})") ==
+        "config.json: num_attention_heads is no positive number");
+  CHECK(
+      refused(
+          R"({"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 48, "max_position_embeddings": 9,
                     "vocab_size": 11})") == "");
   for (const auto& [key, size] : {std::pair{"num_hidden_layers", 2},
                                   {"hidden_size", 32},
@@ -372,7 +389,8 @@ TEST_CASE("configuration files: another activation, other positions, other shape
                                   {"max_position_embeddings", 9},
                                   {"vocab_size", 11}})
     CHECK(refused(fmt::format(R"({{"{}": 12}})", key).c_str()) ==
-          fmt::format("config.json: {} = 12, but {} has {}; it is the configuration of another model, or arrays are "
-                      "missing",
-                      key, folder / "a.npz", size));
+          fmt::format(
+              "config.json: {} = 12, but {} has {}; it is the configuration of another model, or arrays are "
+              "missing",
+              key, folder / "a.npz", size));
 }
