@@ -27,7 +27,7 @@
 #include "train/programs/main.h"
 #include "train/run/progress.h"
 #include "train/step/batch_file.h"
-#include "train/step/step.h"
+#include "train/step/model_steps.h"
 #include "train/step/training.h"
 
 using namespace warpbert;
@@ -145,9 +145,9 @@ int bench(int argc, char** argv) {
   Bert bert(config);
   bert.store.allocate(device, precision);
   initialise(bert, 0);
-  Stepper stepper(device, bert, precision, 0, {}, false);
-  stepper.use_graphs(graphs);
-  const auto step = [&](int i) { stepper.train(batches[size_t(i) % batches.size()], 1e-5); };
+  ModelSteps model_steps(device, bert, precision, {}, graphs);
+  TrainStep& train_step = model_steps.train;
+  const auto step = [&](int i) { train_step.run(batches[size_t(i) % batches.size()], 1e-5); };
   for (int round = 0; round < (warmup ? 2 : 0); round++)  // each bucket twice: run, then captured
     for (int i = 0; i < std::max(warmup, int(batches.size())); i++) step(i);
   device.synchronize();
@@ -180,8 +180,8 @@ int bench(int argc, char** argv) {
   };
   const double floor = (flops / flops_per_second + moved / bytes_per_second) / steps * 1e3;
   const double ms = streamed / steps * 1e3, memory = io::mib(device.bytes_high_water());
-  const LossSums sums = stepper.take_losses();
-  if (!stepper.all_finite())  // Adam skipped steps: the time means nothing
+  const LossSums sums = train_step.take_losses();
+  if (!train_step.all_finite())  // Adam skipped steps: the time means nothing
     throw std::runtime_error("step_bench: the loss or its gradient is not finite");
   if (s.json) {
     const nlohmann::ordered_json json = {{"device", device.name()},

@@ -37,10 +37,10 @@ std::string to_json(const RunState& s) {
               {"step", s.step},
               {"epoch", s.epoch},
               {"step_in_epoch", s.step_in_epoch},
-              {"pass", s.stepper.pass},
-              {"updates", s.stepper.updates},
-              {"sums", s.stepper.sums},
-              {"norms", s.stepper.norms},
+              {"pass", s.train_step.pass},
+              {"updates", s.train_step.updates},
+              {"sums", s.train_step.sums},
+              {"norms", s.train_step.norms},
               {"epoch_sums", {e.mlm, e.cls, e.mlm_targets, e.cls_targets}},
               {"epoch_pairs", s.epoch_pairs},
               {"epoch_seconds", s.epoch_seconds},
@@ -58,9 +58,9 @@ RunState from_json(const Json& json) {
   json.at("step").get_to(s.step);
   json.at("epoch").get_to(s.epoch);
   json.at("step_in_epoch").get_to(s.step_in_epoch);
-  json.at("pass").get_to(s.stepper.pass);
-  json.at("updates").get_to(s.stepper.updates);
-  json.at("sums").get_to(s.stepper.sums);
+  json.at("pass").get_to(s.train_step.pass);
+  json.at("updates").get_to(s.train_step.updates);
+  json.at("sums").get_to(s.train_step.sums);
   const auto sums = json.at("epoch_sums").get<std::array<double, 4>>();
   s.epoch_sums = {sums[0], sums[1], sums[2], sums[3]};
   json.at("epoch_pairs").get_to(s.epoch_pairs);
@@ -71,7 +71,7 @@ RunState from_json(const Json& json) {
   for (const Json& entry : json.at("best"))
     s.best.emplace_back(entry.at(0).is_null() ? std::nan("") : entry.at(0).get<double>(),
                         entry.at(1).get<int>());
-  json.at("norms").get_to(s.stepper.norms);
+  json.at("norms").get_to(s.train_step.norms);
   json.at("stopped_early").get_to(s.stopped_early);
   json.at("data_hash").get_to(s.data_hash);
   return s;

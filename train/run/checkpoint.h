@@ -14,7 +14,7 @@
 
 #include "io/error.h"
 #include "train/data/vocabulary.h"
-#include "train/step/step.h"
+#include "train/step/train_step.h"
 
 namespace warpbert {
 
@@ -26,7 +26,7 @@ struct RunState {
   long step = 0;          // completed, over all epochs
   int epoch = 1;          // current, from 1; one past the last when the run is complete
   int step_in_epoch = 0;  // completed in this epoch
-  StepperState stepper;
+  TrainStepState train_step;
   LossSums epoch_sums;  // current epoch, up to the last step line
   long epoch_pairs = 0;
   double epoch_seconds = 0, seconds = 0;     // training time of this epoch; time of the run

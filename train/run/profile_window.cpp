@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "engine/device.h"
 #include "engine/ranges.h"
 #include "io/format.h"
 #include "progress.h"
@@ -13,7 +14,7 @@ namespace warpbert {
 void ProfileWindow::before(long step) {
   if (options_.profile.start_step && step == options_.profile.start_step) {
     profiler_start(), open_ = true;
-    if (options_.profile.kernels) launches_ = std::make_unique<LaunchProfile>(), stepper_.use_graphs(false);
+    if (options_.profile.kernels) launches_ = std::make_unique<LaunchProfile>(), graphs_.enable(false);
   }
   if (!launches_) return;
   begin_ = std::chrono::steady_clock::now();
@@ -53,7 +54,7 @@ std::string ProfileWindow::table() {
 }
 
 void ProfileWindow::close() {
-  if (std::exchange(launches_, nullptr)) stepper_.use_graphs(options_.run.graphs);
+  if (std::exchange(launches_, nullptr)) graphs_.enable(options_.run.graphs);
   if (std::exchange(open_, false)) profiler_stop();
 }
 

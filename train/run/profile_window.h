@@ -4,9 +4,9 @@
 #include <memory>
 #include <string>
 
+#include "engine/graph_cache.h"
 #include "engine/launch_profile.h"
 #include "train/config/options.h"
-#include "train/step/step.h"
 
 namespace warpbert {
 
@@ -14,7 +14,7 @@ namespace warpbert {
 // synchronize.
 class ProfileWindow {
  public:
-  ProfileWindow(const Options& options, Stepper& stepper) : options_(options), stepper_(stepper) {}
+  ProfileWindow(const Options& options, GraphCache& graphs) : options_(options), graphs_(graphs) {}
   ProfileWindow(const ProfileWindow&) = delete;
   ~ProfileWindow() { close(); }
 
@@ -29,7 +29,7 @@ class ProfileWindow {
   void close();
   std::string table();
   const Options& options_;
-  Stepper& stepper_;
+  GraphCache& graphs_;
   std::unique_ptr<LaunchProfile> launches_;  // with profile.kernels, in the window
   bool open_ = false, shown_ = false;
   int steps_ = 0;  // so far

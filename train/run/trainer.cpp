@@ -44,15 +44,15 @@ class Trainer {
         session_(session),
         device_(session.device()),
         bert_(session.bert()),
-        stepper_(make_stepper(session)),
-        profile_(options_, *stepper_) {}
+        steps_(make_steps(session)),
+        profile_(options_, steps_.resources.graphs) {}
 
   bool resume();  // from the newest readable checkpoint; false if none
   int run();      // returns the exit code
 
  private:
   std::vector<float> score(const std::vector<Example>& examples) {
-    return score_pairs(*stepper_, session_.tokens(), examples, options_.predict);
+    return score_pairs(steps_.score, session_.tokens(), examples, options_.predict);
   }
   bool train_epoch(Loader& loader);
   void log_steps(int step);
@@ -70,7 +70,7 @@ class Trainer {
   Session& session_;
   Device& device_;
   Bert& bert_;
-  std::unique_ptr<Stepper> stepper_;
+  ModelSteps steps_;
   ProfileWindow profile_;
   std::optional<Interruption> interruption_{std::in_place};  // until all is trained and saved
   std::unique_ptr<RunLog> log_;
@@ -105,7 +105,7 @@ bool Trainer::train_epoch(Loader& loader) {
     book(state_.spent.waiting);
     profile_.before(state_.step + 1);
     rate_ = learning_rate(options_.train, state_.step + 1, long(steps) * options_.train.epochs);
-    stepper_->train(parts, rate_);
+    steps_.train.run(parts, rate_);
     if (gemm_files_) gemm_files_->save();
     if (const std::string kernels = profile_.after(state_.step + 1); !kernels.empty()) {
       progress_->clear();
@@ -130,7 +130,7 @@ bool Trainer::train_epoch(Loader& loader) {
 // Throws if a loss or gradient was not finite. Called before anything is written, so that saved files stay
 // good.
 void Trainer::check_finite() {
-  if (!stepper_->all_finite())
+  if (!steps_.train.all_finite())
     throw std::runtime_error(fmt::format(
         "the loss or its gradient is not finite at or before step {} (epoch {}, step {}); what was saved "
         "stays; a lower train.lr or train.precision = fp32 may help",
@@ -141,11 +141,11 @@ void Trainer::check_finite() {
 void Trainer::log_steps(int step) {
   const Range range("fetch losses", Category::io, state_.step);
   check_finite();
-  const LossSums sums = stepper_->take_losses();
+  const LossSums sums = steps_.train.take_losses();
   const double seconds = io::seconds_since(line_begin_);
   StepRecord record{state_.epoch,    state_.step, sums.loss(),           sums.loss_mlm(),
                     sums.loss_cls(), rate_,       line_pairs_ / seconds, line_tokens_ / seconds};
-  record.grad_norm = stepper_->grad_norm(), record.skipped = stepper_->adam().skipped();
+  record.grad_norm = steps_.train.grad_norm(), record.skipped = steps_.train.adam().skipped();
   record.tflops = line_flops_ / seconds * 1e-12;
   record.memory_mib = io::mib(device_.bytes_allocated()),
   record.memory_peak_mib = io::mib(device_.bytes_high_water());
@@ -234,7 +234,7 @@ void Trainer::save() {
   if (state_.step == saved_step_ && state_.step_in_epoch) return;
   const Range range("checkpoint", Category::io, state_.step);
   check_finite();
-  state_.stepper = stepper_->state();
+  state_.train_step = steps_.train.state();
   state_.data_hash = session_.data_hash();
   if (gemm_files_) gemm_files_->save();  // resuming needs the same algorithms
   save_checkpoint(directory_.checkpoint(state_.step), bert_, session_.vocabulary(), state_);
@@ -270,7 +270,7 @@ bool Trainer::resume() {
       std::error_code ignored;
       std::filesystem::rename(*damaged, *damaged + ".damaged", ignored);
     }
-    stepper_->restore(state_.stepper);
+    steps_.train.restore(state_.train_step);
     cut_metrics(directory_.metrics(), state_.step, state_.epoch - 1);
     saved_step_ = state_.step;
     return true;

@@ -19,29 +19,30 @@ using Clock = std::chrono::steady_clock;
 void dry_run(const Options& options) {
   Session session(options);
   session.load();
-  const auto stepper = make_stepper(session);
+  ModelSteps steps = make_steps(session);
   const double rate = session.options().train.lr, parameters = io::mib(session.device().bytes_allocated());
   Loader loader = make_loader(session);
-  stepper->train(loader.next_step(), rate);
-  const LossSums sums = stepper->take_losses();
+  steps.train.run(loader.next_step(), rate);
+  const LossSums sums = steps.train.take_losses();
   const auto begin = Clock::now();  // the first step allocated memory and chose algorithms
-  stepper->train(loader.next_step(), rate);
-  stepper->take_losses();
+  steps.train.run(loader.next_step(), rate);
+  steps.train.take_losses();
   const double seconds = io::seconds_since(begin);
-  const int steps = loader.steps_per_epoch();
+  const int epoch_steps = loader.steps_per_epoch();
   fmt::print("step      {}; the second took {:.3g} s, so an epoch of {} steps takes some {}\n",
-             losses_text(sums.loss(), sums.loss_mlm(), sums.loss_cls()), seconds, steps,
-             io::duration_text(seconds * steps));
-  stepper->train(longest_training_batch(session), rate);
-  const size_t in_training = std::max(stepper->arena().used(), stepper->arena().high_water());
+             losses_text(sums.loss(), sums.loss_mlm(), sums.loss_cls()), seconds, epoch_steps,
+             io::duration_text(seconds * epoch_steps));
+  steps.train.run(longest_training_batch(session), rate);
+  const size_t in_training = std::max(steps.resources.arena.used(), steps.resources.arena.high_water());
   if (const Batch longest = longest_scoring_batch(session); longest.sequences)
-    stepper->log_probabilities(longest);
-  const bool in_scoring = std::max(stepper->arena().used(), stepper->arena().high_water()) > in_training;
+    steps.score.log_probabilities(longest);
+  const bool in_scoring =
+      std::max(steps.resources.arena.used(), steps.resources.arena.high_water()) > in_training;
   fmt::print(
       "memory    {:.1f} MiB on the device at most, {:.1f} of them for weights, gradients and Adam's means;\n"
       "          a batch of the longest pairs, {}:\n{}",
       io::mib(session.device().bytes_high_water()), parameters, in_scoring ? "when scoring" : "in training",
-      stepper->arena().report());
+      steps.resources.arena.report());
 }
 
 namespace {
@@ -80,22 +81,22 @@ double learnt_below(const Predictable& p, double first) {
 
 }  // namespace
 
-void overfit_batch(const Options& options, int steps) {
+void overfit_batch(const Options& options, int most_steps) {
   Session session(options);
   session.load();
-  const auto stepper = make_stepper(session);
+  ModelSteps steps = make_steps(session);
   const double rate = session.options().train.lr;
   const std::vector<Batch> batch = make_loader(session).next_step();
   const auto begin = Clock::now();
   LossSums first, last;
-  for (int step = 1, shown = 1; step <= steps; step++) {
-    stepper->train(batch, rate);
-    const LossSums sums = stepper->take_losses();
-    if (step != shown && step != steps) continue;
+  for (int step = 1, shown = 1; step <= most_steps; step++) {
+    steps.train.run(batch, rate);
+    const LossSums sums = steps.train.take_losses();
+    if (step != shown && step != most_steps) continue;
     last = sums;
     if (step == 1) first = last;
     fmt::print("step {:>5}  {}  gradient norm {:.3g}  {}\n", step,
-               losses_text(last.loss(), last.loss_mlm(), last.loss_cls()), stepper->grad_norm(),
+               losses_text(last.loss(), last.loss_mlm(), last.loss_cls()), steps.train.grad_norm(),
                io::duration_text(io::seconds_since(begin)));
     shown = shown < 10 ? 10 : shown + (shown < 100 ? 10 : 50);
   }
@@ -110,7 +111,7 @@ void overfit_batch(const Options& options, int steps) {
                     "{:.4f}, a tenth of what is reached without looking at the pairs; try more steps or "
                     "another train.lr, and look "
                     "at the data",
-                    what, was, is, steps, limit));
+                    what, was, is, most_steps, limit));
   };
   check("masked tokens", 0, first.mlm_targets, first.loss_mlm(), last.loss_mlm());
   check("labels", 1, first.cls_targets, first.loss_cls(), last.loss_cls());

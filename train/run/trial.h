@@ -10,6 +10,6 @@ void dry_run(const Options& options);
 // Overfits the first batch as a sanity check: `steps` steps at constant train.lr, fixed masks, dropout as
 // set. Throws std::runtime_error unless the losses of masked tokens and of labels both fall to a tenth of the
 // best constant prediction's. A model or data that fails this cannot learn more.
-void overfit_batch(const Options& options, int steps);
+void overfit_batch(const Options& options, int most_steps);
 
 }  // namespace warpbert

@@ -17,7 +17,7 @@
 
 namespace warpbert {
 
-std::vector<double> log_probabilities(Stepper& stepper, const TokenPairs& pairs,
+std::vector<double> log_probabilities(ScoreStep& step, const TokenPairs& pairs,
                                       std::span<const Example> examples, const PredictOptions& options) {
   // Chunk k is batch k of the examples; with predict.swap batch k / 2 in order k % 2. The host makes the next
   // batch while the device scores this one.
@@ -32,9 +32,9 @@ std::vector<double> log_probabilities(Stepper& stepper, const TokenPairs& pairs,
   means.reserve(2 * examples.size());
   Batch next = works ? batch(0) : Batch{};
   for (size_t work = 0; work < works; work++) {
-    stepper.start_scoring(next);
+    step.start(next);
     if (work + 1 < works) next = batch(work + 1);
-    const std::vector<float> log_p = stepper.finish_scoring();
+    const std::vector<float> log_p = step.finish();
     const size_t first = work / orders * size * 2;
     if (work % orders == 0) means.insert(means.end(), log_p.begin(), log_p.end());
     else
@@ -52,9 +52,9 @@ std::vector<float> scores(std::span<const double> log_p, Score score) {
   return scores;
 }
 
-std::vector<float> score_pairs(Stepper& stepper, const TokenPairs& pairs, std::span<const Example> examples,
+std::vector<float> score_pairs(ScoreStep& step, const TokenPairs& pairs, std::span<const Example> examples,
                                const PredictOptions& options) {
-  return scores(log_probabilities(stepper, pairs, examples, options), options.score);
+  return scores(log_probabilities(step, pairs, examples, options), options.score);
 }
 
 // ---- Several models ---------------------------------------------------------------------------------------
@@ -97,20 +97,20 @@ class Scorer {
   explicit Scorer(const ModelSource& source)
       : source_(source),
         model_(source),
-        stepper_(*model_.device, model_.bert, model_.options.train.precision, 0, {}, false, false) {
+        resources_(*model_.device, model_.bert, model_.options.train.precision, model_.options.run.graphs),
+        step_(resources_) {
     const int longest = model_.options.data.max_tokens, positions = model_.bert.config.max_positions;
     if (longest + 3 > positions)
       throw UsageError(fmt::format(
           "data.max_tokens = {}: such pairs and three special tokens need {} positions; {} has {}", longest,
           longest + 3, source.path, positions));
-    stepper_.use_graphs(model_.options.run.graphs);
   }
 
   // only_row: index (from 0) of the input row in `pairs`; nullopt: all.
   std::vector<double> log_probabilities(io::Pairs pairs, std::optional<size_t> only_row = {}) {
     const TokenPairs tokens = encode(pairs);
     if (!only_row) warn_of(tokens);
-    auto log_p = warpbert::log_probabilities(stepper_, tokens, all_examples(pairs), model_.options.predict);
+    auto log_p = warpbert::log_probabilities(step_, tokens, all_examples(pairs), model_.options.predict);
     for (size_t i = 0; i < log_p.size(); i++)
       if (std::isnan(log_p[i]))
         throw std::runtime_error(fmt::format("{}: the score of row {} is not a number; the model is damaged",
@@ -137,8 +137,8 @@ class Scorer {
     model_.options.predict.batch = 1;
     const TokenPairs tokens = encode(pair);
     const Batch batch = evaluation_batch(tokens, all_examples(pair), 1);
-    if (stepper_.is_warm(batch)) return false;
-    while (!stepper_.is_warm(batch)) stepper_.log_probabilities(batch);
+    if (step_.is_warm(batch)) return false;
+    while (!step_.is_warm(batch)) step_.log_probabilities(batch);
     return true;
   }
 
@@ -150,7 +150,8 @@ class Scorer {
 
   const ModelSource& source_;
   TrainedModel model_;
-  Stepper stepper_;
+  StepResources resources_;
+  ScoreStep step_;
 };
 
 }  // namespace

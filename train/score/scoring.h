@@ -17,20 +17,20 @@
 
 #include "train/config/options.h"
 #include "train/data/batch.h"
-#include "train/step/step.h"
+#include "train/step/score_step.h"
 #include "trained_model.h"
 
 namespace warpbert {
 
 // Returns log p[NO] and log p[YES] of each example, in order, [2·examples]: unmasked, in packed batches.
 // predict.swap averages both orders.
-std::vector<double> log_probabilities(Stepper& stepper, const TokenPairs& pairs,
+std::vector<double> log_probabilities(ScoreStep& step, const TokenPairs& pairs,
                                       std::span<const Example> examples, const PredictOptions& options);
 
 // One score per pair of log probabilities.
 std::vector<float> scores(std::span<const double> log_p, Score score);
 
-std::vector<float> score_pairs(Stepper& stepper, const TokenPairs& pairs, std::span<const Example> examples,
+std::vector<float> score_pairs(ScoreStep& step, const TokenPairs& pairs, std::span<const Example> examples,
                                const PredictOptions& options);
 
 // Options that change a trained model's scores.

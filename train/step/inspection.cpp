@@ -8,7 +8,7 @@
 #include "batch_file.h"
 #include "io/npz.h"
 #include "session.h"
-#include "step.h"
+#include "train_step.h"
 
 namespace warpbert {
 
@@ -112,12 +112,13 @@ void Inspection::add_hidden(const PaddedBatch& batch, const std::vector<float>& 
 }
 
 void Inspection::take_steps(io::Archive& batches, int steps, const Options& options) {
-  Stepper stepper(device_, bert_, precision_, 0, adam_options(options.train),
-                  options.loss.scale == LossScale::keras_fill);
+  StepResources resources(device_, bert_, precision_);
+  TrainStep step(resources, {.adam = adam_options(options.train),
+                             .keras_fill = options.loss.scale == LossScale::keras_fill});
   std::vector<float> losses;
   for (int k = 0; k < steps; k++) {
-    stepper.train(read_batch(batches, k, bert_.config).packed, options.train.lr);
-    losses.push_back(float(stepper.take_losses().loss()));
+    step.run(read_batch(batches, k, bert_.config).packed, options.train.lr);
+    losses.push_back(float(step.take_losses().loss()));
   }
   add("losses", {steps}, std::move(losses));
   add_parameters("param/", bert_.store.masters());

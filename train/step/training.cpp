@@ -6,15 +6,14 @@
 
 namespace warpbert {
 
-std::unique_ptr<Stepper> make_stepper(Session& session) {
+ModelSteps make_steps(Session& session) {
   const Options& o = session.options();
-  auto stepper =
-      std::make_unique<Stepper>(session.device(), session.bert(), o.train.precision, uint64_t(o.train.seed),
-                                adam_options(o.train), o.loss.scale == LossScale::keras_fill);
-  stepper->use_graphs(o.run.graphs);
   session.device().gemm_choices().tuning = o.run.gemm_tuning;
-  if (o.train.fgm > 0) stepper->use_adversary(float(o.train.fgm));
-  return stepper;
+  const TrainStepConfig config{.seed = uint64_t(o.train.seed),
+                               .adam = adam_options(o.train),
+                               .keras_fill = o.loss.scale == LossScale::keras_fill,
+                               .fgm_epsilon = float(o.train.fgm)};
+  return {session.device(), session.bert(), o.train.precision, config, o.run.graphs};
 }
 
 // Training rows of the stage, labels smoothed (Szegedy et al. 2016, §7, for two classes).

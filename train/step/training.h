@@ -1,14 +1,12 @@
 // Training steps and batches as a session's options define them.
 #pragma once
-#include <memory>
-
+#include "model_steps.h"
 #include "session.h"
-#include "step.h"
 #include "train/data/loader.h"
 
 namespace warpbert {
 
-std::unique_ptr<Stepper> make_stepper(Session& session);
+ModelSteps make_steps(Session& session);
 
 // Training batches from `step` (from 0) of `epoch` (from 1) on.
 Loader make_loader(const Session& session, int epoch = 1, int step = 0);

@@ -107,6 +107,18 @@ TEST_CASE("options: paths start at the INI's folder, on the command line at the 
   CHECK(local.run.directory == folder / "runs/base");
 }
 
+TEST_CASE("options: a linked INI has its run beside the file, unless a run is beside the link") {
+  const TemporaryFolder folder;
+  namespace fs = std::filesystem;
+  fs::create_directory(folder / "bin");
+  folder.write("base.ini", "[data]\ntrain = pairs.tsv\n");
+  fs::create_symlink("../base.ini", folder / "bin/mine.ini");
+  const std::string real = fs::canonical(folder / "base.ini").parent_path().string();
+  CHECK(read_options(folder / "bin/mine.ini").run.directory == real + "/runs/mine");
+  fs::create_directories(folder / "bin/runs/mine");
+  CHECK(read_options(folder / "bin/mine.ini").run.directory == folder / "bin/runs/mine");
+}
+
 TEST_CASE("options: unknown keys name the nearest") {
   CHECK(ini_refusal("[train]\nlrr = 1\n") == "line 4: unknown option 'train.lrr'; did you mean 'train.lr'?");
   CHECK(ini_refusal("[trian]\nbatch = 1\n") ==

@@ -11,7 +11,7 @@
 #include "train/data/vocabulary.h"
 #include "train/score/metrics.h"
 #include "train/score/scoring.h"
-#include "train/step/step.h"
+#include "train/step/model_steps.h"
 
 using namespace warpbert;
 using test::largest_difference, test::relative_difference;
@@ -161,9 +161,9 @@ TEST_CASE("golden: keras_fill scales loss and gradient by the share of real toke
   Golden g(Precision::fp32);
   double norm[2];
   for (bool fill : {false, true}) {
-    Stepper stepper(g.device, g.bert, Precision::fp32, 0, {}, fill);
-    stepper.train(g.batch(0), 0);
-    norm[fill] = stepper.grad_norm();
+    ModelSteps steps(g.device, g.bert, Precision::fp32, {.keras_fill = bool(fill)});
+    steps.train.run(g.batch(0), 0);
+    norm[fill] = steps.train.grad_norm();
   }
   CHECK(norm[1] / norm[0] == doctest::Approx(g.golden->load<float>("batch0/fill")[0]).epsilon(1e-5));
 }
@@ -176,10 +176,9 @@ TEST_CASE("golden: scores and AUC, from the files to the figure") {
   for (const std::string when : {"step0", "variant", "step4"}) {
     INFO(when);
     Golden g(Precision::fp32, when);
-    Stepper stepper(g.device, g.bert, Precision::fp32, 0, {}, false, false);
-    const auto scores = [&](const std::vector<Example>& rows) {
-      return score_pairs(stepper, tokens, rows, {});
-    };
+    StepResources resources(g.device, g.bert, Precision::fp32);
+    ScoreStep step(resources);
+    const auto scores = [&](const std::vector<Example>& rows) { return score_pairs(step, tokens, rows, {}); };
     const auto valid = scores(set.validation);
     CHECK(largest_difference(valid, g.golden->load<float>("valid/score_" + when)) <= 1e-5);
     CHECK(largest_difference(scores(set.test), g.golden->load<float>("test/score_" + when)) <= 1e-5);
@@ -195,11 +194,11 @@ TEST_CASE("golden: scores and AUC, from the files to the figure") {
 TEST_CASE("golden: four Adam steps") {
   Golden g(Precision::fp32);
   AdamOptions adam;  // Keras defaults: 0.9, 0.999, 1e-7
-  Stepper stepper(g.device, g.bert, Precision::fp32, 0, adam, false);
+  ModelSteps steps(g.device, g.bert, Precision::fp32, {.adam = adam});
   for (int t = 1; t <= 4; t++) {
-    stepper.take_losses();
-    stepper.train(g.batch(t - 1), 1e-3);
-    CHECK(stepper.take_losses().loss() ==
+    steps.train.take_losses();
+    steps.train.run(g.batch(t - 1), 1e-3);
+    CHECK(steps.train.take_losses().loss() ==
           doctest::Approx(g.golden->load<float>("steps/ce")[t - 1]).epsilon(1e-5));
     double worst = 0;
     for (const auto& array : g.bert.store.named()) {
@@ -213,5 +212,5 @@ TEST_CASE("golden: four Adam steps") {
     }
     MESSAGE("step ", t, ": parameters differ by at most ", worst);
   }
-  CHECK(stepper.all_finite());
+  CHECK(steps.train.all_finite());
 }

@@ -56,9 +56,10 @@ struct Model {
   }
   std::pair<float, float> log_p(io::Pairs pairs, int row, bool swap) {
     truncate(pairs, options.data.max_tokens);
-    Stepper stepper(device, bert, options.train.precision, 0, {}, false, false);
+    StepResources resources(device, bert, options.train.precision);
+    ScoreStep step(resources);
     const std::vector<Example> one{{row, io::no_label}};
-    const auto p = stepper.log_probabilities(evaluation_batch(vocabulary.encode(pairs), one, 1, swap));
+    const auto p = step.log_probabilities(evaluation_batch(vocabulary.encode(pairs), one, 1, swap));
     return {p[0], p[1]};
   }
 };
@@ -137,7 +138,8 @@ TEST_CASE("scoring: the models of the test differ, and so do the orders") {
 
 TEST_CASE("scoring: one model without options gives the bits of its own log p") {
   Models m;
-  Stepper stepper(m.two.device, m.two.bert, Precision::fp32, 0, {}, false, false);
+  StepResources resources(m.two.device, m.two.bert, Precision::fp32);
+  ScoreStep step(resources);
   const TokenPairs tokens = m.two.vocabulary.encode(m.pairs);
   const std::vector<Example> examples = all_examples(m.pairs);
   for (const Score score : {Score::ratio, Score::sigmoid}) {
@@ -146,7 +148,7 @@ TEST_CASE("scoring: one model without options gives the bits of its own log p") 
     std::vector<float> expected;
     for (size_t first = 0; first < rows; first += batch) {
       const auto part = std::span(examples).subspan(first, std::min<size_t>(batch, rows - first));
-      const auto p = stepper.log_probabilities(evaluation_batch(tokens, part, batch));
+      const auto p = step.log_probabilities(evaluation_batch(tokens, part, batch));
       for (size_t i = 0; i < part.size(); i++)
         expected.push_back(score == Score::ratio ? ratio_score(p[2 * i], p[2 * i + 1])
                                                  : sigmoid_score(p[2 * i], p[2 * i + 1]));

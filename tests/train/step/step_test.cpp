@@ -1,6 +1,6 @@
 // A training step launched as a graph is bitwise equal to eager kernels, in any order of its parallel
 // branches, for batches of varying sizes.
-#include "train/step/step.h"
+#include "train/step/model_steps.h"
 
 #include <doctest/doctest.h>
 
@@ -61,17 +61,16 @@ Result train(Precision precision, bool graphs, const Setting& setting = {}, size
   bert.store.allocate(device, precision);
   initialise(bert, 1, 0.1f);
   set_layer_lr(bert, 0.5f, 2);
-  Stepper stepper(device, bert, precision, 5, setting.adam, false);
-  stepper.use_graphs(graphs);
-  stepper.limit_graphs(most_graphs);
-  if (setting.adversary > 0) stepper.use_adversary(setting.adversary);
+  ModelSteps steps(device, bert, precision,
+                   {.seed = 5, .adam = setting.adam, .fgm_epsilon = setting.adversary}, graphs);
+  steps.resources.graphs.limit(most_graphs);
   for (int step = 0; step < 24; step++) {
     std::vector<Batch> parts;
     for (int i = 0; i < setting.parts; i++) parts.push_back(batch(step + i, c.vocabulary));
-    stepper.train(parts, 1e-3 * (1 + step % 4));
+    steps.train.run(parts, 1e-3 * (1 + step % 4));
   }
-  Result result{{}, {}, {}, stepper.take_losses(), stepper.graphs()};
-  CHECK(stepper.all_finite());
+  Result result{{}, {}, {}, steps.train.take_losses(), steps.resources.graphs.captured()};
+  CHECK(steps.train.all_finite());
   for (const auto& array : bert.store.named()) {
     const auto append = [&](std::vector<float>& all, const float* buffer) {
       const auto values = bert.store.download(buffer, array);
@@ -152,10 +151,11 @@ TEST_CASE("step: state and restore") {
   Bert bert(c);
   bert.store.allocate(device, Precision::fp32);
   initialise(bert, 1, 0.1f);
-  Stepper one(device, bert, Precision::fp32, 5, {}, false), two(device, bert, Precision::fp32, 5, {}, false);
-  one.train(batch(0, c.vocabulary), 1e-3);
-  one.train(batch(1, c.vocabulary), 1e-3);
-  const StepperState state = one.state();
+  StepResources resources(device, bert, Precision::fp32);
+  TrainStep one(resources, {.seed = 5}), two(resources, {.seed = 5});
+  one.run(batch(0, c.vocabulary), 1e-3);
+  one.run(batch(1, c.vocabulary), 1e-3);
+  const TrainStepState state = one.state();
   CHECK(state.pass == 2);
   CHECK(state.updates == 2);
   CHECK(state.sums[2] > 0);
@@ -183,10 +183,11 @@ TEST_CASE("step: parts add up to the gradient of the whole batch") {
   const Batch whole = packed_batch(tokens, targets, 18, length);
   CHECK(whole.targets == parts[0].targets + parts[1].targets + parts[2].targets);
   Looked one, several;
-  Stepper once(one.device, one.bert, Precision::fp32, 5, {}, false),
-      added(several.device, several.bert, Precision::fp32, 5, {}, false);
-  once.train(whole, 1e-3);
-  added.train(parts, 1e-3);
+  StepResources for_one(one.device, one.bert, Precision::fp32),
+      for_several(several.device, several.bert, Precision::fp32);
+  TrainStep once(for_one, {.seed = 5}), added(for_several, {.seed = 5});
+  once.run(whole, 1e-3);
+  added.run(parts, 1e-3);
   CHECK(relative_difference(several.gradients(), one.gradients()) < 1e-6);  // different summation order
   CHECK(added.take_losses().loss() == doctest::Approx(once.take_losses().loss()).epsilon(1e-6));
   CHECK(added.grad_norm() == doctest::Approx(once.grad_norm()).epsilon(1e-6));
@@ -195,14 +196,15 @@ TEST_CASE("step: parts add up to the gradient of the whole batch") {
 TEST_CASE("step: the adversary adds the gradient at the word embedding moved by epsilon along its own") {
   const Batch data = batch(2, Looked::config().vocabulary);
   Looked one, by_hand;
-  Stepper stepper(one.device, one.bert, Precision::fp32, 5, {}, false);
-  stepper.use_adversary(0.7f);
-  stepper.train(data, 1e-3);
+  StepResources resources(one.device, one.bert, Precision::fp32);
+  TrainStep step(resources, {.seed = 5, .fgm_epsilon = 0.7f});
+  step.run(data, 1e-3);
   const auto both = one.gradients();
 
-  Stepper plain(by_hand.device, by_hand.bert, Precision::fp32, 5, {}, false);
+  StepResources plain_resources(by_hand.device, by_hand.bert, Precision::fp32);
+  TrainStep plain(plain_resources, {.seed = 5});
   ParameterStore& store = by_hand.bert.store;
-  plain.train(data, 0);
+  plain.run(data, 0);
   const double loss = plain.take_losses().loss();
   auto expected = by_hand.gradients();
   const auto word = store.named()[0];
@@ -213,13 +215,13 @@ TEST_CASE("step: the adversary adds the gradient at the word embedding moved by 
   for (float g : gradient) square += double(g) * g;
   for (size_t i = 0; i < table.size(); i++) table[i] += float(0.7 * gradient[i] / std::sqrt(square));
   store.upload(store.masters(), word, table);
-  plain.train(data, 0);
+  plain.run(data, 0);
   CHECK(plain.take_losses().loss() > loss);
   const auto second = by_hand.gradients();
   for (size_t i = 0; i < expected.size(); i++) expected[i] += second[i];
   CHECK(relative_difference(both, expected) < 1e-6);
   CHECK(relative_difference(second, expected) > 0.1);
-  CHECK(stepper.take_losses().loss() == doctest::Approx(loss).epsilon(1e-6));  // reports the clean pass
+  CHECK(step.take_losses().loss() == doctest::Approx(loss).epsilon(1e-6));  // reports the clean pass
   // The perturbation is undone: weights differ from the initial ones by Adam's step only.
   Looked fresh;
   const auto before = fresh.bert.store.download(fresh.bert.store.masters(), word),
@@ -227,18 +229,18 @@ TEST_CASE("step: the adversary adds the gradient at the word embedding moved by 
   CHECK(largest_difference(after, before) <
         1.01e-3 * 0.1 / std::sqrt(0.001) * std::sqrt(1 - 0.999) / (1 - 0.9));
 
-  CHECK_THROWS_AS(stepper.train(std::vector<Batch>{data, data}, 1e-3), std::logic_error);
+  CHECK_THROWS_AS(step.run(std::vector<Batch>{data, data}, 1e-3), std::logic_error);
 }
 
 TEST_CASE("step: a loss that is not finite, of the adversary's pass alone as well, changes no weight") {
   const Batch data = batch(2, Looked::config().vocabulary);
   Looked model;
   const auto before = model.masters();
-  Stepper stepper(model.device, model.bert, Precision::fp32, 5, {}, false);
-  stepper.use_adversary(INFINITY);
-  stepper.train(data, 1e-3);
-  CHECK(std::isfinite(stepper.take_losses().loss()));
-  CHECK_FALSE(stepper.all_finite());
+  StepResources resources(model.device, model.bert, Precision::fp32);
+  TrainStep step(resources, {.seed = 5, .fgm_epsilon = INFINITY});
+  step.run(data, 1e-3);
+  CHECK(std::isfinite(step.take_losses().loss()));
+  CHECK_FALSE(step.all_finite());
   CHECK(model.masters() == before);
 }
 
@@ -260,12 +262,13 @@ TEST_CASE("step: a gradient that is not finite is told of, unless its step was s
     const auto before = model.masters();
     AdamOptions adam;
     adam.outlier_limit = limit;
-    Stepper stepper(model.device, model.bert, Precision::fp32, 5, adam, false);
-    CHECK(stepper.all_finite());
-    stepper.train(data, 1e-3);
-    CHECK(std::isfinite(stepper.take_losses().loss()));
-    CHECK_FALSE(std::isfinite(stepper.grad_norm()));
-    CHECK(stepper.all_finite() == (limit > 0));
+    StepResources resources(model.device, model.bert, Precision::fp32);
+    TrainStep step(resources, {.seed = 5, .adam = adam});
+    CHECK(step.all_finite());
+    step.run(data, 1e-3);
+    CHECK(std::isfinite(step.take_losses().loss()));
+    CHECK_FALSE(std::isfinite(step.grad_norm()));
+    CHECK(step.all_finite() == (limit > 0));
     CHECK((model.masters() == before) == (limit > 0));
   }
 }
@@ -280,19 +283,19 @@ TEST_CASE(
   for (const Precision precision : {Precision::fp32, Precision::bf16}) {
     bert.store.allocate(device, precision);
     initialise(bert, 1, 0.1f);
-    Stepper plain(device, bert, precision, 5, {}, false), graphs(device, bert, precision, 5, {}, false);
-    plain.use_graphs(false);
+    ModelSteps plain(device, bert, precision, {.seed = 5}, false),
+        graphs(device, bert, precision, {.seed = 5});
     for (int pass = 0; pass < 3; pass++)
       for (int number : {0, 2}) {
         const Batch b = batch(number, c.vocabulary);
-        CHECK(graphs.is_warm(b) == (pass > 1));
-        const auto expected = plain.log_probabilities(b);
-        CHECK(plain.is_warm(b));
-        graphs.start_scoring(b);
-        CHECK(graphs.finish_scoring() == expected);
+        CHECK(graphs.score.is_warm(b) == (pass > 1));
+        const auto expected = plain.score.log_probabilities(b);
+        CHECK(plain.score.is_warm(b));
+        graphs.score.start(b);
+        CHECK(graphs.score.finish() == expected);
         CHECK(expected[0] != expected[2]);
-        if (pass == 1) graphs.train(batch(3, c.vocabulary), 1e-3);
+        if (pass == 1) graphs.train.run(batch(3, c.vocabulary), 1e-3);
       }
-    CHECK(plain.graphs() == 0);
+    CHECK(plain.resources.graphs.captured() == 0);
   }
 }
