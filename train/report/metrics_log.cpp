@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -73,6 +74,8 @@ static std::string text(Json json, const Record& record, std::span<const Field<R
   return json.dump();
 }
 
+void MetricsLog::write_start(double time) { line(Json{{"kind", "start"}, {"time", time}}.dump()); }
+
 void MetricsLog::write(const StepRecord& r) {
   line(text(Json{{"kind", "step"}, {"epoch", r.epoch}, {"step", r.step}}, r, step_fields()));
 }
@@ -131,6 +134,8 @@ Metrics read_metrics(const std::string& path) {
       EpochRecord record{};
       r.at("epoch").get_to(record.epoch);
       metrics.epochs.push_back(with_numbers(record, r, epoch_fields()));
+    } else if (kind(r) == "start" && !std::isfinite(metrics.started)) {
+      r.at("time").get_to(metrics.started);
     }
   });
   return metrics;

@@ -1,5 +1,6 @@
 // metrics.jsonl: one JSON object a line, "kind" first; what is undefined is null, and what is missing too.
 //
+//   {"kind":"start","time":…}
 //   {"kind":"step","epoch":1,"step":50,"loss":…,"loss_mlm":…,"loss_cls":…,"lr":…,"pairs_per_s":…,"tokens_per_s":…,
 //    "grad_norm":…,"skipped":…,"tflops":…,"memory_mib":…,"memory_peak_mib":…,"time":…}
 //   {"kind":"epoch","epoch":1,"loss":…,"loss_mlm":…,"loss_cls":…,"auc":…,"pairs_per_s":…,"seconds":…,"log_loss":…,
@@ -55,6 +56,7 @@ class MetricsLog {
   explicit MetricsLog(const std::string& path);  // appends
   MetricsLog(const MetricsLog&) = delete;
   ~MetricsLog();
+  void write_start(double time);         // unix_time() of the run's first start
   void write(const StepRecord& record);  // with the operating system once it returns
   void write(const EpochRecord& record);
 
@@ -69,6 +71,7 @@ class MetricsLog {
 struct Metrics {
   std::vector<StepRecord> steps;
   std::vector<EpochRecord> epochs;
+  double started = undefined;  // unix_time(); earlier versions did not write it
 };
 Metrics read_metrics(const std::string& path);
 

@@ -1,21 +1,27 @@
-// The pieces of a report's page: each is "" where there is nothing to show. Charts are those of chart.h.
+// The page of a report: report.html of this folder with the data of one run or of several inside, in one file.
+//
+// C++ computes and gathers every value; the script in report.html draws them.
 #pragma once
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace warpbert {
 
-using Fact = std::pair<std::string, std::string>;  // what, and how much
+using Json = nlohmann::ordered_json;               // keeps the order of keys; non-finite numbers become null
+using Fact = std::pair<std::string, std::string>;  // name and value
 
-// A drawing under its title and a note; text is escaped, the drawing is not.
-std::string figure(const std::string& title, const std::string& note, const std::string& drawing);
-std::string section(const std::string& title, const std::string& body);
-std::string charts(const std::string& figures);  // beside one another where there is room
-std::string table(const std::vector<Fact>& facts);
-std::string number_or_dash(double value, const char* format);
+// Adds `value` under `key` unless it is null, empty, or not finite.
+void add_known(Json& json, const char* key, Json value);
 
-// The whole file, with the style sheet in it.
-std::string page(const std::string& title, const std::string& body);
+// [{"name": …, "value": …}, …]
+Json facts_json(const std::vector<Fact>& facts);
+
+// JSON as UTF-8 text. Bytes that are not UTF-8 become U+FFFD.
+std::string json_text(const Json& json);
+
+// The whole file. `figures` are what readers without JavaScript see.
+std::string page_html(const std::string& title, const Json& data, const std::vector<Fact>& figures);
 
 }  // namespace warpbert

@@ -1,5 +1,5 @@
-// The folder of a run: config.ini, metrics.jsonl, checkpoints/, best.npz, models/, scores.csv, report.html, and where
-// asked for steps.csv, epochs.csv and events.out.tfevents.*, on a GPU gemm.txt; and a lock while a process works in it.
+// The folder of a run: config.ini, metrics.jsonl, checkpoints/, best.npz, models/, scores.csv, run.json, report.html, and
+// where asked for steps.csv, epochs.csv and events.out.tfevents.*, on a GPU gemm.txt; and a lock while a process works in it.
 #pragma once
 #include <string>
 #include <vector>
@@ -41,6 +41,7 @@ class RunDirectory {
   std::string best() const { return path_ + "/best.npz"; }
   std::string scores() const { return path_ + "/scores.csv"; }
   std::string report() const { return path_ + "/report.html"; }
+  std::string run_json() const { return path_ + "/run.json"; }
   std::string steps_csv() const { return path_ + "/steps.csv"; }
   std::string epochs_csv() const { return path_ + "/epochs.csv"; }
 

@@ -15,6 +15,7 @@ class RunLog {
  public:
   // Writes both anew from the metrics that are there.
   RunLog(const RunDirectory& directory, const RunOptions& options);
+  void write_start(double time) { metrics_.write_start(time); }
   void write(const StepRecord& record);
   void write(const EpochRecord& record);
   // Brings steps.csv and epochs.csv up to date, as every epoch does.

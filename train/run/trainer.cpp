@@ -277,6 +277,7 @@ bool Trainer::resume() {
 int Trainer::run() {
   const int epochs = options_.train.epochs;
   log_ = std::make_unique<RunLog>(directory_, options_.run);
+  if (!state_.step) log_->write_start(unix_time());
   if (Device::is_gpu() && options_.run.gemm_tuning) {
     const std::string& cache = options_.run.gemm_cache;
     gemm_files_.emplace(device_.gemm_choices(), gemm_machine(device_), directory_.gemm(),
@@ -326,12 +327,13 @@ void Trainer::finish() {
     if (gemm_files_) gemm_files_->save();  // predict takes them too, and repeats the scores
     book(state_.spent.scoring);
   }
-  const RunRecord record = run_record(session_, directory_, state_,
-                                      {{"training", state_.spent.training},
-                                       {"waiting for batches", state_.spent.waiting},
-                                       {"scoring", state_.spent.scoring},
-                                       {"saving", state_.spent.saving}});
-  write_report(directory_.report(), record);
+  RunRecord record = run_record(session_, directory_, state_,
+                                {{"training", state_.spent.training},
+                                 {"waiting for batches", state_.spent.waiting},
+                                 {"scoring", state_.spent.scoring},
+                                 {"saving", state_.spent.saving}});
+  record.ended = unix_time();
+  write_report(directory_.report(), directory_.run_json(), record);
   if (best_epoch && std::isfinite(record.best_auc))
     fmt::print("best      AUC {:.4f} in epoch {}\n", record.best_auc, best_epoch);
   else if (best_epoch) fmt::print("kept      epoch {}, the last evaluated: there is no AUC to choose by\n", best_epoch);
@@ -371,7 +373,8 @@ int train(const Options& given) {
   if (again && trainer.resume()) {
     fmt::print("{}: going on from its last checkpoint\n", directory.path());
     std::error_code ignored;
-    std::filesystem::remove(directory.report(), ignored);  // of fewer epochs: without it the run is not complete
+    for (const std::string& file : {directory.report(), directory.run_json()})  // of fewer epochs
+      std::filesystem::remove(file, ignored);  // without the report the run is not complete
   } else {
     const std::vector<std::string> there = directory.results();
     if (!again && !there.empty())

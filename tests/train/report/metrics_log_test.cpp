@@ -110,6 +110,19 @@ TEST_CASE("metrics log: the fields are all the numbers of a record, each once") 
   }
 }
 
+TEST_CASE("metrics log: the first start counts, and stays when steps are cut away") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "metrics.jsonl";
+  MetricsLog log(path);
+  log.write(epoch(1));
+  CHECK(std::isnan(read_metrics(path).started));
+  log.write_start(1.7e9);
+  log.write_start(1.8e9);
+  CHECK(read_metrics(path).started == 1.7e9);
+  cut_metrics(path, 0, 0);
+  CHECK(contents(path) == "{\"kind\":\"start\",\"time\":1700000000.0}\n{\"kind\":\"start\",\"time\":1800000000.0}\n");
+}
+
 TEST_CASE("metrics log: a file of a version that wrote fewer numbers is read") {
   const TemporaryFolder folder;
   const std::string path = folder.write(
