@@ -99,6 +99,7 @@ if(Python3_FOUND)
   if(TARGET warpbert)  # the programs as a user meets them
     add_python_tests(programs programs_test.py Programs ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs text_test.py Text ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+    add_python_tests(programs report_browser_test.py ReportBrowser ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs kfold_test.py KFold ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs recipe_study_test.py RecipeStudy ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     # TensorBoard's own reader: with -DWARPBERT_TENSORBOARD_PYTHON=<interpreter that has it>, else skipped.
