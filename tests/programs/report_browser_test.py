@@ -144,7 +144,7 @@ class ReportBrowser(unittest.TestCase):
         self.assertEqual(tiles["best epoch, of 3"], str(run["best_epoch"]))
         self.assertEqual(set(tiles), {"best validation AUC", "best epoch, of 3", "wall-clock time", "pairs per second"})
         date = lambda seconds: datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-        self.assertEqual(seen["dates"], [f"Started {date(run['started'])}, ended {date(run['ended'])}"])
+        self.assertEqual(seen["dates"], [f"started {date(run['started'])}, ended {date(run['ended'])}"])
         self.assertLess(run["started"], run["ended"])
         tables = seen["tables"]
         for facts in ("facts", "machine"):

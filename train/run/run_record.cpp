@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "io/format.h"
+#include "io/tsv.h"
 #include "progress.h"
 
 namespace warpbert {
