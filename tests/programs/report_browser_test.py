@@ -40,11 +40,17 @@ addEventListener("load", () => {
       title: text(figure.querySelector("b")), note: text(figure.querySelector("figcaption")),
       lines: lines(figure, false), faint: lines(figure, true), bars: all(figure, "rect").length,
       circles: all(figure, "circle").length, labels: all(figure, "text.label").map(text),
+      heights: all(figure, "text.label").map(label => Number(label.getAttribute("y"))),
+      points: all(figure, "polyline:not(.faint)").map(l => l.getAttribute("points").split(" ").map(p => p.split(",").map(Number))),
+      frame: all(figure, "line.axis")[0] && ["x1", "x2", "y1"].map(a => Number(all(figure, "line.axis")[0].getAttribute(a))),
+      levels: all(figure, "line.grid").map((l, i) => [Number(l.getAttribute("y1")), Number(text(l.nextSibling))]),
       legend: all(figure, ".legend li").map(li => [...li.childNodes].map(text)),
       cells: all(figure, "td").map(text), measures: all(figure, ".measures > span").map(text)})),
     tables: all(page, "table").map(table => all(table, "tr").map(row => [...row.cells].map(text))),
     sections: all(page, "h2").map(text),
     drawings: all(page, "svg").map(svg => svg.outerHTML).join(""),
+    ticks: %(scales)s.map(([low, high, whole]) =>
+      page.defaultView.makeScale({whole}, low, high, 0, 100, 5, false).ticks.map(page.defaultView.short)),
     visible: page.body.innerText + all(page, "svg text").map(text).join(" ")});
 });
 </script></body></html>"""
@@ -88,10 +94,10 @@ class ReportBrowser(unittest.TestCase):
         if done.returncode:
             raise AssertionError(done.stdout)
 
-    def see(self, path, width=1300):
-        """What the page shows in a frame of this width."""
+    def see(self, path, width=1300, scales=()):
+        """What the page shows in a frame of this width; `scales`: (low, high, whole) of axes whose ticks are asked for."""
         frame = self.dir / "frame.html"
-        frame.write_text(FRAME % {"width": width, "page": html.escape(path.read_text())})
+        frame.write_text(FRAME % {"width": width, "scales": json.dumps(scales), "page": html.escape(path.read_text())})
         done = subprocess.run([BROWSER, "--headless", "--no-sandbox", "--virtual-time-budget=5000", "--window-size=1400,1000",
                                f"--user-data-dir={self.dir}/profile", "--dump-dom", frame.as_uri()],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300)
@@ -188,6 +194,45 @@ class ReportBrowser(unittest.TestCase):
             values = self.run_json(run)
             self.assertEqual(row[:4], [run.name, f"{values['best_auc']:.4f}", str(values["best_epoch"]), str(len(values["epochs"]))])
         self.assertEqual(options, [["", *names], ["train.epochs", "3", "2"]])
+
+    def test_ticks_are_round_numbers_and_cover_the_data(self):
+        cases = {
+            (0, 1, False): ["0", "0.2", "0.4", "0.6", "0.8", "1"],
+            (0.61, 0.93, False): ["0.6", "0.7", "0.8", "0.9", "1"],
+            (3, 7, True): ["3", "4", "5", "6", "7"],
+            (1, 3, True): ["1", "2", "3"],
+            (0, 100000, False): ["0", "20k", "40k", "60k", "80k", "100k"],
+            (-0.02, 0.02, False): ["-0.02", "-0.01", "0", "0.01", "0.02"],
+            (0, 8e-5, False): ["0", "2e-5", "4e-5", "6e-5", "8e-5"],
+        }
+        flat = [(0.5, 0.5000000000000001, False), (0.5, 0.5, False)]  # no step between them changes a value
+        ticks = self.see(self.comparison, scales=[*cases, *flat])["ticks"]
+        self.assertEqual(ticks[:len(cases)], list(cases.values()))
+        for found in ticks[len(cases):]:
+            self.assertTrue(2 <= len(found) <= 10, found)
+
+    def test_points_are_where_the_axes_say(self):
+        run = self.run_json(self.runs[0])
+        auc = self.figure(self.see(self.runs[0] / "report.html"), "Validation AUC")
+        left, right, bottom = auc["frame"]
+        (y0, v0), (y1, v1) = auc["levels"][0], auc["levels"][-1]
+        self.assertEqual(y0, bottom)
+        for i, ((x, y), e) in enumerate(zip(auc["points"][0], run["epochs"], strict=True)):
+            self.assertAlmostEqual(x, left + (right - left) * i / 2, delta=0.11)
+            self.assertAlmostEqual(y, y0 + (e["auc"] - v0) / (v1 - v0) * (y1 - y0), delta=0.11)
+
+    def test_names_at_the_ends_of_lines_do_not_overlap(self):
+        runs = []
+        for name in ("first", "second", "third", "fourth"):  # copies: all lines end in one point
+            runs.append(self.dir / name)
+            shutil.copytree(self.runs[0], runs[-1])
+        page = self.dir / "copies.html"
+        self.program("report", *(word for run in runs for word in ("--run", run)), "--output", page)
+        for figure in self.see(page, 420)["figures"]:
+            heights = sorted(figure["heights"])
+            self.assertEqual(len(heights), 4)
+            self.assertTrue(all(b - a >= 14.9 for a, b in zip(heights, heights[1:])), heights)
+            self.assertLessEqual(heights[-1], figure["frame"][2] + 5)
 
     def test_a_name_is_text(self):
         seen = self.see(self.runs[1] / "report.html")
