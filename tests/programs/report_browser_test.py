@@ -21,6 +21,7 @@ EVIL = """<b>&"'é"""  # of a run's name
 # Windows of headless Chromium are at least 500 pixels wide, frames as wide as they are told to be.
 FRAME = """<!DOCTYPE html><html><body>
 <iframe style="border: 0; width: %(width)spx; height: 3000px" srcdoc="%(page)s"></iframe>
+<iframe sandbox="allow-same-origin" style="border: 0; width: %(width)spx; height: 400px" srcdoc="%(page)s"></iframe>
 <pre id="seen"></pre>
 <script>
 addEventListener("load", () => {
@@ -49,6 +50,7 @@ addEventListener("load", () => {
     tables: all(page, "table").map(table => all(table, "tr").map(row => [...row.cells].map(text))),
     sections: all(page, "h2").map(text),
     drawings: all(page, "svg").map(svg => svg.outerHTML).join(""),
+    without_scripts: document.querySelector("iframe[sandbox]").contentDocument.body.innerText,
     ticks: %(scales)s.map(([low, high, whole]) =>
       page.defaultView.makeScale({whole}, low, high, 0, 100, 5, false).ticks.map(page.defaultView.short)),
     visible: page.body.innerText + all(page, "svg text").map(text).join(" ")});
@@ -233,6 +235,17 @@ class ReportBrowser(unittest.TestCase):
             self.assertEqual(len(heights), 4)
             self.assertTrue(all(b - a >= 14.9 for a, b in zip(heights, heights[1:])), heights)
             self.assertLessEqual(heights[-1], figure["frame"][2] + 5)
+
+    def test_without_scripts_the_main_figures_are_there(self):
+        run = self.run_json(self.runs[0])
+        text = self.see(self.runs[0] / "report.html")["without_scripts"]
+        for line in ("one", f"Best validation AUC: {run['best_auc']:.4f} in epoch {run['best_epoch']}",
+                     f"Final validation AUC: {run['epochs'][-1]['auc']:.4f}",
+                     f"Training loss, mean of the last epoch: {run['last_epoch']['loss']:.4f}"):
+            self.assertIn(line, text.splitlines())
+        compared = self.see(self.comparison)["without_scripts"]
+        for run in self.runs:
+            self.assertIn(f"{run.name}: best validation AUC {self.run_json(run)['best_auc']:.4f}", compared)
 
     def test_a_name_is_text(self):
         seen = self.see(self.runs[1] / "report.html")
