@@ -333,6 +333,7 @@ class Programs(unittest.TestCase):
         self.train("--model.dropout=0", "--train.micro_batch=3", f"--run.directory={self.dir}/parts")
         whole, parts = (self.metrics(self.dir / run) for run in ("whole", "parts"))
         self.assertEqual(len(whole), len(parts))
+        self.assertEqual((whole.pop(0), parts.pop(0)), ({"kind": "start"}, {"kind": "start"}))
         for one, other in zip(whole, parts):
             self.assertAlmostEqual(one["loss"], other["loss"], delta=1e-4 * one["loss"])  # sums in another order, over 16 steps of Adam
         self.refuses("train.fgm needs the gradient of the whole batch", "--train.micro_batch=3", "--train.fgm=0.1", code=2)
