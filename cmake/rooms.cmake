@@ -24,6 +24,12 @@ endif()
 set_source_files_properties(train/config/build_info.cpp PROPERTIES INCLUDE_DIRECTORIES ${CMAKE_BINARY_DIR}/generated
   COMPILE_DEFINITIONS "WARPBERT_VERSION=\"${PROJECT_VERSION}\";WARPBERT_BUILD_TYPE=\"${CMAKE_BUILD_TYPE}\";WARPBERT_BACKEND=\"${backend}\"")
 
+# train/report/report.html as a string literal, for page.cpp.
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS train/report/report.html)
+file(READ train/report/report.html report_template)
+file(CONFIGURE OUTPUT generated/report_template.inc CONTENT "R\"html(@report_template@)html\"\n" @ONLY)
+set_source_files_properties(train/report/page.cpp PROPERTIES INCLUDE_DIRECTORIES ${CMAKE_BINARY_DIR}/generated)
+
 # ---- One program with a link per command, and the shipped configurations, in build/<preset>/bin ------------
 sources(PROGRAMS train/programs/*.cpp)
 add_executable(warpbert ${PROGRAMS})

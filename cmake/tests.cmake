@@ -100,6 +100,7 @@ if(Python3_FOUND)
     add_python_tests(programs programs_test.py Programs ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs text_test.py Text ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs driver_test.py Driver ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+    add_python_tests(programs report_browser_test.py ReportBrowser ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs kfold_test.py KFold ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs recipe_study_test.py RecipeStudy ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     # Needs -DWARPBERT_TENSORBOARD_PYTHON=<interpreter with tensorboard>, else skipped.

@@ -76,6 +76,16 @@ class Programs(unittest.TestCase):
         self.assertIn(message, stderr)
         return stderr
 
+    def page_data(self, page):
+        return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script', page.read_text(), re.S)[1])
+
+    def run_json(self, run=None):
+        """The run's run.json, which is also what its page holds."""
+        run = run or self.run_dir
+        values = json.loads((run / "run.json").read_text())
+        self.assertEqual(self.page_data(run / "report.html"), values)
+        return values
+
     def test_a_run_leaves_model_metrics_scores_and_report(self):
         self.train()
         lines = [json.loads(l) for l in (self.run_dir / "metrics.jsonl").read_text().splitlines()]
@@ -101,7 +111,16 @@ class Programs(unittest.TestCase):
         self.assertIn("bert.encoder.layer.0.attention.self.query.weight.npy", names)
         self.assertIn("vocab/cipher_ids.npy", names)
         self.assertEqual(len(names), 3 + 2 + 16 + 5 + 2)
-        self.assertIn("</svg>", (self.run_dir / "report.html").read_text())
+        report = self.run_json()
+        self.assertEqual(report["best_auc"], max(e["auc"] for e in epochs))
+        self.assertEqual([e["loss"] for e in report["epochs"]], [e["loss"] for e in epochs])
+        self.assertEqual(report["last_epoch"]["loss"], epochs[-1]["loss"])
+        self.assertEqual(report["steps"]["step"], [l["step"] for l in lines if l["kind"] == "step"])
+        self.assertEqual(lines[0]["time"], report["first_record"])
+        self.assertLessEqual(epochs[-1]["time"], report["ended"])
+        labels = [int(row[-1]) for row in (self.dir / "train.tsv").read_text().splitlines()]
+        for part, rows in (("training", [l for i, l in enumerate(labels) if i % 10]), ("validation", labels[::10])):
+            self.assertIn({"name": part, "match": sum(rows), "no_match": len(rows) - sum(rows)}, report["classes"])
 
     def test_predict_repeats_the_scores_of_the_run(self):
         self.train()
@@ -366,8 +385,8 @@ class Programs(unittest.TestCase):
                          "warning: train.final_lr is not used: the rate of train.schedule = constant does not fall; linear and cosine lead there\n"
                          "warning: data.counts is not used: without model.weights the first weights are random\n")
         self.assertIn(f"data      {LABELLED + UNLABELLED} pairs: {LABELLED - 12} labelled to train on, 12 to validate on, {UNLABELLED} of the test file", done.stdout)
-        report = (self.run_dir / "report.html").read_text()
-        self.assertIn(f"{LABELLED + UNLABELLED}: {LABELLED - 12} labelled to train on, 12 to validate on, {UNLABELLED} of the test file", report)
+        report = {fact["name"]: fact["value"] for fact in self.run_json()["facts"]}["Pairs"]
+        self.assertEqual(f"{LABELLED + UNLABELLED}: {LABELLED - 12} labelled to train on, 12 to validate on, {UNLABELLED} of the test file", report)
 
     def test_labels_that_are_all_for_validation(self):
         rows = (self.dir / "train.tsv").read_text().splitlines()
@@ -402,6 +421,7 @@ class Programs(unittest.TestCase):
         process.kill()
         process.communicate()
         self.assertFalse((self.run_dir / "report.html").exists())
+        self.assertFalse((self.run_dir / "run.json").exists())
         self.assertIn("written", self.train(STOPPED, "--run.log_every=1").stdout)
 
     def test_epochs_do_not_grow_where_the_last_was_evaluated_for_being_the_last(self):
@@ -570,7 +590,7 @@ class Programs(unittest.TestCase):
         self.assertEqual(self.program("predict", "--version").stdout, version)
         self.train("--train.epochs=1")
         self.assertEqual((self.run_dir / "config.ini").read_text().splitlines()[0], f"# Made by {version.strip()}.")
-        self.assertIn(f"<td>{version.strip()}</td>", (self.run_dir / "report.html").read_text())
+        self.assertEqual(self.run_json()["machine"][-1], {"name": "Build", "value": version.strip()})
 
     def test_runs_are_compared_on_one_page(self):
         self.train("--train.epochs=1")
@@ -579,13 +599,17 @@ class Programs(unittest.TestCase):
         page = self.dir / "compare.html"
         out = self.program("report", "--run", self.run_dir, "--run", other, "--output", page).stdout
         self.assertEqual(out, f"2 runs in {page}\n")
-        text = page.read_text()
-        self.assertIn("<th>train.lr</th><td>0.001</td><td>0.002</td>", text)
-        self.assertIn("<th>train.epochs</th><td>1</td><td>2</td>", text)
+        compared = self.page_data(page)
+        self.assertEqual([run["name"] for run in compared["runs"]], ["tiny", "other"])
+        self.assertIn({"name": "train.lr", "values": ["0.001", "0.002"]}, compared["differing_options"])
+        self.assertIn({"name": "train.epochs", "values": ["1", "2"]}, compared["differing_options"])
+        for run, folder in zip(compared["runs"], (self.run_dir, other)):
+            for key in ("name", "first_record", "best_auc", "best_epoch", "epochs", "pairs_per_s"):
+                self.assertEqual(run[key], self.run_json(folder)[key], key)
         alone = self.dir / "alone.html"
         self.assertEqual(self.program("report", "--run", other, "--output", alone).stdout, f"1 run in {alone}\n")
         self.assertIn("<h1>other</h1>", alone.read_text())
-        self.assertNotIn("Options that differ", alone.read_text())
+        self.assertNotIn("differing_options", self.page_data(alone))
         seven = [word for _ in range(7) for word in ("--run", other)]
         self.assertIn("--run: 7 given; name 1 to 6", self.program("report", *seven, "--output", page, code=2).stderr)
         absent = self.program("report", "--run", other, "--run", self.dir / "none", "--output", page, code=1).stderr

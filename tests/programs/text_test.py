@@ -100,7 +100,8 @@ class Text(unittest.TestCase):
         out = self.train("--train.epochs=4")
         self.assertIn(f" of {len(VOCAB) - 5} words occur, 0.00 % of tokens are [UNK]", out)
         epochs = [e for e in map(json.loads, (self.run_dir / "metrics.jsonl").read_text().splitlines()) if e["kind"] == "epoch"]
-        self.assertIn(" words, 0.00 % of tokens unknown", (self.run_dir / "report.html").read_text())
+        facts = {fact["name"]: fact["value"] for fact in json.loads((self.run_dir / "run.json").read_text())["facts"]}
+        self.assertIn(" words, 0.00 % of tokens unknown", facts["Vocabulary"])
         self.assertGreater(max(e["auc"] for e in epochs), 0.9)  # chance on 60 rows: 0.5 ± 0.08
 
     def predict(self, *args, code=0, stdin=None):

@@ -5,11 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
-#include "chart.h"
 #include "io/error.h"
-#include "io/format.h"
-#include "page.h"
+#include "report.h"
 
 namespace warpbert {
 
@@ -34,10 +33,7 @@ std::vector<ComparedRun> read_runs(const std::vector<std::string>& folders) {
 
 namespace {
 
-int color_of(size_t run) { return int(run) + 1; }
-
-std::string dot(size_t run) { return fmt::format("<i class='dot c{}'></i>", color_of(run)); }
-
+// The epoch of the highest AUC, or nullptr.
 const EpochRecord* best(const ComparedRun& run) {
   const EpochRecord* found = nullptr;
   for (const EpochRecord& e : run.metrics.epochs)
@@ -45,92 +41,64 @@ const EpochRecord* best(const ComparedRun& run) {
   return found;
 }
 
-double training_seconds(const ComparedRun& run) {
-  double sum = 0;
-  for (const EpochRecord& e : run.metrics.epochs) sum += e.seconds;
-  return sum;
-}
-
-std::string results(const std::vector<ComparedRun>& runs) {
-  std::string s =
-      "<div class='scroll'><table class='numbers'>\n<tr><th>run</th><th>best AUC</th><th>in "
-      "epoch</th><th>of</th>"
-      "<th>log loss there</th><th>masked tokens, last</th><th>pairs/s</th><th>training</th></tr>\n";
-  for (size_t i = 0; i < runs.size(); i++) {
-    const auto& epochs = runs[i].metrics.epochs;
-    const EpochRecord* top = best(runs[i]);
-    const double seconds = training_seconds(runs[i]);
-    s += fmt::format(
-        "<tr><th>{}{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></"
-        "tr>\n",
-        dot(i), escape_html(runs[i].name), number_or_dash(top ? top->auc : undefined, "{:.4f}"),
-        top ? fmt::format("{}", top->epoch) : "–", epochs.size(),
-        number_or_dash(top ? top->log_loss : undefined, "{:.4f}"),
-        number_or_dash(epochs.empty() ? undefined : epochs.back().loss_mlm, "{:.4f}"),
-        number_or_dash(epochs.empty() ? undefined : epochs.back().pairs_per_s, "{:.0f}"),
-        std::isfinite(seconds) ? io::duration_text(seconds) : "–");
+Json compared_run_json(const ComparedRun& run) {
+  const auto& epochs = run.metrics.epochs;
+  Json json{{"name", run.name}, {"epochs", epochs_json(epochs)}};
+  add_known(json, "first_record", run.metrics.first_record);
+  if (const EpochRecord* top = best(run)) {
+    json["best_auc"] = top->auc, json["best_epoch"] = top->epoch;
+    add_known(json, "best_log_loss", top->log_loss);
   }
-  return s + "</table></div>\n";
+  if (epochs.empty()) return json;
+  add_known(json, "ended", epochs.back().time);
+  add_known(json, "loss_mlm", epochs.back().loss_mlm);
+  add_known(json, "pairs_per_s", epochs.back().pairs_per_s);
+  double seconds = 0;
+  for (const EpochRecord& e : epochs) seconds += e.seconds;
+  add_known(json, "training_seconds", seconds);
+  return json;
 }
 
-// Chart of one epoch field, a curve per run.
-std::string chart(const std::vector<ComparedRun>& runs, double EpochRecord::*field, const std::string& title,
-                  const std::string& note, const std::string& unit, bool over_time = false) {
-  LineChart chart;
-  chart.description =
-      title + (over_time ? " by time, a curve for each run" : " by epoch, a curve for each run");
-  chart.x = over_time ? Axis{"minutes of training", 0} : Axis{"epoch", undefined, undefined, true};
-  chart.y.label = unit;
-  bool any = false;
-  for (size_t i = 0; i < runs.size(); i++) {
-    Series series{"", color_of(i), {}, {}, false, true};
-    double seconds = 0;
-    for (const EpochRecord& e : runs[i].metrics.epochs) {
-      seconds += e.seconds;
-      series.x.push_back(over_time ? seconds / 60 : e.epoch), series.y.push_back(e.*field);
-      any |= std::isfinite(e.*field);
-    }
-    chart.series.push_back(series);
-  }
-  return any ? figure(title, note, line_chart(chart)) : "";
-}
-
-// Omits run.directory, which always differs.
-std::string differing_options(const std::vector<ComparedRun>& runs) {
-  std::string rows;
+// The options in which the runs differ, with a value for each run; run.directory always does.
+Json differing_options(const std::vector<ComparedRun>& runs) {
+  Json json = Json::array();
   for (const OptionInfo& option : option_list()) {
     if (option.name() == "run.directory") continue;
     std::vector<std::string> values;
     for (const ComparedRun& run : runs) values.push_back(option_value(run.options, option.name()));
     if (std::all_of(values.begin(), values.end(), [&](const std::string& v) { return v == values[0]; }))
       continue;
-    rows += fmt::format("<tr><th>{}</th>", escape_html(option.name()));
-    for (const std::string& value : values)
-      rows += "<td>" + (value.empty() ? "–" : escape_html(value)) + "</td>";
-    rows += "</tr>\n";
+    json.push_back({{"name", option.name()}, {"values", values}});
   }
-  if (rows.empty()) return "<p>None: the runs have the same options.</p>\n";
-  std::string head = "<tr><th></th>";
-  for (size_t i = 0; i < runs.size(); i++) head += "<th>" + dot(i) + escape_html(runs[i].name) + "</th>";
-  return "<div class='scroll'><table>\n" + head + "</tr>\n" + rows + "</table></div>\n";
+  return json;
+}
+
+std::vector<Fact> main_figures(const std::vector<ComparedRun>& runs) {
+  std::vector<Fact> figures;
+  for (const ComparedRun& run : runs) {
+    const EpochRecord* top = best(run);
+    figures.emplace_back(run.name,
+                         top ? fmt::format("best validation AUC {:.4f} in epoch {}", top->auc, top->epoch)
+                             : "no validation AUC");
+  }
+  return figures;
+}
+
+std::string title_of(const std::vector<ComparedRun>& runs) {
+  return runs.size() > 1 ? fmt::format("{} runs compared", runs.size()) : runs.at(0).name;
 }
 
 }  // namespace
 
+Json comparison_json(const std::vector<ComparedRun>& runs) {
+  Json json{{"title", title_of(runs)}, {"runs", Json::array()}};
+  for (const ComparedRun& run : runs) json["runs"].push_back(compared_run_json(run));
+  if (runs.size() > 1) json["differing_options"] = differing_options(runs);
+  return json;
+}
+
 std::string comparison_html(const std::vector<ComparedRun>& runs) {
-  using E = EpochRecord;
-  const bool several = runs.size() > 1;
-  const std::string title = several ? fmt::format("{} runs compared", runs.size()) : runs.at(0).name;
-  const std::string curves =
-      chart(runs, &E::auc, "Validation AUC", "By epoch.", "") +
-      chart(runs, &E::auc, "Validation AUC", "By time: what an epoch costs is in it.", "", true) +
-      chart(runs, &E::log_loss, "Log loss of the validation rows",
-            "Where it rises, labels are learnt by heart.", "nats a pair") +
-      chart(runs, &E::loss_cls, "Loss of the labels", "In training, dropout on.", "nats a target") +
-      chart(runs, &E::loss_mlm, "Loss of the masked tokens", "In training, dropout on.", "nats a target");
-  return page(title, "<header>\n<h1>" + escape_html(title) + "</h1>\n" + results(runs) + "</header>\n" +
-                         section("Curves", charts(curves)) +
-                         (several ? section("Options that differ", differing_options(runs)) : ""));
+  return page_html(title_of(runs), comparison_json(runs), main_figures(runs));
 }
 
 }  // namespace warpbert

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "metrics_log.h"
+#include "page.h"
 #include "train/config/options.h"
 
 namespace warpbert {
@@ -20,6 +21,7 @@ inline constexpr size_t most_compared_runs = 6;  // number of distinguishable co
 // a missing or unreadable config.ini or metrics.jsonl.
 std::vector<ComparedRun> read_runs(const std::vector<std::string>& folders);
 
+Json comparison_json(const std::vector<ComparedRun>& runs);
 std::string comparison_html(const std::vector<ComparedRun>& runs);
 
 }  // namespace warpbert

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -133,6 +134,9 @@ Metrics read_metrics(const std::string& path) {
       r.at("epoch").get_to(record.epoch);
       metrics.epochs.push_back(with_numbers(record, r, epoch_fields()));
     }
+    if (std::isfinite(metrics.first_record)) return;
+    if (const auto time = r.find("time"); time != r.end() && time->is_number())
+      time->get_to(metrics.first_record);
   });
   return metrics;
 }

@@ -71,6 +71,7 @@ class MetricsLog {
 struct Metrics {
   std::vector<StepRecord> steps;
   std::vector<EpochRecord> epochs;
+  double first_record = undefined;  // unix_time()
 };
 Metrics read_metrics(const std::string& path);
 

@@ -1,47 +1,70 @@
 #include "page.h"
 
-#include <fmt/format.h>
-
 #include <cmath>
-
-#include "chart.h"
-#include "report_style.h"
+#include <nlohmann/json.hpp>
+#include <string_view>
 
 namespace warpbert {
+namespace {
 
-std::string figure(const std::string& title, const std::string& note, const std::string& drawing) {
-  if (drawing.empty()) return "";
-  return fmt::format("<figure>\n<figcaption><b>{}</b> {}</figcaption>\n{}</figure>\n", escape_html(title),
-                     escape_html(note), drawing);
+constexpr std::string_view page_template =
+#include "report_template.inc"
+    ;
+
+std::string escape_html(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '&') out += "&amp;";
+    else if (c == '<') out += "&lt;";
+    else if (c == '>') out += "&gt;";
+    else if (static_cast<unsigned char>(c) < 32) out += ' ';
+    else out += c;
+  }
+  return out;
 }
 
-std::string section(const std::string& title, const std::string& body) {
-  return body.empty() ? "" : fmt::format("<section>\n<h2>{}</h2>\n{}</section>\n", escape_html(title), body);
+// JSON for a script element: ASCII, and without '<', which could end the element. Both occur only inside strings.
+std::string script_json(const Json& json) {
+  std::string out;
+  for (const char c : json.dump(-1, ' ', true, Json::error_handler_t::replace))
+    if (c == '<') out += "\\u003c";
+    else out += c;
+  return out;
 }
 
-std::string charts(const std::string& figures) {
-  return figures.empty() ? "" : "<div class='charts'>\n" + figures + "</div>\n";
+}  // namespace
+
+void add_known(Json& json, const char* key, Json value) {
+  if (value.is_null() || (value.is_number_float() && !std::isfinite(value.get<double>()))) return;
+  if (value.is_string() ? value.get_ref<const std::string&>().empty() : value.empty()) return;
+  json[key] = std::move(value);
 }
 
-std::string table(const std::vector<Fact>& facts) {
-  if (facts.empty()) return "";
-  std::string s = "<table>\n";
-  for (const auto& [what, value] : facts)
-    s += fmt::format("<tr><th>{}</th><td>{}</td></tr>\n", escape_html(what), escape_html(value));
-  return s + "</table>\n";
+Json facts_json(const std::vector<Fact>& facts) {
+  Json json = Json::array();
+  for (const auto& [name, value] : facts) json.push_back({{"name", name}, {"value", value}});
+  return json;
 }
 
-std::string number_or_dash(double value, const char* format) {
-  return std::isfinite(value) ? fmt::format(fmt::runtime(format), value) : "–";
+std::string json_text(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-std::string page(const std::string& title, const std::string& body) {
-  return fmt::format(
-      "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
-      "<meta name='viewport' content='width=device-width, "
-      "initial-scale=1'>\n<title>{}</title>\n<style>{}</style>\n"
-      "</head>\n<body>\n{}</body>\n</html>\n",
-      escape_html(title), report_style, body);
+std::string page_html(const std::string& title, const Json& data, const std::vector<Fact>& figures) {
+  std::string list;
+  for (const auto& [name, value] : figures)
+    list += "<li>" + escape_html(name) + ": " + escape_html(value) + "</li>\n";
+  const std::string name = escape_html(title);
+  const std::pair<std::string_view, std::string> parts[] = {
+      {"{{title}}", name}, {"{{title}}", name}, {"{{figures}}", list}, {"{{data}}", script_json(data)}};
+  std::string page;
+  std::string_view rest = page_template;
+  for (const auto& [mark, text] : parts) {  // in the template's order: no text is searched for marks
+    const size_t at = rest.find(mark);
+    page.append(rest.substr(0, at)).append(text);
+    rest.remove_prefix(at + mark.size());
+  }
+  return page.append(rest);
 }
 
 }  // namespace warpbert

@@ -1,21 +1,27 @@
-// Elements of report pages, each "" if there is nothing to show.
+// The page of a report: report.html of this folder with the data of one run or of several inside, in one file.
+//
+// C++ computes and gathers every value; the script in report.html draws them.
 #pragma once
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace warpbert {
 
-using Fact = std::pair<std::string, std::string>;  // label and value
+using Json = nlohmann::ordered_json;               // keeps the order of keys; non-finite numbers become null
+using Fact = std::pair<std::string, std::string>;  // name and value
 
-// A drawing with title and note; escapes the text, not the drawing.
-std::string figure(const std::string& title, const std::string& note, const std::string& drawing);
-std::string section(const std::string& title, const std::string& body);
-std::string charts(const std::string& figures);  // side by side if there is room
-std::string table(const std::vector<Fact>& facts);
-std::string number_or_dash(double value, const char* format);
+// Adds `value` under `key` unless it is null, empty, or not finite.
+void add_known(Json& json, const char* key, Json value);
 
-// The complete file, with the style sheet.
-std::string page(const std::string& title, const std::string& body);
+// [{"name": …, "value": …}, …]
+Json facts_json(const std::vector<Fact>& facts);
+
+// JSON as UTF-8 text. Bytes that are not UTF-8 become U+FFFD.
+std::string json_text(const Json& json);
+
+// The whole file. `figures` are what readers without JavaScript see.
+std::string page_html(const std::string& title, const Json& data, const std::vector<Fact>& figures);
 
 }  // namespace warpbert

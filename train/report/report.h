@@ -1,4 +1,4 @@
-// report.html: a run in one self-contained, printable file, light and dark.
+// The report of one run: run.json with its values, and report.html, which draws them.
 #pragma once
 #include <string>
 #include <utility>
@@ -9,26 +9,39 @@
 
 namespace warpbert {
 
-// The report omits empty and undefined fields.
+// Labelled rows of one part of the data, by class.
+struct ClassCounts {
+  std::string name;
+  size_t match = 0, no_match = 0;
+};
+
+// Everything a report shows. What is empty or undefined is left out of it.
 struct RunRecord {
-  std::string name;               // title
-  std::vector<StepRecord> steps;  // any number; curves draw at most 400 points
+  std::string name;                                    // of the run; the title
+  double first_record = undefined, ended = undefined;  // unix_time()
+  std::vector<StepRecord> steps;
   std::vector<EpochRecord> epochs;
   int best_epoch = 0;  // 0: none
   double best_auc = undefined;
   double seconds = 0;                                      // the whole run
   std::vector<float> scores, labels;                       // of the validation rows, by the best model
   std::vector<long> lengths;                               // [n]: pairs of n tokens, special ones included
-  std::vector<std::pair<std::string, double>> time_split;  // seconds by activity
+  std::vector<ClassCounts> classes;                        // of training and validation
+  std::vector<std::pair<std::string, double>> time_split;  // name and seconds
   std::vector<Fact> facts;                                 // about data and model
   std::vector<Fact> machine;                               // machine_facts()
-  std::string config;                                      // text of config.ini
+  std::string config;                                      // the text of config.ini
 };
 
+Json run_json(const RunRecord& run);
 std::string report_html(const RunRecord& run);
-void write_report(const std::string& path, const RunRecord& run);  // atomic
+// Writes run.json, then report.html, each atomically.
+void write_report(const std::string& html_path, const std::string& json_path, const RunRecord& run);
 
-// Processor, memory, operating system and build; `device` as the engine names it.
+// All fields of the records, and the seconds of training up to the end of each.
+Json epochs_json(const std::vector<EpochRecord>& epochs);
+
+// Processor, cores, memory, operating system, build; `device` as the engine names it.
 std::vector<Fact> machine_facts(const std::string& device);
 
 }  // namespace warpbert

@@ -86,7 +86,8 @@ std::vector<std::string> RunDirectory::results() const {
   more = files_of(path_ + "/models",
                   [](const std::string& name) { return is_numbered(name, "epoch-", 4, ".npz"); });
   found.insert(found.end(), more.begin(), more.end());
-  for (const std::string& file : {metrics(), best(), scores(), report(), gemm(), steps_csv(), epochs_csv()})
+  for (const std::string& file :
+       {metrics(), best(), scores(), run_json(), report(), gemm(), steps_csv(), epochs_csv()})
     if (fs::exists(file)) found.push_back(file);
   return found;
 }

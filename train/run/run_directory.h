@@ -1,4 +1,4 @@
-// Run directory: config.ini, metrics.jsonl, checkpoints/, best.npz, models/, scores.csv, report.html, lock.
+// Run directory: config.ini, metrics.jsonl, checkpoints/, best.npz, models/, scores.csv, run.json, report.html, lock.
 // Optional: steps.csv, epochs.csv, events.out.tfevents.*; gemm.txt on a GPU.
 #pragma once
 #include <string>
@@ -41,6 +41,7 @@ class RunDirectory {
   std::string best() const { return path_ + "/best.npz"; }
   std::string scores() const { return path_ + "/scores.csv"; }
   std::string report() const { return path_ + "/report.html"; }
+  std::string run_json() const { return path_ + "/run.json"; }
   std::string steps_csv() const { return path_ + "/steps.csv"; }
   std::string epochs_csv() const { return path_ + "/epochs.csv"; }
 

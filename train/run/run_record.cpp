@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "io/format.h"
+#include "io/tsv.h"
 #include "progress.h"
 
 namespace warpbert {
@@ -30,6 +31,13 @@ std::vector<Fact> facts(Session& session) {
           {"Memory on the device", fmt::format("{:.0f} MiB", io::mib(session.device().bytes_high_water()))}};
 }
 
+ClassCounts count_classes(const char* name, const std::vector<Example>& rows) {
+  ClassCounts counts{name};
+  for (const Example& row : rows)
+    if (row.label != io::no_label) (row.label >= 0.5f ? counts.match : counts.no_match)++;
+  return counts;
+}
+
 }  // namespace
 
 RunRecord run_record(Session& session, const RunDirectory& directory, const RunState& state,
@@ -38,11 +46,14 @@ RunRecord run_record(Session& session, const RunDirectory& directory, const RunS
   RunRecord record;
   Metrics metrics = read_metrics(directory.metrics());
   record.name = std::filesystem::absolute(directory.path()).filename();
+  record.first_record = metrics.first_record;
   record.steps = std::move(metrics.steps), record.epochs = std::move(metrics.epochs);
   if (!state.best.empty()) std::tie(record.best_auc, record.best_epoch) = state.best.front();
   record.seconds = state.seconds;
   record.scores = state.best_scores;
   for (const Example& row : session.set().validation) record.labels.push_back(row.label);
+  record.classes = {count_classes("training", session.set().training),
+                    count_classes("validation", session.set().validation)};
   record.lengths = session.facts().lengths;
   record.time_split = std::move(time_split);
   record.facts = facts(session);

@@ -333,12 +333,13 @@ void Trainer::finish() {
     if (gemm_files_) gemm_files_->save();  // predict uses them to repeat the scores
     book(state_.spent.scoring);
   }
-  const RunRecord record = run_record(session_, directory_, state_,
-                                      {{"training", state_.spent.training},
-                                       {"waiting for batches", state_.spent.waiting},
-                                       {"scoring", state_.spent.scoring},
-                                       {"saving", state_.spent.saving}});
-  write_report(directory_.report(), record);
+  RunRecord record = run_record(session_, directory_, state_,
+                                {{"training", state_.spent.training},
+                                 {"waiting for batches", state_.spent.waiting},
+                                 {"scoring", state_.spent.scoring},
+                                 {"saving", state_.spent.saving}});
+  record.ended = unix_time();
+  write_report(directory_.report(), directory_.run_json(), record);
   if (best_epoch && std::isfinite(record.best_auc))
     fmt::print("best      AUC {:.4f} in epoch {}\n", record.best_auc, best_epoch);
   else if (best_epoch)
@@ -380,8 +381,9 @@ int train(const Options& given) {
   if (again && trainer.resume()) {
     fmt::print("{}: going on from its last checkpoint\n", directory.path());
     std::error_code ignored;
-    // The report covers fewer epochs; without it the run counts as incomplete.
-    std::filesystem::remove(directory.report(), ignored);
+    // Both cover fewer epochs; without the report the run counts as incomplete.
+    for (const std::string& file : {directory.report(), directory.run_json()})
+      std::filesystem::remove(file, ignored);
   } else {
     const std::vector<std::string> there = directory.results();
     if (!again && !there.empty())

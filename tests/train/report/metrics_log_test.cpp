@@ -111,6 +111,21 @@ TEST_CASE("metrics log: the fields are all the numbers of a record, each once") 
   }
 }
 
+TEST_CASE("metrics log: the time of the first record that has one") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "metrics.jsonl";
+  MetricsLog log(path);
+  EpochRecord record = epoch(1);
+  record.time = undefined;
+  log.write(record);
+  CHECK(std::isnan(read_metrics(path).first_record));
+  record.time = 1.7e9;
+  log.write(record);
+  record.time = 1.8e9;
+  log.write(record);
+  CHECK(read_metrics(path).first_record == 1.7e9);
+}
+
 TEST_CASE("metrics log: a file of a version that wrote fewer numbers is read") {
   const TemporaryFolder folder;
   const std::string path = folder.write(
