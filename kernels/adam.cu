@@ -17,12 +17,13 @@ struct Moments {
   float beta1, beta2, epsilon;
 };
 
+// Explicit fmaf: the two loops below round alike, whatever a compiler would contract (GCC 16 differs between them).
 static __device__ __forceinline__ void adam_update(float& p, float& m, float& v, float g, Moments k,
                                                    AdamStep step) {
   g *= step.grad_scale;
-  m = k.beta1 * m + (1 - k.beta1) * g;
-  v = k.beta2 * v + (1 - k.beta2) * g * g;
-  p -= step.decay * p + step.rate * m / (sqrtf(v) + k.epsilon);
+  m = fmaf(k.beta1, m, (1 - k.beta1) * g);
+  v = fmaf(k.beta2, v, (1 - k.beta2) * g * g);
+  p -= fmaf(step.decay, p, step.rate * m / (sqrtf(v) + k.epsilon));
 }
 
 static_assert(adam_values_a_block == flat_values);
@@ -41,20 +42,21 @@ static __global__ void __launch_bounds__(flat_threads)
     Float8 p = load_groups(master + i), mi = load_groups(m + i), vi = load_groups(v + i);
     const Float8 g = load_groups(grad + i);
 #pragma unroll
-    for (int j = 0; j < 8; j++) adam_update(p[j], mi[j], vi[j], g[j], k, step), square += g[j] * g[j];
+    for (int j = 0; j < 8; j++)
+      adam_update(p[j], mi[j], vi[j], g[j], k, step), square = fmaf(g[j], g[j], square);
     store_groups(master + i, p), store_groups(m + i, mi), store_groups(v + i, vi);
     if (weight) store_groups(weight + i, p);
     if (average) {
       Float8 mean = load_groups(average + i);
 #pragma unroll
-      for (int j = 0; j < 8; j++) mean[j] += step.average * (p[j] - mean[j]);
+      for (int j = 0; j < 8; j++) mean[j] = fmaf(step.average, p[j] - mean[j], mean[j]);
       store_groups(average + i, mean);
     }
   } else {
     for (size_t j = begin + threadIdx.x; j < n; j += flat_threads) {
-      adam_update(master[j], m[j], v[j], grad[j], k, step), square += grad[j] * grad[j];
+      adam_update(master[j], m[j], v[j], grad[j], k, step), square = fmaf(grad[j], grad[j], square);
       if (weight) weight[j] = to_bf16(master[j]);
-      if (average) average[j] += step.average * (master[j] - average[j]);
+      if (average) average[j] = fmaf(step.average, master[j] - average[j], average[j]);
     }
   }
   if (!squares) return;
