@@ -24,7 +24,7 @@ struct LossSums {
 
 struct TrainStepConfig {
   uint64_t seed = 0;
-  AdamOptions adam;
+  AdamOptions adam{};
   bool keras_fill =
       false;  // multiplies the loss by the share of real tokens in the padded batch, as Keras does
   float fgm_epsilon = 0;  // FGM (Miyato et al. 2017): norm of the perturbation of the word embedding; 0: off
