@@ -359,6 +359,14 @@ void atomic_add(Warp& w, const Instruction& i, Mask mask) {
   });
 }
 
+// An atomic without a result: nvcc 12 emits red where nvcc 13 emits atom.
+void atomic_add_only(Warp& w, const Instruction& i, Mask mask) {
+  each(mask, [&](int l) {
+    auto* const cell = reinterpret_cast<uint32_t*>(checked(w, i, Space::global, l));
+    __atomic_fetch_add(cell, uint32_t(w.row(i.from[1])[l]), __ATOMIC_SEQ_CST);
+  });
+}
+
 // cp.async copies when the lane waits for its group; until then the target holds NaNs.
 void copy_later(Warp& w, const Instruction& i, Mask mask) {
   each(mask, [&](int l) {
@@ -547,6 +555,7 @@ const Table& table() {
     for (const char* cvta : {"cvta.to.global.u64", "cvta.shared.u64", "cvta.to.shared.u64"})
       add(t, cvta, Unit::none, of1<uint64_t>([](uint64_t a) { return a; }));
     t["atom.global.add.u32"] = {atomic_add, Meeting::none, Unit::global, 4, 1};
+    t["red.global.add.u32"] = {atomic_add_only, Meeting::none, Unit::global, 4, 1};
     t["cp.async.cg.shared.global"] = {copy_later, Meeting::none, Unit::global, 16, 1};
     add(t, "cp.async.commit_group", Unit::none, close_group);
     add(t, "cp.async.wait_group", Unit::none, wait_for_groups);

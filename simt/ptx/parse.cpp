@@ -183,8 +183,9 @@ class KernelParser {
 
   void decode(Instruction& i, string opcode, const std::vector<string>& operands) {
     if (opcode.starts_with("bra")) branches_.push_back({int(kernel_.code.size()), operands.at(0)});
-    const bool writes = !opcode.starts_with("st.") && !opcode.starts_with("bra") &&
-                        !opcode.starts_with("bar.") && !opcode.starts_with("cp.") && opcode != "ret";
+    const bool writes = !opcode.starts_with("st.") && !opcode.starts_with("red.") &&
+                        !opcode.starts_with("bra") && !opcode.starts_with("bar.") &&
+                        !opcode.starts_with("cp.") && opcode != "ret";
     bool addressed = false;
     for (size_t k = 0; k < operands.size() && !opcode.starts_with("bra"); k++) {
       const string& o = operands[k];

@@ -224,6 +224,12 @@ TEST_CASE("ptx: a missing barrier shows in reverse order, and at random for some
   simt::set_order(before.order, before.seed);
 }
 
+TEST_CASE("ptx: atomics with and without a result add once per lane") {
+  const auto out = Program{"red.global.add.u32 [%rd1], 5; atom.global.add.u32 %r2, [%rd1+4], 3;", ""}.run();
+  CHECK(out[0] == 5 * out.size());
+  CHECK(out[1] == 3 * out.size());
+}
+
 TEST_CASE("ptx: cp.async arrives when it is waited for") {
   const std::string begin = R"(add.s64 %rd5, %rd2, 0; mov.u32 %r5, s; st.shared.u32 [%r5+4], 7;
       setp.ne.s32 %p1, %r1, 0; @%p1 bra $end; cp.async.cg.shared.global [%r5], [%rd5], 16; cp.async.commit_group;)";

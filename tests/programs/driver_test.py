@@ -15,7 +15,8 @@ BIN = pathlib.Path(sys.argv.pop(1)).resolve()
 class Driver(unittest.TestCase):
     def message(self, driver):
         tiny = pathlib.Path(__file__).resolve().parent.parent / "golden/tiny"
-        done = subprocess.run([BIN / "train", "--config", BIN / "base.ini", f"--data.train={tiny}/pairs.tsv", "--model.weights=",
+        done = subprocess.run([BIN / "train", "--config", BIN / "base.ini", f"--data.train={tiny}/pairs.tsv", "--data.test=", "--data.vocab=",
+                               "--data.counts=", "--model.weights=",
                                "--run.directory=/nonexistent/run", "--dry-run"], capture_output=True, text=True,
                               env={**os.environ, "CUDA_ON_CPU_DRIVER": driver})
         self.assertEqual(done.returncode, 1, done.stderr)

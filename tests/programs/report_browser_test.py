@@ -5,6 +5,7 @@ report_browser_test.py BIN_DIR [unittest arguments]
 import datetime
 import html
 import json
+import os
 import pathlib
 import random
 import re
@@ -102,7 +103,8 @@ class ReportBrowser(unittest.TestCase):
         frame.write_text(FRAME % {"width": width, "scales": json.dumps(scales), "page": html.escape(path.read_text())})
         done = subprocess.run([BROWSER, "--headless", "--no-sandbox", "--virtual-time-budget=5000", "--window-size=1400,1000",
                                f"--user-data-dir={self.dir}/profile", "--dump-dom", frame.as_uri()],
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300)
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300,
+                              env={k: v for k, v in os.environ.items() if k != "LD_PRELOAD"})  # that of preset cuda_host
         found = re.search(r'<pre id="seen">(.+?)</pre>', done.stdout, re.S)
         self.assertTrue(found, f"the page threw an error:\n{done.stderr[-2000:]}")
         seen = json.loads(html.unescape(found[1]))
