@@ -14,7 +14,7 @@ endif()
 
 # Sanitizer and unoptimized builds are several times slower.
 set(TEST_TIMEOUT 120)
-if(WARPBERT_SANITIZE OR CMAKE_BUILD_TYPE STREQUAL "Debug")
+if(WARPBERT_SANITIZE OR CMAKE_CROSSCOMPILING OR CMAKE_BUILD_TYPE STREQUAL "Debug")
   set(TEST_TIMEOUT 1200)
 endif()
 
