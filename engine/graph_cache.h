@@ -1,8 +1,8 @@
 // Runs recurring work as CUDA graphs.
 //
-// The first use of a slot runs kernel by kernel: whatever allocates memory or chooses an algorithm does so then, outside
-// of a stream capture. The second use captures the work as a graph, and launches it; so do all later ones. The bits are
-// the same either way.
+// The first use of a slot runs kernel by kernel: whatever allocates memory or chooses an algorithm does so
+// then, outside of a stream capture. The second use captures the work as a graph, and launches it; so do all
+// later ones. The bits are the same either way.
 #pragma once
 #include <cstddef>
 #include <functional>
@@ -23,8 +23,8 @@ class GraphCache {
   explicit GraphCache(Device& device) : device_(device) {}
 
   void enable(bool on) { enabled_ = on; }
-  // At most this many graphs are captured, and fewer where the device has no memory for one more. Slots beyond the limit
-  // run kernel by kernel.
+  // At most this many graphs are captured, and fewer where the device has no memory for one more. Slots
+  // beyond the limit run kernel by kernel.
   void limit(size_t most) { most_ = most; }
   size_t captured() const { return captured_; }
 

@@ -17,7 +17,8 @@ struct Moments {
   float beta1, beta2, epsilon;
 };
 
-// Explicit fmaf: the two loops below round alike, whatever a compiler would contract (GCC 16 differs between them).
+// Explicit fmaf: the two loops below round alike, whatever a compiler would contract (GCC 16 differs between
+// them).
 static __device__ __forceinline__ void adam_update(float& p, float& m, float& v, float g, Moments k,
                                                    AdamStep step) {
   g *= step.grad_scale;

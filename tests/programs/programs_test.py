@@ -122,6 +122,12 @@ class Programs(unittest.TestCase):
         for part, rows in (("training", [l for i, l in enumerate(labels) if i % 10]), ("validation", labels[::10])):
             self.assertIn({"name": part, "match": sum(rows), "no_match": len(rows) - sum(rows)}, report["classes"])
 
+    def test_a_configuration_from_standard_input(self):
+        done = subprocess.run([BIN / "train", "--config", "-", "--train.epochs=0"], cwd=self.dir, input=self.ini.read_text(),
+                              capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertTrue((self.dir / "runs/-/best.npz").exists())
+
     def test_predict_repeats_the_scores_of_the_run(self):
         self.train()
         out = self.dir / "again.csv"

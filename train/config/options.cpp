@@ -310,12 +310,13 @@ Options read_options(const std::string& ini_path, const std::vector<Override>& o
   read_ini_into(options, ini_path);
   for (const Override& override : overrides) set_option(options, override);
   if (options.run.directory.empty()) {
-    // A linked INI, as base.ini beside the programs, has its runs where the file is, not in the build folder; unless a
-    // run is there already.
+    // A linked INI, as base.ini beside the programs, has its runs where the file is, not in the build folder;
+    // unless a run is there already.
     const fs::path ini = fs::absolute(ini_path).lexically_normal(), run = fs::path("runs") / ini.stem();
     const fs::path beside = ini.parent_path() / run;
-    set(options, "run.directory",
-        (fs::exists(beside) ? beside : fs::canonical(ini).parent_path() / run).string(), {});
+    std::error_code no_file;  // "-" is standard input
+    const fs::path file = fs::exists(beside, no_file) ? ini : fs::canonical(ini, no_file);
+    set(options, "run.directory", (no_file ? beside : file.parent_path() / run).string(), {});
   }
   check_together(options);
   return options;

@@ -23,7 +23,8 @@ std::string escape_html(std::string_view text) {
   return out;
 }
 
-// JSON for a script element: ASCII, and without '<', which could end the element. Both occur only inside strings.
+// JSON for a script element: ASCII, and without '<', which could end the element. Both occur only inside
+// strings.
 std::string script_json(const Json& json) {
   std::string out;
   for (const char c : json.dump(-1, ' ', true, Json::error_handler_t::replace))

@@ -1,4 +1,5 @@
-// The page of a report: report.html of this folder with the data of one run or of several inside, in one file.
+// The page of a report: report.html of this folder with the data of one run or of several inside, in one
+// file.
 //
 // C++ computes and gathers every value; the script in report.html draws them.
 #pragma once

@@ -145,8 +145,8 @@ Json confusion_json(const Confusion& c) {
           {"accuracy", (c.true_positives + c.true_negatives) / (positives + negatives)}};
 }
 
-// A point for each distinct score: rows of equal scores pass the threshold together. Of more than max_points, every
-// k-th.
+// A point for each distinct score: rows of equal scores pass the threshold together. Of more than max_points,
+// every k-th.
 Json roc_json(const RunRecord& run) {
   std::vector<size_t> order(run.scores.size());
   std::iota(order.begin(), order.end(), size_t(0));

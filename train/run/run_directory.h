@@ -1,5 +1,5 @@
-// Run directory: config.ini, metrics.jsonl, checkpoints/, best.npz, models/, scores.csv, run.json, report.html, lock.
-// Optional: steps.csv, epochs.csv, events.out.tfevents.*; gemm.txt on a GPU.
+// Run directory: config.ini, metrics.jsonl, checkpoints/, best.npz, models/, scores.csv, run.json,
+// report.html, lock. Optional: steps.csv, epochs.csv, events.out.tfevents.*; gemm.txt on a GPU.
 #pragma once
 #include <string>
 #include <vector>

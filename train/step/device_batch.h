@@ -12,7 +12,7 @@
 
 namespace warpbert {
 
-// What the passes over a batch need besides it.
+// Inputs of the passes over a batch besides the batch itself.
 struct PassRecord {
   std::array<kernels::RandomState, 2> random{};  // of dropout: the pass, and the adversarial pass
   float scale = 0;                               // factor of the loss
@@ -40,8 +40,8 @@ class DeviceBatch {
   kernels::AdamStep* adam_ = nullptr;
 };
 
-// The capacities of a batch: rows of tokens and of targets, sequences + 1, longest sequence in units of attention's tile;
-// and a tag for work that differs by more than the batch.
+// The capacities of a batch: rows of tokens and of targets, sequences + 1, longest sequence in units of
+// attention's tile; and a tag for work that differs by more than the batch.
 using BatchKey = std::array<int, 5>;
 BatchKey batch_key(const Batch& batch, int max_positions, int tag = 0);
 

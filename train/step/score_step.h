@@ -15,8 +15,8 @@ class ScoreStep {
   // {log p[NO], log p[YES]} of every pair of an evaluation batch.
   std::vector<float> log_probabilities(const Batch& batch);
 
-  // The same in two halves, between which the host is free: start() sends the batch, finish() waits for the result. One
-  // batch at a time.
+  // The same in two halves, between which the host is free: start() sends the batch, finish() waits for the
+  // result. One batch at a time.
   void start(const Batch& batch);
   std::vector<float> finish();
 

@@ -1,4 +1,4 @@
-// What training and scoring steps of one model share on a device.
+// Resources that the training and scoring steps of one model share on a device.
 #pragma once
 #include "engine/arena.h"
 #include "engine/gemm.h"

@@ -69,7 +69,8 @@ void TrainStep::enqueue(const DeviceBatch& batch, Place place) {
   adam_.finish(batch.adam(), finite_.data());
 }
 
-// Forward and backward. With `update` this pass completes the gradients, and Adam may update matrices beside it.
+// Forward and backward. With `update` this pass completes the gradients, and Adam may update matrices beside
+// it.
 void TrainStep::enqueue_pass(const DeviceBatch& batch, bool adversarial, bool update) {
   const kernels::AdamStep* steps = batch.adam();
   const Targets& targets = batch.targets();

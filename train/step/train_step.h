@@ -10,7 +10,8 @@
 
 namespace warpbert {
 
-// Sums of losses over steps. They stay on the device until they are fetched, so that a step waits for nothing.
+// Sums of losses over steps. They stay on the device until they are fetched, so that a step waits for
+// nothing.
 struct LossSums {
   double mlm = 0, cls = 0, mlm_targets = 0, cls_targets = 0;
   LossSums& operator+=(const LossSums& o) {
@@ -44,8 +45,8 @@ class TrainStep {
 
   // Takes a step over `batch`.
   void run(const Batch& batch, double lr) { run(std::span(&batch, 1), lr); }
-  // Takes one step over micro-batches: their gradients add up to those of the mean loss over all targets. With FGM there
-  // is one micro-batch; more throw std::logic_error.
+  // Takes one step over micro-batches: their gradients add up to those of the mean loss over all targets.
+  // With FGM there is one micro-batch; more throw std::logic_error.
   void run(std::span<const Batch> micro_batches, double lr);
 
   // Sums since the last call. Synchronizes.
