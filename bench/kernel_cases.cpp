@@ -77,7 +77,7 @@ KernelCases::KernelCases(Device& device, const StepSizes& sizes) : device_(devic
 template <class T>
 void KernelCases::build(const StepSizes& sizes) {
   const int N = sizes.tokens, B = sizes.pairs, M = sizes.targets, H = sizes.hidden, heads = sizes.heads,
-            V = sizes.vocabulary, I = 4 * H, D = H / heads, P = 512;
+            V = sizes.vocabulary, I = 4 * H, P = 512;
   const int capacity = token_capacity(N), target_rows = target_capacity(M), ld = (V + 63) / 64 * 64;
   const HostRows host(sizes, capacity, target_rows);
   const int longest = host.longest;
@@ -104,66 +104,75 @@ void KernelCases::build(const StepSizes& sizes) {
     *segment = array<T>(size_t(2 * H));
   float *dword = array<float>(size_t(ld) * size_t(H)), *dposition = array<float>(size_t(P) * size_t(H)),
         *word_bias = array<float>(size_t(ld));
-  const double norm_blocks = kernels::norm_blocks(capacity), column_blocks = kernels::column_blocks(capacity);
-  float* partials = array<float>(size_t(3 * I) * size_t(std::max(norm_blocks, column_blocks)));
+  const double norm_blocks = kernels::norm_blocks(capacity),
+               partial_blocks = kernels::partial_blocks(capacity);
+  float* partials = array<float>(size_t(3 * I) * size_t(std::max(norm_blocks, partial_blocks)));
   float* workspace = array<float>(kernels::embedding_workspace(capacity, H) + 8);
   float *logits = array<float>(size_t(target_rows) * size_t(ld)), *loss = array<float>(size_t(target_rows));
 
+  const DType dtype = kernels::dtype_of<T>;
+  const auto of = [=](T* data, int cols = 0) { return kernels::view(data, rows, cols ? cols : H); };
+  const View all_logits = kernels::view(logits, targets, ld);
+  const kernels::Sequences sequences{starts, B, longest, P};
+  const kernels::EmbeddingTables tables{kernels::view(word, {ld}, H), kernels::view(position, {P}, H),
+                                        kernels::view(segment, {2}, H)};
+  const kernels::NormArgs norm{of(x), mean, rstd, gamma, beta, 1e-12f, {}},
+      sum_norm{of(z), mean, rstd, gamma, beta, 1e-12f, drop},
+      dropped_norm{of(x), mean, rstd, gamma, beta, 1e-12f, drop};
+  const kernels::AttentionArgs attention{of(qkv, 3 * H), bias, lse, sequences, heads, {}};
+
   const double elements = n * H;
   add("embedding_forward", 8 * n + (host.words + longest + 1) * H * t + 4 + ch, elements * 2,
-      [=] { kernels::embedding_forward<T>(s, y, ids, positions, word, position, segment, rows, H); });
-  add("embedding_backward_word", 8 * n + nh + (2 * host.words + host.run_parts) * h + 4, elements,
-      [=] { kernels::embedding_backward_word<T>(s, dword, workspace, y, ids, order, rows, H); });
-  add("embedding_backward_position", nh + 4 * (B + 1) + P * h, elements,
-      [=] { kernels::embedding_backward_position<T>(s, dposition, y, starts, B, P, H, false); });
-  add("layer_norm_forward", nh + 2 * h + 4 + ch + 8 * c, elements * 8,
-      [=] { kernels::layer_norm_forward<T>(s, y, mean, rstd, x, gamma, beta, 1e-12f, {}, rows, H); });
-  add("layer_norm_backward", 2 * nh + 8 * n + h + 4 + ch + norm_blocks * 2 * h, elements * 14,
-      [=] { kernels::layer_norm_backward<T>(s, z, false, partials, y, x, mean, rstd, gamma, {}, rows, H); });
-  add("add_dropout_norm_forward", 2 * nh + 3 * h + 4 + random + 2 * ch + 8 * c, elements * 12, [=] {
-    kernels::add_dropout_norm_forward<T>(s, y, z, mean, rstd, x, bias, residual, gamma, beta, 1e-12f, drop,
-                                         rows, H);
+      [=] { kernels::embedding_forward(s, of(y), tables, ids, positions); });
+  add("embedding_backward_word", 8 * n + nh + (2 * host.words + host.run_parts) * h + 4, elements, [=] {
+    kernels::embedding_backward_word(s, kernels::view(dword, {ld}, H), workspace, of(y), ids, order);
   });
+  add("embedding_backward_position", nh + 4 * (B + 1) + P * h, elements,
+      [=] { kernels::embedding_backward_position(s, {kernels::view(dposition, {P}, H)}, of(y), sequences); });
+  add("layer_norm_forward", nh + 2 * h + 4 + ch + 8 * c, elements * 8,
+      [=] { kernels::layer_norm_forward(s, of(y), norm); });
+  add("layer_norm_backward", 2 * nh + 8 * n + h + 4 + ch + norm_blocks * 2 * h, elements * 14,
+      [=] { kernels::layer_norm_backward(s, {of(z)}, partials, of(y), norm); });
+  add("add_dropout_norm_forward", 2 * nh + 3 * h + 4 + random + 2 * ch + 8 * c, elements * 12,
+      [=] { kernels::add_dropout_norm_forward(s, of(y), of(x), bias, of(residual), sum_norm); });
   add("add_dropout_norm_backward", 2 * nh + 8 * n + h + 4 + random + 2 * ch + norm_blocks * 3 * h,
-      elements * 18, [=] {
-        kernels::add_dropout_norm_backward<T>(s, z, residual, false, partials, y, x, mean, rstd, gamma, drop,
-                                              rows, H);
-      });
+      elements * 18,
+      [=] { kernels::add_dropout_norm_backward(s, of(z), {of(residual)}, partials, of(y), dropped_norm); });
   add("bias_gelu_forward", 4 * (nh + h + ch) + 4, n * I * 12,
-      [=] { kernels::bias_gelu_forward<T>(s, wide2, wide, bias, rows, I); });
-  add("bias_gelu_backward", 4 * (2 * nh + h + ch + column_blocks * h) + 4, n * I * 18,
-      [=] { kernels::bias_gelu_backward<T>(s, wide2, partials, wide3, wide, bias, rows, I); });
-  add("column_sums", 3 * (nh + column_blocks * h) + 4, elements * 3,
-      [=] { kernels::column_sums<T>(s, partials, dqkv, 3 * H, rows, 3 * H); });
-  add("finish_column_sums", 3 * (column_blocks + 1) * h, column_blocks * 3 * H, [=] {
-    const kernels::ColumnSum sum{bias, partials, int(column_blocks), 3 * H, 3 * H, false};
-    kernels::finish_column_sums(s, &sum, 1);
+      [=] { kernels::bias_gelu_forward(s, of(wide2, I), of(wide, I), bias); });
+  add("bias_gelu_backward", 4 * (2 * nh + h + ch + partial_blocks * h) + 4, n * I * 18,
+      [=] { kernels::bias_gelu_backward(s, of(wide2, I), partials, of(wide3, I), of(wide, I), bias); });
+  add("partial_sums", 3 * (nh + partial_blocks * h) + 4, elements * 3,
+      [=] { kernels::partial_sums(s, partials, of(dqkv, 3 * H)); });
+  add("reduce_partials", 3 * (partial_blocks + 1) * h, partial_blocks * 3 * H, [=] {
+    const kernels::Reduction sum{bias, Grad::overwrite, partials, int(partial_blocks), 3 * H, 3 * H};
+    kernels::reduce_partials(s, &sum, 1);
   });
   double scores = 0;  // FLOPs of one product of queries and keys, all heads
   for (int i = 0; i < B; i++) {
     const double length = host.starts[size_t(i) + 1] - host.starts[size_t(i)];
     scores += 2 * length * length * H;
   }
-  add("attention_forward", 3 * (nh + h) + 4 * (B + 1) + 4 + ch + heads * c * 4, scores * 2, [=] {
-    kernels::attention_forward<T>(s, x, lse, qkv, bias, starts, B, longest, heads, D, P, {}, rows);
-  });
-  add("attention_backward", 5 * nh + 3 * h + 4 * (B + 1) + 4 + heads * n * 4 + 3 * ch, scores * 5, [=] {
-    kernels::attention_backward<T>(s, dqkv, y, x, lse, qkv, bias, starts, B, longest, heads, D, P, {}, rows);
-  });
+  add("attention_forward", 3 * (nh + h) + 4 * (B + 1) + 4 + ch + heads * c * 4, scores * 2,
+      [=] { kernels::attention_forward(s, of(x), attention); });
+  add("attention_backward", 5 * nh + 3 * h + 4 * (B + 1) + 4 + heads * n * 4 + 3 * ch, scores * 5,
+      [=] { kernels::attention_backward(s, of(dqkv, 3 * H), of(y), of(x), attention); });
   add("gather_rows", m * (H * t + 4) + 4 + mc * H * t, 0,
-      [=] { kernels::gather_rows<T>(s, chosen, x, index, targets, H); });
+      [=] { kernels::gather_rows(s, kernels::view(chosen, targets, H), of(x), index); });
   add("scatter_rows", m * (H * t + 4) + 8 + ch, 0,
-      [=] { kernels::scatter_rows<T>(s, z, false, chosen, index, targets, rows, H); });
+      [=] { kernels::scatter_rows(s, {of(z)}, kernels::view(chosen, targets, H), index); });
   const double row = (V + 7) / 8 * 8 * 4.0;  // logits are read eight at a time
-  add("cross_entropy", m * (row + 12) + V * 4.0 + 8 + mc * (ld * t + 4), m * V * 8,
-      [=] { kernels::cross_entropy<T>(s, loss, logits, word_bias, target, scale, targets, V, ld); });
+  add("cross_entropy", m * (row + 12) + V * 4.0 + 8 + mc * (ld * t + 4), m * V * 8, [=] {
+    kernels::cross_entropy(s, loss, dtype, {all_logits, word_bias, V, target, scale});
+  });
   double* losses = array<double>(4);
-  int* ok = array(std::vector<int>{1});
+  int* finite = array(std::vector<int>{1});
   add("sum_losses", m * 8 + 4 + 64, m * 4,
-      [=] { kernels::sum_losses(s, losses, ok, loss, target, targets); });
+      [=] { kernels::sum_losses(s, losses, finite, loss, target, targets); });
   float* two = array<float>(size_t(target_rows) * 2);
-  add("log_probabilities", m * row + V * 4.0 + 4 + mc * 8, m * V * 4,
-      [=] { kernels::log_probabilities(s, two, logits, word_bias, 2, 3, targets, V, ld); });
+  add("log_probabilities", m * row + V * 4.0 + 4 + mc * 8, m * V * 4, [=] {
+    kernels::log_probabilities(s, two, all_logits, word_bias, V, {2, 3});
+  });
 
   const size_t parameters = size_t(12) * size_t(H) * size_t(H), table = size_t(ld) * size_t(H);  // one layer
   const double p = double(parameters), blocks = double(kernels::adam_blocks(parameters)), step_bytes = 16;
@@ -173,22 +182,24 @@ void KernelCases::build(const StepSizes& sizes) {
   bf16* rounded = array<bf16>(parameters);
   const auto* step = array(std::vector<kernels::AdamStep>{{1e-5f, 0, 1, 0.01f}});
   double *squares = array<double>(size_t(blocks)), *sum = array<double>(1),
-         *sums = array<double>(kernels::square_sum_workspace());
+         *sums = array<double>(kernels::squared_norm_workspace());
   const double update = p * (28 + (sizeof(T) == 2 ? 2 : 0)) + blocks * 8 + step_bytes;
   const kernels::AdamArrays arrays{master, sizeof(T) == 2 ? rounded : nullptr, first, second, grad, nullptr,
                                    squares};
   kernels::AdamArrays averaged = arrays;
   averaged.average = average;
-  add("adam, a layer", update, p * 12,
-      [=] { kernels::adam(s, arrays, parameters, 0.9f, 0.999f, 1e-7f, step, nullptr); });
-  add("adam with average, a layer", update + p * 8, p * 15,
-      [=] { kernels::adam(s, averaged, parameters, 0.9f, 0.999f, 1e-7f, step, nullptr); });
-  add("exchange, a layer", p * 16, 0, [=] { kernels::exchange(s, master, average, parameters); });
+  add("adam, a layer", update, p * 12, [=] {
+    kernels::adam(s, arrays, parameters, {0.9f, 0.999f, 1e-7f}, step, nullptr);
+  });
+  add("adam with average, a layer", update + p * 8, p * 15, [=] {
+    kernels::adam(s, averaged, parameters, {0.9f, 0.999f, 1e-7f}, step, nullptr);
+  });
+  add("swap, a layer", p * 16, 0, [=] { kernels::swap(s, master, average, parameters); });
   add("perturb, word table", double(table) * (8 + t) + 8, double(table) * 2,
-      [=] { kernels::perturb<T>(s, word, master, dword, sum, 0.5f, table); });
-  const double sum_blocks = double(std::min(parameters / 2048 + 1, kernels::square_sum_workspace()));
-  add("square_sum, a layer", p * 4 + sum_blocks * 8 + 8, p * 2,
-      [=] { kernels::square_sum(s, sum, sums, grad, parameters); });
+      [=] { kernels::perturb(s, kernels::view(word, {ld}, H), master, dword, sum, 0.5f); });
+  const double sum_blocks = double(std::min(parameters / 2048 + 1, kernels::squared_norm_workspace()));
+  add("squared_norm, a layer", p * 4 + sum_blocks * 8 + 8, p * 2,
+      [=] { kernels::squared_norm(s, sum, sums, grad, parameters); });
   const size_t all_blocks = kernels::adam_blocks(12 * parameters + table);  // 12 layers and the word table
   const double* block_sums = array<double>(all_blocks);
   add("sum, a model's norm", double(all_blocks) * 8 + 8, double(all_blocks),
@@ -200,7 +211,9 @@ void KernelCases::build(const StepSizes& sizes) {
   add("clip", 8 + groups * 4, groups * 2, [=] { kernels::clip(s, group_steps, groups, sum, 1); });
   double* history = array<double>(kernels::norm_history);
   add("reject_outlier", 8 + kernels::norm_history * 8 + 4 + 4 + 16, kernels::norm_window * 4,
-      [=, apply = array(std::vector<int>{0})] { kernels::reject_outlier(s, apply, history, sum, ok, 6); });
+      [=, do_update = array(std::vector<int>{0})] {
+        kernels::reject_outlier(s, do_update, history, sum, finite, 6);
+      });
   unsigned* different = array<unsigned>(1);
   std::vector<float> values(parameters);  // equal arrays, the usual case: count 0
   device_.download(values.data(), grad, parameters * sizeof(float));
@@ -210,40 +223,19 @@ void KernelCases::build(const StepSizes& sizes) {
 
   gemm_ = std::make_unique<Gemm>(device_, sizeof(T) == 2 ? Precision::bf16 : Precision::fp32);
   Gemm& gemm = *gemm_;
-  const DType dtype = sizeof(T) == 2 ? DType::bf16 : DType::f32;
-  const auto matrix = [dtype](void* data, int r, int columns) {
-    return Matrix{data, dtype, r, columns, columns};
-  };
   T* weight = array<T>(size_t(I) * size_t(H));
-  const double product = 2.0 * capacity * H * I, io = (c * (H + I) + double(I) * H) * t;
-  add(
-      "gemm widen", io, product,
-      [=, &gemm] {
-        gemm.multiply(matrix(wide, capacity, I), matrix(x, capacity, H), false, matrix(weight, I, H), true,
-                      false);
-      },
-      true);
-  add(
-      "gemm widen, d input", io, product,
-      [=, &gemm] {
-        gemm.multiply(matrix(y, capacity, H), matrix(wide, capacity, I), false, matrix(weight, I, H), false,
-                      false);
-      },
-      true);
-  add(
-      "gemm widen, d weight", c * (H + I) * t + double(I) * h, product,
-      [=, &gemm] {
-        gemm.multiply({grad, DType::f32, I, H, H}, matrix(wide, capacity, I), true, matrix(x, capacity, H),
-                      false, false);
-      },
-      true);
-  add(
-      "gemm logits", mc * (ld * 4.0 + H * t) + double(ld) * H * t, 2 * mc * ld * H,
-      [=, &gemm] {
-        gemm.multiply({logits, DType::f32, target_rows, ld, ld}, matrix(chosen, target_rows, H), false,
-                      matrix(word, ld, H), true, false);
-      },
-      true);
+  const double flops = 2.0 * capacity * H * I, io = (c * (H + I) + double(I) * H) * t;
+  const View w = kernels::view(weight, {I}, H), wide_view = of(wide, I), x_view = of(x);
+  const auto product = [this, &gemm](const char* name, double bytes, double work, const GemmArgs& args) {
+    add(
+        name, bytes, work, [=, &gemm] { gemm.multiply(args); }, true);
+  };
+  product("gemm intermediate", io, flops, {wide_view, x_view, transposed(w)});
+  product("gemm intermediate, d input", io, flops, {of(y), wide_view, w});
+  product("gemm intermediate, d weight", c * (H + I) * t + double(I) * h, flops,
+          {kernels::view(grad, {I}, H), transposed(wide_view), x_view});
+  product("gemm logits", mc * (ld * 4.0 + H * t) + double(ld) * H * t, 2 * mc * ld * H,
+          {all_logits, kernels::view(chosen, targets, H), transposed(kernels::view(word, {ld}, H))});
 }
 
 }  // namespace warpbert::bench

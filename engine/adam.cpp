@@ -22,20 +22,20 @@ Adam::Adam(ParameterStore& store, AdamOptions options) : store_(store), options_
   for (size_t i = 0; i < in_memory_.size(); i++) place_[in_memory_[i]->index] = i;
   updated_.resize(in_memory_.size());
   records_ = DeviceArray<kernels::AdamStep>(device, groups_.size());
-  square_ = DeviceArray<double>(device, std::vector<double>{0});
-  // Norm first: workspace of square_sum. Else a slot per block, and one per parameter: a launch may start at
+  squared_norm_ = DeviceArray<double>(device, std::vector<double>{0});
+  // Norm first: workspace of squared_norm. Else a slot per block, and one per parameter: a launch may start at
   // any.
   squares_ =
-      DeviceArray<double>(device, norm_first() ? kernels::square_sum_workspace()
+      DeviceArray<double>(device, norm_first() ? kernels::squared_norm_workspace()
                                                : kernels::adam_blocks(store.size()) + in_memory_.size());
   if (options.outlier_limit > 0) {
     history_ = DeviceArray<double>(device, std::vector<double>(kernels::norm_history, 0.0));
-    apply_ = DeviceArray<int>(device, 1);
+    do_update_ = DeviceArray<int>(device, 1);
   }
   if (options.average_decay > 0) store.keep_average();
 }
 
-double Adam::grad_norm() { return std::sqrt(square_.download()[0]); }
+double Adam::grad_norm() { return std::sqrt(squared_norm_.download()[0]); }
 
 bool Adam::is_finite() { return options_.outlier_limit > 0 || std::isfinite(grad_norm()); }
 
@@ -43,20 +43,20 @@ double Adam::skipped() { return history_.size() ? history_.download().back() : 0
 
 AdamSteps Adam::count(double lr) {
   const double t = double(++steps_), beta1 = options_.beta1, beta2 = options_.beta2;
-  const double rate = lr * std::sqrt(1 - std::pow(beta2, t)) / (1 - std::pow(beta1, t));
+  const double step_size = lr * std::sqrt(1 - std::pow(beta2, t)) / (1 - std::pow(beta1, t));
   const double average = 1 - std::min(options_.average_decay, (1 + t) / (10 + t));
   AdamSteps steps;
   for (const Group& group : groups_)
-    steps.push_back({float(rate * group.lr_scale),
+    steps.push_back({float(step_size * group.lr_scale),
                      group.decays ? float(lr * group.lr_scale * options_.weight_decay) : 0.0f, 1,
                      float(average)});
   return steps;
 }
 
-void Adam::step(double lr, const int* ok) {
+void Adam::step(double lr, const int* finite) {
   records_.upload(count(lr));
   begin();
-  finish(records_.data(), ok);
+  finish(records_.data(), finite);
 }
 
 void Adam::begin() {
@@ -64,7 +64,7 @@ void Adam::begin() {
   store_.device().zero(squares_.data(), squares_.size() * sizeof(double));
 }
 
-void Adam::update(size_t first, size_t last, const kernels::AdamStep* steps, const int* ok,
+void Adam::update(size_t first, size_t last, const kernels::AdamStep* steps, const int* do_update,
                   kernels::Stream stream) {
   const Parameter& p = *in_memory_[first];
   const Parameter& end = *in_memory_[last - 1];
@@ -74,11 +74,11 @@ void Adam::update(size_t first, size_t last, const kernels::AdamStep* steps, con
                              store_.m() + offset, store_.v() + offset, store_.grads() + offset};
   if (store_.average()) arrays.average = store_.average() + offset;
   if (!norm_first()) arrays.squares = squares_.data() + offset / kernels::adam_values_a_block + first;
-  kernels::adam(stream, arrays, n, options_.beta1, options_.beta2, options_.epsilon, steps + group_[p.index],
-                ok);
+  kernels::adam(stream, arrays, n, {options_.beta1, options_.beta2, options_.epsilon},
+                steps + group_[p.index], do_update);
 }
 
-void Adam::update(const Parameter& parameter, const kernels::AdamStep* steps, const int* ok,
+void Adam::update(const Parameter& parameter, const kernels::AdamStep* steps, const int* finite,
                   kernels::Stream stream) {
   if (updated_[parameter.index])
     throw std::logic_error(
@@ -86,20 +86,21 @@ void Adam::update(const Parameter& parameter, const kernels::AdamStep* steps, co
                     parameter.pieces[0].name));
   updated_[parameter.index] = true;
   const size_t place = place_[parameter.index];
-  update(place, place + 1, steps, ok, stream);
+  update(place, place + 1, steps, finite, stream);
 }
 
-void Adam::finish(kernels::AdamStep* steps, const int* ok) {
+void Adam::finish(kernels::AdamStep* steps, const int* finite) {
   const kernels::Stream stream = store_.device().stream();
+  const int* do_update = finite;
   if (norm_first())
-    kernels::square_sum(stream, square_.data(), squares_.data(), store_.grads(), store_.size());
+    kernels::squared_norm(stream, squared_norm_.data(), squares_.data(), store_.grads(), store_.size());
   if (options_.outlier_limit > 0) {
-    kernels::reject_outlier(stream, apply_.data(), history_.data(), square_.data(), ok,
+    kernels::reject_outlier(stream, do_update_.data(), history_.data(), squared_norm_.data(), finite,
                             options_.outlier_limit);
-    ok = apply_.data();
+    do_update = do_update_.data();
   }
   if (options_.clip_norm > 0)
-    kernels::clip(stream, steps, int(groups_.size()), square_.data(), options_.clip_norm);
+    kernels::clip(stream, steps, int(groups_.size()), squared_norm_.data(), options_.clip_norm);
   // One launch per run of remaining neighbours in one group.
   const auto like = [&](const Parameter& a, const Parameter& b) {
     return a.kind == b.kind && group_[a.index] == group_[b.index];
@@ -110,9 +111,9 @@ void Adam::finish(kernels::AdamStep* steps, const int* ok) {
            !updated_[in_memory_[i]->index])
       i++;
     if (i == first) i++;  // already updated
-    else update(first, i, steps, ok, stream);
+    else update(first, i, steps, do_update, stream);
   }
-  if (!norm_first()) kernels::sum(stream, square_.data(), squares_.data(), squares_.size());
+  if (!norm_first()) kernels::sum(stream, squared_norm_.data(), squares_.data(), squares_.size());
 }
 
 }  // namespace warpbert

@@ -22,17 +22,17 @@ class Adam {
  public:
   Adam(ParameterStore& store, AdamOptions options);
 
-  // One update; changes nothing if *ok (device, may be null) is 0.
-  void step(double lr, const int* ok = nullptr);
+  // One update; changes nothing if *finite (device, may be null) is 0.
+  void step(double lr, const int* finite = nullptr);
 
   // step() in parts, for stream capture. count() runs on the host; its records go to `steps` on the device.
   // The rest only launches kernels: begin(); update() for parameters with complete gradients, on any stream,
   // if can_update_early(); finish() for all others.
   AdamSteps count(double lr);
   void begin();
-  void update(const Parameter& parameter, const kernels::AdamStep* steps, const int* ok,
+  void update(const Parameter& parameter, const kernels::AdamStep* steps, const int* finite,
               kernels::Stream stream);
-  void finish(kernels::AdamStep* steps, const int* ok);
+  void finish(kernels::AdamStep* steps, const int* finite);
   bool can_update_early() const { return !norm_first(); }
   size_t groups() const { return groups_.size(); }
 
@@ -54,7 +54,7 @@ class Adam {
   };
   bool norm_first() const { return options_.clip_norm > 0 || options_.outlier_limit > 0; }
   // Updates in_memory_[first, last): neighbours in one group.
-  void update(size_t first, size_t last, const kernels::AdamStep* steps, const int* ok,
+  void update(size_t first, size_t last, const kernels::AdamStep* steps, const int* do_update,
               kernels::Stream stream);
 
   ParameterStore& store_;
@@ -63,12 +63,12 @@ class Adam {
   std::vector<const Parameter*> in_memory_;  // sorted by offset
   std::vector<size_t> place_;                // by Parameter::index: position in in_memory_
   std::vector<Group> groups_;
-  std::vector<size_t> group_;               // by Parameter::index
-  std::vector<bool> updated_;               // by Parameter::index
-  DeviceArray<kernels::AdamStep> records_;  // of step()
-  DeviceArray<double> square_, squares_;    // Σ g², partial sums
+  std::vector<size_t> group_;                   // by Parameter::index
+  std::vector<bool> updated_;                   // by Parameter::index
+  DeviceArray<kernels::AdamStep> records_;      // of step()
+  DeviceArray<double> squared_norm_, squares_;  // Σ g², partial sums
   DeviceArray<double> history_;
-  DeviceArray<int> apply_;
+  DeviceArray<int> do_update_;
 };
 
 }  // namespace warpbert

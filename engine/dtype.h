@@ -1,11 +1,14 @@
 // Storage types, and the precision of a run.
 #pragma once
-#include <cstddef>
+#include "kernels/kernels.h"
 
 namespace warpbert {
 
-enum class DType { f32, bf16 };
-constexpr size_t size_of(DType dtype) { return dtype == DType::bf16 ? 2 : 4; }
+using kernels::DType;
+using kernels::Grad;
+using kernels::GradView;
+using kernels::size_of;
+using kernels::View;
 
 // fp32: everything fp32. tf32: stored as fp32, GEMMs on a GPU's tf32 tensor cores. bf16: activations and
 // matrices bf16; master weights, accumulation and statistics fp32.

@@ -8,16 +8,24 @@
 #include <string>
 
 #include "dtype.h"
-#include "kernels/kernels.h"
 #include "simt/launch_observer.h"
 
 namespace warpbert {
 
-// Row-major, in device memory; ld: leading dimension in elements, a multiple of 8.
-struct Matrix {
-  void* data;
-  DType dtype;
-  int rows, cols, ld;
+// A view or its transpose.
+struct Operand {
+  View view;
+  bool transposed = false;
+  Operand(const View& of) : view(of) {}
+  Operand(const View& of, bool flip) : view(of), transposed(flip) {}
+};
+inline Operand transposed(const View& x) { return {x, true}; }
+
+// c = a·b, or c += a·b. a and b share a dtype; c has the same or fp32. All rows count, padding rows too.
+struct GemmArgs {
+  View c;
+  Operand a, b;
+  Grad mode = Grad::overwrite;
 };
 
 class Device;
@@ -31,9 +39,8 @@ class Gemm {
   Gemm(const Gemm&) = delete;
   Gemm& operator=(const Gemm&) = delete;
 
-  // c = op(a)·op(b), or c += with accumulate. a and b share a dtype; c has the same or fp32. Throws
-  // std::invalid_argument naming the shapes that do not fit.
-  void multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpose_b, bool accumulate);
+  // Throws std::invalid_argument naming the shapes that do not fit.
+  void multiply(const GemmArgs& args);
 
   // Versions that the algorithm cache depends on: "cuBLASLt 130100, CUDA 13000, driver 13000".
   static std::string library();
@@ -43,15 +50,14 @@ class Gemm {
   std::unique_ptr<Library> library_;
 };
 
-// Shape of op(a)·op(b): c [m, n], inner dimension k. Throws as multiply does.
+// c: [m, n], inner dimension k. Throws as multiply does.
 struct GemmShape {
   int m, n, k;
 };
-GemmShape gemm_shape(const Matrix& c, const Matrix& a, bool transpose_a, const Matrix& b, bool transpose_b);
+GemmShape gemm_shape(const GemmArgs& args);
 
 // Describes a GEMM to the launch observer; `name` owns the text: "gemm bf16 [1024, 768] of 3072 terms, aᵀ·b,
 // added". Bytes: each operand and the result once, the result twice when accumulating.
-simt::Launch gemm_launch(std::string& name, const Matrix& c, const Matrix& a, bool transpose_a,
-                         const Matrix& b, bool transpose_b, bool accumulate, kernels::Stream stream);
+simt::Launch gemm_launch(std::string& name, const GemmArgs& args, kernels::Stream stream);
 
 }  // namespace warpbert

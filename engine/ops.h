@@ -4,7 +4,6 @@
 // Inputs of gelu, attention and cross_entropy, and x of add_dropout_norm, must have no other reader: else
 // std::invalid_argument.
 #pragma once
-#include "parameters.h"
 #include "tape.h"
 
 namespace warpbert {
@@ -35,10 +34,7 @@ struct Packing {
   const int* ids;        // [capacity] row of the word table
   const int* positions;  // [capacity]
   const int* order;      // [capacity] row numbers sorted by (id, row)
-  const int* starts;     // [sequences + 1]
-  int sequences;
-  int max_length;     // upper bound of sequence lengths
-  int max_positions;  // rows of the position table
+  kernels::Sequences sequences;
 };
 
 // y = word[id] + position[position] + segment[0]                                         -> [N, H]

@@ -57,13 +57,13 @@ void ParameterStore::keep_average() {
 }
 
 void ParameterStore::exchange_average() {
-  kernels::exchange(device_->stream(), masters_.data(), average_.data(), size_);
+  kernels::swap(device_->stream(), masters_.data(), average_.data(), size_);
   round_masters();
 }
 
 void ParameterStore::finish_backward() {
   for (Parameter& p : parameters_)
-    if (!p.accumulate()) device_->zero(p.grad, p.size * sizeof(float));
+    if (!std::exchange(p.grad_written, true)) device_->zero(p.grad, p.size * sizeof(float));
 }
 
 size_t ParameterStore::real_size() const {

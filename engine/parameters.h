@@ -38,13 +38,13 @@ struct Parameter {
   float* grad = nullptr;  // [rows, cols]
   bool grad_written = false;
 
-  // Next gradient write: "=" (false) the first time in a step, then "+=" (true).
-  bool accumulate() { return std::exchange(grad_written, true); }
-  template <class T>
-  T* values() const {
-    return static_cast<T*>(value);
+  View view() const { return {value, dtype, {rows}, cols, cols}; }
+  // Next gradient write: "=" the first time in a step, then "+=".
+  GradView write_grad() {
+    return {kernels::view(grad, {rows}, cols),
+            std::exchange(grad_written, true) ? Grad::accumulate : Grad::overwrite};
   }
-  float* vector() const { return master; }
+  const float* vector() const { return master; }
 };
 
 class ParameterStore {

@@ -9,12 +9,20 @@
 
 namespace warpbert {
 
-void* Tensor::grad_memory() const {
-  if (!t_->grad) {
-    t_->grad_dtype = t_->dtype, t_->grad_ld = t_->ld;
-    t_->grad = t_->arena->allocate(size_t(t_->rows.capacity) * t_->ld * size_of(t_->dtype), "gradients");
+View Tensor::grad() const {
+  View& grad = t_->grad;
+  if (!grad.data) {
+    grad = t_->value;
+    grad.data = t_->arena->allocate(size_t(grad.rows.capacity) * grad.ld * size_of(grad.dtype), "gradients");
   }
-  return t_->grad;
+  return grad;
+}
+
+View Tensor::overwrite_grad() const {
+  const GradView grad = write_grad();
+  if (grad.mode == Grad::accumulate)
+    throw std::logic_error(fmt::format("{} is read alone, and has a gradient already", t_->name));
+  return grad.view;
 }
 
 static void refuse_reader(const char* op, const TensorData& t) {
@@ -36,70 +44,86 @@ Tensor Tape::tensor(const char* name, kernels::Rows rows, int cols) {
 
 Tensor Tape::tensor(const char* name, kernels::Rows rows, int cols, DType dtype) {
   void* data = arena_.allocate(size_t(rows.capacity) * cols * size_of(dtype), name);
-  return view(name, data, rows, cols, dtype);
+  return input(name, {data, dtype, rows, cols, cols});
 }
 
-Tensor Tape::view(const char* name, void* data, kernels::Rows rows, int cols, DType dtype) {
-  if (cols < 1 || cols % 8)
-    throw std::invalid_argument(fmt::format("tensor {}: {} columns; a multiple of 8 is needed", name, cols));
+Tensor Tape::input(const char* name, const View& x) {
+  if (x.cols < 1 || x.cols % 8)
+    throw std::invalid_argument(
+        fmt::format("tensor {}: {} columns; a multiple of 8 is needed", name, x.cols));
   TensorData& t = tensors_.emplace_back();
-  t.name = name, t.rows = rows, t.cols = t.ld = t.grad_ld = cols, t.dtype = t.grad_dtype = dtype,
-  t.data = data;
-  t.arena = &arena_;
+  t.name = name, t.value = x, t.arena = &arena_;
   return Tensor(&t);
 }
 
-void Tape::on_backward(const char* name, Tensor output, std::function<void()> step) {
-  if (recording_) steps_.push_back({name, output, std::move(step)});
+void Tape::on_backward(const char* name, Tensor output, std::function<void()> closure) {
+  if (recording_) closures_.push_back({name, output, std::move(closure)});
 }
 
 void Tape::backward() {
   if (!recording_) throw std::logic_error("backward: this tape did not record");
-  for (auto step = steps_.rbegin(); step != steps_.rend(); ++step)
-    if (step->output.has_grad()) {
-      const Range range(step->name, Category::backward);
-      step->run();
+  for (auto closure = closures_.rbegin(); closure != closures_.rend(); ++closure)
+    if (closure->output.has_grad()) {
+      const Range range(closure->name, Category::backward);
+      closure->run();
     }
-  steps_.clear();
+  closures_.clear();
   fork();  // for the last updates
   join();
 }
 
-void Tape::use_branch(Gemm& gemm, std::function<void(Parameter&)> update) {
-  branch_ = &gemm, update_ = std::move(update);
+void Tape::use_side_stream(Gemm& gemm, std::function<void(Parameter&)> update) {
+  side_gemm_ = &gemm, update_ = std::move(update);
 }
 
 // Completed weights are no longer read: their data-gradient GEMMs precede this fork.
 void Tape::fork() {
-  if (!branch_) return;
-  device_.fork();
+  if (!side_gemm_) return;
+  device_.fork(), forked_ = true;
   for (Parameter* weight : complete_) update_(*weight);
   complete_.clear();
 }
 
-void Tape::weight_gradient_done(Parameter& weight) {
-  if (branch_ && update_) complete_.push_back(&weight);
-}
-
 void Tape::join() {
-  finish_sums();
-  if (branch_) device_.join();
+  reduce_queued();
+  if (forked_) device_.join();
+  forked_ = false;
 }
 
-void Tape::finish(std::initializer_list<kernels::ColumnSum> sums) {
-  for (const kernels::ColumnSum& sum : sums) {
-    const auto same = [&](const kernels::ColumnSum& other) { return other.out == sum.out; };
-    if (sums_.size() == kernels::max_column_sums || std::any_of(sums_.begin(), sums_.end(), same))
-      finish_sums();
-    sums_.push_back(sum);
+View Tape::additive_grad(Parameter& p) {
+  join();  // the side stream may have written it
+  const GradView grad = p.write_grad();
+  if (grad.mode == Grad::overwrite) device_.zero(p.grad, p.size * sizeof(float));
+  return grad.view;
+}
+
+Partials Tape::partials(int blocks, int parts, int cols) {
+  return {floats("partial sums", size_t(blocks) * parts * cols), blocks, parts, cols};
+}
+
+void Tape::reduce(const Partials& partials, std::initializer_list<Parameter*> vectors) {
+  const float* part = partials.data;
+  for (Parameter* vector : vectors) {
+    reduce({vector->grad, vector->write_grad().mode, part, partials.blocks, partials.parts * partials.cols,
+            partials.cols});
+    part += partials.cols;
   }
 }
 
-void Tape::finish_sums() {
-  if (sums_.empty()) return;
-  if (branch_) device_.fork();  // after the first stages
-  kernels::finish_column_sums(branch_ ? device_.side_stream() : stream(), sums_.data(), int(sums_.size()));
-  sums_.clear();
+void Tape::reduce(const kernels::Reduction& reduction) {
+  const auto same = [&](const kernels::Reduction& other) { return other.out == reduction.out; };
+  if (reductions_.size() == kernels::max_reductions ||
+      std::any_of(reductions_.begin(), reductions_.end(), same))
+    reduce_queued();
+  reductions_.push_back(reduction);
+}
+
+void Tape::reduce_queued() {
+  if (reductions_.empty()) return;
+  if (side_gemm_) device_.fork(), forked_ = true;  // after the first stages
+  kernels::reduce_partials(side_gemm_ ? device_.side_stream() : stream(), reductions_.data(),
+                           int(reductions_.size()));
+  reductions_.clear();
 }
 
 kernels::Dropout Tape::dropout(float rate, uint32_t site) const {

@@ -2,6 +2,9 @@
 //
 // One tape serves one forward pass; its arena holds outputs and what backward needs. Without recording
 // (evaluation) there are no closures and no dropout.
+//
+// Weight gradients and reductions of partial sums run on a side stream beside data gradients, if there is one.
+// Ops do not see it: weight_gradient(), reduce() and additive_grad() order the two streams.
 #pragma once
 #include <deque>
 #include <functional>
@@ -9,11 +12,17 @@
 #include <string>
 #include <vector>
 
+#include "gemm.h"
+#include "parameters.h"
 #include "tensor.h"
 
 namespace warpbert {
 
-struct Parameter;
+// First stage of sums over rows: [blocks, parts, cols].
+struct Partials {
+  float* data;
+  int blocks, parts, cols;
+};
 
 class Tape {
  public:
@@ -26,26 +35,31 @@ class Tape {
   Tensor tensor(const char* name, kernels::Rows rows, int cols);  // in the tape's dtype
   Tensor tensor(const char* name, kernels::Rows rows, int cols, DType dtype);
   Tensor like(const char* name, Tensor x) { return tensor(name, x.rows(), x.cols(), x.dtype()); }
-  // Wraps the caller's memory (an input).
-  Tensor view(const char* name, void* data, kernels::Rows rows, int cols, DType dtype);
+  Tensor input(const char* name, const View& x);  // wraps the caller's memory
   float* floats(const char* name, size_t n) { return arena_.allocate<float>(n, name); }
 
   // Appends the backward closure of op `name`; skipped if `output` has no gradient.
-  void on_backward(const char* name, Tensor output, std::function<void()> step);
+  void on_backward(const char* name, Tensor output, std::function<void()> closure);
   void backward();
 
-  // Side stream for weight gradients, with its own Gemm; backward() ends with join(). fork() calls `update`,
-  // which launches there, for each weight whose gradient is complete and that nothing reads any more.
-  void use_branch(Gemm& gemm, std::function<void(Parameter&)> update = {});
-  // For ops: fork() before side-stream work; weight_gradient_done() after the last use of the weight; join()
-  // before adding to a gradient that the side stream may have written.
-  void fork();
-  Gemm& branch_gemm() { return branch_ ? *branch_ : gemm_; }
-  void weight_gradient_done(Parameter& weight);
-  void join();
-  // Queues second-stage bias-gradient reductions for the side stream, as many per launch as fit (one BERT
-  // layer's). Complete after join().
-  void finish(std::initializer_list<kernels::ColumnSum> sums);
+  // For closures: f(gemm, gradient) launches the GEMM of a weight's gradient.
+  template <class F>
+  void weight_gradient(Parameter& weight, F f) {
+    fork();
+    f(side_gemm_ ? *side_gemm_ : gemm_, weight.write_grad());
+    if (update_) complete_.push_back(&weight);
+  }
+  // Gradient of `p` for a kernel that only adds: zeroed if nobody has written it.
+  View additive_grad(Parameter& p);
+  Partials partials(int blocks, int parts, int cols);
+  // Adds part k of the partial sums into the gradient of the k-th vector; as many per launch as fit (one BERT
+  // layer's). Complete when backward() returns.
+  void reduce(const Partials& partials, std::initializer_list<Parameter*> vectors);
+  void reduce(const kernels::Reduction& reduction);
+
+  // Side stream with its own Gemm. `update` launches there, for each weight whose gradient is complete and
+  // that nothing reads any more.
+  void use_side_stream(Gemm& gemm, std::function<void(Parameter&)> update = {});
 
   // Off when not recording.
   kernels::Dropout dropout(float rate, uint32_t site) const;
@@ -55,27 +69,30 @@ class Tape {
   Gemm& gemm() { return gemm_; }
   DType dtype() const { return dtype_; }
   bool recording() const { return recording_; }
-  size_t steps() const { return steps_.size(); }
+  size_t closures() const { return closures_.size(); }
 
  private:
-  void finish_sums();
-  struct Step {
+  void fork();  // the side stream waits for the main stream
+  void join();  // and the main stream for the side stream
+  void reduce_queued();
+  struct Closure {
     const char* name;
     Tensor output;
     std::function<void()> run;
   };
   Device& device_;
   Gemm& gemm_;
-  Gemm* branch_ = nullptr;
+  Gemm* side_gemm_ = nullptr;  // null: no side stream
+  bool forked_ = false;        // since the last join
   std::function<void(Parameter&)> update_;
-  std::vector<Parameter*> complete_;      // since the last fork
-  std::vector<kernels::ColumnSum> sums_;  // queued reductions
+  std::vector<Parameter*> complete_;            // since the last fork
+  std::vector<kernels::Reduction> reductions_;  // queued
   Arena& arena_;
   DType dtype_;
   bool recording_;
   const kernels::RandomState* random_;
   std::deque<TensorData> tensors_;
-  std::vector<Step> steps_;
+  std::vector<Closure> closures_;
 };
 
 }  // namespace warpbert

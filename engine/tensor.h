@@ -1,25 +1,18 @@
 // Handle to an activation matrix [rows, cols] in the tape's arena.
 //
 // Backward allocates the gradient on first use. The first writer stores ("="), later ones add ("+="):
-// accumulate() tells which, and is called exactly once per gradient written.
+// write_grad() tells which, and is called exactly once per write.
 #pragma once
 #include <utility>
 
 #include "arena.h"
 #include "dtype.h"
-#include "gemm.h"
 
 namespace warpbert {
 
 struct TensorData {
   const char* name;
-  kernels::Rows rows;
-  int cols, ld;  // ld: leading dimension in elements
-  DType dtype;
-  void* data = nullptr;
-  void* grad = nullptr;  // [rows.capacity, cols] in grad_dtype
-  DType grad_dtype;
-  int grad_ld;
+  View value, grad;  // grad.data: null until first used
   bool grad_written = false;
   bool read = false, read_alone = false;
   Arena* arena;
@@ -30,41 +23,34 @@ class Tensor {
   Tensor() = default;
   explicit Tensor(TensorData* data) : t_(data) {}
 
-  kernels::Rows rows() const { return t_->rows; }
-  int capacity() const { return t_->rows.capacity; }
-  int cols() const { return t_->cols; }
-  DType dtype() const { return t_->dtype; }
+  const View& view() const { return t_->value; }
+  kernels::Rows rows() const { return t_->value.rows; }
+  int capacity() const { return t_->value.rows.capacity; }
+  int cols() const { return t_->value.cols; }
+  DType dtype() const { return t_->value.dtype; }
   const char* name() const { return t_->name; }
-
   template <class T>
   T* data() const {
-    return static_cast<T*>(t_->data);
+    return t_->value.as<T>();
   }
-  template <class T>
-  T* grad() const {
-    return static_cast<T*>(grad_memory());
-  }
+
   // Forward calls one of these per tensor an op reads. read_alone(): the op overwrites the tensor, or only
   // stores ("=") its gradient. Another reader of such a tensor, before or after, throws
   // std::invalid_argument.
   void read(const char* op) const;
   void read_alone(const char* op) const;
 
-  bool accumulate() const { return std::exchange(t_->grad_written, true); }
+  View grad() const;  // of the tensor's shape and dtype, unless set_grad() gave another
+  GradView write_grad() const {
+    return {grad(), std::exchange(t_->grad_written, true) ? Grad::accumulate : Grad::overwrite};
+  }
+  View overwrite_grad() const;  // write_grad() for tensors read alone: throws std::logic_error if written
   bool has_grad() const { return t_->grad_written; }
 
-  Matrix matrix() const { return {t_->data, t_->dtype, t_->rows.capacity, t_->cols, t_->ld}; }
-  Matrix grad_matrix() const {
-    return {grad_memory(), t_->grad_dtype, t_->rows.capacity, t_->cols, t_->grad_ld};
-  }
-
   // Gradient in other memory: cross-entropy writes it over the logits.
-  void set_grad(void* grad, DType dtype, int ld) const {
-    t_->grad = grad, t_->grad_dtype = dtype, t_->grad_ld = ld, t_->grad_written = true;
-  }
+  void set_grad(const View& grad) const { t_->grad = grad, t_->grad_written = true; }
 
  private:
-  void* grad_memory() const;
   TensorData* t_ = nullptr;
 };
 

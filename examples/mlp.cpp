@@ -43,7 +43,7 @@ int main() {
     arena.reset();
     store.start_step();
     Tape tape(device, gemm, arena, DType::f32);
-    Tensor input = tape.view("x", device_x.data(), {n, count.data()}, inputs, DType::f32);
+    Tensor input = tape.input("x", kernels::view(device_x.data(), {n, count.data()}, inputs));
     Tensor logits = linear_f32(tape, gelu(tape, linear(tape, input, w1), b1), w2);
     float* loss = cross_entropy(tape, logits, b2, device_y.data(), scale.data(), classes);
     tape.backward();

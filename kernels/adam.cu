@@ -4,27 +4,20 @@
 //
 // A thread takes eight values with eight 16-byte loads in flight. Moves 30 bytes a parameter, 28 without
 // weight, 8 more with EMA: BERT-base takes 0.63 ms at 4.3 TB/s. See docs/kernels/adam.md.
-#include <stdexcept>
-#include <string>
-
 #include "block_sum.cuh"
-#include "kernels.h"
+#include "launch.h"
 #include "vector.cuh"
 
 namespace warpbert::kernels {
 
-struct Moments {
-  float beta1, beta2, epsilon;
-};
-
 // Explicit fmaf: the two loops below round alike, whatever a compiler would contract (GCC 16 differs between
 // them).
-static __device__ __forceinline__ void adam_update(float& p, float& m, float& v, float g, Moments k,
+static __device__ __forceinline__ void adam_update(float& p, float& m, float& v, float g, AdamConstants k,
                                                    AdamStep step) {
   g *= step.grad_scale;
   m = fmaf(k.beta1, m, (1 - k.beta1) * g);
   v = fmaf(k.beta2, v, (1 - k.beta2) * g * g);
-  p -= fmaf(step.decay, p, step.rate * m / (sqrtf(v) + k.epsilon));
+  p -= fmaf(step.decay, p, step.step_size * m / (sqrtf(v) + k.epsilon));
 }
 
 static_assert(adam_values_a_block == flat_values);
@@ -32,9 +25,9 @@ static_assert(adam_values_a_block == flat_values);
 static __global__ void __launch_bounds__(flat_threads)
     adam_kernel(float* __restrict__ master, bf16* __restrict__ weight, float* __restrict__ m,
                 float* __restrict__ v, const float* __restrict__ grad, float* __restrict__ average,
-                double* __restrict__ squares, size_t n, Moments k,
-                const AdamStep* __restrict__ step_on_device, const int* __restrict__ ok) {
-  if (ok && !*ok) return;  // step rejected: nothing changes, m and v included
+                double* __restrict__ squares, size_t n, AdamConstants k,
+                const AdamStep* __restrict__ step_on_device, const int* __restrict__ do_update) {
+  if (do_update && !*do_update) return;  // step rejected: nothing changes, m and v included
   const AdamStep step = *step_on_device;
   const size_t begin = flat_begin();
   float square = 0;
@@ -65,30 +58,29 @@ static __global__ void __launch_bounds__(flat_threads)
   if (threadIdx.x == 0) squares[blockIdx.x] = sum;
 }
 
-void adam(Stream stream, const AdamArrays& a, size_t n, float beta1, float beta2, float epsilon,
-          const AdamStep* step, const int* ok) {
-  if (!(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1 && epsilon > 0))
-    throw std::invalid_argument("adam: beta1 = " + std::to_string(beta1) +
-                                ", beta2 = " + std::to_string(beta2) +
-                                ", epsilon = " + std::to_string(epsilon) + ", n = " + std::to_string(n));
+void adam(Stream stream, const AdamArrays& a, size_t n, const AdamConstants& k, const AdamStep* step,
+          const int* do_update) {
+  if (!(k.beta1 >= 0 && k.beta1 < 1 && k.beta2 >= 0 && k.beta2 < 1 && k.epsilon > 0))
+    refuse("adam", "beta1 = " + std::to_string(k.beta1) + ", beta2 = " + std::to_string(k.beta2) +
+                       ", epsilon = " + std::to_string(k.epsilon) + ", n = " + std::to_string(n));
   if (!n) return;
   launch<adam_kernel>(unsigned(adam_blocks(n)), flat_threads, 0, stream, a.master, a.weight, a.m, a.v, a.grad,
-                      a.average, a.squares, n, Moments{beta1, beta2, epsilon}, step, ok);
+                      a.average, a.squares, n, k, step, do_update);
 }
 
-static __global__ void clip_kernel(AdamStep* __restrict__ steps, int n, const double* __restrict__ square_sum,
-                                   float clip_norm) {
-  const double norm = sqrt(*square_sum);
+static __global__ void clip_kernel(AdamStep* __restrict__ steps, int n,
+                                   const double* __restrict__ squared_norm, float clip_norm) {
+  const double norm = sqrt(*squared_norm);
   for (int i = int(threadIdx.x); i < n; i += int(blockDim.x))
     steps[i].grad_scale = norm > clip_norm ? float(clip_norm / norm) : 1.0f;
 }
 
 // One warp, four norms per lane.
-static __global__ void reject_outlier_kernel(int* __restrict__ apply, double* __restrict__ history,
-                                             const double* __restrict__ square_sum,
-                                             const int* __restrict__ ok, float limit) {
+static __global__ void reject_outlier_kernel(int* __restrict__ do_update, double* __restrict__ history,
+                                             const double* __restrict__ squared_norm,
+                                             const int* __restrict__ all_finite, float limit) {
   const int lane = int(threadIdx.x);
-  const double norm = sqrt(*square_sum), seen = history[norm_window], skipped = history[norm_window + 1];
+  const double norm = sqrt(*squared_norm), seen = history[norm_window], skipped = history[norm_window + 1];
   double sum = 0, squares = 0;
   for (int i = lane; i < norm_window; i += 32) sum += history[i], squares += history[i] * history[i];
 #pragma unroll
@@ -101,22 +93,21 @@ static __global__ void reject_outlier_kernel(int* __restrict__ apply, double* __
   const double mean = sum / norm_window, deviation = sqrt(fmax(squares / norm_window - mean * mean, 0.0));
   const bool finite = norm - norm == 0,
              outlier = !finite || (seen >= norm_window && norm > mean + limit * deviation);
-  *apply = (!ok || *ok) && !outlier;
+  *do_update = (!all_finite || *all_finite) && !outlier;
   if (finite) history[int(seen) % norm_window] = norm, history[norm_window] = seen + 1;
   if (outlier) history[norm_window + 1] = skipped + 1;
 }
 
-void reject_outlier(Stream stream, int* apply, double* history, const double* square_sum, const int* ok,
-                    float limit) {
-  if (!(limit > 0)) throw std::invalid_argument("reject_outlier: limit = " + std::to_string(limit));
-  launch<reject_outlier_kernel>(1, 32, 0, stream, apply, history, square_sum, ok, limit);
+void reject_outlier(Stream stream, int* do_update, double* history, const double* squared_norm,
+                    const int* finite, float limit) {
+  if (!(limit > 0)) refuse("reject_outlier", "limit = " + std::to_string(limit));
+  launch<reject_outlier_kernel>(1, 32, 0, stream, do_update, history, squared_norm, finite, limit);
 }
 
-void clip(Stream stream, AdamStep* steps, int n, const double* square_sum, float clip_norm) {
+void clip(Stream stream, AdamStep* steps, int n, const double* squared_norm, float clip_norm) {
   if (n < 1 || !(clip_norm > 0))
-    throw std::invalid_argument("clip: n = " + std::to_string(n) +
-                                ", clip_norm = " + std::to_string(clip_norm));
-  launch<clip_kernel>(1, 32, 0, stream, steps, n, square_sum, clip_norm);
+    refuse("clip", "n = " + std::to_string(n) + ", clip_norm = " + std::to_string(clip_norm));
+  launch<clip_kernel>(1, 32, 0, stream, steps, n, squared_norm, clip_norm);
 }
 
 }  // namespace warpbert::kernels

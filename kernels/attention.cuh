@@ -1,13 +1,11 @@
 // Helpers of the attention kernels.
 #pragma once
 #include <algorithm>
-#include <stdexcept>
-#include <string>
-#include <type_traits>
+#include <initializer_list>
 
 #include "attention_tile.cuh"
-#include "kernels.h"
-#include "philox.h"
+#include "dropout.cuh"
+#include "launch.h"
 #include "vector.cuh"
 
 namespace warpbert::kernels {
@@ -44,11 +42,11 @@ __device__ __forceinline__ T* locate(T* x, const Place& at, int row, int part, i
   return x + ((size_t(at.first + row) * parts + part) * at.heads + at.head) * D;
 }
 
-__device__ __forceinline__ bool is_filler_block() { return blockIdx.y == gridDim.y - 1; }
+__device__ __forceinline__ bool is_padding_block() { return blockIdx.y == gridDim.y - 1; }
 
 // Zeroes D columns of the padding rows.
 template <int D, class T>
-__device__ __forceinline__ void zero_filler(T* x, int ld, Rows rows) {
+__device__ __forceinline__ void zero_padding(T* x, int ld, Rows rows) {
   const int end = rows.capacity * (D / 8);
   for (int i = *rows.count * (D / 8) + threadIdx.x; i < end; i += blockDim.x)
     store8(x + size_t(i / (D / 8)) * ld + i % (D / 8) * 8, Float8{});
@@ -132,86 +130,60 @@ __device__ __forceinline__ float logarithm(float x) {
 }
 
 // ---- Dropout ----------------------------------------------------------------------------------------------
-struct AttentionDropout {
-  const RandomState* random;
-  uint32_t site, threshold;
-  float scale;  // factor of kept values
-  int max_positions;
-};
-
-// Dropout factors of one head: 0 or `scale`; always 1 when off.
+// Mask of one head's probabilities.
 template <bool dropping>
-class DropoutMask {
+class HeadDropout {
  public:
-  __device__ __forceinline__ DropoutMask(const AttentionDropout& dropout, const Place& at)
-      : dropout_(dropout), at_(at) {
-    if constexpr (dropping) state_ = *dropout.random;
-  }
+  __device__ __forceinline__ HeadDropout(const DropoutArgs& dropout, int max_positions, const Place& at)
+      : mask_(dropout), max_positions_(max_positions), at_(at) {}
 
   __device__ __forceinline__ uint32_t keeps(int query, int key) const {  // 0 or 1
-    if constexpr (!dropping) return 1;
-    const uint64_t i = element(query, key);
-    return bits(draw(i), i) >= dropout_.threshold;
+    return mask_.keeps(element(query, key));
   }
-  __device__ __forceinline__ float factor(uint32_t kept) const {
-    return !dropping ? 1 : kept ? dropout_.scale : 0;
-  }
-
-  // Factors of key and key + 1, which mostly share a draw.
+  __device__ __forceinline__ float factor(uint32_t kept) const { return mask_.factor(kept); }
+  // Factors of key and key + 1.
   __device__ __forceinline__ float2 factors(int query, int key) const {
-    if constexpr (!dropping) return make_float2(1, 1);
-    const uint64_t i = element(query, key);
-    const Random4 r = draw(i);
-    const uint32_t next = bits(i % 8 == 7 ? draw(i + 1) : r, i + 1);
-    return make_float2(factor(bits(r, i) >= dropout_.threshold), factor(next >= dropout_.threshold));
+    return mask_.factors(element(query, key));
   }
 
  private:
   __device__ __forceinline__ uint64_t element(int query, int key) const {
-    return (uint64_t(at_.first + query) * at_.heads + at_.head) * dropout_.max_positions + key;
-  }
-  __device__ __forceinline__ Random4 draw(uint64_t i) const {
-    return random4(state_.seed, state_.pass, dropout_.site, i >> 3);
-  }
-  __device__ static __forceinline__ uint32_t bits(const Random4& r, uint64_t i) {
-    const uint32_t low = i & 2 ? r.v[1] : r.v[0], high = i & 2 ? r.v[3] : r.v[2];
-    return dropout_bits(i & 4 ? high : low, uint32_t(i));
+    return (uint64_t(at_.first + query) * at_.heads + at_.head) * max_positions_ + key;
   }
 
-  AttentionDropout dropout_;
+  DropoutMask<dropping> mask_;
+  int max_positions_;
   Place at_;
-  RandomState state_;
 };
 
 // ---- Launchers --------------------------------------------------------------------------------------------
-struct AttentionShape {
-  int sequences, max_length, heads, head_size, max_positions;
-};
-
-inline void check_attention(const char* launcher, const AttentionShape& s, const Dropout& dropout,
-                            Rows rows) {
-  const auto refuse = [&](const std::string& why) {
-    throw std::invalid_argument(
-        std::string(launcher) + ": " + why + " (sequences " + std::to_string(s.sequences) + ", max_length " +
-        std::to_string(s.max_length) + ", heads " + std::to_string(s.heads) + ", head_size " +
-        std::to_string(s.head_size) + ", max_positions " + std::to_string(s.max_positions) + ", capacity " +
-        std::to_string(rows.capacity) + ")");
-  };
-  if (s.head_size != 16 && s.head_size != 32 && s.head_size != 64 && s.head_size != 128)
-    refuse("head_size must be 16, 32, 64 or 128");
-  if (s.heads < 1) refuse("no heads");
-  if (s.max_length < 0 || s.max_length > max_attention_length)
-    refuse("max_length must be at most " + std::to_string(max_attention_length));
-  if (s.max_length > s.max_positions) refuse("max_length exceeds max_positions");
-  if (s.sequences < 0 || s.sequences > 65534) refuse("sequences must be at most 65534");
-  if (rows.capacity < 0) refuse("negative capacity");
-  if (!(dropout.rate >= 0 && dropout.rate < 1)) refuse("dropout rate must lie in [0, 1)");
-  if (dropout.rate > 0 && !dropout.random) refuse("dropout needs a random state");
+inline int head_size(const AttentionArgs& args) {
+  return args.heads > 0 && args.qkv.cols % (3 * args.heads) == 0 ? args.qkv.cols / (3 * args.heads) : 0;
 }
 
-inline AttentionDropout attention_dropout(const Dropout& dropout, int max_positions) {
-  return {dropout.random, dropout.site, dropout_threshold(dropout.rate), dropout_scale(dropout.rate),
-          max_positions};
+// `others`: [N, H].
+inline void check_attention(const char* launcher, const AttentionArgs& args,
+                            std::initializer_list<View> others) {
+  const Sequences& s = args.sequences;
+  const int size = head_size(args);
+  const auto refuse_shape = [&](const std::string& why) {
+    refuse(launcher, why + " (qkv " + shape(args.qkv) + ", heads " + std::to_string(args.heads) +
+                         ", sequences " + std::to_string(s.count) + ", max_length " +
+                         std::to_string(s.max_length) + ", max_positions " + std::to_string(s.max_positions) +
+                         ")");
+  };
+  if (args.heads < 1) refuse_shape("no heads");
+  if (size != 16 && size != 32 && size != 64 && size != 128)
+    refuse_shape("head_size must be 16, 32, 64 or 128");
+  if (s.max_length < 0 || s.max_length > max_attention_length)
+    refuse_shape("max_length must be at most " + std::to_string(max_attention_length));
+  if (s.max_length > s.max_positions) refuse_shape("max_length exceeds max_positions");
+  if (s.count < 0 || s.count > 65534) refuse_shape("sequences must be at most 65534");
+  if (args.qkv.rows.capacity < 0) refuse_shape("negative capacity");
+  check_dropout(launcher, args.dropout);
+  View one = args.qkv;  // a third of its columns
+  one.cols = one.ld = args.heads * size;
+  check_views(launcher, one, others);
 }
 
 // Rows per tile: a multiple of 16 that covers max_length, at most max_tile.
@@ -220,14 +192,25 @@ int attention_tile(int max_length) {
   return std::clamp((max_length + 15) / 16 * 16, 16, max_tile<T, D>);
 }
 
-// Calls f(D, dropping) with integral constants.
+// Calls f.operator()<T, D, dropping>().
 template <class F>
-void with_head_size(int head_size, bool dropout, F f) {
-  const auto with = [&](auto d) { dropout ? f(d, std::true_type{}) : f(d, std::false_type{}); };
-  if (head_size == 16) with(std::integral_constant<int, 16>{});
-  if (head_size == 32) with(std::integral_constant<int, 32>{});
-  if (head_size == 64) with(std::integral_constant<int, 64>{});
-  if (head_size == 128) with(std::integral_constant<int, 128>{});
+void with_attention(const AttentionArgs& args, F f) {
+  with_dtype(args.qkv.dtype, [&]<class T>() {
+    const auto with = [&]<int D>() {
+      if (args.dropout.rate > 0) f.template operator()<T, D, true>();
+      else f.template operator()<T, D, false>();
+    };
+    switch (head_size(args)) {
+      case 16:
+        return with.template operator()<16>();
+      case 32:
+        return with.template operator()<32>();
+      case 64:
+        return with.template operator()<64>();
+      case 128:
+        return with.template operator()<128>();
+    }
+  });
 }
 
 }  // namespace warpbert::kernels

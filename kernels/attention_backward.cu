@@ -60,7 +60,7 @@ constexpr int staged_stride = max_tile<T, D> + 16 / int(sizeof(T));
 template <class T, int D, bool dropping>
 __device__ __forceinline__ void add_queries(float (&dk)[D / 8][4], float (&dv)[D / 8][4],
                                             const Tiles<T>& tile, const RowStatistics& rows, int row,
-                                            int query, int key, int keys, const DropoutMask<dropping>& mask,
+                                            int query, int key, int keys, const HeadDropout<dropping>& mask,
                                             float* scratch, T* staged) {
   const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
   uint32_t kept = 0;  // drawn before p and ds need the registers
@@ -109,11 +109,11 @@ static __global__ void __launch_bounds__(128, 2)
     attention_backward_kernel(T* __restrict__ dqkv, const T* __restrict__ dout, const T* __restrict__ out,
                               const float* __restrict__ lse, const T* __restrict__ qkv,
                               const float* __restrict__ bias, const int* __restrict__ starts,
-                              AttentionDropout dropout, Rows rows) {
+                              DropoutArgs dropout, int max_positions, Rows rows) {
   const int head = blockIdx.x, hidden = gridDim.x * D;
-  if (is_filler_block()) {
+  if (is_padding_block()) {
     if (blockIdx.z == 0)
-      for (int part = 0; part < 3; part++) zero_filler<D>(dqkv + part * hidden + head * D, 3 * hidden, rows);
+      for (int part = 0; part < 3; part++) zero_padding<D>(dqkv + part * hidden + head * D, 3 * hidden, rows);
     return;
   }
   const Place at = place(starts);
@@ -129,7 +129,7 @@ static __global__ void __launch_bounds__(128, 2)
   float* scratch =
       reinterpret_cast<float*>(staged + at.tile * staged_stride<T, D>) + at.warp * scratch_floats;
   auto& statistics = shared<RowStatistics>();
-  const DropoutMask<dropping> mask(dropout, at);
+  const HeadDropout<dropping> mask(dropout, max_positions, at);
   float dk[D / 8][4] = {}, dv[D / 8][4] = {};
 
   copy_tile<D>(tile.k, locate<D>(qkv, at, at.start, 1, 3), 3 * hidden, keys);
@@ -169,7 +169,7 @@ static __global__ void __launch_bounds__(128, 2)
 template <class T, int D, bool dropping>
 __device__ __forceinline__ void add_keys(float (&dq)[D / 8][4], const Tiles<T>& tile,
                                          const RowStatistics& rows, int row0, int query, int key, int keys,
-                                         const DropoutMask<dropping>& mask, float* scratch) {
+                                         const HeadDropout<dropping>& mask, float* scratch) {
   const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
   float s[2][4], ds[2][4];
   multiply<D>(s, tile.q, tile.k);
@@ -196,7 +196,8 @@ static __global__ void __launch_bounds__(128, 2)
     attention_backward_query_kernel(T* __restrict__ dqkv, const T* __restrict__ dout,
                                     const T* __restrict__ out, const float* __restrict__ lse,
                                     const T* __restrict__ qkv, const float* __restrict__ bias,
-                                    const int* __restrict__ starts, AttentionDropout dropout, Rows rows) {
+                                    const int* __restrict__ starts, DropoutArgs dropout, int max_positions,
+                                    Rows rows) {
   const int head = blockIdx.x, hidden = gridDim.x * D;
   const Place at = place(starts);
   if (at.length <= at.tile || at.start >= at.length) return;
@@ -207,7 +208,7 @@ static __global__ void __launch_bounds__(128, 2)
   const Tiles<T> tile = tiles<T, D>(at.tile);
   float* scratch = reinterpret_cast<float*>(tile.dout + at.tile * stride) + at.warp * scratch_floats;
   auto& statistics = shared<RowStatistics>();
-  const DropoutMask<dropping> mask(dropout, at);
+  const HeadDropout<dropping> mask(dropout, max_positions, at);
   float dq[D / 8][4] = {};
 
   const T* dout_rows = locate<D>(dout, at, at.start, 0, 1);
@@ -240,35 +241,28 @@ static __global__ void __launch_bounds__(128, 2)
                  score_scale<D>);
 }
 
-template <class T>
-void attention_backward(Stream stream, T* dqkv, const T* dout, const T* out, const float* lse, const T* qkv,
-                        const float* bias, const int* starts, int sequences, int max_length, int heads,
-                        int head_size, int max_positions, Dropout dropout, Rows rows) {
-  check_attention("attention_backward", {sequences, max_length, heads, head_size, max_positions}, dropout,
-                  rows);
-  if (rows.capacity == 0) return;
-  with_head_size(head_size, dropout.rate > 0, [&](auto d, auto on) {
-    constexpr int D = decltype(d)::value;
-    constexpr bool dropping = decltype(on)::value;
-    const int tile = attention_tile<T, D>(max_length), warps = tile / 16,
-              count = std::max(1, (max_length + tile - 1) / tile);
+void attention_backward(Stream stream, View dqkv, View dout, View out, const AttentionArgs& args) {
+  check_attention("attention_backward", args, {dout, out});
+  check_views("attention_backward", args.qkv, {dqkv});
+  if (out.rows.capacity == 0) return;
+  with_attention(args, [&]<class T, int D, bool dropping>() {
+    const Sequences& s = args.sequences;
+    const int tile = attention_tile<T, D>(s.max_length), warps = tile / 16,
+              count = std::max(1, (s.max_length + tile - 1) / tile);
     const size_t operands = 4 * tile * tile_stride<T, D> * sizeof(T),
                  staged = tile * staged_stride<T, D> * sizeof(T);
     const size_t scratch = sizeof(T) == 4 ? warps * scratch_floats * sizeof(float) : 0;
-    const AttentionDropout argument = attention_dropout(dropout, max_positions);
-    launch<attention_backward_kernel<T, D, dropping>>(dim3(heads, sequences + 1, count), warps * 32,
-                                                      operands + staged + scratch, stream, dqkv, dout, out,
-                                                      lse, qkv, bias, starts, argument, rows);
-    if (count > 1 && sequences > 0)
-      launch<attention_backward_query_kernel<T, D, dropping>>(dim3(heads, sequences, count), warps * 32,
-                                                              operands + scratch, stream, dqkv, dout, out,
-                                                              lse, qkv, bias, starts, argument, rows);
+    const auto launch_tiles = [&]<auto kernel>(int sequences, size_t shared) {
+      launch<kernel>(dim3(args.heads, sequences, count), warps * 32, shared, stream, dqkv.as<T>(),
+                     dout.as<T>(), out.as<T>(), args.lse, args.qkv.as<T>(), args.bias, s.starts,
+                     dropout_args(args.dropout), s.max_positions, args.qkv.rows);
+    };
+    launch_tiles.template operator()<attention_backward_kernel<T, D, dropping>>(s.count + 1,
+                                                                                operands + staged + scratch);
+    if (count > 1 && s.count > 0)
+      launch_tiles.template operator()<attention_backward_query_kernel<T, D, dropping>>(s.count,
+                                                                                        operands + scratch);
   });
 }
-
-template void attention_backward(Stream, float*, const float*, const float*, const float*, const float*,
-                                 const float*, const int*, int, int, int, int, int, Dropout, Rows);
-template void attention_backward(Stream, bf16*, const bf16*, const bf16*, const float*, const bf16*,
-                                 const float*, const int*, int, int, int, int, int, Dropout, Rows);
 
 }  // namespace warpbert::kernels

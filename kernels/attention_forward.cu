@@ -29,7 +29,7 @@ __device__ __forceinline__ float quad_sum(float x) {
 // Processes `keys` keys from key0 on for one warp's 16 queries from `query` on.
 template <class T, int D, bool dropping>
 __device__ __forceinline__ void attend(OnlineSoftmax<D>& softmax, const T* q, const T* k, const T* v,
-                                       int query, int key0, int keys, const DropoutMask<dropping>& mask,
+                                       int query, int key0, int keys, const HeadDropout<dropping>& mask,
                                        float* scratch) {
   constexpr int chunks = max_tile<T, D> / 16;
   const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
@@ -79,12 +79,12 @@ template <class T, int D, bool dropping>
 static __global__ void __launch_bounds__(128)
     attention_forward_kernel(T* __restrict__ out, float* __restrict__ lse, const T* __restrict__ qkv,
                              const float* __restrict__ bias, const int* __restrict__ starts,
-                             AttentionDropout dropout, Rows rows) {
+                             DropoutArgs dropout, int max_positions, Rows rows) {
   const int head = blockIdx.x, hidden = gridDim.x * D;
   lse += size_t(head) * rows.capacity;
-  if (is_filler_block()) {
+  if (is_padding_block()) {
     if (blockIdx.z > 0) return;
-    zero_filler<D>(out + head * D, hidden, rows);
+    zero_padding<D>(out + head * D, hidden, rows);
     for (int i = *rows.count + threadIdx.x; i < rows.capacity; i += blockDim.x) lse[i] = 0;
     return;
   }
@@ -97,7 +97,7 @@ static __global__ void __launch_bounds__(128)
   T* k = q + at.tile * tile_stride<T, D>;
   T* v = k + at.tile * tile_stride<T, D>;
   float* scratch = reinterpret_cast<float*>(v + at.tile * tile_stride<T, D>) + at.warp * scratch_floats;
-  const DropoutMask<dropping> mask(dropout, at);
+  const HeadDropout<dropping> mask(dropout, max_positions, at);
   OnlineSoftmax<D> softmax = {{}, {-INFINITY, -INFINITY}, {0, 0}};
 
   copy_tile<D>(q, locate<D>(qkv, at, at.start, 0, 3), 3 * hidden, queries);
@@ -133,27 +133,18 @@ static __global__ void __launch_bounds__(128)
   }
 }
 
-template <class T>
-void attention_forward(Stream stream, T* out, float* lse, const T* qkv, const float* bias, const int* starts,
-                       int sequences, int max_length, int heads, int head_size, int max_positions,
-                       Dropout dropout, Rows rows) {
-  check_attention("attention_forward", {sequences, max_length, heads, head_size, max_positions}, dropout,
-                  rows);
-  if (rows.capacity == 0) return;
-  with_head_size(head_size, dropout.rate > 0, [&](auto d, auto on) {
-    constexpr int D = decltype(d)::value;
-    const int tile = attention_tile<T, D>(max_length), warps = tile / 16;
+void attention_forward(Stream stream, View out, const AttentionArgs& args) {
+  check_attention("attention_forward", args, {out});
+  if (out.rows.capacity == 0) return;
+  with_attention(args, [&]<class T, int D, bool dropping>() {
+    const Sequences& s = args.sequences;
+    const int tile = attention_tile<T, D>(s.max_length), warps = tile / 16;
     const size_t scratch = sizeof(T) == 4 ? warps * scratch_floats * sizeof(float) : 0;
-    const dim3 grid(heads, sequences + 1, std::max(1, (max_length + tile - 1) / tile));
-    launch<attention_forward_kernel<T, D, decltype(on)::value>>(
-        grid, warps * 32, 3 * tile * tile_stride<T, D> * sizeof(T) + scratch, stream, out, lse, qkv, bias,
-        starts, attention_dropout(dropout, max_positions), rows);
+    const dim3 grid(args.heads, s.count + 1, std::max(1, (s.max_length + tile - 1) / tile));
+    launch<attention_forward_kernel<T, D, dropping>>(
+        grid, warps * 32, 3 * tile * tile_stride<T, D> * sizeof(T) + scratch, stream, out.as<T>(), args.lse,
+        args.qkv.as<T>(), args.bias, s.starts, dropout_args(args.dropout), s.max_positions, args.qkv.rows);
   });
 }
-
-template void attention_forward(Stream, float*, float*, const float*, const float*, const int*, int, int, int,
-                                int, int, Dropout, Rows);
-template void attention_forward(Stream, bf16*, float*, const bf16*, const float*, const int*, int, int, int,
-                                int, int, Dropout, Rows);
 
 }  // namespace warpbert::kernels

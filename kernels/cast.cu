@@ -25,7 +25,7 @@ void cast(Stream stream, bf16* y, const float* x, size_t n) { launch_cast(stream
 void cast(Stream stream, float* y, const bf16* x, size_t n) { launch_cast(stream, y, x, n); }
 
 static __global__ void __launch_bounds__(flat_threads)
-    exchange_kernel(float* __restrict__ a, float* __restrict__ b, size_t n) {
+    swap_kernel(float* __restrict__ a, float* __restrict__ b, size_t n) {
   const size_t begin = flat_begin();
   if (begin + flat_values <= n) {
     const size_t i = begin + threadIdx.x * 4;
@@ -39,8 +39,8 @@ static __global__ void __launch_bounds__(flat_threads)
   }
 }
 
-void exchange(Stream stream, float* a, float* b, size_t n) {
-  if (n) launch<exchange_kernel>(flat_blocks(n), flat_threads, 0, stream, a, b, n);
+void swap(Stream stream, float* a, float* b, size_t n) {
+  if (n) launch<swap_kernel>(flat_blocks(n), flat_threads, 0, stream, a, b, n);
 }
 
 }  // namespace warpbert::kernels

@@ -6,10 +6,7 @@
 // A block of up to 512 threads owns a row and walks it in stretches, two pieces of eight adjacent columns per
 // thread. Maximum and sum come from one read (online softmax, Milakov & Gimelshein 2018): a larger maximum m'
 // scales the sum by exp(m − m').
-#include <stdexcept>
-#include <string>
-
-#include "kernels.h"
+#include "launch.h"
 #include "vector.cuh"
 
 namespace warpbert::kernels {
@@ -145,20 +142,24 @@ static __global__ void __launch_bounds__(most_threads, 2)
   }
 }
 
-template <class T>
-void cross_entropy(Stream stream, float* loss, float* logits, const float* bias, const Target* targets,
-                   const float* scale, Rows rows, int vocabulary, int ld) {
-  if (rows.capacity < 0 || vocabulary < 1 || vocabulary > ld || ld % 8)
-    throw std::invalid_argument("cross_entropy: logits [" + std::to_string(rows.capacity) + ", " +
-                                std::to_string(vocabulary) + "], ld = " + std::to_string(ld));
-  if (rows.capacity)
-    launch<cross_entropy_kernel<T>>(rows.capacity, row_threads(ld, most_threads), 0, stream, loss, logits,
-                                    bias, targets, scale, rows.count, vocabulary, ld);
+static void check_logits(const char* launcher, const View& logits, int classes) {
+  check_view(launcher, logits);
+  if (logits.dtype != DType::f32 || logits.ld != logits.cols || classes < 1 || classes > logits.cols)
+    refuse(launcher, "logits " + shape(logits) + ", leading dimension " + std::to_string(logits.ld) + ", " +
+                         std::to_string(classes) + " classes; contiguous floats are needed");
 }
-template void cross_entropy<float>(Stream, float*, float*, const float*, const Target*, const float*, Rows,
-                                   int, int);
-template void cross_entropy<bf16>(Stream, float*, float*, const float*, const Target*, const float*, Rows,
-                                  int, int);
+
+View cross_entropy(Stream stream, float* loss, DType dtype, const CrossEntropyArgs& args) {
+  const View& logits = args.logits;
+  check_logits("cross_entropy", logits, args.classes);
+  with_dtype(dtype, [&]<class T>() {
+    if (logits.rows.capacity)
+      launch<cross_entropy_kernel<T>>(logits.rows.capacity, row_threads(logits.ld, most_threads), 0, stream,
+                                      loss, logits.as<float>(), args.bias, args.targets, args.scale,
+                                      logits.rows.count, args.classes, logits.ld);
+  });
+  return {logits.data, dtype, logits.rows, logits.cols, logits.ld * int(sizeof(float) / size_of(dtype))};
+}
 
 static __global__ void __launch_bounds__(most_threads, 2)
     log_probabilities_kernel(float* __restrict__ out, const float* __restrict__ logits,
@@ -175,23 +176,23 @@ static __global__ void __launch_bounds__(most_threads, 2)
   if (threadIdx.x < 2) out[m * size_t(2) + threadIdx.x] = row[token] + bias[token] - s.max - logf(s.sum);
 }
 
-void log_probabilities(Stream stream, float* out, const float* logits, const float* bias, int token_a,
-                       int token_b, Rows rows, int vocabulary, int ld) {
-  if (rows.capacity < 0 || vocabulary < 1 || vocabulary > ld || ld % 8 || token_a < 0 || token_b < 0 ||
-      token_a >= vocabulary || token_b >= vocabulary)
-    throw std::invalid_argument("log_probabilities: logits [" + std::to_string(rows.capacity) + ", " +
-                                std::to_string(vocabulary) + "], ld = " + std::to_string(ld) + ", tokens " +
-                                std::to_string(token_a) + " and " + std::to_string(token_b));
-  if (rows.capacity)
-    launch<log_probabilities_kernel>(rows.capacity, row_threads(ld, most_threads), 0, stream, out, logits,
-                                     bias, token_a, token_b, rows.count, vocabulary, ld);
+void log_probabilities(Stream stream, float* out, View logits, const float* bias, int classes,
+                       std::array<int, 2> tokens) {
+  check_logits("log_probabilities", logits, classes);
+  for (const int token : tokens)
+    if (token < 0 || token >= classes)
+      refuse("log_probabilities", "token " + std::to_string(token) + " of " + std::to_string(classes));
+  if (logits.rows.capacity)
+    launch<log_probabilities_kernel>(logits.rows.capacity, row_threads(logits.ld, most_threads), 0, stream,
+                                     out, logits.as<float>(), bias, tokens[0], tokens[1], logits.rows.count,
+                                     classes, logits.ld);
 }
 
 // One block: M is some hundreds.
 constexpr int sum_threads = 256, sum_warps = sum_threads / 32;
 
 static __global__ void __launch_bounds__(sum_threads)
-    sum_losses_kernel(double* sums, int* ok, const float* __restrict__ loss,
+    sum_losses_kernel(double* sums, int* finite, const float* __restrict__ loss,
                       const Target* __restrict__ targets, const int* count) {
   double mine[4] = {};  // Σ loss of group 0 and 1, their counts
   for (int m = threadIdx.x; m < *count; m += sum_threads) {
@@ -213,15 +214,15 @@ static __global__ void __launch_bounds__(sum_threads)
       double sum = 0;
       for (int w = 0; w < sum_warps; w++) sum += warps[w][k];
       if (sums) sums[k] += sum;
-      if (!(fabs(sum) < INFINITY)) *ok = 0;  // finite floats cannot overflow a double
+      if (!(fabs(sum) < INFINITY)) *finite = 0;  // finite floats cannot overflow a double
     }
   }
 }
 
-void sum_losses(Stream stream, double* sums, int* ok, const float* loss, const Target* targets, Rows rows) {
-  if (rows.capacity < 0)
-    throw std::invalid_argument("sum_losses: " + std::to_string(rows.capacity) + " rows");
-  launch<sum_losses_kernel>(1, sum_threads, 0, stream, sums, ok, loss, targets, rows.count);
+void sum_losses(Stream stream, double* sums, int* finite, const float* loss, const Target* targets,
+                Rows rows) {
+  if (rows.capacity < 0) refuse("sum_losses", std::to_string(rows.capacity) + " rows");
+  launch<sum_losses_kernel>(1, sum_threads, 0, stream, sums, finite, loss, targets, rows.count);
 }
 
 }  // namespace warpbert::kernels

@@ -7,11 +7,8 @@
 // and cut into chunks of 32. A one-warp block sums 256 columns of a chunk in order: a hundred blocks, one per
 // SM. A run (the rows of one word) inside a chunk goes to dword at once. A run across borders leaves a
 // partial sum per chunk in the workspace, and a second launch adds these in chunk order.
-#include <stdexcept>
-#include <string>
-
-#include "column_sum.cuh"
-#include "kernels.h"
+#include "launch.h"
+#include "strip.cuh"
 
 namespace warpbert::kernels {
 namespace {
@@ -171,56 +168,54 @@ __global__ void __launch_bounds__(32 * strip_warps)
   *to = accumulate ? *to + sum : sum;
 }
 
-void check(const char* name, int rows, int hidden) {
-  if (hidden <= 0 || hidden % 8 || rows < 0)
-    throw std::invalid_argument(std::string(name) + ": " + std::to_string(rows) + " rows of " +
-                                std::to_string(hidden) + ": the hidden size must be a multiple of 8");
-}
-
 int chunks(int capacity) { return (capacity + chunk_rows - 1) / chunk_rows; }
 
 }  // namespace
 
-template <class T>
-void embedding_forward(Stream stream, T* y, const int* ids, const int* positions, const T* word,
-                       const T* position, const T* segment, Rows rows, int hidden) {
-  check("embedding_forward", rows.capacity, hidden);
-  if (rows.capacity == 0) return;
-  launch<embedding_forward_kernel<T>>(unsigned(rows.capacity), row_threads(hidden, most_threads), 0, stream,
-                                      y, ids, positions, word, position, segment, rows, hidden);
+void embedding_forward(Stream stream, View y, const EmbeddingTables& tables, const int* ids,
+                       const int* positions) {
+  check_views("embedding_forward", y, {tables.word, tables.position, tables.segment});
+  if (y.rows.capacity == 0) return;
+  with_dtype(y.dtype, [&]<class T>() {
+    launch<embedding_forward_kernel<T>>(unsigned(y.rows.capacity), row_threads(y.cols, most_threads), 0,
+                                        stream, y.as<T>(), ids, positions, tables.word.as<T>(),
+                                        tables.position.as<T>(), tables.segment.as<T>(), y.rows, y.cols);
+  });
 }
 
 size_t embedding_workspace(int capacity, int hidden) { return size_t(chunks(capacity)) * 2 * hidden; }
 
-template <class T>
-void embedding_backward_word(Stream stream, float* dword, float* workspace, const T* dy, const int* ids,
-                             const int* order, Rows rows, int hidden) {
-  check("embedding_backward_word", rows.capacity, hidden);
-  if (rows.capacity == 0) return;
-  const dim3 grid = strip_grid(hidden, chunks(rows.capacity));
-  launch<embedding_backward_word_kernel<T>>(grid, 32, 0, stream, dword, workspace, dy, ids, order, rows.count,
-                                            hidden);
-  launch<embedding_backward_word_finish_kernel>(grid, 32, 0, stream, dword, workspace, ids, order, rows.count,
-                                                hidden);
+static void check_gradient(const char* launcher, const View& table, const View& dy) {
+  check_view(launcher, dy);
+  if (table.dtype != DType::f32 || table.cols != dy.cols || table.rows.capacity < 0)
+    refuse(launcher, "a gradient of " + shape(table) + " from " + shape(dy) + "; a float one is needed");
 }
 
-template <class T>
-void embedding_backward_position(Stream stream, float* dposition, const T* dy, const int* starts,
-                                 int sequences, int max_positions, int hidden, bool accumulate) {
-  check("embedding_backward_position", max_positions, hidden);
-  if (sequences < 0 || max_positions > 65535)
-    throw std::invalid_argument("embedding_backward_position: " + std::to_string(sequences) + " sequences, " +
-                                std::to_string(max_positions) + " positions");
-  if (max_positions == 0) return;
-  launch<embedding_backward_position_kernel<T>>(strip_grid(hidden, max_positions), 32 * strip_warps, 0,
-                                                stream, dposition, dy, starts, sequences, hidden, accumulate);
+void embedding_backward_word(Stream stream, View dword, float* workspace, View dy, const int* ids,
+                             const int* order) {
+  check_gradient("embedding_backward_word", dword, dy);
+  if (dy.rows.capacity == 0) return;
+  const dim3 grid = strip_grid(dy.cols, chunks(dy.rows.capacity));
+  with_dtype(dy.dtype, [&]<class T>() {
+    launch<embedding_backward_word_kernel<T>>(grid, 32, 0, stream, dword.as<float>(), workspace, dy.as<T>(),
+                                              ids, order, dy.rows.count, dy.cols);
+  });
+  launch<embedding_backward_word_finish_kernel>(grid, 32, 0, stream, dword.as<float>(), workspace, ids, order,
+                                                dy.rows.count, dy.cols);
 }
 
-template decltype(embedding_forward<float>) embedding_forward<float>;
-template decltype(embedding_forward<bf16>) embedding_forward<bf16>;
-template decltype(embedding_backward_word<float>) embedding_backward_word<float>;
-template decltype(embedding_backward_word<bf16>) embedding_backward_word<bf16>;
-template decltype(embedding_backward_position<float>) embedding_backward_position<float>;
-template decltype(embedding_backward_position<bf16>) embedding_backward_position<bf16>;
+void embedding_backward_position(Stream stream, GradView dposition, View dy, const Sequences& sequences) {
+  const View& table = dposition.view;
+  check_gradient("embedding_backward_position", table, dy);
+  if (sequences.count < 0 || table.rows.capacity > 65535)
+    refuse("embedding_backward_position", std::to_string(sequences.count) + " sequences, " +
+                                              std::to_string(table.rows.capacity) + " positions");
+  if (table.rows.capacity == 0) return;
+  with_dtype(dy.dtype, [&]<class T>() {
+    launch<embedding_backward_position_kernel<T>>(
+        strip_grid(dy.cols, table.rows.capacity), 32 * strip_warps, 0, stream, table.as<float>(), dy.as<T>(),
+        sequences.starts, sequences.count, dy.cols, dposition.mode == Grad::accumulate);
+  });
+}
 
 }  // namespace warpbert::kernels

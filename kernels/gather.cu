@@ -3,10 +3,7 @@
 // One block per row. Gather moves 4·M·H bytes in bf16, scatter 2·H·(M + N). Scatter has one block per row of
 // dx, which searches its row in the ascending index: one launch writes every row exactly once, without
 // zeroing first.
-#include <stdexcept>
-#include <string>
-
-#include "kernels.h"
+#include "launch.h"
 #include "vector.cuh"
 
 namespace warpbert::kernels {
@@ -52,36 +49,26 @@ __global__ void __launch_bounds__(most_threads)
   }
 }
 
-void check(const char* name, Rows targets, int hidden) {
-  if (hidden <= 0 || hidden % 8 || targets.capacity < 0)
-    throw std::invalid_argument(std::string(name) + ": " + std::to_string(targets.capacity) + " rows of " +
-                                std::to_string(hidden) + ": the hidden size must be a multiple of 8");
-}
-
 }  // namespace
 
-template <class T>
-void gather_rows(Stream stream, T* y, const T* x, const int* index, Rows targets, int hidden) {
-  check("gather_rows", targets, hidden);
-  if (targets.capacity == 0) return;
-  launch<gather_rows_kernel<T>>(unsigned(targets.capacity), row_threads(hidden, most_threads), 0, stream, y,
-                                x, index, targets, hidden);
+void gather_rows(Stream stream, View y, View x, const int* index) {
+  check_views("gather_rows", y, {x});
+  if (y.rows.capacity == 0) return;
+  with_dtype(y.dtype, [&]<class T>() {
+    launch<gather_rows_kernel<T>>(unsigned(y.rows.capacity), row_threads(y.cols, most_threads), 0, stream,
+                                  y.as<T>(), x.as<T>(), index, y.rows, y.cols);
+  });
 }
 
-template <class T>
-void scatter_rows(Stream stream, T* dx, bool accumulate, const T* dy, const int* index, Rows targets,
-                  Rows rows, int hidden) {
-  check("scatter_rows", targets, hidden);
-  if (rows.capacity < 0)
-    throw std::invalid_argument("scatter_rows: into " + std::to_string(rows.capacity) + " rows");
-  if (rows.capacity == 0) return;
-  launch<scatter_rows_kernel<T>>(unsigned(rows.capacity), row_threads(hidden, most_threads), 0, stream, dx,
-                                 accumulate, dy, index, targets, rows, hidden);
+void scatter_rows(Stream stream, GradView dx, View dy, const int* index) {
+  const View& x = dx.view;
+  check_views("scatter_rows", x, {dy});
+  if (x.rows.capacity == 0) return;
+  with_dtype(x.dtype, [&]<class T>() {
+    launch<scatter_rows_kernel<T>>(unsigned(x.rows.capacity), row_threads(x.cols, most_threads), 0, stream,
+                                   x.as<T>(), dx.mode == Grad::accumulate, dy.as<T>(), index, dy.rows, x.rows,
+                                   x.cols);
+  });
 }
-
-template decltype(gather_rows<float>) gather_rows<float>;
-template decltype(gather_rows<bf16>) gather_rows<bf16>;
-template decltype(scatter_rows<float>) scatter_rows<float>;
-template decltype(scatter_rows<bf16>) scatter_rows<bf16>;
 
 }  // namespace warpbert::kernels

@@ -3,11 +3,8 @@
 //
 // Forward moves 4 bytes per element in bf16, backward 6; to store u would cost two more. A warp owns 256
 // columns and every eighth of its block's 32 rows: a thread loads its bias once and sums dbias as it goes.
-#include <stdexcept>
-#include <string>
-
-#include "column_sum.cuh"
-#include "kernels.h"
+#include "launch.h"
+#include "strip.cuh"
 
 namespace warpbert::kernels {
 namespace {
@@ -39,7 +36,7 @@ __device__ __forceinline__ float gelu_slope(float u) {
 
 // Zeroes the warp's padding rows.
 template <class T>
-__device__ __forceinline__ void zero_filler(T* to, int count, int capacity, int columns) {
+__device__ __forceinline__ void zero_padding(T* to, int count, int capacity, int columns) {
 #pragma unroll
   for (int k = 0; k < rows_per_warp; k++)
     if (const int row = strip_row(k); row >= count && row < capacity)
@@ -64,7 +61,7 @@ __global__ void __launch_bounds__(32 * strip_warps)
       if (strip_row(k) < count) store8(y + size_t(strip_row(k)) * columns + column, a);
     }
   }
-  zero_filler(y, count, rows.capacity, columns);
+  zero_padding(y, count, rows.capacity, columns);
 }
 
 // dx and dy may alias: no __restrict__.
@@ -91,41 +88,31 @@ __global__ void __launch_bounds__(32 * strip_warps, sizeof(T) == 2 ? 3 : 2)
         store8(dx + size_t(strip_row(k)) * columns + column, d);
       }
     }
-    zero_filler(dx, count, rows.capacity, columns);
+    zero_padding(dx, count, rows.capacity, columns);
   }
   const float total = sum_over_warps(sum);
   if (const int c = int(blockIdx.x) * strip_columns + int(threadIdx.x); c < columns)
     partials[size_t(blockIdx.y) * columns + c] = total;
 }
 
-void check(const char* name, Rows rows, int columns) {
-  if (columns <= 0 || columns % 8 || rows.capacity < 0)
-    throw std::invalid_argument(std::string(name) + ": [" + std::to_string(rows.capacity) + ", " +
-                                std::to_string(columns) + "]: the columns must be a multiple of 8");
-}
-
 }  // namespace
 
-template <class T>
-void bias_gelu_forward(Stream stream, T* y, const T* x, const float* bias, Rows rows, int columns) {
-  check("bias_gelu_forward", rows, columns);
-  if (rows.capacity == 0) return;
-  launch<bias_gelu_forward_kernel<T>>(strip_grid(columns, column_blocks(rows.capacity)), 32 * strip_warps, 0,
-                                      stream, y, x, bias, rows, columns);
+void bias_gelu_forward(Stream stream, View y, View x, const float* bias) {
+  check_views("bias_gelu_forward", x, {y});
+  if (x.rows.capacity == 0) return;
+  with_dtype(x.dtype, [&]<class T>() {
+    launch<bias_gelu_forward_kernel<T>>(strip_grid(x), 32 * strip_warps, 0, stream, y.as<T>(), x.as<T>(),
+                                        bias, x.rows, x.cols);
+  });
 }
 
-template <class T>
-void bias_gelu_backward(Stream stream, T* dx, float* partials, const T* dy, const T* x, const float* bias,
-                        Rows rows, int columns) {
-  check("bias_gelu_backward", rows, columns);
-  if (rows.capacity == 0) return;
-  launch<bias_gelu_backward_kernel<T>>(strip_grid(columns, column_blocks(rows.capacity)), 32 * strip_warps, 0,
-                                       stream, dx, partials, dy, x, bias, rows, columns);
+void bias_gelu_backward(Stream stream, View dx, float* partials, View dy, View x, const float* bias) {
+  check_views("bias_gelu_backward", x, {dx, dy});
+  if (x.rows.capacity == 0) return;
+  with_dtype(x.dtype, [&]<class T>() {
+    launch<bias_gelu_backward_kernel<T>>(strip_grid(x), 32 * strip_warps, 0, stream, dx.as<T>(), partials,
+                                         dy.as<T>(), x.as<T>(), bias, x.rows, x.cols);
+  });
 }
-
-template decltype(bias_gelu_forward<float>) bias_gelu_forward<float>;
-template decltype(bias_gelu_forward<bf16>) bias_gelu_forward<bf16>;
-template decltype(bias_gelu_backward<float>) bias_gelu_backward<float>;
-template decltype(bias_gelu_backward<bf16>) bias_gelu_backward<bf16>;
 
 }  // namespace warpbert::kernels

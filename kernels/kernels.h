@@ -1,17 +1,15 @@
 // Kernel launchers: formulas, shapes, preconditions; docs/kernels/ has the rest.
 //
-// T, the storage type of activations and weight matrices, is float or bf16; arithmetic, statistics, biases,
-// gains and parameter gradients are float. [N, H] is row-major: N token rows of the packed batch, H the
-// hidden size, a multiple of 8. Outputs are overwritten unless marked "+="; for "= or +=" `accumulate`
-// chooses.
+// T, the storage type of activations and weight matrices, is float or bf16; all such views of a call share
+// it, and the launcher picks the kernel. Arithmetic, statistics, biases, gains and parameter gradients are
+// float. [N, H] is row-major: N token rows of the packed batch, H the hidden size, a multiple of 8. Outputs
+// are overwritten unless marked "+=" or given as a GradView.
 //
-// Rows: `capacity` sizes grids and buffers. `*count` is read on the device: one captured graph serves many
-// batches. Rows *count … capacity are padding: outputs get zeros, inputs are not read, sums exclude them.
-//
-// Pointers are device pointers, 16-byte aligned; leading dimensions of T arrays are multiples of 8.
-// Launchers check sizes and throw std::invalid_argument with their name and shapes. Reductions have a fixed
-// order, without float atomics.
+// Pointers are device pointers, 16-byte aligned; leading dimensions are multiples of 8. Launchers check
+// dtypes and sizes and throw std::invalid_argument with their name and shapes. Reductions have a fixed order,
+// without float atomics.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -23,9 +21,51 @@ namespace warpbert::kernels {
 
 using Stream = CUstream_st*;  // cudaStream_t
 
+enum class DType { f32, bf16 };
+template <class T>
+constexpr DType dtype_of = sizeof(T) == 2 ? DType::bf16 : DType::f32;
+constexpr size_t size_of(DType dtype) { return dtype == DType::bf16 ? 2 : 4; }
+
+// `capacity` sizes grids and buffers. `*count` is read on the device: one captured graph serves many batches.
+// Rows *count … capacity are padding: outputs get zeros, inputs are not read, sums exclude them.
 struct Rows {
-  int capacity;
-  const int* count;  // device
+  int capacity = 0;
+  const int* count = nullptr;  // device; null for parameters, whose rows are all real
+};
+
+// Row-major matrix [rows, cols] in device memory; ld: leading dimension in elements.
+struct View {
+  void* data = nullptr;
+  DType dtype = DType::f32;
+  Rows rows;
+  int cols = 0, ld = 0;
+
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data);
+  }
+};
+
+// Contiguous view of T.
+template <class T>
+View view(T* data, Rows rows, int cols) {
+  return {data, dtype_of<T>, rows, cols, cols};
+}
+
+// First writer of a gradient in a backward pass: "=", later ones: "+=".
+enum class Grad { overwrite, accumulate };
+
+struct GradView {
+  View view;
+  Grad mode = Grad::overwrite;
+};
+
+// Packed sequences: sequence b has rows starts[b] … starts[b+1].
+struct Sequences {
+  const int* starts = nullptr;  // device, [count + 1]
+  int count = 0;                // upper bound, <= 65534: unused sequences are empty, starts repeats its end
+  int max_length = 0;           // upper bound of lengths, <= max_positions
+  int max_positions = 0;        // rows of the position table
 };
 
 // Random key of one training forward pass; in device memory, for captured graphs.
@@ -44,112 +84,102 @@ struct Dropout {
 
 // ---- embedding.cu: sum of three tables (Devlin et al. 2019, §3) -------------------------------------------
 
-// y[i] = word[ids[i]] + position[positions[i]] + segment[0]; y: [N, H]. Segment 1 is unused.
-template <class T>
-void embedding_forward(Stream, T* y, const int* ids, const int* positions, const T* word, const T* position,
-                       const T* segment, Rows rows, int hidden);
+struct EmbeddingTables {
+  View word, position, segment;  // [*, H] each
+};
 
-// dword[v] += Σ dy[i] over ids[i] = v; dword: [*, H]. order[0 … n): rows sorted by (ids[row], row).
-// workspace: embedding_workspace() floats.
-template <class T>
-void embedding_backward_word(Stream, float* dword, float* workspace, const T* dy, const int* ids,
-                             const int* order, Rows rows, int hidden);
+// y[i] = word[ids[i]] + position[positions[i]] + segment[0]; y: [N, H]. Segment 1 is unused.
+void embedding_forward(Stream, View y, const EmbeddingTables&, const int* ids, const int* positions);
+
+// dword[v] += Σ dy[i] over ids[i] = v; dword: float [*, H], dy: [N, H]. order[0 … n): rows sorted by
+// (ids[row], row). workspace: embedding_workspace() floats.
+void embedding_backward_word(Stream, View dword, float* workspace, View dy, const int* ids, const int* order);
 size_t embedding_workspace(int capacity, int hidden);
 
-// dposition[p] = or += Σ_b dy[starts[b] + p] over sequences longer than p; dposition: [max_positions, H].
-template <class T>
-void embedding_backward_position(Stream, float* dposition, const T* dy, const int* starts, int sequences,
-                                 int max_positions, int hidden, bool accumulate);
+// dposition[p] = or += Σ_b dy[starts[b] + p] over sequences longer than p; dposition: float [*, H].
+void embedding_backward_position(Stream, GradView dposition, View dy, const Sequences&);
 
 // ---- layer_norm_*.cu: LayerNorm (Ba et al. 2016), rstd = 1/√(Σ(x − mean)²/H + ε); H <= 1024 ---------------
 
-// y = dropout(γ·(x − mean)·rstd + β); x, y: [N, H]; mean, rstd: [N].
-template <class T>
-void layer_norm_forward(Stream, T* y, float* mean, float* rstd, const T* x, const float* gamma,
-                        const float* beta, float epsilon, Dropout dropout, Rows rows, int hidden);
+// What forward and backward share.
+struct NormArgs {
+  View x;                                         // [N, H] normalised; in the fused form h
+  float *mean = nullptr, *rstd = nullptr;         // [N], written by forward
+  const float *gamma = nullptr, *beta = nullptr;  // [H]; backward needs no beta
+  float epsilon = 0;
+  Dropout dropout;
+};
+
+// y = dropout(γ·(x − mean)·rstd + β); y: [N, H].
+void layer_norm_forward(Stream, View y, const NormArgs&);
 
 // g = dropout'(dy); dx = or += rstd·(γg − mean(γg) − x̂·mean(γg·x̂)), x̂ = (x − mean)·rstd
-// partials: [norm_blocks(), 2, H], sums of g·x̂ (dγ) and g (dβ), for finish_column_sums.
-template <class T>
-void layer_norm_backward(Stream, T* dx, bool accumulate, float* partials, const T* dy, const T* x,
-                         const float* mean, const float* rstd, const float* gamma, Dropout dropout, Rows rows,
-                         int hidden);
+// partials: [norm_blocks(), 2, H], sums of g·x̂ (dγ) and g (dβ), for reduce_partials.
+void layer_norm_backward(Stream, GradView dx, float* partials, View dy, const NormArgs&);
 
 // Fused step around a post-norm sublayer (Vaswani et al. 2017, §3.1, §5.4); x, h, y: [N, H], h may be x:
 //   h = residual + dropout(x + bias);  y = γ·(h − mean)·rstd + β, with the statistics of h as rounded to T
-template <class T>
-void add_dropout_norm_forward(Stream, T* y, T* h, float* mean, float* rstd, const T* x, const float* bias,
-                              const T* residual, const float* gamma, const float* beta, float epsilon,
-                              Dropout dropout, Rows rows, int hidden);
+void add_dropout_norm_forward(Stream, View y, View x, const float* bias, View residual, const NormArgs& h);
 
 // dh as in layer_norm_backward; dresidual = or += dh; dx = dropout'(dh); dx may be dy.
 // partials: [norm_blocks(), 3, H], sums of dy·ĥ (dγ), dy (dβ) and unrounded dx (dbias).
-template <class T>
-void add_dropout_norm_backward(Stream, T* dx, T* dresidual, bool accumulate_residual, float* partials,
-                               const T* dy, const T* h, const float* mean, const float* rstd,
-                               const float* gamma, Dropout dropout, Rows rows, int hidden);
+void add_dropout_norm_backward(Stream, View dx, GradView dresidual, float* partials, View dy,
+                               const NormArgs& h);
 int norm_blocks(int capacity);
 
 // ---- gelu.cu: GELU with erf (Hendrycks & Gimpel 2016, eq. 1) ----------------------------------------------
 
 // y = gelu(x + bias), gelu(u) = u·Φ(u); x, y: [N, C].
-template <class T>
-void bias_gelu_forward(Stream, T* y, const T* x, const float* bias, Rows rows, int columns);
+void bias_gelu_forward(Stream, View y, View x, const float* bias);
 
 // dx = dy·gelu'(x + bias), gelu'(u) = Φ(u) + u·φ(u); dx may be dy.
-// partials: [column_blocks(), C], sums of unrounded dx.
-template <class T>
-void bias_gelu_backward(Stream, T* dx, float* partials, const T* dy, const T* x, const float* bias, Rows rows,
-                        int columns);
+// partials: [partial_blocks(), C], sums of unrounded dx.
+void bias_gelu_backward(Stream, View dx, float* partials, View dy, View x, const float* bias);
 
-// ---- column_sum.cu: two-stage sums over rows --------------------------------------------------------------
+// ---- partial_sums.cu: sums over rows in two stages, for gradients of biases and gains ---------------------
 
-// partials: [column_blocks(), C], each block's sums over rows of x; ld: leading dimension.
-template <class T>
-void column_sums(Stream, float* partials, const T* x, int ld, Rows rows, int columns);
-int column_blocks(int capacity);
+// partials: [partial_blocks(), C], each block's sums over rows of x: [N, C].
+void partial_sums(Stream, float* partials, View x);
+int partial_blocks(int capacity);
 
-// out[c] = or += Σ_b partials[b·stride + c], for n sums. Extra blocks of zeros change no bit.
-struct ColumnSum {
+// out[c] = or += Σ_b partials[b·stride + c], for n reductions. Extra blocks of zeros change no bit.
+struct Reduction {
   float* out;
+  Grad mode;
   const float* partials;
   int blocks, stride, columns;
-  bool accumulate;
 };
-constexpr int max_column_sums = 8;
-void finish_column_sums(Stream, const ColumnSum* sums, int n);  // host array, n <= max_column_sums
+constexpr int max_reductions = 8;
+void reduce_partials(Stream, const Reduction* reductions, int n);  // host array, n <= max_reductions
 
 // ---- attention_*.cu: masked softmax attention (Vaswani et al. 2017, eq. 1) --------------------------------
 
-// Sequence b has rows starts[b] … starts[b+1] and attends only to itself. `sequences` (<= 65534) is an upper
-// bound: unused ones are empty, starts repeats its end. D = head_size in {16, 32, 64, 128}; H = heads·D.
-//   q, k, v = (qkv + bias)[:, 0 | H | 2H …], head h at column h·D;  qkv: [N, 3H], out: [N, H]
-//   p = softmax(q·kᵀ·scale), out = dropout(p)·v, scale = 1/√D;  lse: [heads, capacity] = log Σ exp(q·k·scale)
+// A sequence attends only to itself. D = H/heads in {16, 32, 64, 128}.
+//   q, k, v = (qkv + bias)[:, 0 | H | 2H …], head h at column h·D
+//   p = softmax(q·kᵀ·scale), out = dropout(p)·v, scale = 1/√D
 // Dropout element = (row·heads + head)·max_positions + key, key = position in its sequence.
-// max_length: upper bound of sequence lengths, <= max_positions.
 constexpr int max_attention_length = 512;
-template <class T>
-void attention_forward(Stream, T* out, float* lse, const T* qkv, const float* bias, const int* starts,
-                       int sequences, int max_length, int heads, int head_size, int max_positions,
-                       Dropout dropout, Rows rows);
+struct AttentionArgs {
+  View qkv;                     // [N, 3H]
+  const float* bias = nullptr;  // [3H]
+  float* lse = nullptr;         // [heads, capacity] = log Σ exp(q·k·scale), written by forward
+  Sequences sequences;          // lengths <= max_attention_length
+  int heads = 0;
+  Dropout dropout;
+};
+void attention_forward(Stream, View out, const AttentionArgs&);  // out: [N, H]
 
 // dqkv: [N, 3H]; its sum over rows is dbias. p is recomputed from lse; pd = dropout(p), Δ = Σ_d dout·out:
 //   dv = pdᵀ·dout, dp = dropout'(dout·vᵀ), ds = p·(dp − Δ), dq = scale·ds·k, dk = scale·dsᵀ·q
-template <class T>
-void attention_backward(Stream, T* dqkv, const T* dout, const T* out, const float* lse, const T* qkv,
-                        const float* bias, const int* starts, int sequences, int max_length, int heads,
-                        int head_size, int max_positions, Dropout dropout, Rows rows);
+void attention_backward(Stream, View dqkv, View dout, View out, const AttentionArgs&);
 
 // ---- gather.cu: rows with an MLM target -------------------------------------------------------------------
 
 // y[m] = x[index[m]]; x: [N, H], y: [M, H].
-template <class T>
-void gather_rows(Stream, T* y, const T* x, const int* index, Rows targets, int hidden);
+void gather_rows(Stream, View y, View x, const int* index);
 
 // dx[index[m]] = or += dy[m]; "=" also zeroes the other rows. index: ascending, unique.
-template <class T>
-void scatter_rows(Stream, T* dx, bool accumulate, const T* dy, const int* index, Rows targets, Rows rows,
-                  int hidden);
+void scatter_rows(Stream, GradView dx, View dy, const int* index);
 
 // ---- cross_entropy.cu: fused log-softmax, loss and gradient, in place -------------------------------------
 
@@ -160,28 +190,32 @@ struct Target {
   int group;
 };
 
-// z = logits[m] + bias over V real columns of ld; bias: [ld], loss: [M], w = other_weight:
-//   loss[m] = log Σ exp z − (1−w)·z[token] − w·z[other]
+// z = logits[m] + bias over V = `classes` real columns of ld:
+//   loss[m] = log Σ exp z − (1−w)·z[token] − w·z[other],  w = other_weight
 //   dlogits[m][c] = scale·(softmax(z)[c] − (1−w)·[c = token] − w·[c = other]), 0 in padding columns
-// dlogits (T) overwrites logits (float) row by row: its leading dimension is ld·sizeof(float)/sizeof(T).
-// scale: device scalar, 1 / (targets of the whole batch). Padding rows: loss 0, dlogits 0.
-template <class T>
-void cross_entropy(Stream, float* loss, float* logits, const float* bias, const Target* targets,
-                   const float* scale, Rows rows, int vocabulary, int ld);
+// Returns dlogits: [M, ld] of `dtype`, which overwrites logits row by row; padding rows: loss 0, dlogits 0.
+struct CrossEntropyArgs {
+  View logits;                  // float [M, ld]
+  const float* bias = nullptr;  // [ld]
+  int classes = 0;
+  const Target* targets = nullptr;  // device, [M]
+  const float* scale = nullptr;     // device: 1 / (targets of the whole batch)
+};
+View cross_entropy(Stream, float* loss, DType dtype, const CrossEntropyArgs&);
 
 // sums[0], sums[1] += Σ loss of group 0, 1; sums[2], sums[3] += their counts; sums may be null.
-// *ok = 0 if a loss is not finite; never set to 1.
-void sum_losses(Stream, double* sums, int* ok, const float* loss, const Target* targets, Rows rows);
+// *finite = 0 if a loss is not; never set to 1.
+void sum_losses(Stream, double* sums, int* finite, const float* loss, const Target* targets, Rows rows);
 
-// out[m] = log p of {token_a, token_b}, p = softmax(logits[m] + bias) over V columns; out: [M, 2].
-void log_probabilities(Stream, float* out, const float* logits, const float* bias, int token_a, int token_b,
-                       Rows rows, int vocabulary, int ld);
+// out[m] = log p of {tokens[0], tokens[1]}, p = softmax(logits[m] + bias) over `classes` columns; out: [M, 2].
+void log_probabilities(Stream, float* out, View logits, const float* bias, int classes,
+                       std::array<int, 2> tokens);
 
 // ---- adam.cu: fused Adam (Kingma & Ba 2015; Keras's form, "ε-hat", end of §2) -----------------------------
 
 // Per-step scalars in device memory; computed in double on the host.
 struct AdamStep {
-  float rate;         // lr·√(1 − β2ᵗ)/(1 − β1ᵗ)
+  float step_size;    // α_t = lr·√(1 − β2ᵗ)/(1 − β1ᵗ)
   float decay;        // lr·weight_decay, decoupled (Loshchilov & Hutter 2019); 0: off
   float grad_scale;   // clipping factor of gradients; 1: off
   float average = 0;  // 1 − decay of the EMA weights
@@ -194,31 +228,34 @@ struct AdamArrays {
   float* average = nullptr;   // EMA weights; may be null
   double* squares = nullptr;  // [adam_blocks(n)], may be null
 };
+struct AdamConstants {
+  float beta1, beta2, epsilon;
+};
 // For i < n: g = grad[i]·grad_scale; m = β1·m + (1−β1)·g; v = β2·v + (1−β2)·g²
-//   master −= decay·master + rate·m/(√v + ε);  weight = bf16(master)
+//   master −= decay·master + step_size·m/(√v + ε);  weight = bf16(master)
 //   average += step.average·(master − average)
-// squares = Σ grad² per block, for sum(). *ok = 0 skips everything, squares included; ok may be null.
-void adam(Stream, const AdamArrays&, size_t n, float beta1, float beta2, float epsilon, const AdamStep* step,
-          const int* ok);
+// squares = Σ grad² per block, for sum(). *do_update = 0 skips everything, squares included; it may be null.
+void adam(Stream, const AdamArrays&, size_t n, const AdamConstants&, const AdamStep* step,
+          const int* do_update);
 constexpr size_t adam_values_a_block = 2048;
 inline size_t adam_blocks(size_t n) { return (n + adam_values_a_block - 1) / adam_values_a_block; }
 
-// steps[i].grad_scale = min(1, clip_norm/√*square_sum) for i < n (Pascanu et al. 2013).
-void clip(Stream, AdamStep* steps, int n, const double* square_sum, float clip_norm);
+// steps[i].grad_scale = min(1, clip_norm/√*squared_norm) for i < n (Pascanu et al. 2013).
+void clip(Stream, AdamStep* steps, int n, const double* squared_norm, float clip_norm);
 
-// *apply = 0 if *ok = 0 or the norm √*square_sum is an outlier, else 1; ok may be null. Outlier: not finite,
-// or above mean + limit·deviation of the last 128 norms once there are 128. Every finite norm enters the
-// ring, so a lasting change of level is rejected only for a while.
+// *do_update = 0 if *finite = 0 or the norm √*squared_norm is an outlier, else 1; finite may be null. Outlier:
+// not finite, or above mean + limit·deviation of the last 128 norms once there are 128. Every finite norm
+// enters the ring, so a lasting change of level is rejected only for a while.
 // history: [norm_history], initially 0: ring of norms, their number, number of outliers.
 constexpr int norm_window = 128, norm_history = norm_window + 2;
-void reject_outlier(Stream, int* apply, double* history, const double* square_sum, const int* ok,
+void reject_outlier(Stream, int* do_update, double* history, const double* squared_norm, const int* finite,
                     float limit);
 
 // ---- reduce.cu --------------------------------------------------------------------------------------------
 
-// *out = Σ x[i]², in double. workspace: square_sum_workspace() doubles.
-void square_sum(Stream, double* out, double* workspace, const float* x, size_t n);
-size_t square_sum_workspace();
+// *out = Σ x[i]², in double. workspace: squared_norm_workspace() doubles.
+void squared_norm(Stream, double* out, double* workspace, const float* x, size_t n);
+size_t squared_norm_workspace();
 // *out = Σ x[i].
 void sum(Stream, double* out, const double* x, size_t n);
 
@@ -231,13 +268,12 @@ void count_differences(Stream, unsigned* count, const void* a, const void* b, si
 void cast(Stream, bf16* y, const float* x, size_t n);
 void cast(Stream, float* y, const bf16* x, size_t n);
 // Swaps a and b.
-void exchange(Stream, float* a, float* b, size_t n);
+void swap(Stream, float* a, float* b, size_t n);
 
 // ---- perturb.cu: FGM perturbation (Miyato et al. 2017, §3, eq. 5) -----------------------------------------
 
-// y[i] = x[i] + ε·g[i]/√*square_sum, *square_sum = Σ g²; y = x if that is 0.
-template <class T>
-void perturb(Stream, T* y, const float* x, const float* g, const double* square_sum, float epsilon, size_t n);
+// y = x + ε·g/√*squared_norm, *squared_norm = Σ g²; y = x if that is 0. x, g: float of y's shape.
+void perturb(Stream, View y, const float* x, const float* g, const double* squared_norm, float epsilon);
 
 // ---- random.cu --------------------------------------------------------------------------------------------
 

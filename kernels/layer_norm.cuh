@@ -3,47 +3,16 @@
 // A warp owns a row and reads it once, into registers. A lane holds V = ⌈H/256⌉ vectors of 8 adjacent values,
 // one 16-byte access each in bf16.
 #pragma once
-#include <stdexcept>
-#include <string>
+#include <initializer_list>
 
-#include "kernels.h"
-#include "philox.h"
+#include "dropout.cuh"
+#include "launch.h"
 #include "vector.cuh"
 
 namespace warpbert::kernels {
 namespace norm {
 
 constexpr int warps = 4;  // per block
-
-struct RowDropout {
-  uint32_t threshold;  // keep iff the random bits are >= this
-  float scale;         // factor of kept values
-  uint32_t site;
-  const RandomState* random;
-};
-
-// Applies dropout to the eight values from `element`, a multiple of 8, on. The constructor loads the random
-// state early, where nothing waits for it.
-template <bool dropping>
-class DropoutMask {
- public:
-  __device__ __forceinline__ explicit DropoutMask(const RowDropout& dropout) : dropout_(dropout) {
-    if constexpr (dropping) state_ = *dropout.random;
-  }
-  __device__ __forceinline__ Float8 operator()(uint64_t element, Float8 x) const {
-    if constexpr (dropping) {
-      const Random4 draw = random4(state_.seed, state_.pass, dropout_.site, element / 8);
-#pragma unroll
-      for (int i = 0; i < 8; i++)
-        x[i] = dropout_bits(draw.v[i / 2], i) >= dropout_.threshold ? x[i] * dropout_.scale : 0.0f;
-    }
-    return x;
-  }
-
- private:
-  RowDropout dropout_;
-  RandomState state_;
-};
 
 // First column of this lane's vector j. Past the row's end, load_column gives the last vector, whose gains
 // and biases are ignored: a branch would delay the next load. A lane reads only what it owns of the row
@@ -65,28 +34,21 @@ __device__ __forceinline__ void store_zeros(T* row, int hidden) {
 }
 
 // ---- Launchers --------------------------------------------------------------------------------------------
-inline RowDropout row_dropout(const Dropout& d) {
-  return {dropout_threshold(d.rate), dropout_scale(d.rate), d.site, d.random};
-}
-
-// Checks the arguments and calls f.operator()<V, dropping>().
+// Checks the arguments and calls f.operator()<T, V, dropping>().
 template <class F>
-void choose(const char* name, Rows rows, int hidden, const Dropout& dropout, F f) {
-  const auto refuse = [&](const std::string& what) {
-    throw std::invalid_argument(std::string(name) + ": " + what + " for [" + std::to_string(rows.capacity) +
-                                ", " + std::to_string(hidden) + "]");
-  };
-  if (hidden <= 0 || hidden % 8 || hidden > 1024)
-    refuse("the hidden size must be a multiple of 8 up to 1024");
-  if (rows.capacity < 0) refuse("negative capacity");
-  if (!(dropout.rate >= 0 && dropout.rate < 1)) refuse("dropout rate " + std::to_string(dropout.rate));
-  if (dropout.rate > 0 && !dropout.random) refuse("dropout without a random state");
-  if (rows.capacity == 0) return;
+void choose(const char* launcher, const NormArgs& args, std::initializer_list<View> others, F f) {
+  const View& x = args.x;
+  if (x.cols > 1024) refuse(launcher, shape(x) + ": at most 1024 columns");
+  check_views(launcher, x, others);
+  check_dropout(launcher, args.dropout);
+  if (x.rows.capacity == 0) return;
   const auto with = [&]<int V>() {
-    if (dropout.rate > 0) f.template operator()<V, true>();
-    else f.template operator()<V, false>();
+    with_dtype(x.dtype, [&]<class T>() {
+      if (args.dropout.rate > 0) f.template operator()<T, V, true>();
+      else f.template operator()<T, V, false>();
+    });
   };
-  switch ((hidden + 255) / 256) {
+  switch ((x.cols + 255) / 256) {
     case 1:
       return with.template operator()<1>();
     case 2:

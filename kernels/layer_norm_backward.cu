@@ -129,7 +129,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
     layer_norm_backward_kernel(T* __restrict__ dx, bool accumulate, float* __restrict__ partials,
                                const T* __restrict__ dy, const T* __restrict__ x,
                                const float* __restrict__ mean, const float* __restrict__ rstd,
-                               const float* __restrict__ gamma, RowDropout dropout, Rows rows, int hidden) {
+                               const float* __restrict__ gamma, DropoutArgs dropout, Rows rows, int hidden) {
   auto& sums = shared<WarpSums<2, V>>();
   const int first = first_row(), count = *rows.count;
   if (first < count) {
@@ -159,7 +159,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
     add_dropout_norm_backward_kernel(T* dx, T* __restrict__ dresidual, bool accumulate,
                                      float* __restrict__ partials, const T* dy, const T* __restrict__ h,
                                      const float* __restrict__ mean, const float* __restrict__ rstd,
-                                     const float* __restrict__ gamma, RowDropout dropout, Rows rows,
+                                     const float* __restrict__ gamma, DropoutArgs dropout, Rows rows,
                                      int hidden) {
   auto& sums = shared<WarpSums<3, V>>();
   const int first = first_row(), count = *rows.count;
@@ -199,31 +199,23 @@ __global__ void __launch_bounds__(32 * warps, 2)
 
 int norm_blocks(int capacity) { return (capacity + rows_per_block - 1) / rows_per_block; }
 
-template <class T>
-void layer_norm_backward(Stream stream, T* dx, bool accumulate, float* partials, const T* dy, const T* x,
-                         const float* mean, const float* rstd, const float* gamma, Dropout dropout, Rows rows,
-                         int hidden) {
-  choose("layer_norm_backward", rows, hidden, dropout, [&]<int V, bool dropping>() {
-    launch<layer_norm_backward_kernel<T, V, dropping>>(norm_blocks(rows.capacity), 32 * warps, 0, stream, dx,
-                                                       accumulate, partials, dy, x, mean, rstd, gamma,
-                                                       row_dropout(dropout), rows, hidden);
+void layer_norm_backward(Stream stream, GradView dx, float* partials, View dy, const NormArgs& args) {
+  choose("layer_norm_backward", args, {dx.view, dy}, [&]<class T, int V, bool dropping>() {
+    launch<layer_norm_backward_kernel<T, V, dropping>>(
+        norm_blocks(args.x.rows.capacity), 32 * warps, 0, stream, dx.view.as<T>(),
+        dx.mode == Grad::accumulate, partials, dy.as<T>(), args.x.as<T>(), args.mean, args.rstd, args.gamma,
+        dropout_args(args.dropout), args.x.rows, args.x.cols);
   });
 }
 
-template <class T>
-void add_dropout_norm_backward(Stream stream, T* dx, T* dresidual, bool accumulate_residual, float* partials,
-                               const T* dy, const T* h, const float* mean, const float* rstd,
-                               const float* gamma, Dropout dropout, Rows rows, int hidden) {
-  choose("add_dropout_norm_backward", rows, hidden, dropout, [&]<int V, bool dropping>() {
+void add_dropout_norm_backward(Stream stream, View dx, GradView dresidual, float* partials, View dy,
+                               const NormArgs& h) {
+  choose("add_dropout_norm_backward", h, {dx, dresidual.view, dy}, [&]<class T, int V, bool dropping>() {
     launch<add_dropout_norm_backward_kernel<T, V, dropping>>(
-        norm_blocks(rows.capacity), 32 * warps, 0, stream, dx, dresidual, accumulate_residual, partials, dy,
-        h, mean, rstd, gamma, row_dropout(dropout), rows, hidden);
+        norm_blocks(h.x.rows.capacity), 32 * warps, 0, stream, dx.as<T>(), dresidual.view.as<T>(),
+        dresidual.mode == Grad::accumulate, partials, dy.as<T>(), h.x.as<T>(), h.mean, h.rstd, h.gamma,
+        dropout_args(h.dropout), h.x.rows, h.x.cols);
   });
 }
-
-template decltype(layer_norm_backward<float>) layer_norm_backward<float>;
-template decltype(layer_norm_backward<bf16>) layer_norm_backward<bf16>;
-template decltype(add_dropout_norm_backward<float>) add_dropout_norm_backward<float>;
-template decltype(add_dropout_norm_backward<bf16>) add_dropout_norm_backward<bf16>;
 
 }  // namespace warpbert::kernels

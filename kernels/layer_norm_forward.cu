@@ -61,7 +61,7 @@ template <class T, int V, bool dropping>
 __global__ void __launch_bounds__(32 * warps, 2)
     layer_norm_forward_kernel(T* __restrict__ y, float* __restrict__ mean, float* __restrict__ rstd,
                               const T* __restrict__ x, const float* __restrict__ gamma,
-                              const float* __restrict__ beta, float epsilon, RowDropout dropout, Rows rows,
+                              const float* __restrict__ beta, float epsilon, DropoutArgs dropout, Rows rows,
                               int hidden) {
   const int row = int(blockIdx.x) * warps + int(threadIdx.x) / 32;
   if (row >= rows.capacity) return;
@@ -90,7 +90,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
     add_dropout_norm_forward_kernel(T* __restrict__ y, T* h, float* __restrict__ mean,
                                     float* __restrict__ rstd, const T* x, const float* __restrict__ bias,
                                     const T* __restrict__ residual, const float* __restrict__ gamma,
-                                    const float* __restrict__ beta, float epsilon, RowDropout dropout,
+                                    const float* __restrict__ beta, float epsilon, DropoutArgs dropout,
                                     Rows rows, int hidden) {
   const int row = int(blockIdx.x) * warps + int(threadIdx.x) / 32;
   if (row >= rows.capacity) return;
@@ -126,30 +126,23 @@ __global__ void __launch_bounds__(32 * warps, 2)
 
 }  // namespace
 
-template <class T>
-void layer_norm_forward(Stream stream, T* y, float* mean, float* rstd, const T* x, const float* gamma,
-                        const float* beta, float epsilon, Dropout dropout, Rows rows, int hidden) {
-  choose("layer_norm_forward", rows, hidden, dropout, [&]<int V, bool dropping>() {
-    launch<layer_norm_forward_kernel<T, V, dropping>>((rows.capacity + warps - 1) / warps, 32 * warps, 0,
-                                                      stream, y, mean, rstd, x, gamma, beta, epsilon,
-                                                      row_dropout(dropout), rows, hidden);
+static int forward_blocks(const NormArgs& args) { return (args.x.rows.capacity + warps - 1) / warps; }
+
+void layer_norm_forward(Stream stream, View y, const NormArgs& args) {
+  choose("layer_norm_forward", args, {y}, [&]<class T, int V, bool dropping>() {
+    launch<layer_norm_forward_kernel<T, V, dropping>>(
+        forward_blocks(args), 32 * warps, 0, stream, y.as<T>(), args.mean, args.rstd, args.x.as<T>(),
+        args.gamma, args.beta, args.epsilon, dropout_args(args.dropout), args.x.rows, args.x.cols);
   });
 }
 
-template <class T>
-void add_dropout_norm_forward(Stream stream, T* y, T* h, float* mean, float* rstd, const T* x,
-                              const float* bias, const T* residual, const float* gamma, const float* beta,
-                              float epsilon, Dropout dropout, Rows rows, int hidden) {
-  choose("add_dropout_norm_forward", rows, hidden, dropout, [&]<int V, bool dropping>() {
+void add_dropout_norm_forward(Stream stream, View y, View x, const float* bias, View residual,
+                              const NormArgs& h) {
+  choose("add_dropout_norm_forward", h, {y, x, residual}, [&]<class T, int V, bool dropping>() {
     launch<add_dropout_norm_forward_kernel<T, V, dropping>>(
-        (rows.capacity + warps - 1) / warps, 32 * warps, 0, stream, y, h, mean, rstd, x, bias, residual,
-        gamma, beta, epsilon, row_dropout(dropout), rows, hidden);
+        forward_blocks(h), 32 * warps, 0, stream, y.as<T>(), h.x.as<T>(), h.mean, h.rstd, x.as<T>(), bias,
+        residual.as<T>(), h.gamma, h.beta, h.epsilon, dropout_args(h.dropout), h.x.rows, h.x.cols);
   });
 }
-
-template decltype(layer_norm_forward<float>) layer_norm_forward<float>;
-template decltype(layer_norm_forward<bf16>) layer_norm_forward<bf16>;
-template decltype(add_dropout_norm_forward<float>) add_dropout_norm_forward<float>;
-template decltype(add_dropout_norm_forward<bf16>) add_dropout_norm_forward<bf16>;
 
 }  // namespace warpbert::kernels

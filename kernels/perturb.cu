@@ -2,10 +2,7 @@
 // Classification"): moves the whole word embedding by ε along its gradient. y is a separate array, so x need
 // not be restored.
 // Reads 8 bytes per value and writes 2 or 4; eight values per thread.
-#include <stdexcept>
-#include <string>
-
-#include "kernels.h"
+#include "launch.h"
 #include "vector.cuh"
 
 namespace warpbert::kernels {
@@ -13,8 +10,8 @@ namespace warpbert::kernels {
 template <class T>
 static __global__ void __launch_bounds__(flat_threads)
     perturb_kernel(T* __restrict__ y, const float* __restrict__ x, const float* __restrict__ g,
-                   const double* __restrict__ square_sum, float epsilon, size_t n) {
-  const double norm = sqrt(*square_sum);
+                   const double* __restrict__ squared_norm, float epsilon, size_t n) {
+  const double norm = sqrt(*squared_norm);
   const float scale = norm > 0 ? float(epsilon / norm) : 0.0f;
   const size_t begin = flat_begin();
   if (begin + flat_values <= n) {
@@ -29,14 +26,16 @@ static __global__ void __launch_bounds__(flat_threads)
   }
 }
 
-template <class T>
-void perturb(Stream stream, T* y, const float* x, const float* g, const double* square_sum, float epsilon,
-             size_t n) {
-  if (!(epsilon >= 0)) throw std::invalid_argument("perturb: epsilon = " + std::to_string(epsilon));
-  if (n) launch<perturb_kernel<T>>(flat_blocks(n), flat_threads, 0, stream, y, x, g, square_sum, epsilon, n);
+void perturb(Stream stream, View y, const float* x, const float* g, const double* squared_norm,
+             float epsilon) {
+  if (!(epsilon >= 0)) refuse("perturb", "epsilon = " + std::to_string(epsilon));
+  if (y.ld != y.cols || y.rows.capacity < 0) refuse("perturb", shape(y) + " must be contiguous");
+  const size_t n = size_t(y.rows.capacity) * y.cols;
+  with_dtype(y.dtype, [&]<class T>() {
+    if (n)
+      launch<perturb_kernel<T>>(flat_blocks(n), flat_threads, 0, stream, y.as<T>(), x, g, squared_norm,
+                                epsilon, n);
+  });
 }
-
-template void perturb(Stream, float*, const float*, const float*, const double*, float, size_t);
-template void perturb(Stream, bf16*, const float*, const float*, const double*, float, size_t);
 
 }  // namespace warpbert::kernels

@@ -1,9 +1,6 @@
 // Philox words for tests against Random123's published answers and cuRAND. Training stores no random words.
 // A thread owns one 128-bit Philox block: 20 wide multiplications, one 16-byte store.
-#include <stdexcept>
-#include <string>
-
-#include "kernels.h"
+#include "launch.h"
 #include "philox.h"
 #include "simt/simt.h"
 
@@ -26,8 +23,7 @@ static __global__ void __launch_bounds__(256)
 
 void random_words(Stream stream, uint32_t* words, size_t n, uint32_t site, const RandomState* random) {
   if (!n) return;
-  if (!words || !random)
-    throw std::invalid_argument("random_words: no words or no state, n = " + std::to_string(n));
+  if (!words || !random) refuse("random_words", "no words or no state, n = " + std::to_string(n));
   launch<random_words_kernel>(unsigned((n + 1023) / 1024), 256, 0, stream, words, n, site, random);
 }
 

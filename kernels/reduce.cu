@@ -1,23 +1,22 @@
-// square_sum: squared gradient norm, for clipping and the log; see docs/kernels/reduce.md. Reads 4 bytes per
+// squared_norm: squared gradient norm, for clipping and the log; see docs/kernels/reduce.md. Reads 4 bytes per
 // value. Because it adds in double, the partition changes the result by about 2⁻⁵⁰ at most, for any n.
 //
 // Two stages, because blocks cannot wait for each other. Up to 512 blocks stride over x, 2,048 values at a
 // time, and write one double each; one block adds these. The order depends on n alone.
 #include <algorithm>
-#include <stdexcept>
-#include <string>
 
 #include "block_sum.cuh"
-#include "kernels.h"
+#include "launch.h"
 #include "vector.cuh"
 
 namespace warpbert::kernels {
 
-constexpr int max_square_sum_blocks = 512;  // 4 per SM of 132: 131,072 threads × 32 bytes in flight fill HBM
+constexpr int max_squared_norm_blocks =
+    512;  // 4 per SM of 132: 131,072 threads × 32 bytes in flight fill HBM
 constexpr int finish_threads = 1024;
 
 static __global__ void __launch_bounds__(flat_threads)
-    square_sum_kernel(double* __restrict__ partials, const float* __restrict__ x, size_t n) {
+    squared_norm_kernel(double* __restrict__ partials, const float* __restrict__ x, size_t n) {
   double sum = 0;
   for (size_t begin = flat_begin(); begin < n; begin += size_t(gridDim.x) * flat_values) {
     if (begin + flat_values > n) {
@@ -47,17 +46,17 @@ static __global__ void __launch_bounds__(finish_threads)
 }
 
 void sum(Stream stream, double* out, const double* x, size_t n) {
-  if (!out || (!x && n)) throw std::invalid_argument("sum: no out or x, n = " + std::to_string(n));
+  if (!out || (!x && n)) refuse("sum", "no out or x, n = " + std::to_string(n));
   launch<sum_kernel>(1, finish_threads, 0, stream, out, x, n);
 }
 
-size_t square_sum_workspace() { return max_square_sum_blocks; }
+size_t squared_norm_workspace() { return max_squared_norm_blocks; }
 
-void square_sum(Stream stream, double* out, double* workspace, const float* x, size_t n) {
+void squared_norm(Stream stream, double* out, double* workspace, const float* x, size_t n) {
   if (!out || !workspace || (!x && n))
-    throw std::invalid_argument("square_sum: no out, workspace or x, n = " + std::to_string(n));
-  const size_t blocks = std::clamp(size_t(flat_blocks(n)), size_t(1), square_sum_workspace());
-  launch<square_sum_kernel>(int(blocks), flat_threads, 0, stream, workspace, x, n);
+    refuse("squared_norm", "no out, workspace or x, n = " + std::to_string(n));
+  const size_t blocks = std::clamp(size_t(flat_blocks(n)), size_t(1), squared_norm_workspace());
+  launch<squared_norm_kernel>(int(blocks), flat_threads, 0, stream, workspace, x, n);
   sum(stream, out, workspace, blocks);
 }
 
@@ -79,7 +78,7 @@ static __global__ void __launch_bounds__(256)
 
 void count_differences(Stream stream, unsigned* count, const void* a, const void* b, size_t bytes) {
   if (!count || ((!a || !b) && bytes))
-    throw std::invalid_argument("count_differences: no count, a or b, " + std::to_string(bytes) + " bytes");
+    refuse("count_differences", "no count, a or b, " + std::to_string(bytes) + " bytes");
   const int blocks = int(std::min(bytes / (16 * 256) + 1, size_t(512)));
   launch<count_differences_kernel>(blocks, 256, 0, stream, count, static_cast<const unsigned char*>(a),
                                    static_cast<const unsigned char*>(b), bytes);

@@ -13,8 +13,8 @@ float* pair_matching_log_probabilities(Tape& t, const Bert& bert, const Packing&
                                        kernels::Rows pairs, int no, int yes) {
   Tensor logits = masked_language_model(t, bert, gather(t, encode(t, bert, batch), cls, pairs));  // [B, V]
   float* out = t.floats("log probabilities", size_t(pairs.capacity) * 2);
-  kernels::log_probabilities(t.stream(), out, logits.data<float>(), bert.output_bias->master, no, yes, pairs,
-                             bert.config.vocabulary, logits.cols());
+  kernels::log_probabilities(t.stream(), out, logits.view(), bert.output_bias->vector(),
+                             bert.config.vocabulary, {no, yes});
   return out;
 }
 

@@ -142,21 +142,21 @@ struct Gemm::Library {
   bool dnnl_bf16 = false;
   std::vector<float> a, b, c;  // fp32 operands where oneDNN lacks bf16
 
-  void multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpose_b, bool accumulate);
+  void multiply(GemmArgs args);
 
   // fp32 copy of x; values only if `load`.
-  static Matrix widen(const Matrix& x, std::vector<float>& scratch, bool load) {
-    scratch.resize(size_t(x.rows) * x.cols);
+  static View to_fp32(const View& x, std::vector<float>& scratch, bool load) {
+    scratch.resize(size_t(x.rows.capacity) * x.cols);
     if (load)
-      simt::parallel_for(x.rows, [&](int row) {
+      simt::parallel_for(x.rows.capacity, [&](int row) {
         const bf16* from = static_cast<const bf16*>(x.data) + size_t(row) * x.ld;
         std::transform(from, from + x.cols, scratch.begin() + size_t(row) * x.cols,
                        [](bf16 v) { return to_float(v); });
       });
-    return {scratch.data(), DType::f32, x.rows, x.cols, x.cols};
+    return kernels::view(scratch.data(), x.rows, x.cols);
   }
-  static void round(const Matrix& x, const std::vector<float>& scratch) {
-    simt::parallel_for(x.rows, [&](int row) {
+  static void round(const View& x, const std::vector<float>& scratch) {
+    simt::parallel_for(x.rows.capacity, [&](int row) {
       const float* from = scratch.data() + size_t(row) * x.cols;
       std::transform(from, from + x.cols, static_cast<bf16*>(x.data) + size_t(row) * x.ld,
                      [](float v) { return to_bf16(v); });
@@ -175,28 +175,26 @@ Gemm::~Gemm() = default;
 
 std::string Gemm::library() { return "OpenBLAS and oneDNN"; }
 
-void Gemm::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpose_b, bool accumulate) {
-  gemm_shape(c, a, transpose_a, b, transpose_b);  // rejects shapes at the call
+void Gemm::multiply(const GemmArgs& args) {
+  gemm_shape(args);  // rejects shapes at the call
   std::string name;
-  const simt::Observed observed(
-      [&] { return gemm_launch(name, c, a, transpose_a, b, transpose_b, accumulate, library_->stream); });
-  simt::enqueue(library_->stream, [=, library = library_.get()] {
-    library->multiply(c, a, transpose_a, b, transpose_b, accumulate);
-  });
+  const simt::Observed observed([&] { return gemm_launch(name, args, library_->stream); });
+  simt::enqueue(library_->stream, [=, library = library_.get()] { library->multiply(args); });
 }
 
-void Gemm::Library::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpose_b,
-                             bool accumulate) {
-  const GemmShape shape = gemm_shape(c, a, transpose_a, b, transpose_b);
-  const Matrix target = c;
-  const bool bf16_operands = a.dtype == DType::bf16, widened = bf16_operands && !dnnl_bf16;
-  if (widened) {
-    a = widen(a, this->a, true), b = widen(b, this->b, true);
-    if (c.dtype == DType::bf16) c = widen(c, this->c, accumulate);
+void Gemm::Library::multiply(GemmArgs args) {
+  const GemmShape shape = gemm_shape(args);
+  View &a = args.a.view, &b = args.b.view, &c = args.c;
+  const View target = c;
+  const bool bf16_operands = a.dtype == DType::bf16, copied = bf16_operands && !dnnl_bf16,
+             accumulate = args.mode == Grad::accumulate;
+  if (copied) {
+    a = to_fp32(a, this->a, true), b = to_fp32(b, this->b, true);
+    if (c.dtype == DType::bf16) c = to_fp32(c, this->c, accumulate);
   }
   const Tiling size = tiling(shape);
   const int across = (shape.n + size.n - 1) / size.n, down = (shape.m + size.m - 1) / size.m;
-  const auto corner = [](const Matrix& x, size_t row, size_t column) -> void* {
+  const auto corner = [](const View& x, size_t row, size_t column) -> void* {
     return static_cast<char*>(x.data) + (row * x.ld + column) * size_of(x.dtype);
   };
   simt::parallel_for(across * down, [&](int i) {
@@ -205,15 +203,15 @@ void Gemm::Library::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, boo
                     std::min(size.n, shape.n - column),
                     shape.k,
                     corner(c, row, column),
-                    transpose_a ? corner(a, 0, row) : corner(a, row, 0),
-                    transpose_b ? corner(b, column, 0) : corner(b, 0, column),
+                    args.a.transposed ? corner(a, 0, row) : corner(a, row, 0),
+                    args.b.transposed ? corner(b, column, 0) : corner(b, 0, column),
                     c.ld,
                     a.ld,
                     b.ld,
-                    transpose_a,
-                    transpose_b,
+                    args.a.transposed,
+                    args.b.transposed,
                     accumulate};
-    if (!bf16_operands || widened) {
+    if (!bf16_operands || copied) {
       multiply_fp32(tile);
     } else if (tile.m == 1 || tile.n == 1) {
       multiply_vector(tile, c.dtype);
@@ -222,7 +220,7 @@ void Gemm::Library::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, boo
       dnnl.multiply_bf16(tile, c.dtype);
     }
   });
-  if (widened && target.dtype == DType::bf16) round(target, this->c);
+  if (copied && target.dtype == DType::bf16) round(target, this->c);
 }
 
 }  // namespace warpbert

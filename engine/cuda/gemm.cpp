@@ -21,9 +21,9 @@ int alignment_of(std::initializer_list<const void*> operands) {
   return int(bits & -bits);
 }
 
-GemmProduct key_of(cublasComputeType_t compute, const Matrix& c, const Matrix& a, bool transpose_a,
-                   const Matrix& b, bool transpose_b) {
-  const GemmShape s = gemm_shape(c, a, transpose_a, b, transpose_b);
+GemmProduct key_of(cublasComputeType_t compute, const GemmArgs& args) {
+  const GemmShape s = gemm_shape(args);
+  const View &a = args.a.view, &b = args.b.view, &c = args.c;
   const auto input = a.dtype == DType::bf16                    ? GemmProduct::Input::bf16
                      : compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? GemmProduct::Input::tf32
                                                                : GemmProduct::Input::fp32;
@@ -35,39 +35,38 @@ GemmProduct key_of(cublasComputeType_t compute, const Matrix& c, const Matrix& a
           c.ld,
           input,
           c.dtype,
-          transpose_a,
-          transpose_b,
+          args.a.transposed,
+          args.b.transposed,
           alignment_of({a.data, b.data, c.data})};
 }
 
 }  // namespace
 
-void Product::check(cublasStatus_t status, const char* what) const {
+void GemmPlan::check(cublasStatus_t status, const char* what) const {
   if (status != CUBLAS_STATUS_SUCCESS)
     throw std::runtime_error(fmt::format("gemm {}: {}: {}", name_, what, cublasLtGetStatusString(status)));
 }
 
-Product::Product(cublasLtHandle_t handle, cublasComputeType_t compute, const Matrix& c, const Matrix& a,
-                 bool transpose_a, const Matrix& b, bool transpose_b)
+GemmPlan::GemmPlan(cublasLtHandle_t handle, cublasComputeType_t compute, const GemmArgs& args)
     : handle_(handle),
-      key_(key_of(compute, c, a, transpose_a, b, transpose_b)),
+      key_(key_of(compute, args)),
       name_(fmt::format("[{}, {}] of {} terms", key_.m, key_.n, key_.k)) {
   check(cublasLtMatmulDescCreate(&operation_.value, compute, CUDA_R_32F), "descriptor");
-  const cublasOperation_t first = transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N,
-                          second = transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N;
-  check(cublasLtMatmulDescSetAttribute(operation_.value, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first),
-        "transpose");
-  check(cublasLtMatmulDescSetAttribute(operation_.value, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second),
-        "transpose");
-  const auto layout = [&](Layout& out, const Matrix& x) {
-    check(
-        cublasLtMatrixLayoutCreate(&out.value, cuda_type(x.dtype), uint64_t(x.cols), uint64_t(x.rows), x.ld),
-        "layout");
+  const auto transpose = [&](cublasLtMatmulDescAttributes_t which, bool transposed) {
+    const cublasOperation_t flip = transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
+    check(cublasLtMatmulDescSetAttribute(operation_.value, which, &flip, sizeof flip), "transpose");
   };
-  layout(left_, b), layout(right_, a), layout(result_, c);
+  transpose(CUBLASLT_MATMUL_DESC_TRANSA, args.b.transposed);
+  transpose(CUBLASLT_MATMUL_DESC_TRANSB, args.a.transposed);
+  const auto layout = [&](Layout& out, const View& x) {
+    check(cublasLtMatrixLayoutCreate(&out.value, cuda_type(x.dtype), uint64_t(x.cols),
+                                     uint64_t(x.rows.capacity), x.ld),
+          "layout");
+  };
+  layout(left_, args.b.view), layout(right_, args.a.view), layout(result_, args.c);
 }
 
-std::vector<cublasLtMatmulAlgo_t> Product::algorithms(int most) const {
+std::vector<cublasLtMatmulAlgo_t> GemmPlan::algorithms(int most) const {
   Handle<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy> preference;
   check(cublasLtMatmulPreferenceCreate(&preference.value), "preference");
   const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, auto value) {
@@ -95,18 +94,18 @@ std::vector<cublasLtMatmulAlgo_t> Product::algorithms(int most) const {
   return usable;
 }
 
-bool Product::can_run(const cublasLtMatmulAlgo_t& algorithm) const {
+bool GemmPlan::can_run(const cublasLtMatmulAlgo_t& algorithm) const {
   cublasLtMatmulHeuristicResult_t result{};
   return cublasLtMatmulAlgoCheck(handle_, operation_.value, left_.value, right_.value, result_.value,
                                  result_.value, &algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
          result.workspaceSize <= workspace_bytes;
 }
 
-cublasStatus_t Product::run(const cublasLtMatmulAlgo_t& algorithm, void* c, const void* a, const void* b,
-                            bool accumulate, void* workspace, cudaStream_t stream) const {
-  const float alpha = 1, beta = accumulate ? 1.0f : 0.0f;
-  return cublasLtMatmul(handle_, operation_.value, &alpha, b, left_.value, a, right_.value, &beta, c,
-                        result_.value, c, result_.value, &algorithm, workspace, workspace_bytes, stream);
+cublasStatus_t GemmPlan::run(const cublasLtMatmulAlgo_t& algorithm, const Pointers& p, Grad mode,
+                             void* workspace, cudaStream_t stream) const {
+  const float alpha = 1, beta = mode == Grad::accumulate ? 1.0f : 0.0f;
+  return cublasLtMatmul(handle_, operation_.value, &alpha, p.b, left_.value, p.a, right_.value, &beta, p.c,
+                        result_.value, p.c, result_.value, &algorithm, workspace, workspace_bytes, stream);
 }
 
 GemmChoice choice_of(const cublasLtMatmulAlgo_t& algorithm, double microseconds) {
@@ -130,8 +129,8 @@ struct Gemm::Library {
     if (handle) cublasLtDestroy(handle);
   }
 
-  const cublasLtMatmulAlgo_t& algorithm(const lt::Product& product);
-  bool recording() const {
+  const cublasLtMatmulAlgo_t& algorithm(const lt::GemmPlan& plan);
+  bool capturing() const {
     cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
     return cudaStreamIsCapturing(stream, &status) != cudaSuccess || status != cudaStreamCaptureStatusNone;
   }
@@ -158,43 +157,42 @@ std::string Gemm::library() {
 }
 
 // The cached choice, by any Gemm or an earlier process; else chooses now, for all.
-const cublasLtMatmulAlgo_t& Gemm::Library::algorithm(const lt::Product& product) {
-  const auto known = ready.find(product.key());
+const cublasLtMatmulAlgo_t& Gemm::Library::algorithm(const lt::GemmPlan& plan) {
+  const auto known = ready.find(plan.key());
   if (known != ready.end()) return known->second;
-  auto chosen = choices->chosen.find(product.key());
+  auto chosen = choices->chosen.find(plan.key());
   const bool restored = chosen != choices->chosen.end();
   if (!restored) {
     std::optional<GemmChoice> choice;
-    if (choices->tuning && !recording()) {
+    if (choices->tuning && !capturing()) {
       auto* const observer = std::exchange(simt::launch_observer, nullptr);  // not part of a step
-      choice = lt::fastest(product, workspace.data(), stream);
+      choice = lt::autotune(plan, workspace.data(), stream);
       simt::launch_observer = observer;
     }
-    if (!choice) choice = lt::choice_of(product.algorithms(1).front());
-    chosen = choices->chosen.emplace(product.key(), *choice).first;
+    if (!choice) choice = lt::choice_of(plan.algorithms(1).front());
+    chosen = choices->chosen.emplace(plan.key(), *choice).first;
   }
   cublasLtMatmulAlgo_t algorithm;
   std::memcpy(&algorithm, chosen->second.algorithm.data(), sizeof algorithm);
-  if (restored && !product.can_run(algorithm))
+  if (restored && !plan.can_run(algorithm))
     throw std::runtime_error(fmt::format(
         "gemm {}: the algorithm that was stored for it cannot run on this GPU; remove the file of "
         "run.gemm_cache, and gemm.txt of the run",
-        product.name()));
-  return ready.emplace(product.key(), algorithm).first->second;
+        plan.name()));
+  return ready.emplace(plan.key(), algorithm).first->second;
 }
 
-void Gemm::multiply(Matrix c, Matrix a, bool transpose_a, Matrix b, bool transpose_b, bool accumulate) {
+void Gemm::multiply(const GemmArgs& args) {
   Library& l = *library_;
-  const lt::Product product(l.handle, l.compute, c, a, transpose_a, b, transpose_b);
-  const cublasLtMatmulAlgo_t& algorithm = l.algorithm(product);
+  const lt::GemmPlan plan(l.handle, l.compute, args);
+  const cublasLtMatmulAlgo_t& algorithm = l.algorithm(plan);
   std::string name;
-  const simt::Observed observed(
-      [&] { return gemm_launch(name, c, a, transpose_a, b, transpose_b, accumulate, l.stream); });
-  const cublasStatus_t status =
-      product.run(algorithm, c.data, a.data, b.data, accumulate, l.workspace.data(), l.stream);
+  const simt::Observed observed([&] { return gemm_launch(name, args, l.stream); });
+  const cublasStatus_t status = plan.run(algorithm, {args.c.data, args.a.view.data, args.b.view.data},
+                                         args.mode, l.workspace.data(), l.stream);
   if (status != CUBLAS_STATUS_SUCCESS)
     throw std::runtime_error(
-        fmt::format("gemm {}: cublasLtMatmul: {}", product.name(), cublasLtGetStatusString(status)));
+        fmt::format("gemm {}: cublasLtMatmul: {}", plan.name(), cublasLtGetStatusString(status)));
 }
 
 }  // namespace warpbert

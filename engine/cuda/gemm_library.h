@@ -26,11 +26,15 @@ struct Handle {
   }
 };
 
-// c = op(a)·op(b), or +=, of matrices that gemm_shape accepts.
-class Product {
+struct Pointers {
+  void* c;
+  const void *a, *b;
+};
+
+// c = a·b, or +=, of operands that gemm_shape accepts.
+class GemmPlan {
  public:
-  Product(cublasLtHandle_t handle, cublasComputeType_t compute, const Matrix& c, const Matrix& a,
-          bool transpose_a, const Matrix& b, bool transpose_b);
+  GemmPlan(cublasLtHandle_t handle, cublasComputeType_t compute, const GemmArgs& args);
 
   const GemmProduct& key() const { return key_; }
   const std::string& name() const { return name_; }  // "[1024, 768] of 3072 terms", for messages
@@ -38,8 +42,8 @@ class Product {
   // Algorithms with a repeatable summation order, cuBLASLt's favourites first. Throws if there is none.
   std::vector<cublasLtMatmulAlgo_t> algorithms(int most) const;
   bool can_run(const cublasLtMatmulAlgo_t& algorithm) const;
-  cublasStatus_t run(const cublasLtMatmulAlgo_t& algorithm, void* c, const void* a, const void* b,
-                     bool accumulate, void* workspace, cudaStream_t stream) const;
+  cublasStatus_t run(const cublasLtMatmulAlgo_t& algorithm, const Pointers& pointers, Grad mode,
+                     void* workspace, cudaStream_t stream) const;
 
  private:
   using Operation = Handle<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
@@ -55,7 +59,7 @@ class Product {
 
 // Autotunes on random matrices of the product's shape. Not during stream capture. Empty when out of memory or
 // if no algorithm qualifies.
-std::optional<GemmChoice> fastest(const Product& product, void* workspace, cudaStream_t stream);
+std::optional<GemmChoice> autotune(const GemmPlan& plan, void* workspace, cudaStream_t stream);
 
 GemmChoice choice_of(const cublasLtMatmulAlgo_t& algorithm, double microseconds = 0);
 

@@ -215,7 +215,7 @@ TEST_CASE("tape: an evaluation pass records nothing and drops nothing") {
   store.allocate(lab.device, Precision::fp32, false);
   Tensor x = tape.tensor("x", lab.rows(8, 8), 8);
   linear(tape, x, w);
-  CHECK(tape.steps() == 0);
+  CHECK(tape.closures() == 0);
   CHECK_THROWS_AS(tape.backward(), std::logic_error);
   Tape training(lab.device, lab.gemm, lab.arena, DType::f32);
   CHECK_THROWS_AS(training.dropout(0.5f, 1), std::logic_error);

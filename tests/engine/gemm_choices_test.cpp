@@ -91,8 +91,8 @@ TEST_CASE("gemm choices: a device's Gemms share them, and a stored choice gives 
   const auto product = [&](kernels::Stream stream) {
     Gemm gemm(device, Precision::fp32, stream);
     device.fork();
-    gemm.multiply({dc.data(), DType::f32, m, n, n}, {da.data(), DType::f32, m, k, k}, false,
-                  {db.data(), DType::f32, n, k, k}, true, false);
+    gemm.multiply({kernels::view(dc.data(), {m}, n), kernels::view(da.data(), {m}, k),
+                   transposed(kernels::view(db.data(), {n}, k))});
     device.join();
     return dc.download();
   };

@@ -19,20 +19,20 @@ const std::vector<Shape> shapes = {{1, 1, 1},      {1, 31, 33},   {31, 1, 33},  
                                    {2049, 40, 24}, {40, 2049, 24}};
 
 template <class T>
-struct Operand {
+struct TestMatrix {
   std::vector<T> values;
   Buffer<T> buffer;
-  Matrix matrix;
+  View view;
   // [rows, cols] with leading dimension ld, a multiple of 8; the padding after each row is NaN
-  Operand(int rows, int cols, unsigned seed)
+  TestMatrix(int rows, int cols, unsigned seed)
       : values(normal<T>(size_t(rows) * ((cols + 15) / 8 * 8), 1, 0, seed)), buffer(values) {
     const int ld = (cols + 15) / 8 * 8;
     for (int r = 0; r < rows; r++)
       for (int c = cols; c < ld; c++)
         buffer[size_t(r) * ld + c] = values[size_t(r) * ld + c] = from_float<T>(NAN);
-    matrix = {buffer.data(), sizeof(T) == 2 ? DType::bf16 : DType::f32, rows, cols, ld};
+    view = {buffer.data(), kernels::dtype_of<T>, {rows}, cols, ld};
   }
-  double at(int r, int c) const { return to_float(values[size_t(r) * matrix.ld + c]); }
+  double at(int r, int c) const { return to_float(values[size_t(r) * view.ld + c]); }
 };
 
 // `input`: relative error of a product due to rounded factors.
@@ -43,9 +43,9 @@ void check_products(Precision precision, double input = 0) {
   for (const Shape& s : shapes)
     for (int mode = 0; mode < 8; mode++) {
       const bool ta = mode & 1, tb = mode & 2, accumulate = mode & 4;
-      Operand<In> a(ta ? s.k : s.m, ta ? s.m : s.k, 1), b(tb ? s.n : s.k, tb ? s.k : s.n, 2);
-      Operand<Out> c(s.m, s.n, 3);
-      gemm.multiply(c.matrix, a.matrix, ta, b.matrix, tb, accumulate);
+      TestMatrix<In> a(ta ? s.k : s.m, ta ? s.m : s.k, 1), b(tb ? s.n : s.k, tb ? s.k : s.n, 2);
+      TestMatrix<Out> c(s.m, s.n, 3);
+      gemm.multiply({c.view, {a.view, ta}, {b.view, tb}, accumulate ? Grad::accumulate : Grad::overwrite});
       synchronize();
       double worst = 0;
       int touched = 0;
@@ -58,14 +58,14 @@ void check_products(Precision precision, double input = 0) {
           }
           // fp32 sums lose about 2⁻²⁴ of Σ|products| per addition. A bf16 result loses 2⁻⁸ of itself,
           // 2⁻⁷ with accumulate, where an intermediate result may be rounded too.
-          const double error = std::abs(to_float(c.buffer[size_t(i) * c.matrix.ld + j]) - sum);
+          const double error = std::abs(to_float(c.buffer[size_t(i) * c.view.ld + j]) - sum);
           const double allowed =
               size * (2e-6 + input) +
               (sizeof(Out) == 2 ? std::abs(sum) * (accumulate ? 1.0 / 128 : 1.0 / 256) : 0);
           worst = std::max(worst, std::isnan(error) ? INFINITY : error / (allowed + 1e-30));
         }
-        for (int j = s.n; j < c.matrix.ld; j++)
-          touched += !std::isnan(to_float(c.buffer[size_t(i) * c.matrix.ld + j]));
+        for (int j = s.n; j < c.view.ld; j++)
+          touched += !std::isnan(to_float(c.buffer[size_t(i) * c.view.ld + j]));
       }
       INFO(s.m, " x ", s.n, " x ", s.k, ", mode ", mode);
       CHECK(worst <= 1);
@@ -92,15 +92,15 @@ TEST_CASE("gemm: tf32 is fp32 on a CPU") {
   Device device;
   for (const Shape& s : shapes) {
     const auto product = [&](Precision precision) {
-      Operand<float> a(s.m, s.k, 1), b(s.k, s.n, 2), c(s.m, s.n, 3);
-      Gemm(device, precision).multiply(c.matrix, a.matrix, false, b.matrix, false, true);
+      TestMatrix<float> a(s.m, s.k, 1), b(s.k, s.n, 2), c(s.m, s.n, 3);
+      Gemm(device, precision).multiply({c.view, a.view, b.view, Grad::accumulate});
       return bits(c.buffer, c.buffer.size());
     };
     CHECK(product(Precision::tf32) == product(Precision::fp32));
   }
 }
 
-TEST_CASE("gemm: bf16 widened to fp32, for processors whose library has no bf16") {
+TEST_CASE("gemm: bf16 as fp32 copies, for processors whose library has no bf16") {
   // An fp32 Gemm does not query bf16 support and converts bf16 operands to fp32.
   check_products<bf16, bf16>(Precision::fp32);
   check_products<bf16, float>(Precision::fp32);
@@ -110,10 +110,10 @@ TEST_CASE("gemm: bf16 widened to fp32, for processors whose library has no bf16"
 TEST_CASE("gemm: shapes that do not fit are refused with their sizes") {
   Device device;
   Gemm gemm(device, Precision::fp32);
-  Operand<float> a(3, 8, 1), b(5, 9, 2), c(3, 5, 3);
-  CHECK_THROWS_WITH_AS(gemm.multiply(c.matrix, a.matrix, false, b.matrix, true, false),
+  TestMatrix<float> a(3, 8, 1), b(5, 9, 2), c(3, 5, 3);
+  CHECK_THROWS_WITH_AS(gemm.multiply({c.view, a.view, transposed(b.view)}),
                        "gemm: fp32 [3, 5] (ld 16) = fp32 [3, 8] (ld 16) · fp32 [5, 9] (ld 24)ᵀ",
                        std::invalid_argument);
-  Operand<bf16> d(5, 8, 2);
-  CHECK_THROWS_AS(gemm.multiply(c.matrix, a.matrix, false, d.matrix, true, false), std::invalid_argument);
+  TestMatrix<bf16> d(5, 8, 2);
+  CHECK_THROWS_AS(gemm.multiply({c.view, a.view, transposed(d.view)}), std::invalid_argument);
 }

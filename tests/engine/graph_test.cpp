@@ -34,23 +34,22 @@ TEST_CASE("graph: memory is filled and matrices are multiplied in it") {
   DeviceArray<float> a(device, std::vector<float>(64, 2.f)), b(device, std::vector<float>(64, 3.f)),
       c(device, 64);
   Gemm gemm(device, Precision::fp32);
-  const auto matrix = [](DeviceArray<float>& x) { return Matrix{x.data(), DType::f32, 8, 8, 8}; };
+  const auto matrix = [](DeviceArray<float>& x) { return kernels::view(x.data(), {8}, 8); };
   Graph graph(device, [&] {
     device.zero(c.data(), 64 * sizeof(float));
-    gemm.multiply(matrix(c), matrix(a), false, matrix(b), false, true);
-    gemm.multiply(matrix(c), matrix(a), false, matrix(b), false, true);
+    gemm.multiply({matrix(c), matrix(a), matrix(b), Grad::accumulate});
+    gemm.multiply({matrix(c), matrix(a), matrix(b), Grad::accumulate});
   });
   c.upload(std::vector<float>(64, 1e9f));
   for (int i = 0; i < 2; i++) {
     graph.replay();
     CHECK(c.download() == std::vector<float>(64, 96.f));
   }
-  CHECK_THROWS_AS(
-      Graph(device,
-            [&] {
-              gemm.multiply(matrix(c), matrix(a), false, {b.data(), DType::f32, 7, 8, 8}, false, false);
-            }),
-      std::invalid_argument);
+  CHECK_THROWS_AS(Graph(device,
+                        [&] {
+                          gemm.multiply({matrix(c), matrix(a), kernels::view(b.data(), {7}, 8)});
+                        }),
+                  std::invalid_argument);
   graph.replay();  // a failed capture leaves the device usable
   CHECK(c.download() == std::vector<float>(64, 96.f));
 }

@@ -29,8 +29,8 @@ TEST_CASE("launch profile: what is launched between start and stop, in either st
   a.zero(), b.zero();
   Gemm gemm(device, Precision::fp32), side(device, Precision::fp32, device.side_stream());
   const auto work = [&](Gemm& g, bool accumulate) {
-    g.multiply({c.data(), DType::f32, 64, 64, 64}, {a.data(), DType::f32, 64, 32, 32}, false,
-               {b.data(), DType::f32, 32, 64, 64}, false, accumulate);
+    g.multiply({kernels::view(c.data(), {64}, 64), kernels::view(a.data(), {64}, 32),
+                kernels::view(b.data(), {32}, 64), accumulate ? Grad::accumulate : Grad::overwrite});
   };
   work(gemm, false);  // not profiled
   device.synchronize();

@@ -125,7 +125,7 @@ struct Packed {
     std::stable_sort(sorted.begin(), sorted.begin() + n, [&](int a, int b) { return id[a] < id[b]; });
     ids = {lab.device, id}, positions = {lab.device, position};
     order = {lab.device, sorted}, starts = {lab.device, start};
-    packing = {lab.rows(24, n), ids.data(), positions.data(), order.data(), starts.data(), 5, 9, 12};
+    packing = {lab.rows(24, n), ids.data(), positions.data(), order.data(), {starts.data(), 5, 9, 12}};
   }
 };
 
@@ -195,12 +195,12 @@ TEST_CASE("cross_entropy: the gradient is that of the mean loss") {
   lab.arena.reset();
   DeviceArray<float> memory(lab.device, values);
   Tape tape(lab.device, lab.gemm, lab.arena, DType::f32);
-  Tensor logits = tape.view("logits", memory.data(), rows, 16, DType::f32);
+  Tensor logits = tape.input("logits", kernels::view(memory.data(), rows, 16));
   float* losses = cross_entropy(tape, logits, bias, device_targets.data(), scale.data(), classes);
   tape.backward();
   std::vector<float> host(capacity), gradient(values.size());
   lab.device.download(host.data(), losses, capacity * sizeof(float));
-  lab.device.download(gradient.data(), logits.grad<float>(), gradient.size() * sizeof(float));
+  lab.device.download(gradient.data(), logits.grad().data, gradient.size() * sizeof(float));
   const auto b = p.download(p.masters(), named), bias_gradient = p.download(p.grads(), named);
   double mean = 0;
   for (float l : host) mean += l / M;

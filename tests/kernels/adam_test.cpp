@@ -13,6 +13,7 @@ using kernels::AdamStep;
 namespace {
 // The kernel's coefficients are floats; the double reference uses the same rounded values.
 constexpr float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-6f;
+constexpr kernels::AdamConstants constants{beta1, beta2, epsilon};
 
 // Updates n parameters by the kernel and in double; guard elements follow.
 struct Run {
@@ -42,8 +43,8 @@ struct Run {
 
   void kernel(AdamStep s, bool with_weight, bool with_ok) {
     step[0] = s;
-    kernels::adam(nullptr, {master, with_weight ? weight.data() : nullptr, mean, square, grad}, n, beta1,
-                  beta2, epsilon, step, with_ok ? ok.data() : nullptr);
+    kernels::adam(nullptr, {master, with_weight ? weight.data() : nullptr, mean, square, grad}, n, constants,
+                  step, with_ok ? ok.data() : nullptr);
     synchronize();
   }
   void reference(AdamStep s) {
@@ -52,7 +53,7 @@ struct Run {
       m[i] = beta1 * m[i] + (1.0 - beta1) * g;
       m_size[i] = beta1 * m_size[i] + (1.0 - beta1) * std::abs(g);
       v[i] = beta2 * v[i] + (1.0 - beta2) * g * g;
-      p[i] -= s.decay * p[i] + s.rate * m[i] / (std::sqrt(v[i]) + epsilon);
+      p[i] -= s.decay * p[i] + s.step_size * m[i] / (std::sqrt(v[i]) + epsilon);
     }
   }
   void check_guard(bool with_weight) {
@@ -136,11 +137,11 @@ TEST_CASE("adam: skips everything when *ok is 0") {
 TEST_CASE("adam: refuses coefficients that make no sense") {
   Run run(8);
   const kernels::AdamArrays arrays{run.master, run.weight, run.mean, run.square, run.grad};
-  CHECK_THROWS_AS(kernels::adam(nullptr, arrays, 8, 1, beta2, epsilon, run.step, nullptr),
+  CHECK_THROWS_AS(kernels::adam(nullptr, arrays, 8, {1, beta2, epsilon}, run.step, nullptr),
                   std::invalid_argument);
-  CHECK_THROWS_AS(kernels::adam(nullptr, arrays, 8, beta1, -0.1f, epsilon, run.step, nullptr),
+  CHECK_THROWS_AS(kernels::adam(nullptr, arrays, 8, {beta1, -0.1f, epsilon}, run.step, nullptr),
                   std::invalid_argument);
-  CHECK_THROWS_WITH_AS(kernels::adam(nullptr, arrays, 8, beta1, beta2, 0, run.step, nullptr),
+  CHECK_THROWS_WITH_AS(kernels::adam(nullptr, arrays, 8, {beta1, beta2, 0}, run.step, nullptr),
                        doctest::Contains("adam: beta1 = 0.9"), std::invalid_argument);
 }
 
@@ -159,7 +160,7 @@ TEST_CASE(
       const AdamStep step{rate(1e-2, t), 0, 0.5f, 0.25f};
       run.step[0] = step;
       kernels::adam(nullptr, {run.master, run.weight, run.mean, run.square, run.grad, average, squares}, n,
-                    beta1, beta2, epsilon, run.step, nullptr);
+                    constants, run.step, nullptr);
       kernels::sum(nullptr, total, squares, kernels::adam_blocks(n));
       plain.kernel(step, true, false);
       for (size_t i = 0; i < n; i++) expected[i] += 0.25 * (run.master[i] - expected[i]);
@@ -193,7 +194,7 @@ TEST_CASE(
       for (int i = 0; i < n; i++) {
         const AdamStep& s = steps[size_t(i)];
         worst.add(s.grad_scale, norm > limit ? limit / norm : 1, 0);
-        changed += s.rate != before.rate || s.decay != before.decay || s.average != before.average;
+        changed += s.step_size != before.step_size || s.decay != before.decay || s.average != before.average;
       }
       INFO(n, " steps, norm ", norm);
       CHECK(worst.value <= (norm > limit ? 0x1.01p-24 : 0));  // quotient in double, rounded once

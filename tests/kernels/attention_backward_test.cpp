@@ -95,7 +95,7 @@ TEST_CASE_TEMPLATE("attention_backward: the rows after a sequence do not matter,
   CHECK(worst.value < attention_tolerance<T> + 1e-3);  // scores of 400 have errors of a few 2⁻²⁴·400
 }
 
-TEST_CASE("attention_backward: a batch of filler rows alone") { check_backward<bf16>(filler_alone); }
+TEST_CASE("attention_backward: a batch of padding rows alone") { check_backward<bf16>(padding_alone); }
 
 TEST_CASE_TEMPLATE("attention_backward: the bits depend on the sequence alone", T, float, bf16) {
   check_bits_depend_on_the_sequence_alone(backward_bits<T>);
@@ -104,9 +104,11 @@ TEST_CASE_TEMPLATE("attention_backward: the bits depend on the sequence alone", 
 TEST_CASE("attention_backward: refuses what it cannot do") {
   AttentionRun<float> run({.lengths = {5}, .max_length = 16});
   const auto call = [&](int max_length, int head_size) {
-    kernels::attention_backward(nullptr, run.dqkv.data(), run.dout.data(), run.out.data(), run.lse.data(),
-                                run.qkv.data(), run.bias.data(), run.starts.data(), 1, max_length, 2,
-                                head_size, 1024, {}, run.rows());
+    kernels::AttentionArgs args = run.args();
+    args.qkv = view(run.qkv, run.rows(), 3 * 2 * head_size);
+    args.sequences = {run.starts, 1, max_length, 1024};
+    const auto out = view(run.out, run.rows(), 2 * head_size);
+    kernels::attention_backward(nullptr, view(run.dqkv, run.rows(), 3 * 2 * head_size), out, out, args);
   };
   CHECK_THROWS_WITH_AS(call(16, 24), doctest::Contains("attention_backward: head_size must be"),
                        std::invalid_argument);

@@ -84,7 +84,7 @@ TEST_CASE_TEMPLATE("attention_forward: scores in the hundreds", T, float, bf16) 
   CHECK(out.value < attention_tolerance<T> + 2e-4);
 }
 
-TEST_CASE("attention_forward: a batch of filler rows alone") { check_forward<bf16>(filler_alone); }
+TEST_CASE("attention_forward: a batch of padding rows alone") { check_forward<bf16>(padding_alone); }
 
 TEST_CASE_TEMPLATE("attention_forward: the bits depend on the sequence alone", T, float, bf16) {
   check_bits_depend_on_the_sequence_alone(forward_bits<T>);
@@ -94,9 +94,11 @@ TEST_CASE("attention_forward: refuses what it cannot do") {
   AttentionRun<float> run({.lengths = {5}, .max_length = 16});
   const auto call = [&](int sequences, int max_length, int heads, int head_size, int positions,
                         kernels::Dropout dropout) {
-    kernels::attention_forward(nullptr, run.out.data(), run.lse.data(), run.qkv.data(), run.bias.data(),
-                               run.starts.data(), sequences, max_length, heads, head_size, positions, dropout,
-                               run.rows());
+    kernels::AttentionArgs args = run.args();
+    args.qkv = view(run.qkv, run.rows(), 3 * heads * head_size);
+    args.sequences = {run.starts, sequences, max_length, positions};
+    args.heads = heads, args.dropout = dropout;
+    kernels::attention_forward(nullptr, view(run.out, run.rows(), heads * head_size), args);
   };
   CHECK_THROWS_WITH_AS(call(1, 16, 2, 48, 512, {}), doctest::Contains("attention_forward: head_size must be"),
                        std::invalid_argument);

@@ -9,6 +9,7 @@
 #include "kernels/kernels.h"
 #include "tests/support/buffer.h"
 #include "tests/support/dropout.h"
+#include "tests/support/rows.h"
 
 namespace warpbert::test {
 
@@ -16,7 +17,7 @@ struct AttentionCase {
   std::vector<int> lengths;
   int heads = 2, head_size = 64, max_length = 64, max_positions = 512;
   float dropout = 0;
-  int filler = 3;
+  int padding = 3;
   float spread = 1;  // standard deviation of q, k, v
 
   int tokens() const { return std::accumulate(lengths.begin(), lengths.end(), 0); }
@@ -36,7 +37,7 @@ inline const AttentionCase to_16_tokens{.lengths = {1, 16, 2, 15, 0, 9}, .heads 
                   .max_length = 19,
                   .max_positions = 19,
                   .dropout = 0.5f},
-    filler_alone{.lengths = {}, .max_length = 0};
+    padding_alone{.lengths = {}, .max_length = 0};
 
 template <class Check>
 void check_all_head_sizes(AttentionCase c, Check check) {
@@ -56,7 +57,7 @@ void check_bits_depend_on_the_sequence_alone(Bits bits) {
     c.max_length = max_length;
     CHECK(bits(c) == expected);
   }
-  c.filler = 200;
+  c.padding = 200;
   CHECK(bits(c) == expected);
 }
 
@@ -181,7 +182,7 @@ class AttentionRun {
  public:
   explicit AttentionRun(const AttentionCase& c, int seed = 1)
       : c(c),
-        capacity(c.tokens() + c.filler),
+        capacity(c.tokens() + c.padding),
         hidden(c.hidden()),
         qkv_values(normal<T>(size_t(c.tokens()) * 3 * hidden, c.spread, 0, seed)),
         bias_values(normal<float>(3 * hidden, 0.5f, 0, seed + 1)),
@@ -207,16 +208,16 @@ class AttentionRun {
   int sequences() { return int(starts.size()) - 1; }  // the last two are empty
   kernels::Rows rows() { return {capacity, count.data()}; }
   kernels::Dropout dropout() { return {c.dropout, attention_site, c.dropout > 0 ? random.data() : nullptr}; }
+  kernels::View of(Buffer<T>& x) { return view(x, rows(), int(x.size() / size_t(std::max(capacity, 1)))); }
+  kernels::AttentionArgs args() {
+    return {of(qkv), bias, lse, {starts, sequences(), c.max_length, c.max_positions}, c.heads, dropout()};
+  }
   void forward() {
-    kernels::attention_forward(nullptr, out.data(), lse.data(), qkv.data(), bias.data(), starts.data(),
-                               sequences(), c.max_length, c.heads, c.head_size, c.max_positions, dropout(),
-                               rows());
+    kernels::attention_forward(nullptr, of(out), args());
     synchronize();
   }
   void backward() {
-    kernels::attention_backward(nullptr, dqkv.data(), dout.data(), out.data(), lse.data(), qkv.data(),
-                                bias.data(), starts.data(), sequences(), c.max_length, c.heads, c.head_size,
-                                c.max_positions, dropout(), rows());
+    kernels::attention_backward(nullptr, of(dqkv), of(dout), of(out), args());
     synchronize();
   }
 

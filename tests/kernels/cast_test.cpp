@@ -27,11 +27,11 @@ TEST_CASE("cast: rounds to nearest, ties to even, at every length") {
   }
 }
 
-TEST_CASE("exchange: two arrays trade their values, at every length, and nothing beyond") {
+TEST_CASE("swap: two arrays trade their values, at every length, and nothing beyond") {
   for (size_t n : {size_t(0), size_t(1), size_t(8), size_t(31), size_t(2049)}) {
     const auto x = normal<float>(n + 8, 1, 0, 1), y = normal<float>(n + 8, 1, 0, 2);
     Buffer<float> a(x), b(y);
-    kernels::exchange(nullptr, a, b, n);
+    kernels::swap(nullptr, a, b, n);
     synchronize();
     for (size_t i = 0; i < n + 8; i++) CHECK((a[i] == (i < n ? y : x)[i] && b[i] == (i < n ? x : y)[i]));
   }

@@ -5,6 +5,7 @@
 
 #include "kernels/kernels.h"
 #include "tests/support/buffer.h"
+#include "tests/support/rows.h"
 
 using namespace warpbert;
 using namespace warpbert::test;
@@ -67,8 +68,8 @@ Result<T> run(const Batch& b) {
       scale(std::vector<float>{b.scale});
   Buffer<Target> targets(b.padded_targets());
   Buffer<int> count(std::vector<int>{b.count});
-  kernels::cross_entropy<T>(nullptr, loss, logits, bias, targets, scale, {b.capacity, count}, b.vocabulary,
-                            b.ld);
+  kernels::cross_entropy(nullptr, loss, kernels::dtype_of<T>,
+                         {view(logits, {b.capacity, count}, b.ld), bias, b.vocabulary, targets, scale});
   synchronize();
   Result<T> r{loss.vector(), {}};
   for (int m = 0; m < b.capacity; m++) {
@@ -124,7 +125,8 @@ TEST_CASE_TEMPLATE("cross_entropy: loss and gradient in place of the logits", T,
 TEST_CASE_TEMPLATE("cross_entropy: no row to do is no error", T, float, bf16) {
   check<T>({0, 3, 33, 40});
   Buffer<int> count(std::vector<int>{0});
-  kernels::cross_entropy<T>(nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, {0, count}, 33, 40);
+  const kernels::View none{nullptr, kernels::DType::f32, {0, count}, 40, 40};
+  kernels::cross_entropy(nullptr, nullptr, kernels::dtype_of<T>, {.logits = none, .classes = 33});
 }
 
 TEST_CASE_TEMPLATE("cross_entropy: a row's bits do not depend on other rows or on the capacity", T, float,
@@ -196,20 +198,22 @@ TEST_CASE_TEMPLATE("cross_entropy: a logit that is not a number reaches the loss
 TEST_CASE("cross_entropy: refuses shapes that do not fit") {
   Buffer<int> count(std::vector<int>{1});
   const auto refused = [&](int capacity, int vocabulary, int ld) {
-    CHECK_THROWS_AS(kernels::cross_entropy<float>(nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
-                                                  {capacity, count}, vocabulary, ld),
+    const kernels::View logits{nullptr, kernels::DType::f32, {capacity, count}, ld, ld};
+    CHECK_THROWS_AS(kernels::cross_entropy(nullptr, nullptr, kernels::DType::f32,
+                                           {.logits = logits, .classes = vocabulary}),
                     std::invalid_argument);
-    CHECK_THROWS_AS(kernels::log_probabilities(nullptr, nullptr, nullptr, nullptr, 0, 0, {capacity, count},
-                                               vocabulary, ld),
+    CHECK_THROWS_AS(kernels::log_probabilities(nullptr, nullptr, logits, nullptr, vocabulary, {0, 0}),
                     std::invalid_argument);
   };
   refused(-1, 8, 8), refused(1, 0, 8), refused(1, 9, 8), refused(1, 8, 12);
+  const kernels::View eight{nullptr, kernels::DType::f32, {3, count}, 8, 8};
   CHECK_THROWS_WITH_AS(
-      kernels::cross_entropy<bf16>(nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, {3, count}, 9, 8),
-      "cross_entropy: logits [3, 9], ld = 8", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(kernels::log_probabilities(nullptr, nullptr, nullptr, nullptr, 5, 8, {3, count}, 8, 8),
-                       "log_probabilities: logits [3, 8], ld = 8, tokens 5 and 8", std::invalid_argument);
-  CHECK_THROWS_AS(kernels::log_probabilities(nullptr, nullptr, nullptr, nullptr, -1, 1, {3, count}, 8, 8),
+      kernels::cross_entropy(nullptr, nullptr, kernels::DType::bf16, {.logits = eight, .classes = 9}),
+      "cross_entropy: logits [3, 8], leading dimension 8, 9 classes; contiguous floats are needed",
+      std::invalid_argument);
+  CHECK_THROWS_WITH_AS(kernels::log_probabilities(nullptr, nullptr, eight, nullptr, 8, {5, 8}),
+                       "log_probabilities: token 8 of 8", std::invalid_argument);
+  CHECK_THROWS_AS(kernels::log_probabilities(nullptr, nullptr, eight, nullptr, 8, {-1, 1}),
                   std::invalid_argument);
   CHECK_THROWS_AS(kernels::sum_losses(nullptr, nullptr, nullptr, nullptr, nullptr, {-1, count}),
                   std::invalid_argument);
@@ -222,7 +226,7 @@ TEST_CASE("log_probabilities: of two tokens, at every vocabulary") {
     Buffer<int> count(std::vector<int>{3});
     const auto before = logits.vector();
     const int first = v / 2, second = v - 1;
-    kernels::log_probabilities(nullptr, out, logits, bias, first, second, {5, count}, v, b.ld);
+    kernels::log_probabilities(nullptr, out, view(logits, {5, count}, b.ld), bias, v, {first, second});
     synchronize();
     Worst worst;
     for (int m = 0; m < 3; m++) {

@@ -41,7 +41,9 @@ void check_forward(int n, int capacity, int hidden) {
              segment = poisoned(normal<T>(hidden, 1, 0, 3), 2 * size_t(hidden));  // row 1 must not be read
   Buffer<int> count(std::vector{n}), i(padded(ids, capacity)), p(padded(positions, capacity));
   Buffer<T> w(word), pos(position), s(segment), y(size_t(capacity) * hidden);
-  kernels::embedding_forward<T>(nullptr, y, i, p, w, pos, s, {capacity, count}, hidden);
+  kernels::embedding_forward(
+      nullptr, view(y, {capacity, count}, hidden),
+      {view(w, {vocabulary}, hidden), view(pos, {max_positions}, hidden), view(s, {2}, hidden)}, i, p);
   synchronize();
   Worst worst;
   for (int r = 0; r < n; r++)
@@ -61,7 +63,8 @@ std::vector<float> word_gradient(const std::vector<int>& ids, int capacity, int 
       order(padded(sorted(ids), capacity));
   Buffer<T> d(poisoned(dy, size_t(capacity) * hidden));
   Buffer<float> dword(before), workspace(kernels::embedding_workspace(capacity, hidden));
-  kernels::embedding_backward_word<T>(nullptr, dword, workspace, d, i, order, {capacity, count}, hidden);
+  kernels::embedding_backward_word(nullptr, view(dword, {int(before.size()) / hidden}, hidden), workspace,
+                                   view(d, {capacity, count}, hidden), i, order);
   synchronize();
   return dword.vector();
 }
@@ -100,8 +103,14 @@ void check_position(const std::vector<int>& lengths, int unused, int max_positio
   Buffer<int> s(starts);
   Buffer<T> dy(poisoned(values, size_t(n + 7) * hidden));
   Buffer<float> dposition(accumulate ? before : poisoned<float>({}, before.size()));
-  kernels::embedding_backward_position<T>(nullptr, dposition, dy, s, int(starts.size()) - 1, max_positions,
-                                          hidden, accumulate);
+  kernels::embedding_backward_position(nullptr,
+                                       {view(dposition, {max_positions}, hidden),
+                                        accumulate ? kernels::Grad::accumulate : kernels::Grad::overwrite},
+                                       view(dy, {n + 7}, hidden),
+                                       {.starts = s,
+                                        .count = int(starts.size()) - 1,
+                                        .max_length = max_positions,
+                                        .max_positions = max_positions});
   synchronize();
   std::vector<double> expected(before.size());
   if (accumulate) expected.assign(before.begin(), before.end());
@@ -116,7 +125,7 @@ void check_position(const std::vector<int>& lengths, int unused, int max_positio
 
 }  // namespace
 
-TEST_CASE("embedding_forward: filler ids are not read, filler rows are zero") {
+TEST_CASE("embedding_forward: padding ids are not read, padding rows are zero") {
   const int shapes[][3] = {{1, 1, 8}, {0, 4, 64}, {31, 33, 264}, {33, 40, 312}, {100, 128, 64}, {3, 3, 1024}};
   for (const auto& [n, capacity, hidden] : shapes) {
     check_forward<float>(n, capacity, hidden);
@@ -190,13 +199,15 @@ TEST_CASE("embedding: sizes it cannot do are refused by name") {
   Buffer<int> i(std::vector{0, 1});
   Buffer<float> a(64);
   for (const int hidden : {0, 12}) {
-    CHECK_THROWS_WITH_AS(kernels::embedding_forward<float>(nullptr, a, i, i, a, a, a, {1, i}, hidden),
+    const auto x = view(a, {1, i}, hidden);
+    CHECK_THROWS_WITH_AS(kernels::embedding_forward(nullptr, x, {x, x, x}, i, i),
                          doctest::Contains("embedding_forward"), std::invalid_argument);
-    CHECK_THROWS_WITH_AS(kernels::embedding_backward_word<float>(nullptr, a, a, a, i, i, {1, i}, hidden),
+    CHECK_THROWS_WITH_AS(kernels::embedding_backward_word(nullptr, x, a, x, i, i),
                          doctest::Contains("embedding_backward_word"), std::invalid_argument);
-    CHECK_THROWS_WITH_AS(kernels::embedding_backward_position<float>(nullptr, a, a, i, 1, 1, hidden, false),
+    CHECK_THROWS_WITH_AS(kernels::embedding_backward_position(nullptr, {x}, x, {i, 1, 1, 1}),
                          doctest::Contains("embedding_backward_position"), std::invalid_argument);
   }
-  CHECK_THROWS_AS(kernels::embedding_backward_position<float>(nullptr, a, a, i, 1, 65536, 8, false),
+  CHECK_THROWS_AS(kernels::embedding_backward_position(nullptr, {view(a, {65536}, 8)}, view(a, {1, i}, 8),
+                                                       {i, 1, 1, 65536}),
                   std::invalid_argument);
 }

@@ -29,9 +29,9 @@ std::vector<int> targets_of(const Shape& s) {
   return index;
 }
 
-// Pads the index with `filler`, which must not be read; by default an out-of-range row.
-std::vector<int> padded(std::vector<int> index, int capacity, int filler = 1 << 28) {
-  index.resize(capacity, filler);
+// Pads the index with `padding`, which must not be read; by default an out-of-range row.
+std::vector<int> padded(std::vector<int> index, int capacity, int padding = 1 << 28) {
+  index.resize(capacity, padding);
   return index;
 }
 
@@ -48,9 +48,10 @@ void check(const Shape& s) {
       at(padded(index, s.target_capacity));
   const kernels::Rows targets{s.target_capacity, target_count}, rows{s.capacity, count};
   Buffer<T> x(x_values), y(s.target_capacity * hidden), dy(dy_values), dx(all), sum(before);
-  kernels::gather_rows<T>(nullptr, y, x, at, targets, s.hidden);
-  kernels::scatter_rows<T>(nullptr, dx, false, dy, at, targets, rows, s.hidden);
-  kernels::scatter_rows<T>(nullptr, sum, true, dy, at, targets, rows, s.hidden);
+  kernels::gather_rows(nullptr, view(y, targets, s.hidden), view(x, rows, s.hidden), at);
+  kernels::scatter_rows(nullptr, {view(dx, rows, s.hidden)}, view(dy, targets, s.hidden), at);
+  kernels::scatter_rows(nullptr, {view(sum, rows, s.hidden), kernels::Grad::accumulate},
+                        view(dy, targets, s.hidden), at);
   synchronize();
 
   // Copies and a single rounded sum are exact.
@@ -74,7 +75,7 @@ void check(const Shape& s) {
 
 }  // namespace
 
-TEST_CASE("gather_rows, scatter_rows: = and +=, filler rows zero") {
+TEST_CASE("gather_rows, scatter_rows: = and +=, padding rows zero") {
   for (const Shape& s : shapes) check<float>(s), check<bf16>(s);
 }
 
@@ -90,7 +91,8 @@ TEST_CASE("scatter_rows: every place in an index of every length up to 9") {
     if (index.size() > 9) continue;
     Buffer<int> target_count(std::vector{int(index.size())}), at(padded(index, 9, rows - 1));
     Buffer<float> dy(std::vector<float>(9 * hidden, 1)), dx(rows * hidden);
-    kernels::scatter_rows<float>(nullptr, dx, false, dy, at, {9, target_count}, {rows, count}, hidden);
+    kernels::scatter_rows(nullptr, {view(dx, {rows, count}, hidden)}, view(dy, {9, target_count}, hidden),
+                          at);
     synchronize();
     int found = 0;
     for (int r = 0; r < rows; r++) found |= int(dx[r * hidden]) << r;
@@ -102,10 +104,10 @@ TEST_CASE("gather_rows, scatter_rows: sizes they cannot do are refused by name")
   Buffer<int> count(std::vector{1}), index(std::vector{0});
   Buffer<float> a(64);
   for (const int hidden : {0, 12}) {
-    CHECK_THROWS_WITH_AS(kernels::gather_rows<float>(nullptr, a, a, index, {1, count}, hidden),
-                         doctest::Contains("gather_rows"), std::invalid_argument);
-    CHECK_THROWS_WITH_AS(
-        kernels::scatter_rows<float>(nullptr, a, false, a, index, {1, count}, {1, count}, hidden),
-        doctest::Contains("scatter_rows"), std::invalid_argument);
+    const auto x = view(a, {1, count}, hidden);
+    CHECK_THROWS_WITH_AS(kernels::gather_rows(nullptr, x, x, index), doctest::Contains("gather_rows"),
+                         std::invalid_argument);
+    CHECK_THROWS_WITH_AS(kernels::scatter_rows(nullptr, {x}, x, index), doctest::Contains("scatter_rows"),
+                         std::invalid_argument);
   }
 }

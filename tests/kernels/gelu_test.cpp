@@ -37,12 +37,13 @@ void check(Shape shape, bool in_place) {
   const auto bias = normal<float>(columns, 1, 0, 2);
   const auto incoming = poisoned(normal<T>(real, 1, 0.2f, 3), all);
   Buffer<int> count(std::vector{n});
-  Buffer<float> b(bias), partials(size_t(kernels::column_blocks(capacity)) * columns);
+  Buffer<float> b(bias), partials(size_t(kernels::partial_blocks(capacity)) * columns);
   Buffer<T> x(poisoned(normal<T>(real, 2), all)), y(all), dy(incoming), separate(all);
   Buffer<T>& dx = in_place ? dy : separate;
-  kernels::bias_gelu_forward<T>(nullptr, y, x, b, {capacity, count}, columns);
-  kernels::bias_gelu_backward<T>(nullptr, dx, partials, dy, x, b, {capacity, count}, columns);
-  const auto sums = finished(partials, kernels::column_blocks(capacity), 1, columns);
+  const auto of = [&](Buffer<T>& a) { return view(a, {capacity, count}, columns); };
+  kernels::bias_gelu_forward(nullptr, of(y), of(x), b);
+  kernels::bias_gelu_backward(nullptr, of(dx), partials, of(dy), of(x), b);
+  const auto sums = finished(partials, kernels::partial_blocks(capacity), 1, columns);
 
   Worst value, gradient, parameters;
   std::vector<double> dbias(columns);
@@ -76,9 +77,10 @@ TEST_CASE("bias_gelu: the whole range of u, to where Φ is 0 and 1") {
   u[0] = -1e4f, u[1] = 1e4f, u[2] = -1e30f, u[3] = 1e30f;
   Buffer<int> count(std::vector{n});
   Buffer<float> x(u), y(8 * n), dx(8 * n), bias(std::vector<float>(8, 0)), dy(std::vector<float>(8 * n, 1)),
-      partials(size_t(kernels::column_blocks(n)) * 8);
-  kernels::bias_gelu_forward<float>(nullptr, y, x, bias, {n, count}, 8);
-  kernels::bias_gelu_backward<float>(nullptr, dx, partials, dy, x, bias, {n, count}, 8);
+      partials(size_t(kernels::partial_blocks(n)) * 8);
+  const auto of = [&](Buffer<float>& a) { return view(a, {n, count}, 8); };
+  kernels::bias_gelu_forward(nullptr, of(y), of(x), bias);
+  kernels::bias_gelu_backward(nullptr, of(dx), partials, of(dy), of(x), bias);
   synchronize();
   Worst value, gradient;
   for (int i = 4; i < 8 * n; i++) {
@@ -98,11 +100,12 @@ TEST_CASE("bias_gelu: the same bits in every capacity") {
   const auto run = [&](int capacity) {
     const size_t all = size_t(capacity) * columns;
     Buffer<int> count(std::vector{n});
-    Buffer<float> bias(normal<float>(columns)), partials(size_t(kernels::column_blocks(capacity)) * columns);
+    Buffer<float> bias(normal<float>(columns)), partials(size_t(kernels::partial_blocks(capacity)) * columns);
     Buffer<bf16> x(poisoned(normal<bf16>(real), all)), y(all), dx(all);
-    kernels::bias_gelu_forward<bf16>(nullptr, y, x, bias, {capacity, count}, columns);
-    kernels::bias_gelu_backward<bf16>(nullptr, dx, partials, y, x, bias, {capacity, count}, columns);
-    return std::tuple(finished(partials, kernels::column_blocks(capacity), 1, columns), bits(y, real),
+    const auto of = [&](Buffer<bf16>& a) { return view(a, {capacity, count}, columns); };
+    kernels::bias_gelu_forward(nullptr, of(y), of(x), bias);
+    kernels::bias_gelu_backward(nullptr, of(dx), partials, of(y), of(x), bias);
+    return std::tuple(finished(partials, kernels::partial_blocks(capacity), 1, columns), bits(y, real),
                       bits(dx, real));
   };
   const auto tight = run(n);
@@ -115,9 +118,10 @@ TEST_CASE("bias_gelu: sizes it cannot do are refused by name") {
   Buffer<int> count(std::vector{1});
   Buffer<float> a(64);
   for (const int columns : {0, 4, 12}) {
-    CHECK_THROWS_WITH_AS(kernels::bias_gelu_forward<float>(nullptr, a, a, a, {1, count}, columns),
-                         doctest::Contains("bias_gelu_forward"), std::invalid_argument);
-    CHECK_THROWS_WITH_AS(kernels::bias_gelu_backward<float>(nullptr, a, a, a, a, a, {1, count}, columns),
+    const auto x = view(a, {1, count}, columns);
+    CHECK_THROWS_WITH_AS(kernels::bias_gelu_forward(nullptr, x, x, a), doctest::Contains("bias_gelu_forward"),
+                         std::invalid_argument);
+    CHECK_THROWS_WITH_AS(kernels::bias_gelu_backward(nullptr, x, a, x, x, a),
                          doctest::Contains("bias_gelu_backward"), std::invalid_argument);
   }
 }

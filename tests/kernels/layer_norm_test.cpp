@@ -51,6 +51,10 @@ std::vector<double> row_gradient(const std::vector<double>& g, const std::vector
   return dx;
 }
 
+kernels::Grad mode(bool accumulate) {
+  return accumulate ? kernels::Grad::accumulate : kernels::Grad::overwrite;
+}
+
 template <class T>
 std::string describe(Shape s) {
   return std::to_string(s.rows) + " rows of " + std::to_string(s.capacity) + ", hidden " +
@@ -69,8 +73,9 @@ void check_forward(Shape shape, float rate) {
   Buffer<int> count(std::vector{n});
   Buffer<T> x(poisoned(normal<T>(real, 2, 0.5f), all)), y(all);
   Buffer<float> mean(capacity), rstd(capacity), g(gamma), b(beta);
-  kernels::layer_norm_forward<T>(nullptr, y, mean, rstd, x, g, b, epsilon, dropout, {capacity, count},
-                                 hidden);
+  const Rows rows{capacity, count};
+  kernels::layer_norm_forward(nullptr, view(y, rows, hidden),
+                              {view(x, rows, hidden), mean, rstd, g, b, epsilon, dropout});
   synchronize();
 
   Worst statistics, result;
@@ -108,8 +113,10 @@ void check_backward(Shape shape, float rate, bool accumulate) {
     const Moments m = moments(&x[size_t(r) * hidden], hidden);
     mean[r] = float(m.mean), rstd[r] = float(m.rstd);
   }
-  kernels::layer_norm_backward<T>(nullptr, dx, accumulate, partials, dy, x, mean, rstd, g, dropout,
-                                  {capacity, count}, hidden);
+  const Rows rows{capacity, count};
+  kernels::layer_norm_backward(nullptr, {view(dx, rows, hidden), mode(accumulate)}, partials,
+                               view(dy, rows, hidden),
+                               {view(x, rows, hidden), mean, rstd, g, nullptr, epsilon, dropout});
   const auto sums = finished(partials, kernels::norm_blocks(capacity), 2, hidden);
 
   Worst gradient, parameters;
@@ -148,8 +155,10 @@ void check_sublayer_forward(Shape shape, float rate, bool in_place) {
   Buffer<T> x(input), residual(poisoned(normal<T>(real, 1, 0, 8), all)), separate(all), y(all);
   Buffer<T>& h = in_place ? x : separate;
   Buffer<float> mean(capacity), rstd(capacity), g(gamma), b(beta), add(bias);
-  kernels::add_dropout_norm_forward<T>(nullptr, y, h, mean, rstd, x, add, residual, g, b, epsilon, dropout,
-                                       {capacity, count}, hidden);
+  const Rows rows{capacity, count};
+  kernels::add_dropout_norm_forward(nullptr, view(y, rows, hidden), view(x, rows, hidden), add,
+                                    view(residual, rows, hidden),
+                                    {view(h, rows, hidden), mean, rstd, g, b, epsilon, dropout});
   synchronize();
 
   Worst sum, statistics, result;
@@ -190,8 +199,10 @@ void check_sublayer_backward(Shape shape, float rate, bool accumulate, bool in_p
     const Moments m = moments(&h[size_t(r) * hidden], hidden);
     mean[r] = float(m.mean), rstd[r] = float(m.rstd);
   }
-  kernels::add_dropout_norm_backward<T>(nullptr, dx, dresidual, accumulate, partials, dy, h, mean, rstd, g,
-                                        dropout, {capacity, count}, hidden);
+  const Rows rows{capacity, count};
+  kernels::add_dropout_norm_backward(
+      nullptr, view(dx, rows, hidden), {view(dresidual, rows, hidden), mode(accumulate)}, partials,
+      view(dy, rows, hidden), {view(h, rows, hidden), mean, rstd, g, nullptr, epsilon, dropout});
   const auto sums = finished(partials, kernels::norm_blocks(capacity), 3, hidden);
 
   Worst gradient, parameters;
@@ -260,8 +271,8 @@ TEST_CASE("layer_norm_forward: a mean far from zero costs its rounding, not its 
   Buffer<int> count(std::vector{rows});
   Buffer<float> x(normal<float>(rows * hidden, 1, 1000)), y(rows * hidden), mean(rows), rstd(rows),
       gamma(std::vector<float>(hidden, 1)), beta(std::vector<float>(hidden, 0));
-  kernels::layer_norm_forward<float>(nullptr, y, mean, rstd, x, gamma, beta, epsilon, {}, {rows, count},
-                                     hidden);
+  kernels::layer_norm_forward(nullptr, view(y, {rows, count}, hidden),
+                              {view(x, {rows, count}, hidden), mean, rstd, gamma, beta, epsilon, {}});
   synchronize();
   Worst result;
   for (int i = 0; i < rows * hidden; i++) {
@@ -278,9 +289,10 @@ TEST_CASE("layer_norm: a constant row becomes β, and its gradient is finite") {
   Buffer<float> x(std::vector<float>(hidden, 0.25f)), y(hidden), dx(hidden), mean(1), rstd(1),
       partials(2 * hidden), gamma(normal<float>(hidden, 1, 0, 2)), beta(expected),
       dy(normal<float>(hidden, 1, 0, 4));
-  kernels::layer_norm_forward<float>(nullptr, y, mean, rstd, x, gamma, beta, 1e-12f, {}, {1, count}, hidden);
-  kernels::layer_norm_backward<float>(nullptr, dx, false, partials, dy, x, mean, rstd, gamma, {}, {1, count},
-                                      hidden);
+  const Rows rows{1, count};
+  const kernels::NormArgs args{view(x, rows, hidden), mean, rstd, gamma, beta, 1e-12f, {}};
+  kernels::layer_norm_forward(nullptr, view(y, rows, hidden), args);
+  kernels::layer_norm_backward(nullptr, {view(dx, rows, hidden)}, partials, view(dy, rows, hidden), args);
   synchronize();
   for (int c = 0; c < hidden; c++) {
     CHECK(y[c] == expected[c]);
@@ -302,13 +314,13 @@ TEST_CASE("layer_norm: the same bits in every capacity") {
     Buffer<float> mean(capacity), rstd(capacity), gamma(normal<float>(hidden, 1, 1)),
         beta(normal<float>(hidden)), bias(normal<float>(hidden)),
         partials(size_t(kernels::norm_blocks(capacity)) * 3 * hidden);
-    kernels::add_dropout_norm_forward<bf16>(nullptr, y, h, mean, rstd, x, bias, residual, gamma, beta,
-                                            epsilon, dropout, rows, hidden);
-    kernels::add_dropout_norm_backward<bf16>(nullptr, dx, dresidual, false, partials, y, h, mean, rstd, gamma,
-                                             dropout, rows, hidden);
+    const auto of = [&](Buffer<bf16>& b) { return view(b, rows, hidden); };
+    kernels::NormArgs args{of(h), mean, rstd, gamma, beta, epsilon, dropout};
+    kernels::add_dropout_norm_forward(nullptr, of(y), of(x), bias, of(residual), args);
+    kernels::add_dropout_norm_backward(nullptr, of(dx), {of(dresidual)}, partials, of(y), args);
     auto sums = finished(partials, kernels::norm_blocks(capacity), 3, hidden);
-    kernels::layer_norm_backward<bf16>(nullptr, h, true, partials, dx, x, mean, rstd, gamma, dropout, rows,
-                                       hidden);
+    args.x = of(x);
+    kernels::layer_norm_backward(nullptr, {of(h), kernels::Grad::accumulate}, partials, of(dx), args);
     for (auto& s : finished(partials, kernels::norm_blocks(capacity), 2, hidden)) sums.push_back(s);
     return std::tuple(bits(h, real), bits(y, real), bits(dx, real), bits(dresidual, real), bits(mean, n),
                       sums);
@@ -324,7 +336,8 @@ TEST_CASE("layer_norm: what it cannot do is refused by name") {
   Buffer<float> a(2048);
   Buffer<RandomState> random(1);
   const auto forward = [&](int hidden, Dropout dropout) {
-    kernels::layer_norm_forward<float>(nullptr, a, a, a, a, a, a, epsilon, dropout, {1, count}, hidden);
+    const auto x = view(a, {1, count}, hidden);
+    kernels::layer_norm_forward(nullptr, x, {x, a, a, a, a, epsilon, dropout});
   };
   for (const int hidden : {0, -8, 12, 1032})
     CHECK_THROWS_WITH_AS(forward(hidden, {}), doctest::Contains("layer_norm_forward"), std::invalid_argument);
@@ -335,5 +348,11 @@ TEST_CASE("layer_norm: what it cannot do is refused by name") {
   CHECK_THROWS_WITH_AS(forward(64, Dropout{NAN, 0, random}), doctest::Contains("rate"),
                        std::invalid_argument);
   CHECK(kernels::norm_blocks(0) == 0);
-  kernels::layer_norm_forward<float>(nullptr, a, a, a, a, a, a, epsilon, {}, {0, count}, 64);
+  const auto none = view(a, {0, count}, 64);
+  kernels::layer_norm_forward(nullptr, none, {none, a, a, a, a, epsilon, {}});
+  kernels::View other = view(a, {1, count}, 64);
+  other.dtype = kernels::DType::bf16;
+  CHECK_THROWS_WITH_AS(
+      kernels::layer_norm_forward(nullptr, other, {view(a, {1, count}, 64), a, a, a, a, epsilon, {}}),
+      doctest::Contains("differ in columns or dtype"), std::invalid_argument);
 }

@@ -14,10 +14,10 @@ TEST_CASE_TEMPLATE("perturb: a step of length epsilon along the gradient", T, fl
     double square = 0, moved = 0;
     for (float v : g) square += double(v) * v;
     Buffer<float> from(x), gradient(g);
-    Buffer<double> square_sum(std::vector<double>{square});
+    Buffer<double> squared_norm(std::vector<double>{square});
     Buffer<T> y(n + 1);
     const auto poison = y[n];
-    kernels::perturb<T>(nullptr, y, from, gradient, square_sum, 0.5f, n);
+    kernels::perturb(nullptr, kernels::view(y.data(), {1}, int(n)), from, gradient, squared_norm, 0.5f);
     synchronize();
     Worst worst;
     for (size_t i = 0; i < n; i++) {
@@ -33,10 +33,10 @@ TEST_CASE_TEMPLATE("perturb: a step of length epsilon along the gradient", T, fl
 
 TEST_CASE("perturb: without a gradient nothing moves") {
   Buffer<float> x(std::vector<float>{1, -2, 3}), g(std::vector<float>(3, 0.0f)), y(3);
-  Buffer<double> square_sum(std::vector<double>{0});
-  kernels::perturb<float>(nullptr, y, x, g, square_sum, 0.5f, 3);
+  Buffer<double> squared_norm(std::vector<double>{0});
+  kernels::perturb(nullptr, kernels::view(y.data(), {1}, 3), x, g, squared_norm, 0.5f);
   synchronize();
   CHECK(y.vector() == x.vector());
-  CHECK_THROWS_WITH_AS(kernels::perturb<float>(nullptr, y, x, g, square_sum, -1, 3),
+  CHECK_THROWS_WITH_AS(kernels::perturb(nullptr, kernels::view(y.data(), {1}, 3), x, g, squared_norm, -1),
                        "perturb: epsilon = -1.000000", std::invalid_argument);
 }

@@ -17,10 +17,10 @@ double sum(const std::vector<double>& values) {
   return out[0];
 }
 
-double square_sum(const std::vector<float>& values) {
+double squared_norm(const std::vector<float>& values) {
   Buffer<float> x(values);
-  Buffer<double> out(1), workspace(kernels::square_sum_workspace());
-  kernels::square_sum(nullptr, out, workspace, x, values.size());
+  Buffer<double> out(1), workspace(kernels::squared_norm_workspace());
+  kernels::squared_norm(nullptr, out, workspace, x, values.size());
   synchronize();
   return out[0];
 }
@@ -41,7 +41,7 @@ TEST_CASE("sum: against a long double loop, at every length") {
   }
 }
 
-TEST_CASE("square_sum: against a long double loop, at every length") {
+TEST_CASE("squared_norm: against a long double loop, at every length") {
   // Lengths around one iteration of the largest grid (512 blocks, 256 threads, 8 values each), and all tails.
   const size_t turn = 512 * 256 * 8;
   for (size_t n : {size_t(0), size_t(1), size_t(2), size_t(3), size_t(4), size_t(31), size_t(33),
@@ -50,42 +50,42 @@ TEST_CASE("square_sum: against a long double loop, at every length") {
     long double expected = 0;
     for (float v : x) expected += (long double)v * v;
     // Each term and sum is rounded by 2⁻⁵³; a term passes through fewer than log₂(blocks) + n / threads sums.
-    CHECK(std::abs(square_sum(x) - double(expected)) <= 1e-14 * double(expected));
+    CHECK(std::abs(squared_norm(x) - double(expected)) <= 1e-14 * double(expected));
   }
 }
 
-TEST_CASE("square_sum: counts every element once") {
+TEST_CASE("squared_norm: counts every element once") {
   // One nonzero element at the borders of threads, blocks, iterations and tails.
   for (size_t n : {1, 5, 1023, 1024, 1025, 2047, 2048, 1048607})
     for (size_t at : {size_t(0), n / 2, n - 1}) {
       std::vector<float> x(n, 0.0f);
       x[std::min(at, n - 1)] = 3;
-      CHECK(square_sum(x) == 9);
+      CHECK(squared_norm(x) == 9);
     }
 }
 
 TEST_CASE(
-    "square_sum: double accumulation keeps small values beside large ones, and squares beyond float's "
+    "squared_norm: double accumulation keeps small values beside large ones, and squares beyond float's "
     "range") {
   std::vector<float> x(1 << 16, 1.0f);
   x[100] = 16384;  // squared 2²⁸; in float 2²⁸ + 1 = 2²⁸
-  CHECK(square_sum(x) == 268435456.0 + 65535);
+  CHECK(squared_norm(x) == 268435456.0 + 65535);
   const double large = 1e30f, small = 1e-30f;  // squares fit a double, not a float
-  CHECK(square_sum({1e30f, 1e-30f}) == large * large);
-  CHECK(square_sum({1e-30f}) == small * small);
+  CHECK(squared_norm({1e30f, 1e-30f}) == large * large);
+  CHECK(squared_norm({1e-30f}) == small * small);
 }
 
-TEST_CASE("square_sum: a value that is not a number is not lost") {
+TEST_CASE("squared_norm: a value that is not a number is not lost") {
   for (size_t at : {0, 999, 1002}) {
     std::vector<float> x(1003, 1.0f);
     x[at] = NAN;
-    CHECK(std::isnan(square_sum(x)));
+    CHECK(std::isnan(squared_norm(x)));
     x[at] = INFINITY;
-    CHECK(square_sum(x) == INFINITY);
+    CHECK(squared_norm(x) == INFINITY);
   }
 }
 
-TEST_CASE("sum, square_sum, count_differences: refuse null pointers, unless there is nothing to read") {
+TEST_CASE("sum, squared_norm, count_differences: refuse null pointers, unless there is nothing to read") {
   Buffer<double> out(1);
   Buffer<unsigned> count(1);
   Buffer<unsigned char> bytes(16);
@@ -96,8 +96,8 @@ TEST_CASE("sum, square_sum, count_differences: refuse null pointers, unless ther
   kernels::sum(nullptr, out, nullptr, 0);
   synchronize();
   CHECK(out[0] == 0);
-  CHECK_THROWS_WITH_AS(kernels::square_sum(nullptr, out, nullptr, nullptr, 8),
-                       "square_sum: no out, workspace or x, n = 8", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(kernels::squared_norm(nullptr, out, nullptr, nullptr, 8),
+                       "squared_norm: no out, workspace or x, n = 8", std::invalid_argument);
   const auto differences = [](unsigned* count, const void* a, const void* b) {
     kernels::count_differences(nullptr, count, a, b, 16);
   };

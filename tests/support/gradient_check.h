@@ -60,7 +60,7 @@ inline void check_gradients(
     std::vector<Tensor> tensors;
     for (size_t i = 0; i < inputs.size(); i++) {
       memory[i].upload(values[i]);
-      tensors.push_back(tape.view("input", memory[i].data(), inputs[i].rows, inputs[i].cols, DType::f32));
+      tensors.push_back(tape.input("input", kernels::view(memory[i].data(), inputs[i].rows, inputs[i].cols)));
     }
     return std::pair(tensors, build(tape, tensors));
   };
@@ -86,8 +86,7 @@ inline void check_gradients(
     lab.device.download(&count, y.rows().count, sizeof count);
     auto w = weights(size_t(y.capacity()) * y.cols());
     std::fill(w.begin() + size_t(count) * y.cols(), w.end(), 0.0f);
-    lab.device.upload(y.grad<float>(), w.data(), w.size() * sizeof(float));
-    y.accumulate();
+    lab.device.upload(y.write_grad().view.data, w.data(), w.size() * sizeof(float));
   }
   tape.backward();
   store.finish_backward();
@@ -111,8 +110,7 @@ inline void check_gradients(
   for (size_t i = 0; i < inputs.size(); i++) {
     REQUIRE(tensors[i].has_grad());
     input_gradients.emplace_back(values[i].size());
-    lab.device.download(input_gradients[i].data(), tensors[i].grad<float>(),
-                        values[i].size() * sizeof(float));
+    lab.device.download(input_gradients[i].data(), tensors[i].grad().data, values[i].size() * sizeof(float));
   }
   std::vector<std::vector<float>> gradients;
   for (const auto& array : store.named()) gradients.push_back(store.download(store.grads(), array));

@@ -15,6 +15,11 @@ std::vector<T> poisoned(std::vector<T> values, size_t n) {
   return values;
 }
 
+template <class T>
+kernels::View view(Buffer<T>& buffer, kernels::Rows rows, int cols) {
+  return kernels::view(buffer.data(), rows, cols);
+}
+
 // Number of nonzero elements in buffer[begin … end).
 template <class T>
 int nonzero(Buffer<T>& buffer, size_t begin, size_t end) {
@@ -36,9 +41,9 @@ inline std::vector<std::vector<float>> finished(Buffer<float>& partials, int blo
   std::vector<std::vector<float>> out;
   for (int s = 0; s < sums; s++) {
     Buffer<float> sum(columns);
-    const kernels::ColumnSum job{sum,  partials.data() + size_t(s) * columns, blocks, sums * columns, columns,
-                                 false};
-    kernels::finish_column_sums(nullptr, &job, 1);
+    const kernels::Reduction job{sum,    kernels::Grad::overwrite, partials.data() + size_t(s) * columns,
+                                 blocks, sums * columns,           columns};
+    kernels::reduce_partials(nullptr, &job, 1);
     synchronize();
     out.push_back(sum.vector());
   }

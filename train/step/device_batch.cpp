@@ -58,10 +58,8 @@ void DeviceBatch::upload(const Batch& batch, int max_positions, const PassRecord
               at(ids, integer),
               at(positions, integer),
               at(order, integer),
-              at(starts, integer),
-              int(batch.starts.size()) - 1,
-              length_capacity(batch.longest, max_positions),
-              max_positions};
+              {at(starts, integer), int(batch.starts.size()) - 1,
+               length_capacity(batch.longest, max_positions), max_positions}};
   targets_ = {{int(batch.target_index.size()), &s->targets},
               at(index, integer),
               at(targets, static_cast<kernels::Target*>(nullptr)),

@@ -18,7 +18,7 @@ TrainStep::TrainStep(StepResources& resources, const TrainStepConfig& config)
   sums_.zero();
   if (config_.fgm_epsilon > 0) {
     perturbed_ = DeviceArray<char>(r_.device, r_.bert.word->size * size_of(r_.dtype));
-    word_square_ = DeviceArray<double>(r_.device, 1 + kernels::square_sum_workspace());
+    word_squared_norm_ = DeviceArray<double>(r_.device, 1 + kernels::squared_norm_workspace());
   }
 }
 
@@ -76,11 +76,11 @@ void TrainStep::enqueue_pass(const DeviceBatch& batch, bool adversarial, bool up
   const Targets& targets = batch.targets();
   Tape tape(r_.device, r_.gemm, r_.arena, r_.dtype, true, batch.random(adversarial));
   if (update && adam_.can_update_early())
-    tape.use_branch(r_.side_gemm, [&](Parameter& weight) {
+    tape.use_side_stream(r_.side_gemm, [&](Parameter& weight) {
       if (weight.kind == ParameterKind::matrix)
         adam_.update(weight, steps, finite_.data(), r_.device.side_stream());
     });
-  else tape.use_branch(r_.side_gemm);
+  else tape.use_side_stream(r_.side_gemm);
   float* loss = pair_matching_loss(tape, r_.bert, batch.packing(), targets);
   kernels::sum_losses(r_.device.stream(), adversarial ? nullptr : sums_.data(), finite_.data(), loss,
                       targets.targets, targets.rows);
@@ -91,13 +91,11 @@ void TrainStep::enqueue_pass(const DeviceBatch& batch, bool adversarial, bool up
 // perturbed = master + epsilon·g/‖g‖ (kernels.h, perturb).
 void TrainStep::perturb_word_embedding() {
   const Parameter& word = *r_.bert.word;
-  double* square = word_square_.data();
-  kernels::square_sum(r_.device.stream(), square, square + 1, word.grad, word.size);
-  const auto perturb = [&]<class T>(T) {
-    kernels::perturb(r_.device.stream(), reinterpret_cast<T*>(perturbed_.data()), word.master, word.grad,
-                     square, config_.fgm_epsilon, word.size);
-  };
-  r_.dtype == DType::bf16 ? perturb(bf16{}) : perturb(float{});
+  double* square = word_squared_norm_.data();
+  kernels::squared_norm(r_.device.stream(), square, square + 1, word.grad, word.size);
+  View perturbed = word.view();
+  perturbed.data = perturbed_.data();
+  kernels::perturb(r_.device.stream(), perturbed, word.master, word.grad, square, config_.fgm_epsilon);
 }
 
 LossSums TrainStep::take_losses() {

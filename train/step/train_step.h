@@ -76,8 +76,9 @@ class TrainStep {
   uint32_t pass_ = 0;
   DeviceArray<double> sums_;
   DeviceArray<int> finite_;
-  DeviceArray<char> perturbed_;      // FGM: the word embedding of the adversarial pass
-  DeviceArray<double> word_square_;  // FGM: squared norm of its gradient, then the workspace of that sum
+  DeviceArray<char> perturbed_;  // FGM: the word embedding of the adversarial pass
+  DeviceArray<double>
+      word_squared_norm_;  // FGM: squared norm of its gradient, then the workspace of that sum
 };
 
 }  // namespace warpbert

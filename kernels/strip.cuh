@@ -1,6 +1,7 @@
 // Helpers for kernels that sum over rows. A block owns 256 columns (eight adjacent ones per lane) and 32 rows
 // (every eighth per warp), at any capacity: more blocks only add zeros, so partial sums keep their bits.
 #pragma once
+#include "kernels.h"
 #include "vector.cuh"
 
 namespace warpbert::kernels {
@@ -23,9 +24,11 @@ __device__ __forceinline__ void load_strip(Raw8<T> (&to)[rows_per_warp], const T
     to[k] = strip_row(k) < count ? load_raw8(x + size_t(strip_row(k)) * ld + strip_column()) : Raw8<T>{};
 }
 
+// Row blocks of `row_blocks`, or of all rows of x.
 inline dim3 strip_grid(int columns, int row_blocks) {
   return {unsigned((columns + strip_columns - 1) / strip_columns), unsigned(row_blocks)};
 }
+inline dim3 strip_grid(const View& x) { return strip_grid(x.cols, partial_blocks(x.rows.capacity)); }
 
 // Adds the eight warps' sums in order; thread t returns column t. All threads must call it.
 __device__ __forceinline__ float sum_over_warps(const Float8& mine) {

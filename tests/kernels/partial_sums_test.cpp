@@ -8,7 +8,8 @@
 
 using namespace warpbert;
 using namespace warpbert::test;
-using kernels::ColumnSum;
+using kernels::Grad;
+using kernels::Reduction;
 
 namespace {
 
@@ -21,9 +22,11 @@ void check_sums(int n, int capacity, int columns, int ld) {
     if (int(i % ld) >= columns) values[i] = from_float<T>(NAN);
   Buffer<int> count(std::vector{n});
   Buffer<T> x(poisoned(values, size_t(capacity) * ld));
-  Buffer<float> partials(size_t(kernels::column_blocks(capacity)) * columns);
-  kernels::column_sums<T>(nullptr, partials, x, ld, {capacity, count}, columns);
-  const auto sums = finished(partials, kernels::column_blocks(capacity), 1, columns);
+  Buffer<float> partials(size_t(kernels::partial_blocks(capacity)) * columns);
+  kernels::View strided = view(x, {capacity, count}, columns);
+  strided.ld = ld;
+  kernels::partial_sums(nullptr, partials, strided);
+  const auto sums = finished(partials, kernels::partial_blocks(capacity), 1, columns);
 
   Worst worst;
   for (int c = 0; c < columns; c++) {
@@ -36,7 +39,7 @@ void check_sums(int n, int capacity, int columns, int ld) {
 
 }  // namespace
 
-TEST_CASE("column_sums: sizes around what a block takes, and a leading dimension") {
+TEST_CASE("partial_sums: sizes around what a block takes, and a leading dimension") {
   const int shapes[][4] = {{1, 1, 8, 8},        {0, 4, 16, 16},       {31, 31, 248, 256}, {32, 40, 256, 256},
                            {33, 70, 264, 1024}, {200, 256, 520, 520}, {3, 3, 2304, 2304}};
   for (const auto& [n, capacity, columns, ld] : shapes) {
@@ -45,14 +48,14 @@ TEST_CASE("column_sums: sizes around what a block takes, and a leading dimension
   }
 }
 
-TEST_CASE("column_sums: the same bits in every capacity") {
+TEST_CASE("partial_sums: the same bits in every capacity") {
   const int n = 77, columns = 40;
   const auto run = [&](int capacity) {
     Buffer<int> count(std::vector{n});
     Buffer<float> x(poisoned(normal<float>(n * columns), size_t(capacity) * columns)),
-        partials(size_t(kernels::column_blocks(capacity)) * columns);
-    kernels::column_sums<float>(nullptr, partials, x, columns, {capacity, count}, columns);
-    return finished(partials, kernels::column_blocks(capacity), 1, columns);
+        partials(size_t(kernels::partial_blocks(capacity)) * columns);
+    kernels::partial_sums(nullptr, partials, view(x, {capacity, count}, columns));
+    return finished(partials, kernels::partial_blocks(capacity), 1, columns);
   };
   const auto tight = run(n);
   CHECK(run(n + 1) == tight);
@@ -60,7 +63,7 @@ TEST_CASE("column_sums: the same bits in every capacity") {
   CHECK(run(1000) == tight);
 }
 
-TEST_CASE("finish_column_sums: several sums in one launch, = and +=, interleaved partials") {
+TEST_CASE("reduce_partials: several sums in one launch, = and +=, interleaved partials") {
   // Partial sums [blocks, 3, 40] as from add_dropout_norm_backward, plus other sizes, one with zero blocks.
   struct Shape {
     int blocks, stride, columns;
@@ -69,7 +72,7 @@ TEST_CASE("finish_column_sums: several sums in one launch, = and +=, interleaved
                           {8, 33, 33},  {130, 1, 1},  {0, 5, 5},    {17, 100, 97}};
   for (const int n : {1, 7, 8}) {
     std::deque<Buffer<float>> in, out;
-    std::vector<ColumnSum> jobs;
+    std::vector<Reduction> jobs;
     const auto before = normal<float>(200, 1, 0, 9);
     for (int s = 0; s < n; s++) {
       const Shape& shape = shapes[s];
@@ -77,15 +80,16 @@ TEST_CASE("finish_column_sums: several sums in one launch, = and +=, interleaved
       const bool accumulate = s % 2;
       out.emplace_back(poisoned<float>({}, shape.columns));
       if (accumulate) std::copy_n(before.begin(), shape.columns, out[s].data());
-      jobs.push_back({out[s], in[s], shape.blocks, shape.stride, shape.columns, accumulate});
+      jobs.push_back({out[s], accumulate ? Grad::accumulate : Grad::overwrite, in[s], shape.blocks,
+                      shape.stride, shape.columns});
     }
     if (n > 1) jobs[1].partials = in[0].data() + 40;
-    kernels::finish_column_sums(nullptr, jobs.data(), n);
+    kernels::reduce_partials(nullptr, jobs.data(), n);
     synchronize();
     for (int s = 0; s < n; s++) {
       Worst worst;
       for (int c = 0; c < shapes[s].columns; c++) {
-        double expected = jobs[s].accumulate ? before[c] : 0;
+        double expected = jobs[s].mode == Grad::accumulate ? before[c] : 0;
         for (int b = 0; b < shapes[s].blocks; b++)
           expected += jobs[s].partials[size_t(b) * shapes[s].stride + c];
         worst.add(out[s][c], expected);
@@ -94,24 +98,25 @@ TEST_CASE("finish_column_sums: several sums in one launch, = and +=, interleaved
       CHECK(worst.value < tolerance<float>);
     }
   }
-  kernels::finish_column_sums(nullptr, nullptr, 0);
+  kernels::reduce_partials(nullptr, nullptr, 0);
 }
 
-TEST_CASE("column_sums, finish_column_sums: what they cannot do is refused by name") {
+TEST_CASE("partial_sums, reduce_partials: what they cannot do is refused by name") {
   Buffer<int> count(std::vector{1});
   Buffer<float> a(64);
   const auto sums = [&](int ld, int columns) {
-    kernels::column_sums<float>(nullptr, a, a, ld, {1, count}, columns);
+    kernels::partial_sums(nullptr, a, {a.data(), kernels::DType::f32, {1, count}, columns, ld});
   };
-  CHECK_THROWS_WITH_AS(sums(16, 12), doctest::Contains("column_sums"), std::invalid_argument);
-  CHECK_THROWS_WITH_AS(sums(12, 8), doctest::Contains("column_sums"), std::invalid_argument);
-  CHECK_THROWS_WITH_AS(sums(8, 16), doctest::Contains("column_sums"), std::invalid_argument);
-  CHECK_THROWS_WITH_AS(sums(8, 0), doctest::Contains("column_sums"), std::invalid_argument);
-  const std::vector<ColumnSum> jobs(9, ColumnSum{a, a, 1, 8, 8, false});
-  const auto finish = [&](ColumnSum job) { kernels::finish_column_sums(nullptr, &job, 1); };
-  CHECK_THROWS_WITH_AS(kernels::finish_column_sums(nullptr, jobs.data(), 9),
-                       doctest::Contains("finish_column_sums"), std::invalid_argument);
-  CHECK_THROWS_WITH_AS(finish({a, a, 1, 7, 8, false}), doctest::Contains("stride"), std::invalid_argument);
-  CHECK_THROWS_WITH_AS(finish({a, a, -1, 8, 8, false}), doctest::Contains("finish_column_sums"),
+  CHECK_THROWS_WITH_AS(sums(16, 12), doctest::Contains("partial_sums"), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(sums(12, 8), doctest::Contains("partial_sums"), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(sums(8, 16), doctest::Contains("partial_sums"), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(sums(8, 0), doctest::Contains("partial_sums"), std::invalid_argument);
+  const std::vector<Reduction> jobs(9, Reduction{a, Grad::overwrite, a, 1, 8, 8});
+  const auto finish = [&](Reduction job) { kernels::reduce_partials(nullptr, &job, 1); };
+  CHECK_THROWS_WITH_AS(kernels::reduce_partials(nullptr, jobs.data(), 9),
+                       doctest::Contains("reduce_partials"), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(finish({a, Grad::overwrite, a, 1, 7, 8}), doctest::Contains("stride"),
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(finish({a, Grad::overwrite, a, -1, 8, 8}), doctest::Contains("reduce_partials"),
                        std::invalid_argument);
 }

@@ -1,0 +1,42 @@
+// Host side of launchers: checks of their arguments, and dispatch on the storage type.
+#pragma once
+#include <initializer_list>
+#include <stdexcept>
+#include <string>
+
+#include "kernels.h"
+
+namespace warpbert::kernels {
+
+[[noreturn]] inline void refuse(const char* launcher, const std::string& why) {
+  throw std::invalid_argument(std::string(launcher) + ": " + why);
+}
+
+// "[40, 768]"
+inline std::string shape(const View& x) {
+  return "[" + std::to_string(x.rows.capacity) + ", " + std::to_string(x.cols) + "]";
+}
+
+// `x` must have columns and a leading dimension of multiples of 8.
+inline void check_view(const char* launcher, const View& x) {
+  if (x.cols <= 0 || x.cols % 8 || x.ld < x.cols || x.ld % 8 || x.rows.capacity < 0)
+    refuse(launcher, shape(x) + " with leading dimension " + std::to_string(x.ld) +
+                         ": multiples of 8 columns are needed");
+}
+
+// `x` must be contiguous and share its dtype and number of columns with all `others`.
+inline void check_views(const char* launcher, const View& x, std::initializer_list<View> others) {
+  check_view(launcher, x);
+  for (const View& other : others)
+    if (other.dtype != x.dtype || other.cols != x.cols || other.ld != x.ld || x.ld != x.cols)
+      refuse(launcher, shape(x) + " and " + shape(other) + " differ in columns or dtype, or have gaps");
+}
+
+// Calls f.operator()<T>() for the storage type.
+template <class F>
+void with_dtype(DType dtype, F f) {
+  if (dtype == DType::bf16) f.template operator()<bf16>();
+  else f.template operator()<float>();
+}
+
+}  // namespace warpbert::kernels
