@@ -38,13 +38,13 @@ constexpr int few = 20, many = 220;
 // Median from a graph launch until the host sees its end, over 0.3 s (5 to 200 launches).
 double median_seconds(Device& device, Graph& graph) {
   using clock = std::chrono::steady_clock;
-  graph.replay();
+  graph.launch();
   device.synchronize();
   std::vector<double> times;
   const auto begin = clock::now();
   do {
     const auto start = clock::now();
-    graph.replay();
+    graph.launch();
     device.synchronize();
     times.push_back(io::seconds_since(start));
   } while (times.size() < 5 || (times.size() < 200 && clock::now() - begin < std::chrono::milliseconds(300)));
@@ -138,7 +138,7 @@ int time_kernels(int argc, char** argv) {
                                   s.fp32};
 
   Device device;
-  device.gemm_choices().tuning = s.tune;
+  device.algorithm_cache().tuning = s.tune;
   const bench::KernelCases all(device, sizes);
   std::vector<KernelCase> rows = all.cases();
   if (!s.only.empty()) {

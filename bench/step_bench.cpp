@@ -141,7 +141,7 @@ int bench(int argc, char** argv) {
   }
 
   Device device;
-  device.gemm_choices().tuning = s.tune;
+  device.algorithm_cache().tuning = s.tune;
   Bert bert(config);
   bert.store.allocate(device, precision);
   initialise(bert, 0);

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "gemm_choices.h"
+#include "algorithm_cache.h"
 #include "kernels/kernels.h"
 #include "staging.h"
 
@@ -47,7 +47,7 @@ class Device {
   Staging& staging() { return *staging_; }
 
   // Algorithm cache of every Gemm of this device.
-  GemmChoices& gemm_choices() { return gemm_choices_; }
+  AlgorithmCache& algorithm_cache() { return algorithm_cache_; }
 
   size_t bytes_allocated() const { return bytes_; }
   size_t bytes_high_water() const { return high_water_; }
@@ -62,7 +62,7 @@ class Device {
   std::string name_;
   std::vector<std::pair<void*, size_t>> blocks_;
   size_t bytes_ = 0, high_water_ = 0;
-  GemmChoices gemm_choices_;
+  AlgorithmCache algorithm_cache_;
 };
 
 template <class T>

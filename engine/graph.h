@@ -26,13 +26,13 @@ class Graph {
   ~Graph();
   Graph(const Graph&) = delete;
 
-  void replay();  // launches on Device::stream()
+  void launch();  // launches on Device::stream()
   size_t nodes() const;
 
  private:
-  struct Recorded;
+  struct Captured;
   Device& device_;
-  std::unique_ptr<Recorded> recorded_;
+  std::unique_ptr<Captured> captured_;
 };
 
 }  // namespace warpbert

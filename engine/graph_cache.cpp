@@ -15,15 +15,15 @@ void GraphCache::run(GraphSlot& slot, const std::function<void()>& work) {
       captured_++;
     } catch (const NoMemoryForGraph&) {
       most_ = captured_;
-      fmt::print(stderr,
-                 "warning: the device has memory for {} recorded steps and no more; others go kernel by "
-                 "kernel, slower "
-                 "and with the same bits\n",
-                 most_);
+      fmt::print(
+          stderr,
+          "warning: the device has memory for {} CUDA graphs; other steps launch kernel by kernel, slower "
+          "and with the same bits\n",
+          most_);
       return work();
     }
   }
-  slot.graph->replay();
+  slot.graph->launch();
 }
 
 }  // namespace warpbert

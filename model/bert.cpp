@@ -61,10 +61,10 @@ Bert::Bert(const BertConfig& c) : config(c) {
     const std::string l = fmt::format("bert.encoder.layer.{}.", i);
     EncoderLayer& layer = layers.emplace_back();
     layer.qkv = add_qkv(store, l + "attention.self", H);
-    layer.output = add_linear(store, l + "attention.output.dense", H, H);
+    layer.attention_output = add_linear(store, l + "attention.output.dense", H, H);
     layer.attention_norm = add_norm(store, l + "attention.output.LayerNorm", H, c.layer_norm_epsilon);
-    layer.widen = add_linear(store, l + "intermediate.dense", c.intermediate, H);
-    layer.narrow = add_linear(store, l + "output.dense", H, c.intermediate);
+    layer.intermediate = add_linear(store, l + "intermediate.dense", c.intermediate, H);
+    layer.output = add_linear(store, l + "output.dense", H, c.intermediate);
     layer.output_norm = add_norm(store, l + "output.LayerNorm", H, c.layer_norm_epsilon);
   }
   const std::string p = "cls.predictions.";
@@ -79,11 +79,12 @@ static Tensor encoder_layer(Tape& t, const BertConfig& c, const EncoderLayer& w,
                             const Packing& batch, uint32_t site) {
   Tensor qkv = linear(t, x, *w.qkv.weight, "qkv");
   Tensor context = attention(t, qkv, *w.qkv.bias, batch, c.heads, t.dropout(c.attention_dropout, site));
-  Tensor mixed = linear(t, context, *w.output.weight, "attention output");
-  x = add_dropout_norm(t, x, mixed, *w.output.bias, w.attention_norm, t.dropout(c.dropout, site + 1));
-  Tensor wide = gelu(t, linear(t, x, *w.widen.weight, "widen"), *w.widen.bias);
-  Tensor narrow = linear(t, wide, *w.narrow.weight, "narrow");
-  return add_dropout_norm(t, x, narrow, *w.narrow.bias, w.output_norm, t.dropout(c.dropout, site + 2));
+  Tensor mixed = linear(t, context, *w.attention_output.weight, "attention output");
+  x = add_dropout_norm(t, x, mixed, *w.attention_output.bias, w.attention_norm,
+                       t.dropout(c.dropout, site + 1));
+  Tensor wide = gelu(t, linear(t, x, *w.intermediate.weight, "intermediate"), *w.intermediate.bias);
+  Tensor narrow = linear(t, wide, *w.output.weight, "output");
+  return add_dropout_norm(t, x, narrow, *w.output.bias, w.output_norm, t.dropout(c.dropout, site + 2));
 }
 
 Tensor encode(Tape& t, const Bert& bert, const Packing& batch) {

@@ -26,9 +26,9 @@ struct Linear {
 };
 
 struct EncoderLayer {
-  Linear qkv, output;  // [3H, H], [H, H]
+  Linear qkv, attention_output;  // [3H, H], [H, H]
   Norm attention_norm;
-  Linear widen, narrow;  // [I, H], [H, I]
+  Linear intermediate, output;  // [I, H], [H, I]
   Norm output_norm;
 };
 

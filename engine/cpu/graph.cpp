@@ -4,27 +4,25 @@
 
 namespace warpbert {
 
-struct Graph::Recorded : simt::Graph {};
+struct Graph::Captured : simt::Graph {};
 
 Graph::Graph(Device& device, const std::function<void()>& work)
-    : device_(device), recorded_(std::make_unique<Recorded>()) {
-  struct Recording {
+    : device_(device), captured_(std::make_unique<Captured>()) {
+  struct Capture {
     CUstream_st &main, &side;
-    Recording(Device& d, simt::Graph* graph) : main(*d.stream()), side(*d.side_stream()) {
-      main.graph = graph;
-    }
-    ~Recording() {
+    Capture(Device& d, simt::Graph* graph) : main(*d.stream()), side(*d.side_stream()) { main.graph = graph; }
+    ~Capture() {
       main.graph = side.graph = nullptr;
       main.after.clear(), side.after.clear();
     }
-  } recording(device, recorded_.get());
+  } capture(device, captured_.get());
   device.fork();
   work();
   device.join();
 }
 
-void Graph::replay() { recorded_->replay(); }
-size_t Graph::nodes() const { return recorded_->nodes.size(); }
+void Graph::launch() { captured_->launch(); }
+size_t Graph::nodes() const { return captured_->nodes.size(); }
 
 Graph::~Graph() = default;
 

@@ -9,7 +9,7 @@
 namespace warpbert {
 
 inline void copy_outside_of_graphs(kernels::Stream stream, void* to, const void* from, size_t bytes) {
-  if (stream->graph) throw std::logic_error("host memory is copied while a graph is recorded");
+  if (stream->graph) throw std::logic_error("host memory is copied during a stream capture");
   if (bytes) std::memcpy(to, from, bytes);
 }
 

@@ -21,12 +21,12 @@ int alignment_of(std::initializer_list<const void*> operands) {
   return int(bits & -bits);
 }
 
-GemmProduct key_of(cublasComputeType_t compute, const GemmArgs& args) {
+GemmKey key_of(cublasComputeType_t compute, const GemmArgs& args) {
   const GemmShape s = gemm_shape(args);
   const View &a = args.a.view, &b = args.b.view, &c = args.c;
-  const auto input = a.dtype == DType::bf16                    ? GemmProduct::Input::bf16
-                     : compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? GemmProduct::Input::tf32
-                                                               : GemmProduct::Input::fp32;
+  const auto input = a.dtype == DType::bf16                    ? GemmKey::Input::bf16
+                     : compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? GemmKey::Input::tf32
+                                                               : GemmKey::Input::fp32;
   return {s.m,
           s.n,
           s.k,
@@ -108,8 +108,8 @@ cublasStatus_t GemmPlan::run(const cublasLtMatmulAlgo_t& algorithm, const Pointe
                         result_.value, p.c, result_.value, &algorithm, workspace, workspace_bytes, stream);
 }
 
-GemmChoice choice_of(const cublasLtMatmulAlgo_t& algorithm, double microseconds) {
-  GemmChoice choice{{}, microseconds};
+GemmAlgorithm choice_of(const cublasLtMatmulAlgo_t& algorithm, double microseconds) {
+  GemmAlgorithm choice{{}, microseconds};
   static_assert(sizeof choice.algorithm == sizeof algorithm);
   std::memcpy(choice.algorithm.data(), &algorithm, sizeof algorithm);
   return choice;
@@ -122,8 +122,8 @@ struct Gemm::Library {
   kernels::Stream stream = nullptr;
   cublasComputeType_t compute = CUBLAS_COMPUTE_32F;
   DeviceArray<char> workspace;
-  GemmChoices* choices = nullptr;
-  std::map<GemmProduct, cublasLtMatmulAlgo_t> ready;  // choices this Gemm has used
+  AlgorithmCache* choices = nullptr;
+  std::map<GemmKey, cublasLtMatmulAlgo_t> ready;  // choices this Gemm has used
 
   ~Library() {
     if (handle) cublasLtDestroy(handle);
@@ -143,7 +143,7 @@ Gemm::Gemm(Device& device, Precision precision, kernels::Stream stream)
     throw std::runtime_error(fmt::format("gemm: cublasLtCreate: {}", cublasLtGetStatusString(status)));
   l.stream = stream ? stream : device.stream();
   l.compute = precision == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
-  l.choices = &device.gemm_choices();
+  l.choices = &device.algorithm_cache();
   l.workspace = DeviceArray<char>(device, lt::workspace_bytes);
 }
 
@@ -163,7 +163,7 @@ const cublasLtMatmulAlgo_t& Gemm::Library::algorithm(const lt::GemmPlan& plan) {
   auto chosen = choices->chosen.find(plan.key());
   const bool restored = chosen != choices->chosen.end();
   if (!restored) {
-    std::optional<GemmChoice> choice;
+    std::optional<GemmAlgorithm> choice;
     if (choices->tuning && !capturing()) {
       auto* const observer = std::exchange(simt::launch_observer, nullptr);  // not part of a step
       choice = lt::autotune(plan, workspace.data(), stream);

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "engine/algorithm_cache.h"
 #include "engine/device.h"
 #include "engine/gemm.h"
-#include "engine/gemm_choices.h"
 
 namespace warpbert::lt {
 
@@ -36,7 +36,7 @@ class GemmPlan {
  public:
   GemmPlan(cublasLtHandle_t handle, cublasComputeType_t compute, const GemmArgs& args);
 
-  const GemmProduct& key() const { return key_; }
+  const GemmKey& key() const { return key_; }
   const std::string& name() const { return name_; }  // "[1024, 768] of 3072 terms", for messages
 
   // Algorithms with a repeatable summation order, cuBLASLt's favourites first. Throws if there is none.
@@ -51,7 +51,7 @@ class GemmPlan {
   void check(cublasStatus_t status, const char* what) const;
 
   cublasLtHandle_t handle_;
-  GemmProduct key_;
+  GemmKey key_;
   std::string name_;
   Operation operation_;
   Layout left_, right_, result_;
@@ -59,8 +59,8 @@ class GemmPlan {
 
 // Autotunes on random matrices of the product's shape. Not during stream capture. Empty when out of memory or
 // if no algorithm qualifies.
-std::optional<GemmChoice> autotune(const GemmPlan& plan, void* workspace, cudaStream_t stream);
+std::optional<GemmAlgorithm> autotune(const GemmPlan& plan, void* workspace, cudaStream_t stream);
 
-GemmChoice choice_of(const cublasLtMatmulAlgo_t& algorithm, double microseconds = 0);
+GemmAlgorithm choice_of(const cublasLtMatmulAlgo_t& algorithm, double microseconds = 0);
 
 }  // namespace warpbert::lt

@@ -67,8 +67,8 @@ class Autotuner {
       : plan_(plan), workspace_(workspace), stream_(stream) {}
 
   bool allocate() {
-    const GemmProduct& p = plan_.key();
-    const size_t input = p.input == GemmProduct::Input::bf16 ? 2 : 4;
+    const GemmKey& p = plan_.key();
+    const size_t input = p.input == GemmKey::Input::bf16 ? 2 : 4;
     int device = 0, cache = 0;
     check(cudaGetDevice(&device), plan_);
     check(cudaDeviceGetAttribute(&cache, cudaDevAttrL2CacheSize, device), plan_);
@@ -151,7 +151,7 @@ bool sums_in_order(const cublasLtMatmulAlgo_t& algorithm) {
 
 }  // namespace
 
-std::optional<GemmChoice> autotune(const GemmPlan& plan, void* workspace, cudaStream_t stream) {
+std::optional<GemmAlgorithm> autotune(const GemmPlan& plan, void* workspace, cudaStream_t stream) {
   using Clock = std::chrono::steady_clock;
   const auto begin = Clock::now();
   const auto candidates = plan.algorithms(most_candidates);
@@ -171,7 +171,7 @@ std::optional<GemmChoice> autotune(const GemmPlan& plan, void* workspace, cudaSt
   times.resize(std::min<size_t>(times.size(), finalists));
   // The finalists run longer; within 1 % the one cuBLASLt ranks higher wins.
   std::sort(times.begin(), times.end(), [](const auto& x, const auto& y) { return x.second < y.second; });
-  std::optional<GemmChoice> best;
+  std::optional<GemmAlgorithm> best;
   for (const auto& [_, i] : times)
     if (const auto time = tuner.time(candidates[i], final_runs);
         time && (!best || *time < 0.99 * best->microseconds))

@@ -6,17 +6,17 @@
 
 namespace warpbert {
 
-struct Graph::Recorded {
+struct Graph::Captured {
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t executable = nullptr;
-  ~Recorded() {
+  ~Captured() {
     if (executable) cudaGraphExecDestroy(executable);
     if (graph) cudaGraphDestroy(graph);
   }
 };
 
 Graph::Graph(Device& device, const std::function<void()>& work)
-    : device_(device), recorded_(std::make_unique<Recorded>()) {
+    : device_(device), captured_(std::make_unique<Captured>()) {
   check(cudaStreamBeginCapture(device.stream(), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
   try {
     device.fork();  // captures the side stream, even if unused
@@ -27,13 +27,13 @@ Graph::Graph(Device& device, const std::function<void()>& work)
       device.join();
     } catch (const std::runtime_error&) {  // the capture is already invalid
     }
-    cudaStreamEndCapture(device.stream(), &recorded_->graph);
+    cudaStreamEndCapture(device.stream(), &captured_->graph);
     cudaGetLastError();  // clear: the first error is the one to report
     throw;
   }
-  check(cudaStreamEndCapture(device.stream(), &recorded_->graph), "cudaStreamEndCapture");
+  check(cudaStreamEndCapture(device.stream(), &captured_->graph), "cudaStreamEndCapture");
   const cudaError_t e =
-      cudaGraphInstantiate(&recorded_->executable, recorded_->graph, cudaGraphInstantiateFlagUseNodePriority);
+      cudaGraphInstantiate(&captured_->executable, captured_->graph, cudaGraphInstantiateFlagUseNodePriority);
   if (e == cudaErrorMemoryAllocation) {
     cudaGetLastError();  // clear: reported here
     throw NoMemoryForGraph("cudaGraphInstantiate: " + std::string(cudaGetErrorString(e)));
@@ -41,11 +41,11 @@ Graph::Graph(Device& device, const std::function<void()>& work)
   check(e, "cudaGraphInstantiate");
 }
 
-void Graph::replay() { check(cudaGraphLaunch(recorded_->executable, device_.stream()), "cudaGraphLaunch"); }
+void Graph::launch() { check(cudaGraphLaunch(captured_->executable, device_.stream()), "cudaGraphLaunch"); }
 
 size_t Graph::nodes() const {
   size_t n = 0;
-  check(cudaGraphGetNodes(recorded_->graph, nullptr, &n), "cudaGraphGetNodes");
+  check(cudaGraphGetNodes(captured_->graph, nullptr, &n), "cudaGraphGetNodes");
   return n;
 }
 

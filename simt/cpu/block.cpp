@@ -12,7 +12,7 @@ __thread dim3 blockDim, gridDim;
 
 namespace simt {
 
-__thread int current, straight;
+__thread int current, run_left;
 __thread Block* block;
 
 // ---- Scheduling --------------------------------------------------------------------------------
@@ -39,8 +39,8 @@ inline unsigned Block::pick() {
 inline void Block::set_current(unsigned t) { current = run_start_ = int(t), threadIdx = thread[t].index; }
 
 // Commits and ends a run: for speed, next_thread() starts threads without updating `fresh` and `left_`.
-void Block::settle() {
-  straight = 0;
+void Block::flush_run() {
+  run_left = 0;
   const int started = current - run_start_;
   if (started == 0) return;
   warp[current / 32].fresh &= ~(((1u << started) - 1) << (run_start_ % 32 + 1));
@@ -53,7 +53,7 @@ void Block::settle() {
 bool next_thread_slowly() {
   Untracked u;
   Block& b = *block;
-  b.settle();
+  b.flush_run();
   b.left_--;
   if (b.blocked_)
     b.fail_with_report("barrier divergence: this thread has returned while others wait at __syncthreads");
@@ -67,7 +67,7 @@ bool next_thread_slowly() {
   b.set_current(t);
   if (b.grid->order == Order::forward) {
     const uint64_t following = uint64_t(w.fresh) >> t % 32 >> 1;
-    straight = std::min(__builtin_ctzll(~following), int(blockDim.x - threadIdx.x) - 1);
+    run_left = std::min(__builtin_ctzll(~following), int(blockDim.x - threadIdx.x) - 1);
   }
   return true;
 }
@@ -126,7 +126,7 @@ void Block::fiber_main(boost::context::detail::transfer_t from) {
 Switch wait_for_block(const char* file, int line) {
   Untracked u;
   Block& b = *block;
-  b.settle();
+  b.flush_run();
   Warp& w = b.warp[current / 32];
   const unsigned lane = unsigned(current) % 32;
   w.what[lane] = "__syncthreads", w.file[lane] = file, w.line[lane] = line;
@@ -164,32 +164,32 @@ void Block::open_barrier() {
 Switch wait_for_lanes(unsigned mask, const char* what, const char* file, int line, MeetOp op, void* arg) {
   Untracked u;
   Block& b = *block;
-  b.settle();
+  b.flush_run();
   Warp& w = b.warp[current / 32];
   const unsigned lane = unsigned(current) % 32;
   const uint32_t bit = 1u << lane;
   w.mask[lane] = mask, w.line[lane] = line, w.op[lane] = op, w.arg[lane] = arg;
   w.what[lane] = what, w.file[lane] = file;
-  w.meeting |= bit;
+  w.arrived |= bit;
   if (!(mask & bit)) fail("wrong mask: %08x lacks the calling lane %u", mask, lane);
   if (mask & ~w.exists) fail("wrong mask: %08x has lanes that the warp has not, %08x", mask, w.exists);
   if (!SIMT_TSAN) {
-    if (mask & ~w.meeting) return b.wait();
-    b.open_meeting(w, mask);
+    if (mask & ~w.arrived) return b.wait();
+    b.commit(w, mask);
     return {};
   }
   char* sync = op ? nullptr : b.sync_warp_[current / 32];  // only __syncwarp orders memory
   const int turn = mask == ~0u ? w.syncs & 1 : -1;         // partial warps may overlap: use both
   if (sync && turn != 1) __tsan_release(&sync[0]);
   if (sync && turn != 0) __tsan_release(&sync[1]);
-  if (mask & ~w.meeting) b.wait();
-  else b.open_meeting(w, mask);
+  if (mask & ~w.arrived) b.wait();
+  else b.commit(w, mask);
   if (sync && turn != 1) __tsan_acquire(&sync[0]);
   if (sync && turn != 0) __tsan_acquire(&sync[1]);
   return {};
 }
 
-void Block::open_meeting(Warp& w, uint32_t mask) {
+void Block::commit(Warp& w, uint32_t mask) {
   const unsigned lane = unsigned(current) % 32;
   const MeetOp op = w.op[lane];
   uint32_t differ = 0;
@@ -200,7 +200,7 @@ void Block::open_meeting(Warp& w, uint32_t mask) {
   if (differ) fail_with_report("warp divergence: lanes of a warp meet with different calls");
   if (op) op(w.arg, mask);
   else w.syncs++;
-  w.meeting ^= mask;
+  w.arrived ^= mask;
   w.ready |= mask ^ 1u << lane;
 }
 
@@ -209,13 +209,13 @@ void Block::start(long number) {
   const dim3 &g = grid->size, &d = grid->block;
   blockIdx = {unsigned(number % g.x), unsigned(number / g.x % g.y), unsigned(number / g.x / g.y)};
   blockDim = d, gridDim = g;
-  current = run_start_ = straight = 0;
+  current = run_start_ = run_left = 0;
   blocked_ = 0, left_ = threads_;
   random_ = grid->seed * 2654435761u + unsigned(number) * 40503u;
   for (unsigned i = 0; i < threads_; i += 32) {
     Warp& w = warp[i / 32];
     w.exists = w.fresh = threads_ - i >= 32 ? ~0u : (1u << (threads_ - i)) - 1;
-    w.ready = w.meeting = w.blocked = 0, w.syncs = 0;
+    w.ready = w.arrived = w.blocked = 0, w.syncs = 0;
   }
   if (copies_pending)
     for (Copies& c : copies) c.pending.clear(), c.done = 0;

@@ -36,7 +36,7 @@ struct Warp {
   uint32_t exists;
   uint32_t fresh;    // not started
   uint32_t ready;    // can resume
-  uint32_t meeting;  // waits in a warp collective
+  uint32_t arrived;  // waits in a warp collective
   uint32_t blocked;  // waits at __syncthreads
   unsigned syncs;    // __syncwarp count
   // Call in which each waiting lane waits:
@@ -103,12 +103,12 @@ class Block {
   unsigned choose(uint32_t lanes);
   unsigned pick();
   void set_current(unsigned t);
-  void settle();
+  void flush_run();
   Fiber* idle_fiber();
   Fiber* next_fiber();
   Switch wait();
   void open_barrier();
-  void open_meeting(Warp& w, uint32_t mask);
+  void commit(Warp& w, uint32_t mask);
   [[noreturn]] void fail_with_report(const char* message);
   static void fiber_main(boost::context::detail::transfer_t from);
   std::string describe(unsigned t) const;
@@ -116,7 +116,7 @@ class Block {
   unsigned threads_ = 0;    // per block
   unsigned left_ = 0;       // not returned yet
   unsigned blocked_ = 0;    // waiting at __syncthreads
-  unsigned run_start_ = 0;  // first thread of the current run, see settle()
+  unsigned run_start_ = 0;  // first thread of the current run, see flush_run()
   unsigned syncs_ = 0;      // __syncthreads count
   uint32_t random_ = 0;
   Fiber home_;  // the OS thread's own stack

@@ -37,10 +37,10 @@ std::string Block::describe(unsigned t) const {
   const uint32_t bit = 1u << lane;
   if (w.fresh & bit) return "not started";
   if (w.ready & bit) return "ready to run";
-  if (!((w.blocked | w.meeting) & bit)) return t == unsigned(current) ? "this thread" : "returned";
+  if (!((w.blocked | w.arrived) & bit)) return t == unsigned(current) ? "this thread" : "returned";
   char s[400];
   int n = snprintf(s, sizeof s, "wait at %s, %s:%d", w.what[lane], w.file[lane], w.line[lane]);
-  if (w.meeting & bit) snprintf(s + n, sizeof s - n, ", mask %08x", w.mask[lane]);
+  if (w.arrived & bit) snprintf(s + n, sizeof s - n, ", mask %08x", w.mask[lane]);
   return s;
 }
 
@@ -57,14 +57,14 @@ std::string Block::report() const {
 }
 
 void Block::fail_with_report(const char* message) {
-  settle();
+  flush_run();
   fail("%s%s", message, report().c_str());
 }
 
 std::string Block::site() const {
   const Warp& w = warp[current / 32];
   const unsigned lane = unsigned(current) % 32;
-  if (!((w.meeting | w.blocked) >> lane & 1)) return "";
+  if (!((w.arrived | w.blocked) >> lane & 1)) return "";
   return std::string(", ") + w.what[lane] + " at " + w.file[lane] + ":" + std::to_string(w.line[lane]);
 }
 

@@ -54,7 +54,7 @@ extern __thread dim3 blockDim SIMT_TLS, gridDim SIMT_TLS;
 
 namespace simt {
 extern __thread int current SIMT_TLS;   // index of the running CUDA thread in its block
-extern __thread int straight SIMT_TLS;  // next threads that differ only in threadIdx.x
+extern __thread int run_left SIMT_TLS;  // next threads that differ only in threadIdx.x
 inline int lane() { return current % 32; }
 
 // Runs body once per CUDA thread: run(body) runs the current thread, then others while next_thread().
@@ -62,8 +62,8 @@ void run_grid(const char* signature, dim3 grid, dim3 block, size_t dynamic_bytes
               void* body);
 bool next_thread_slowly();
 inline bool next_thread() {
-  if (straight == 0) return next_thread_slowly();
-  straight--, current++, threadIdx.x++;
+  if (run_left == 0) return next_thread_slowly();
+  run_left--, current++, threadIdx.x++;
   return true;
 }
 

@@ -24,14 +24,14 @@ void follow(CUstream_st& stream, const std::vector<int>& nodes) {
 
 void wait(CUstream_st& stream, const CUstream_st& other) {
   if (stream.graph && !other.graph)
-    throw std::logic_error("a stream that is being recorded waits for one that is not; CUDA refuses that");
+    throw std::logic_error("a stream under capture waits for one that is not; CUDA refuses that");
   stream.graph = other.graph;
   follow(stream, other.after);
 }
 
 std::vector<int> Graph::order(OrderAndSeed how) const {
   const auto [order, seed] = how;
-  std::mt19937 random(seed + 7919 * replays);
+  std::mt19937 random(seed + 7919 * launches);
   std::vector<int> waits_for(nodes.size()), ready, result;
   std::vector<std::vector<int>> next(nodes.size());
   for (int i = 0; i < int(nodes.size()); i++) {
@@ -53,9 +53,9 @@ std::vector<int> Graph::order(OrderAndSeed how) const {
   return result;
 }
 
-void Graph::replay(OrderAndSeed how) {
+void Graph::launch(OrderAndSeed how) {
   for (const int node : order(how)) nodes[node].run();
-  replays++;
+  launches++;
 }
 
 }  // namespace simt

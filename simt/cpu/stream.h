@@ -30,10 +30,10 @@ struct Graph {
     std::vector<int> after;  // nodes it depends on
   };
   std::vector<Node> nodes;
-  unsigned replays = 0;
+  unsigned launches = 0;
 
-  void replay(OrderAndSeed how = current_order());
-  // Node numbers in the next replay()'s order.
+  void launch(OrderAndSeed how = current_order());
+  // Node numbers in the next launch()'s order.
   std::vector<int> order(OrderAndSeed how = current_order()) const;
 };
 

@@ -185,7 +185,7 @@ cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribu
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* function, void** arguments) {
   const auto [f, kernel] = known(function);
   if (!kernel) return cudaErrorInvalidDeviceFunction;
-  if (is_spoilt(config->stream)) return cudaErrorStreamCaptureInvalidated;
+  if (is_invalidated(config->stream)) return cudaErrorStreamCaptureInvalidated;
   const dim3 grid = config->gridDim, block = config->blockDim;
   const auto within = [](dim3 n, unsigned x, unsigned y, unsigned z) {
     return n.x && n.y && n.z && n.x <= x && n.y <= y && n.z <= z;

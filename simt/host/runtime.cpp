@@ -26,7 +26,7 @@
 
 struct CUevent_st {
   bool timed = false;
-  unsigned number = 0;  // of the graph (below) it was recorded in; 0: none
+  unsigned number = 0;  // of the graph (below) it was captured in; 0: none
   CUstream_st* stream = nullptr;
   std::vector<int> after;  // nodes of that graph
   std::shared_ptr<std::chrono::steady_clock::time_point> time;
@@ -124,7 +124,7 @@ simt::Graph sent;
 unsigned sent_number = 1, last_number = 1;
 std::set<CUstream_st*> streams;
 
-struct Recording {
+struct Capture {
   simt::Graph graph;
   unsigned number = 0;
   std::thread::id thread = std::this_thread::get_id();
@@ -136,21 +136,19 @@ struct Recording {
   };
   std::map<CUstream_st*, Member> members;
 };
-std::unique_ptr<Recording> recording;
+std::unique_ptr<Capture> capture;
 
-bool is_recorded(const CUstream_st* stream) {
-  return recording && stream && stream->graph == &recording->graph;
-}
-cudaError_t spoil(cudaError_t e) {
-  if (recording && !recording->error) recording->error = e;
+bool is_captured(const CUstream_st* stream) { return capture && stream && stream->graph == &capture->graph; }
+cudaError_t invalidate(cudaError_t e) {
+  if (capture && !capture->error) capture->error = e;
   return result(e);
 }
 // Rejects calls that CUDA forbids on the capturing thread (cudaStreamCaptureModeThreadLocal).
-#define REFUSE_IF_RECORDING                                         \
-  if (recording && recording->thread == std::this_thread::get_id()) \
-  return spoil(cudaErrorStreamCaptureUnsupported)
-#define REFUSE_IF_SPOILT(stream) \
-  if (is_spoilt(stream)) return result(cudaErrorStreamCaptureInvalidated)
+#define REFUSE_IF_RECORDING                                     \
+  if (capture && capture->thread == std::this_thread::get_id()) \
+  return invalidate(cudaErrorStreamCaptureUnsupported)
+#define REFUSE_IF_INVALIDATED(stream) \
+  if (is_invalidated(stream)) return result(cudaErrorStreamCaptureInvalidated)
 
 std::vector<bool> ran;
 
@@ -185,15 +183,15 @@ void run_all_before(std::vector<int> last) {
       ran[size_t(node)] = true;
     }
     static unsigned runs = 0;
-    now.replays = runs++;
+    now.launches = runs++;
     memory.open();
-    now.replay(order_of_streams());
+    now.launch(order_of_streams());
     memory.close();
   }
   if (std::all_of(ran.begin(), ran.end(), [](bool b) { return b; })) {
     sent.nodes.clear(), ran.clear();
     for (CUstream_st* s : streams)
-      if (is_recorded(s)) recording->members[s].sent_after.clear();
+      if (is_captured(s)) capture->members[s].sent_after.clear();
       else s->after.clear();
     sent_number = ++last_number;
   }
@@ -226,9 +224,9 @@ std::pair<const char*, size_t> device_block(const void* p) {
   return {nullptr, 0};
 }
 
-bool is_spoilt(cudaStream_t stream) {
+bool is_invalidated(cudaStream_t stream) {
   const Lock lock(mutex);
-  return is_recorded(stream) && recording->error;
+  return is_captured(stream) && capture->error;
 }
 
 void send(cudaStream_t stream, std::function<void()> work) {
@@ -305,7 +303,7 @@ cudaError_t cudaFreeHost(void* p) {
 
 cudaError_t cudaMemsetAsync(void* p, int byte, size_t bytes, cudaStream_t stream) {
   const Lock lock(mutex);
-  REFUSE_IF_SPOILT(stream);
+  REFUSE_IF_INVALIDATED(stream);
   if (!memory.holds(p, bytes)) return result(cudaErrorInvalidValue);
   send(stream, [=] { std::memset(p, byte, bytes); });
   return cudaSuccess;
@@ -314,18 +312,18 @@ cudaError_t cudaMemsetAsync(void* p, int byte, size_t bytes, cudaStream_t stream
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
   const Lock lock(mutex);
-  REFUSE_IF_SPOILT(stream);
+  REFUSE_IF_INVALIDATED(stream);
   if ((kind != cudaMemcpyDeviceToHost && !memory.holds(to, bytes)) ||
       (kind != cudaMemcpyHostToDevice && !memory.holds(from, bytes)))
     return result(cudaErrorInvalidValue);
   const void* const host = kind == cudaMemcpyHostToDevice ? from : to;
   const bool page_locked = kind != cudaMemcpyDeviceToDevice && block_with(pinned, host) != pinned.end();
   if (page_locked && !holds(pinned, host, bytes)) return result(cudaErrorInvalidValue);
-  if (kind == cudaMemcpyDeviceToDevice || (page_locked && !is_recorded(stream))) {
+  if (kind == cudaMemcpyDeviceToDevice || (page_locked && !is_captured(stream))) {
     send(stream, [=] { std::memcpy(to, from, bytes); });
     return cudaSuccess;
   }
-  if (is_recorded(stream)) return spoil(cudaErrorStreamCaptureUnsupported);
+  if (is_captured(stream)) return invalidate(cudaErrorStreamCaptureUnsupported);
   if (kind == cudaMemcpyHostToDevice) {
     const auto* begin = static_cast<const char*>(from);
     const auto copy = std::make_shared<std::vector<char>>(begin, begin + bytes);
@@ -371,13 +369,13 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) { return delete event, cudaSucce
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   const Lock lock(mutex);
   if (!streams.count(stream)) return result(cudaErrorInvalidResourceHandle);
-  REFUSE_IF_SPOILT(stream);
-  const bool recorded = is_recorded(stream);
-  if (event->timed && !recorded) {
+  REFUSE_IF_INVALIDATED(stream);
+  const bool captured = is_captured(stream);
+  if (event->timed && !captured) {
     event->time = std::make_shared<std::chrono::steady_clock::time_point>();
     send(stream, [time = event->time] { *time = std::chrono::steady_clock::now(); });
   }
-  event->number = recorded ? recording->number : sent_number;
+  event->number = captured ? capture->number : sent_number;
   event->stream = stream;
   event->after = stream->after;
   return cudaSuccess;
@@ -385,21 +383,21 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   const Lock lock(mutex);
   if (!streams.count(stream)) return result(cudaErrorInvalidResourceHandle);
-  REFUSE_IF_SPOILT(stream);
-  const bool of_recording = recording && event->number == recording->number;
-  if (is_recorded(stream) && !of_recording) return spoil(cudaErrorStreamCaptureIsolation);
-  if (event->number != sent_number && !of_recording) return cudaSuccess;  // never recorded, or done
-  if (of_recording && !is_recorded(stream)) {                             // joins the capture
-    recording->members[stream].sent_after = std::exchange(stream->after, {});
-    stream->graph = &recording->graph;
+  REFUSE_IF_INVALIDATED(stream);
+  const bool of_capture = capture && event->number == capture->number;
+  if (is_captured(stream) && !of_capture) return invalidate(cudaErrorStreamCaptureIsolation);
+  if (event->number != sent_number && !of_capture) return cudaSuccess;  // never captured, or done
+  if (of_capture && !is_captured(stream)) {                             // joins the capture
+    capture->members[stream].sent_after = std::exchange(stream->after, {});
+    stream->graph = &capture->graph;
   }
   simt::follow(*stream, event->after);
-  if (of_recording && event->stream != stream) recording->members[event->stream].waited_for = event->after;
+  if (of_capture && event->stream != stream) capture->members[event->stream].waited_for = event->after;
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   const Lock lock(mutex);
-  if (recording && event->number == recording->number) return spoil(cudaErrorCapturedEvent);
+  if (capture && event->number == capture->number) return invalidate(cudaErrorCapturedEvent);
   REFUSE_IF_RECORDING;
   if (event->number == sent_number) run_all_before(event->after);
   return cudaSuccess;
@@ -417,37 +415,37 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEve
 // ---- Graphs ------------------------------------------------------------------------------------
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
   const Lock lock(mutex);
-  if (mode != cudaStreamCaptureModeThreadLocal || !streams.count(stream) || recording)
+  if (mode != cudaStreamCaptureModeThreadLocal || !streams.count(stream) || capture)
     return result(cudaErrorIllegalState);
-  recording = std::make_unique<Recording>();
-  recording->number = ++last_number;
-  recording->origin = stream;
-  recording->members[stream].sent_after = std::exchange(stream->after, {});
-  stream->graph = &recording->graph;
+  capture = std::make_unique<Capture>();
+  capture->number = ++last_number;
+  capture->origin = stream;
+  capture->members[stream].sent_after = std::exchange(stream->after, {});
+  stream->graph = &capture->graph;
   return cudaSuccess;
 }
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
   const Lock lock(mutex);
-  *status = !is_recorded(stream) ? cudaStreamCaptureStatusNone
-            : recording->error   ? cudaStreamCaptureStatusInvalidated
+  *status = !is_captured(stream) ? cudaStreamCaptureStatusNone
+            : capture->error     ? cudaStreamCaptureStatusInvalidated
                                  : cudaStreamCaptureStatusActive;
   return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   const Lock lock(mutex);
   *graph = nullptr;
-  if (!is_recorded(stream) || recording->origin != stream) return result(cudaErrorIllegalState);
-  cudaError_t e = recording->error ? cudaErrorStreamCaptureInvalidated : cudaSuccess;
-  for (auto& [member, state] : recording->members) {
+  if (!is_captured(stream) || capture->origin != stream) return result(cudaErrorIllegalState);
+  cudaError_t e = capture->error ? cudaErrorStreamCaptureInvalidated : cudaSuccess;
+  for (auto& [member, state] : capture->members) {
     if (!e && member != stream && state.waited_for != member->after) e = cudaErrorStreamCaptureUnjoined;
     member->graph = &sent;
     member->after = std::move(state.sent_after);
   }
   if (!e) {
     *graph = new CUgraph_st;
-    static_cast<simt::Graph&>(**graph) = std::move(recording->graph);
+    static_cast<simt::Graph&>(**graph) = std::move(capture->graph);
   }
-  recording.reset();
+  capture.reset();
   return result(e);
 }
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t*, size_t* n) {
@@ -465,8 +463,8 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   const Lock lock(mutex);
-  if (is_recorded(stream)) return spoil(cudaErrorStreamCaptureUnsupported);
-  send(stream, [graph = executable->graph] { graph->replay(order_of_streams()); });
+  if (is_captured(stream)) return invalidate(cudaErrorStreamCaptureUnsupported);
+  send(stream, [graph = executable->graph] { graph->launch(order_of_streams()); });
   return cudaSuccess;
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) { return delete executable, cudaSuccess; }

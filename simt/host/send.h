@@ -14,7 +14,7 @@ bool on_device(const void* p, size_t bytes);
 std::pair<const char*, size_t> device_block(const void* p);
 
 // True if the stream is capturing and a forbidden call has invalidated the capture.
-bool is_spoilt(cudaStream_t stream);
+bool is_invalidated(cudaStream_t stream);
 
 // Sends work to a stream. The default stream, used only by kernel tests, runs it at once.
 void send(cudaStream_t stream, std::function<void()> work);

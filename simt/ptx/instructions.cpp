@@ -64,8 +64,8 @@ Execute of3(F) {
 using Table = std::unordered_map<std::string, Known>;
 
 void add(Table& table, const std::string& opcode, Unit unit, Execute execute,
-         Meeting meeting = Meeting::none) {
-  table[opcode] = {execute, meeting, unit};
+         Meeting arrived = Meeting::none) {
+  table[opcode] = {execute, arrived, unit};
 }
 
 // ---- Arithmetic --------------------------------------------------------------------------------

@@ -141,7 +141,7 @@ class KernelParser {
       if (found == labels_.end()) throw std::runtime_error("no label " + label);
       kernel_.code[size_t(instruction)].offset = found->second;
     }
-    if (kernel_.code.empty() || kernel_.code.back().meeting == Meeting::none)
+    if (kernel_.code.empty() || kernel_.code.back().arrived == Meeting::none)
       throw std::runtime_error("the code runs beyond its end");
     return std::move(kernel_);
   }
@@ -161,8 +161,8 @@ class KernelParser {
     string opcode(s.substr(0, end));
     const auto operands = operands_of(s.substr(end));
     decode(i, opcode, operands);
-    if (i.guard >= 0 && i.meeting != Meeting::none && i.meeting != Meeting::branch &&
-        i.meeting != Meeting::end)
+    if (i.guard >= 0 && i.arrived != Meeting::none && i.arrived != Meeting::branch &&
+        i.arrived != Meeting::end)
       throw std::runtime_error("a guarded " + opcode + " is not known");
     kernel_.code.push_back(std::move(i));
   }
@@ -208,7 +208,7 @@ class KernelParser {
     if (opcode.starts_with("mov.") && i.from.size() > 1) opcode = "join" + opcode.substr(3);
     const Known* const found = known(opcode);
     if (!found) throw std::runtime_error("instruction " + opcode + " is not known");
-    i.execute = found->execute, i.meeting = found->meeting, i.unit = found->unit;
+    i.execute = found->execute, i.arrived = found->arrived, i.unit = found->unit;
     i.bytes = found->bytes, i.pieces = found->pieces;
   }
 

@@ -30,7 +30,7 @@ enum class Meeting { none, branch, end, barrier, warp_barrier, shuffle, aligned 
 
 struct Instruction {
   Execute execute = nullptr;
-  Meeting meeting = Meeting::none;
+  Meeting arrived = Meeting::none;
   Unit unit = Unit::none;
   int guard = -1;  // predicate register; -1: none
   bool guard_negated = false;
@@ -68,7 +68,7 @@ std::map<std::string, std::function<Kernel()>> parse(const std::string& text);
 // Instruction of this name (add.f32); null if unsupported.
 struct Known {
   Execute execute;
-  Meeting meeting;
+  Meeting arrived;
   Unit unit;
   int bytes = 0, pieces = 1;
 };

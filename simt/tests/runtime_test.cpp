@@ -96,7 +96,7 @@ TEST_CASE("streams: work waits for the host, and streams wait for nobody who was
   CHECK(cudaFreeHost(pinned) == cudaSuccess);
 }
 
-TEST_CASE("graphs: recorded across streams, replayed as a whole") {
+TEST_CASE("graphs: captured across streams, launched as a whole") {
   Streams s;
   CHECK(cudaStreamBeginCapture(s.first, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
   s.set(s.first, s.x, 1);
@@ -118,7 +118,7 @@ TEST_CASE("graphs: recorded across streams, replayed as a whole") {
   CHECK(cudaGraphDestroy(graph) == cudaSuccess);
 }
 
-TEST_CASE("graphs: what a recording does not allow spoils it") {
+TEST_CASE("graphs: unsupported calls invalidate a capture") {
   Streams s;
   void* p;
   int host = 0;
@@ -160,11 +160,11 @@ TEST_CASE("graphs: what a recording does not allow spoils it") {
 
 TEST_CASE("launches: what a GPU refuses is refused, with its error") {
   Streams s;
-  static const char exchange = 0, unknown = 0, unregistered = 0;  // addresses act as kernels
+  static const char swap = 0, unknown = 0, unregistered = 0;  // addresses act as kernels
   const auto name_kernel = [](const char& host, const char* name) {
     __cudaRegisterFunction(nullptr, &host, nullptr, name, -1, nullptr, nullptr, nullptr, nullptr, nullptr);
   };
-  name_kernel(exchange, "_ZN8warpbert7kernels15exchange_kernelEPfS1_m");
+  name_kernel(swap, "_ZN8warpbert7kernels11swap_kernelEPfS1_m");
   name_kernel(unknown, "_Z9no_kernelv");
   size_t n = 1;
   void* arguments[] = {&s.x, &s.y, &n};
@@ -174,26 +174,26 @@ TEST_CASE("launches: what a GPU refuses is refused, with its error") {
     return cudaLaunchKernelExC(&config, &kernel, arguments);
   };
   s.set(s.first, s.x, 1), s.set(s.first, s.y, 2);
-  CHECK(launch(exchange, 1, 256, 0) == cudaSuccess);
+  CHECK(launch(swap, 1, 256, 0) == cudaSuccess);
   CHECK(s.read(s.x, s.first) == 0x02020202);
   CHECK(launch(unregistered, 1, 256, 0) == cudaErrorInvalidDeviceFunction);
   CHECK(launch(unknown, 1, 256, 0) == cudaErrorInvalidDeviceFunction);
-  CHECK(launch(exchange, 1, 288, 0) == cudaErrorInvalidConfiguration);  // launch bounds: 256
-  CHECK(launch(exchange, 0, 256, 0) == cudaErrorInvalidConfiguration);
-  CHECK(launch(exchange, dim3(1, 65536), 256, 0) == cudaErrorInvalidConfiguration);
-  CHECK(launch(exchange, 1, dim3(1, 1, 65), 0) == cudaErrorInvalidConfiguration);
-  CHECK(launch(exchange, 1, 256, 50000) == cudaErrorInvalidValue);  // more than 48 KB must be requested
+  CHECK(launch(swap, 1, 288, 0) == cudaErrorInvalidConfiguration);  // launch bounds: 256
+  CHECK(launch(swap, 0, 256, 0) == cudaErrorInvalidConfiguration);
+  CHECK(launch(swap, dim3(1, 65536), 256, 0) == cudaErrorInvalidConfiguration);
+  CHECK(launch(swap, 1, dim3(1, 1, 65), 0) == cudaErrorInvalidConfiguration);
+  CHECK(launch(swap, 1, 256, 50000) == cudaErrorInvalidValue);  // more than 48 KB must be requested
   const auto ask = [&](int bytes) {
-    return cudaFuncSetAttribute(&exchange, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    return cudaFuncSetAttribute(&swap, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
   };
   CHECK(ask(100 << 10) == cudaErrorInvalidValue);  // beyond sm_86's limit
   CHECK(ask(50000) == cudaSuccess);
-  CHECK(launch(exchange, 1, 256, 50000) == cudaSuccess);
-  CHECK(launch(exchange, 1, 256, 50001) == cudaErrorInvalidValue);
+  CHECK(launch(swap, 1, 256, 50000) == cudaSuccess);
+  CHECK(launch(swap, 1, 256, 50001) == cudaErrorInvalidValue);
 
   REQUIRE(cudaStreamBeginCapture(s.first, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
   CHECK(cudaDeviceSynchronize() == cudaErrorStreamCaptureUnsupported);
-  CHECK(launch(exchange, 1, 256, 0) == cudaErrorStreamCaptureInvalidated);
+  CHECK(launch(swap, 1, 256, 0) == cudaErrorStreamCaptureInvalidated);
   cudaGraph_t graph;
   CHECK(cudaStreamEndCapture(s.first, &graph) == cudaErrorStreamCaptureInvalidated);
 }

@@ -22,10 +22,10 @@ TEST_CASE("graph: what is recorded does not run, and each replay runs all of it"
   Graph graph(device, [&] { kernels::cast(device.stream(), y.data(), x.data(), 8); });
   CHECK(graph.nodes() == 1);
   CHECK(to_float(y.download()[3]) == 0);
-  graph.replay();
+  graph.launch();
   CHECK(to_float(y.download()[3]) == 4);
   x.upload({8, 7, 6, 5, 4, 3, 2, 1});  // a graph launch reads current memory
-  graph.replay();
+  graph.launch();
   CHECK(to_float(y.download()[3]) == 5);
 }
 
@@ -42,7 +42,7 @@ TEST_CASE("graph: memory is filled and matrices are multiplied in it") {
   });
   c.upload(std::vector<float>(64, 1e9f));
   for (int i = 0; i < 2; i++) {
-    graph.replay();
+    graph.launch();
     CHECK(c.download() == std::vector<float>(64, 96.f));
   }
   CHECK_THROWS_AS(Graph(device,
@@ -50,7 +50,7 @@ TEST_CASE("graph: memory is filled and matrices are multiplied in it") {
                           gemm.multiply({matrix(c), matrix(a), kernels::view(b.data(), {7}, 8)});
                         }),
                   std::invalid_argument);
-  graph.replay();  // a failed capture leaves the device usable
+  graph.launch();  // a failed capture leaves the device usable
   CHECK(c.download() == std::vector<float>(64, 96.f));
 }
 
@@ -66,8 +66,8 @@ struct OrderOfReplay {
 };
 
 // Two parallel chains: 1 2 on the stream, 3 4 5 on the side stream; forked after 0, joined before 6.
-std::vector<int> replayed(Device& device, simt::Order order, unsigned seed, bool fork = true,
-                          bool join = true) {
+std::vector<int> launch_order(Device& device, simt::Order order, unsigned seed, bool fork = true,
+                              bool join = true) {
   std::vector<int> ran;
   const auto node = [&](kernels::Stream stream, int i) {
     simt::enqueue(stream, [&ran, i] { ran.push_back(i); });
@@ -82,27 +82,27 @@ std::vector<int> replayed(Device& device, simt::Order order, unsigned seed, bool
   });
   CHECK(ran.empty());
   const OrderOfReplay set(order, seed);
-  graph.replay();
+  graph.launch();
   return ran;
 }
 
 }  // namespace
 
 TEST_CASE(
-    "graph: the simulator replays in orders that the edges allow, and in others where an edge is missing") {
+    "graph: the simulator launches in orders that the edges allow, and in others where an edge is missing") {
   Device device;
-  CHECK(replayed(device, simt::Order::forward, 1) == std::vector<int>{0, 1, 2, 3, 4, 5, 6});
-  CHECK(replayed(device, simt::Order::reverse, 1) == std::vector<int>{0, 3, 4, 5, 1, 2, 6});
+  CHECK(launch_order(device, simt::Order::forward, 1) == std::vector<int>{0, 1, 2, 3, 4, 5, 6});
+  CHECK(launch_order(device, simt::Order::reverse, 1) == std::vector<int>{0, 3, 4, 5, 1, 2, 6});
   std::set<std::vector<int>> orders, without_fork, without_join;
   for (unsigned seed = 0; seed < 200; seed++) {
-    const auto ran = replayed(device, simt::Order::random, seed);
+    const auto ran = launch_order(device, simt::Order::random, seed);
     const auto place = [&](int i) { return std::find(ran.begin(), ran.end(), i) - ran.begin(); };
     REQUIRE(ran.size() == 7);
     for (const auto& [first, second] : {std::pair{0, 1}, {1, 2}, {0, 3}, {3, 4}, {4, 5}, {2, 6}, {5, 6}})
       REQUIRE(place(first) < place(second));
     orders.insert(ran);
-    without_fork.insert(replayed(device, simt::Order::random, seed, false));
-    without_join.insert(replayed(device, simt::Order::random, seed, true, false));
+    without_fork.insert(launch_order(device, simt::Order::random, seed, false));
+    without_join.insert(launch_order(device, simt::Order::random, seed, true, false));
   }
   CHECK(orders.size() == 10);  // all interleavings of 1 2 and 3 4 5
   const auto some = [](const auto& all, auto what) { return std::any_of(all.begin(), all.end(), what); };
@@ -110,7 +110,7 @@ TEST_CASE(
   CHECK(some(without_join, [](const auto& ran) { return ran.back() == 5; }));
 }
 
-TEST_CASE("graph: as in CUDA a stream joins a recording by waiting for it, and cannot be waited for before") {
+TEST_CASE("graph: as in CUDA a stream joins a capture by waiting for it, and cannot be waited for before") {
   simt::Graph graph;
   CUstream_st main, side;
   main.graph = &graph;
@@ -120,7 +120,7 @@ TEST_CASE("graph: as in CUDA a stream joins a recording by waiting for it, and c
   CHECK_NOTHROW(simt::wait(main, side));
 }
 
-TEST_CASE("graph: copies from and to the host are refused in a recording") {
+TEST_CASE("graph: copies from and to the host are refused in a capture") {
   Device device;
   DeviceArray<float> x(device, 1);
   CHECK_THROWS_AS(Graph(device, [&] { x.upload({1}); }), std::logic_error);

@@ -25,8 +25,9 @@ TEST_CASE("linear: gradients of input and weight") {
   Parameters p;
   Parameter& w = p.matrix(24, 16, "weight");
   p.allocate(lab.device, Precision::fp32);
-  check_gradients(lab, p, {{lab.rows(40, 33), 33, 16}},
-                  [&](Tape& t, auto& x) { return std::vector{linear(t, x[0], w)}; });
+  check_gradients(lab, p, {{lab.rows(40, 33), 33, 16}}, [&](Tape& t, auto& x) {
+    return std::vector{linear(t, x[0], w), linear_f32(t, x[0], w)};
+  });
 }
 
 TEST_CASE("gelu: gradients of input and bias") {

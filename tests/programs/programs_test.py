@@ -709,7 +709,7 @@ class Programs(unittest.TestCase):
     def test_memory_for_a_few_graphs_gives_the_same_bits(self):
         few = self.dir / "few"
         done = subprocess.run([BIN / "train", "--config", self.ini, f"--run.directory={few}"], capture_output=True, text=True, env={**os.environ, "CUDA_ON_CPU_GRAPHS": "1"})
-        self.assertEqual(done.stderr, "warning: the device has memory for 1 recorded steps and no more; others go kernel by kernel, slower and with the same bits\n")
+        self.assertEqual(done.stderr, "warning: the device has memory for 1 CUDA graphs; other steps launch kernel by kernel, slower and with the same bits\n")
         self.train()
         for name in ("best.npz", "scores.csv"):
             self.assertEqual((few / name).read_bytes(), (self.run_dir / name).read_bytes())

@@ -285,7 +285,7 @@ int Trainer::run() {
   log_ = std::make_unique<RunLog>(directory_, options_.run);
   if (Device::is_gpu() && options_.run.gemm_tuning) {
     const std::string& cache = options_.run.gemm_cache;
-    gemm_files_.emplace(device_.gemm_choices(), gemm_machine(device_), directory_.gemm(),
+    gemm_files_.emplace(device_.algorithm_cache(), gemm_machine(device_), directory_.gemm(),
                         cache.empty() ? default_gemm_cache() : cache);
   }
   if (!epochs) save_model(directory_.best(), bert_, session_.vocabulary());

@@ -149,7 +149,7 @@ TrainedModel::TrainedModel(const ModelSource& source)
       vocabulary(read_vocabulary(source, *file)),
       bert((resolve(options.model, file.get()), bert_config(options.model, vocabulary.size()))) {
   // The run's GEMM algorithms reproduce the run's scores.
-  if (Device::is_gpu()) read_gemm_choices(device->gemm_choices(), source.gemm, gemm_machine(*device));
+  if (Device::is_gpu()) read_algorithm_cache(device->algorithm_cache(), source.gemm, gemm_machine(*device));
   bert.store.allocate(*device, options.train.precision, false);
   file->load(bert);
 }

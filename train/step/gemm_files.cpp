@@ -50,13 +50,13 @@ std::string gemm_machine(const Device& device) {
   return fmt::format("{}; {}", device.name(), Gemm::library());
 }
 
-void read_gemm_choices(GemmChoices& choices, const std::string& path, const std::string& machine) {
+void read_algorithm_cache(AlgorithmCache& choices, const std::string& path, const std::string& machine) {
   const GemmCache cache = read_cache(path, "");
   if (const auto found = cache.find(machine); found != cache.end())
     choices.chosen.insert(found->second.begin(), found->second.end());
 }
 
-GemmFiles::GemmFiles(GemmChoices& choices, std::string machine, std::string run_file, std::string cache)
+GemmFiles::GemmFiles(AlgorithmCache& choices, std::string machine, std::string run_file, std::string cache)
     : choices_(choices),
       machine_(std::move(machine)),
       run_file_(std::move(run_file)),
@@ -71,7 +71,7 @@ GemmFiles::GemmFiles(GemmChoices& choices, std::string machine, std::string run_
         "otherwise\n",
         run_file_, run_.begin()->first, machine_);
   saved_ = choices_.chosen.size();
-  read_gemm_choices(choices_, cache_, machine_);
+  read_algorithm_cache(choices_, cache_, machine_);
 }
 
 void GemmFiles::save() {

@@ -1,4 +1,4 @@
-// Files of a GPU's algorithm cache (engine/gemm_choices.h): a run's gemm.txt, so that a resumed run has the
+// Files of a GPU's algorithm cache (engine/algorithm_cache.h): a run's gemm.txt, so that a resumed run has the
 // same bits, and the user's run.gemm_cache, so that each GEMM is autotuned once.
 #pragma once
 #include <string>
@@ -14,13 +14,13 @@ std::string default_gemm_cache();
 std::string gemm_machine(const Device& device);
 
 // Adds the choices of `machine` from a GemmCache file, if it exists. Warns on stderr about a damaged file.
-void read_gemm_choices(GemmChoices& choices, const std::string& path, const std::string& machine);
+void read_algorithm_cache(AlgorithmCache& choices, const std::string& path, const std::string& machine);
 
 class GemmFiles {
  public:
   // Reads both files; the run's choices win. Warns if the run's file has other machines' choices only.
   // `cache` may be "".
-  GemmFiles(GemmChoices& choices, std::string machine, std::string run_file, std::string cache);
+  GemmFiles(AlgorithmCache& choices, std::string machine, std::string run_file, std::string cache);
 
   // Writes new choices to both files. Throws io::Error if the run's cannot be written; warns once if the
   // cache cannot.
@@ -28,7 +28,7 @@ class GemmFiles {
 
  private:
   void save_cache();
-  GemmChoices& choices_;
+  AlgorithmCache& choices_;
   std::string machine_, run_file_, cache_;
   GemmCache run_;     // other machines included
   size_t saved_ = 0;  // number of this machine's choices in run_

@@ -11,10 +11,9 @@ void set_layer_lr(Bert& bert, float decay, float embedding) {
   float rate = 1;
   for (auto l = bert.layers.rbegin(); l != bert.layers.rend(); ++l) {
     rate *= decay;
-    scale(rate,
-          {l->qkv.weight, l->qkv.bias, l->output.weight, l->output.bias, l->widen.weight, l->widen.bias});
-    scale(rate, {l->narrow.weight, l->narrow.bias, l->attention_norm.gamma, l->attention_norm.beta});
-    scale(rate, {l->output_norm.gamma, l->output_norm.beta});
+    for (const Linear& linear : {l->qkv, l->attention_output, l->intermediate, l->output})
+      scale(rate, {linear.weight, linear.bias});
+    for (const Norm& norm : {l->attention_norm, l->output_norm}) scale(rate, {norm.gamma, norm.beta});
   }
   rate *= decay * embedding;
   scale(rate, {bert.word, bert.position, bert.segment, bert.embedding_norm.gamma, bert.embedding_norm.beta});

@@ -8,7 +8,7 @@ namespace warpbert {
 
 ModelSteps make_steps(Session& session) {
   const Options& o = session.options();
-  session.device().gemm_choices().tuning = o.run.gemm_tuning;
+  session.device().algorithm_cache().tuning = o.run.gemm_tuning;
   const TrainStepConfig config{.seed = uint64_t(o.train.seed),
                                .adam = adam_options(o.train),
                                .keras_fill = o.loss.scale == LossScale::keras_fill,

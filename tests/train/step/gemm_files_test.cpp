@@ -13,11 +13,11 @@ using namespace warpbert::test;
 
 namespace {
 
-GemmProduct product(int m) {
-  return {m, 768, 768, 768, 768, 768, GemmProduct::Input::bf16, DType::bf16, false, true, 256};
+GemmKey product(int m) {
+  return {m, 768, 768, 768, 768, 768, GemmKey::Input::bf16, DType::bf16, false, true, 256};
 }
-GemmChoice choice(uint64_t word) { return {{word}, 1}; }
-using Choices = std::map<GemmProduct, GemmChoice>;
+GemmAlgorithm choice(uint64_t word) { return {{word}, 1}; }
+using Choices = std::map<GemmKey, GemmAlgorithm>;
 
 }  // namespace
 
@@ -26,7 +26,7 @@ TEST_CASE("gemm files: a run's file wins over the machine's, and both get what i
   const std::string run = folder / "gemm.txt", cache = folder / "cache/warpbert/gemm.txt";
   const Captured output(stderr);
   {
-    GemmChoices choices;
+    AlgorithmCache choices;
     GemmFiles files(choices, "A", run, cache);
     files.save();
     CHECK(folder.count_files() == 0);
@@ -36,14 +36,14 @@ TEST_CASE("gemm files: a run's file wins over the machine's, and both get what i
   CHECK(parse_gemm_cache(contents(run)) == GemmCache{{"A", {{product(128), choice(1)}}}});
   CHECK(contents(cache) == contents(run));
   {  // another run on machine B with the same cache
-    GemmChoices choices;
+    AlgorithmCache choices;
     GemmFiles files(choices, "B", folder / "other.txt", cache);
     CHECK(choices.chosen.empty());
     choices.chosen[product(128)] = choice(2);
     files.save();
   }
   {  // third run, on A, starts from the cache; another process caches 384 and another choice for 256
-    GemmChoices choices;
+    AlgorithmCache choices;
     GemmFiles files(choices, "A", folder / "third.txt", cache);
     CHECK(choices.chosen == Choices{{product(128), choice(1)}});
     std::ofstream(cache) << gemm_cache_text({{"A", {{product(256), choice(8)}, {product(384), choice(9)}}}});
@@ -54,7 +54,7 @@ TEST_CASE("gemm files: a run's file wins over the machine's, and both get what i
           Choices{{product(128), choice(1)}, {product(256), choice(8)}, {product(384), choice(9)}});
   }
   {  // resumed third run: its own choice wins over the cache
-    GemmChoices choices;
+    AlgorithmCache choices;
     GemmFiles(choices, "A", folder / "third.txt", cache);
     CHECK(choices.chosen.at(product(256)) == choice(3));
     CHECK(choices.chosen.at(product(384)) == choice(9));
@@ -67,7 +67,7 @@ TEST_CASE("gemm files: a run that went to another machine finds its algorithms a
   const std::string run = folder / "gemm.txt";
   const Captured output(stderr);
   for (const auto& [machine, i] : {std::pair{"A", 1}, {"B", 2}}) {
-    GemmChoices choices;
+    AlgorithmCache choices;
     GemmFiles files(choices, machine, run, "");
     choices.chosen[product(128)] = choice(i);
     files.save();
@@ -75,7 +75,7 @@ TEST_CASE("gemm files: a run that went to another machine finds its algorithms a
   CHECK(output.text() == "warning: " + run +
                              ": the run was begun on 'A', this is 'B'; it goes on with algorithms that "
                              "may round otherwise\n");
-  GemmChoices choices;
+  AlgorithmCache choices;
   GemmFiles(choices, "A", run, "");
   CHECK(choices.chosen == Choices{{product(128), choice(1)}});
 }
@@ -83,7 +83,7 @@ TEST_CASE("gemm files: a run that went to another machine finds its algorithms a
 TEST_CASE("gemm files: damage is ignored with a warning that says what follows") {
   const TemporaryFolder folder;
   const std::string run = folder.write("gemm.txt", "[A]\n"), cache = folder.write("cache.txt", "x");
-  GemmChoices choices;
+  AlgorithmCache choices;
   const Captured output(stderr);
   GemmFiles files(choices, "A", run, cache);
   CHECK(choices.chosen.empty());
@@ -101,7 +101,7 @@ TEST_CASE("gemm files: damage is ignored with a warning that says what follows")
 TEST_CASE("gemm files: a run that goes on on another machine says so") {
   const TemporaryFolder folder;
   const std::string run = folder.write("gemm.txt", gemm_cache_text({{"A", {{product(128), choice(1)}}}}));
-  GemmChoices choices;
+  AlgorithmCache choices;
   const Captured output(stderr);
   GemmFiles files(choices, "B", run, "");
   CHECK(choices.chosen.empty());
@@ -114,7 +114,7 @@ TEST_CASE("gemm files: a run that goes on on another machine says so") {
 TEST_CASE("gemm files: a cache that cannot be written is no reason to stop, a run's file is") {
   const TemporaryFolder folder;
   const std::string file = folder.write("file", ""), cache = file + "/warpbert/gemm.txt";
-  GemmChoices choices;
+  AlgorithmCache choices;
   const Captured output(stderr);
   GemmFiles files(choices, "A", folder / "gemm.txt", cache);
   for (int m : {128, 256}) {

@@ -1,4 +1,4 @@
-#include "gemm_choices.h"
+#include "algorithm_cache.h"
 
 #include <fmt/ranges.h>
 
@@ -25,7 +25,7 @@ uint64_t checksum(std::string_view text) {
   return h;
 }
 
-std::string line_of(const GemmProduct& p, const GemmChoice& choice) {
+std::string line_of(const GemmKey& p, const GemmAlgorithm& choice) {
   std::string line =
       fmt::format("{} {} {} {} {} {} {} {} {}{} {} {:.2f} ", p.m, p.n, p.k, p.lda, p.ldb, p.ldc,
                   inputs[int(p.input)], p.output == DType::bf16 ? "bf16" : "fp32", p.transpose_a ? 't' : 'n',
@@ -84,16 +84,16 @@ class Words {
   size_t at_ = 0;
 };
 
-std::pair<GemmProduct, GemmChoice> parse_line(const std::string& line) {
+std::pair<GemmKey, GemmAlgorithm> parse_line(const std::string& line) {
   Words words(line);
-  GemmProduct p{};
+  GemmKey p{};
   for (int* size : {&p.m, &p.n, &p.k, &p.lda, &p.ldb, &p.ldc}) *size = words.integer();
-  p.input = GemmProduct::Input(words.one_of({"bf16", "fp32", "tf32"}));
+  p.input = GemmKey::Input(words.one_of({"bf16", "fp32", "tf32"}));
   p.output = words.one_of({"fp32", "bf16"}) ? DType::bf16 : DType::f32;
   const int transposes = words.one_of({"nn", "nt", "tn", "tt"});
   p.transpose_a = transposes & 2, p.transpose_b = transposes & 1;
   p.alignment = words.integer();
-  GemmChoice choice{};
+  GemmAlgorithm choice{};
   choice.microseconds = words.time();
   choice.algorithm = words.algorithm();
   return {p, choice};
@@ -114,7 +114,7 @@ std::string gemm_cache_text(const GemmCache& cache) {
 
 GemmCache parse_gemm_cache(const std::string& text) {
   GemmCache cache;
-  std::map<GemmProduct, GemmChoice>* section = nullptr;
+  std::map<GemmKey, GemmAlgorithm>* section = nullptr;
   size_t count = 0;
   int number = 0;
   for (size_t begin = 0; begin < text.size();) {

@@ -1,4 +1,4 @@
-#include "engine/gemm_choices.h"
+#include "engine/algorithm_cache.h"
 
 #include <doctest/doctest.h>
 
@@ -9,13 +9,13 @@
 
 using namespace warpbert;
 using namespace warpbert::test;
-using Input = GemmProduct::Input;
+using Input = GemmKey::Input;
 
 namespace {
 
-const GemmProduct forward{1024, 3072, 768, 768, 768, 3072, Input::bf16, DType::bf16, false, true, 256};
-const GemmProduct weight{3072, 768, 1024, 3072, 768, 768, Input::tf32, DType::f32, true, false, 16};
-const GemmChoice first{{0, 1, 0xffffffffffffffff, 0x0123456789abcdef, 4, 5, 6, 7}, 7.31}, second{{8}, 0};
+const GemmKey forward{1024, 3072, 768, 768, 768, 3072, Input::bf16, DType::bf16, false, true, 256};
+const GemmKey weight{3072, 768, 1024, 3072, 768, 768, Input::tf32, DType::f32, true, false, 16};
+const GemmAlgorithm first{{0, 1, 0xffffffffffffffff, 0x0123456789abcdef, 4, 5, 6, 7}, 7.31}, second{{8}, 0};
 const GemmCache cache = {{"NVIDIA H200, sm_90; cuBLASLt 130100", {{forward, first}, {weight, second}}},
                          {"another, sm_80", {{forward, second}}}};
 
@@ -36,20 +36,20 @@ TEST_CASE("gemm choices: a file gives back what was written, of every machine") 
 }
 
 TEST_CASE("gemm choices: what is not equal in everything is another product") {
-  std::map<GemmProduct, GemmChoice> choices{{forward, first}};
+  std::map<GemmKey, GemmAlgorithm> choices{{forward, first}};
   const auto changed = [&](auto change) {
-    GemmProduct p = forward;
+    GemmKey p = forward;
     change(p);
     return choices.count(p);
   };
-  CHECK(changed([](GemmProduct&) {}) == 1);
-  for (int GemmProduct::*size : {&GemmProduct::m, &GemmProduct::n, &GemmProduct::k, &GemmProduct::lda,
-                                 &GemmProduct::ldb, &GemmProduct::ldc, &GemmProduct::alignment})
-    CHECK(changed([&](GemmProduct& p) { p.*size += 8; }) == 0);
-  CHECK(changed([](GemmProduct& p) { p.input = Input::fp32; }) == 0);
-  CHECK(changed([](GemmProduct& p) { p.output = DType::f32; }) == 0);
-  CHECK(changed([](GemmProduct& p) { p.transpose_a = true; }) == 0);
-  CHECK(changed([](GemmProduct& p) { p.transpose_b = false; }) == 0);
+  CHECK(changed([](GemmKey&) {}) == 1);
+  for (int GemmKey::*size : {&GemmKey::m, &GemmKey::n, &GemmKey::k, &GemmKey::lda, &GemmKey::ldb,
+                             &GemmKey::ldc, &GemmKey::alignment})
+    CHECK(changed([&](GemmKey& p) { p.*size += 8; }) == 0);
+  CHECK(changed([](GemmKey& p) { p.input = Input::fp32; }) == 0);
+  CHECK(changed([](GemmKey& p) { p.output = DType::f32; }) == 0);
+  CHECK(changed([](GemmKey& p) { p.transpose_a = true; }) == 0);
+  CHECK(changed([](GemmKey& p) { p.transpose_b = false; }) == 0);
 }
 
 TEST_CASE("gemm choices: a damaged file is refused, wherever the damage is") {
@@ -82,7 +82,7 @@ TEST_CASE("gemm choices: what is wrong is said with its line") {
 // The simulator has nothing to tune.
 TEST_CASE("gemm choices: a device's Gemms share them, and a stored choice gives the same bits") {
   Device device;
-  device.gemm_choices().tuning = true;
+  device.algorithm_cache().tuning = true;
   const int m = 192, n = 128, k = 320;
   std::vector<float> a(size_t(m) * k), b(size_t(n) * k);
   for (size_t i = 0; i < a.size(); i++) a[i] = float(i * 2654435761u % 2001) / 1000 - 1;
@@ -97,15 +97,15 @@ TEST_CASE("gemm choices: a device's Gemms share them, and a stored choice gives 
     return dc.download();
   };
   const auto by_the_stream = product(device.stream());
-  const auto& chosen = device.gemm_choices().chosen;
+  const auto& chosen = device.algorithm_cache().chosen;
   CHECK(chosen.size() == (Device::is_gpu() ? 1 : 0));
   if (Device::is_gpu()) CHECK(chosen.begin()->second.microseconds > 0);
   const auto first_choice = chosen;
   CHECK(product(device.side_stream()) == by_the_stream);
   CHECK(chosen == first_choice);
-  GemmChoices restored;
+  AlgorithmCache restored;
   restored.chosen = parse_gemm_cache(gemm_cache_text({{"here", chosen}}))["here"];
-  device.gemm_choices() = restored;
+  device.algorithm_cache() = restored;
   CHECK(product(device.stream()) == by_the_stream);
   CHECK(chosen == restored.chosen);
   Worst worst;

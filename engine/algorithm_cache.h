@@ -15,7 +15,7 @@
 namespace warpbert {
 
 // Cache key: all that the choice depends on. Row-major c [m, n] = op(a)·op(b), inner dimension k.
-struct GemmProduct {
+struct GemmKey {
   enum class Input { bf16, fp32, tf32 };  // tf32: stored as fp32
   int m, n, k;
   int lda, ldb, ldc;
@@ -23,24 +23,24 @@ struct GemmProduct {
   DType output;
   bool transpose_a, transpose_b;
   int alignment;  // bytes, of the least aligned operand: a power of two, at most 256
-  auto operator<=>(const GemmProduct&) const = default;
+  auto operator<=>(const GemmKey&) const = default;
 };
 
-struct GemmChoice {
+struct GemmAlgorithm {
   // A cublasLtMatmulAlgo_t, storable for the same library version (cublasLt.h).
   std::array<uint64_t, 8> algorithm;
   double microseconds;  // 0: untimed, the library's first choice
-  bool operator==(const GemmChoice&) const = default;
+  bool operator==(const GemmAlgorithm&) const = default;
 };
 
 // The cache of one device.
-struct GemmChoices {
+struct AlgorithmCache {
   bool tuning = false;  // autotune new products; else take the library's first choice
-  std::map<GemmProduct, GemmChoice> chosen;
+  std::map<GemmKey, GemmAlgorithm> chosen;
 };
 
 // Machine (GPU name, library versions) -> its choices.
-using GemmCache = std::map<std::string, std::map<GemmProduct, GemmChoice>>;
+using GemmCache = std::map<std::string, std::map<GemmKey, GemmAlgorithm>>;
 
 // Text form: a section per machine, a line per product; the last line holds a count and a checksum.
 std::string gemm_cache_text(const GemmCache& cache);
