@@ -51,7 +51,7 @@ std::string_view kind_of_zip(std::string_view start) {
   if (const size_t slash = name.find('/');
       slash != name.npos && name.substr(slash).starts_with("/data.pkl"sv))
     return pytorch;
-  return "a zip archive; unpack it";
+  return zip_archive;
 }
 
 bool is_web_page(std::string_view start) {
