@@ -26,7 +26,7 @@ RUN = {
     "position_embedding_type": ("absolute", BERT),
     "is_decoder": (False, ENCODER),
     "add_cross_attention": (False, ENCODER),
-    "tie_word_embeddings": (True, "an output matrix that is the word embedding is"),
+    "tie_word_embeddings": (True, "the word embedding is the output matrix; --drop-output-matrix makes it so"),
 }
 GELU_ERF = {"gelu", "gelu_python"}
 GELU_TANH = {"gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh"}  # differ by 5e-4 at most
@@ -42,20 +42,24 @@ def beside(source: str) -> str | None:
     return next((str(folder / name) for name in ("bert_config.json", "config.json") if (folder / name).exists()), None)
 
 
-def find(source: str, given: str | None, meta: dict) -> tuple[dict, str]:
-    """The configuration and its name: the file that was given, what an .npz of ours says itself, or a file beside."""
+def find(source: str, given: str | None, meta: dict, tie: bool) -> tuple[dict, str]:
+    """The configuration and its name: the file that was given, what an .npz of ours says itself, or a file beside.
+
+    tie: the output matrix is dropped, so that tie_word_embeddings does not matter.
+    """
     file = given or (None if "heads" in meta else beside(source))
-    return (read_config(file), file) if file else (interpret(meta, f"{source}: __meta__"), f"{source}: __meta__")
+    values, name = (read_json(file), file) if file else (meta, f"{source}: __meta__")
+    return interpret({**values, "tie_word_embeddings": True} if tie else values, name), name
 
 
-def read_config(path: str) -> dict:
+def read_json(path: str) -> dict:
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8-sig"))  # with or without a BOM
     except ValueError as error:
         raise ConvertError(f"{path} is not JSON: {error}") from error
     if not isinstance(values, dict):
         raise ConvertError(f"{path} is not a model's configuration")
-    return interpret(values, path)
+    return values
 
 
 def refuse(path: str, key: str, value: object, run: str) -> None:

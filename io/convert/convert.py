@@ -66,7 +66,7 @@ def open_source(path: str) -> Source:
     if start[7:9] == b"\0{":  # the end of the header's length, and its first byte
         return read_safetensors(path)
     kind = foreign_kind(start)
-    if kind == ZIP and path.endswith(".npz"):
+    if kind in ("", ZIP) and path.endswith(".npz"):
         return read_npz(path)
     if kind not in ("", PYTORCH, ZIP):
         raise ConvertError(f"{path} is {kind}")
@@ -115,9 +115,9 @@ def choose(source: Source, layout: Layout, own: dict[str, str], ignore: list[str
     inside = [own[name] for name in unknown if re.match(layout.inside, name)]
     outside = [own[name] for name in unknown if not re.match(layout.inside, name)]
     if inside:
-        raise ConvertError(f"{source.files[0]} holds arrays that are no part of BERT: {listed(inside)}; they change what "
-                           f"it computes. If the model is a BERT without them, pass --ignore '{inside[0]}' (patterns "
-                           "may hold *)")
+        raise ConvertError(f"{source.files[0]} holds arrays that are no part of BERT: {listed(inside)}; they change "
+                           f"what it computes. If the model is a BERT without them, pass --ignore '{inside[0]}' "
+                           "(patterns may hold *)")
     if missing:
         raise ConvertError(f"{source.files[0]} lacks {listed(missing)}")
     if outside:
@@ -220,7 +220,7 @@ def convert(arguments: argparse.Namespace) -> str:
     sizes = measure(names, arrays, layout.column)
     layers = sum(name.canonical.endswith(".self.query.weight") for name in names)
 
-    config, config_path = configuration.find(path, arguments.config, source.config)
+    config, config_path = configuration.find(path, arguments.config, source.config, arguments.drop_output_matrix)
     configuration.check_sizes(config, {**sizes, "layers": layers}, config_path)
     configuration.check_activation(config.get("hidden_act", "gelu"), config_path)
 

@@ -85,7 +85,7 @@ class Layout:
 
 # What a wrapper puts before BERT's names. Any name may precede `bert.`; without it only these, for `roberta.` and
 # others hold other models.
-WRAPPER = r"(?:(?:module|_orig_mod|model|base_model|auto_model|backbone|bert|0)\.)*"
+WRAPPER = r"(?:(?:module|_orig_mod|model|base_model|auto_model|bert_model|encoder|backbone|bert|0)\.)*"
 
 TF = Layout(
     column="tf", words="bert/embeddings/word_embeddings", layer=r"bert/encoder/layer_(\d+)/",

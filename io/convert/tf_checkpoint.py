@@ -17,8 +17,8 @@ from checksum import masked_crc32c
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48
-DTYPES = {1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 7: "string", 9: "int64", 10: "bool",
-          14: "bfloat16", 17: "uint16", 19: "float16"}
+DTYPES = {1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 7: "string", 9: "int64",
+          10: "bool", 14: "bfloat16", 17: "uint16", 19: "float16"}
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -53,7 +53,9 @@ std::vector<Option> make_table() {
               "the first of them, below validation_every: another fold of a cross-validation"),
 
       path("model.weights", model, &ModelOptions::weights,
-           "pretrained BERT, .npz or .safetensors; empty: random weights"),
+           "pretrained BERT: .npz, .safetensors, or a Hugging Face folder, whose vocab.txt is then the "
+           "default of "
+           "data.vocab; empty: random weights"),
       path("model.config", model, &ModelOptions::config,
            "its bert_config.json or config.json, for the number of heads"),
       choice("model.mlm_head", model, &ModelOptions::mlm_head, {"archive", "fresh"},

@@ -56,7 +56,8 @@ static bool wraps(std::string_view prefix) {
   while (!prefix.empty()) {
     const std::string_view module = prefix.substr(0, prefix.find('.'));
     if (module != "module" && module != "_orig_mod" && module != "model" && module != "base_model" &&
-        module != "auto_model" && module != "backbone" && module != "bert" && module != "0")
+        module != "auto_model" && module != "bert_model" && module != "encoder" && module != "backbone" &&
+        module != "bert" && module != "0")
       return false;
     prefix.remove_prefix(module.size() + 1);
   }

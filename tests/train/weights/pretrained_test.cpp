@@ -547,8 +547,8 @@ TEST_CASE("configuration files: another activation, other positions, other shape
   CHECK(refused(R"({"is_decoder": true})") == "config.json: is_decoder = true" + encoder);
   CHECK(refused(R"({"add_cross_attention": true})") == "config.json: add_cross_attention = true" + encoder);
   CHECK(refused(R"({"tie_word_embeddings": false})") ==
-        "config.json: tie_word_embeddings = false is not run here; an output matrix that is the word "
-        "embedding is");
+        "config.json: tie_word_embeddings = false is not run here; the word embedding is the output matrix; "
+        "io/convert/convert.py --drop-output-matrix makes it so");
   CHECK(refused(R"({"hidden_act": 3})").starts_with("config.json: hidden_act = 3 is not run here"));
   CHECK(refused("\xef\xbb\xbf"
                 R"({"model_type": "bert", "is_decoder": false, "tie_word_embeddings": true,
