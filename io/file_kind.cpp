@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::string_view web_page = "a web page (HTML), not the file itself; download it again",
                            pytorch =
-                               "a PyTorch file (.bin, .pt: a pickle); io/convert/convert.py converts weights",
+                               "a PyTorch file (.bin, .pt: a pickle); `io/convert/convert.py FILE bert.npz` "
+                               "converts weights",
                            office = "a spreadsheet or another Office file; save it as tab-separated text";
 
 struct Magic {

@@ -8,6 +8,8 @@ from typing import Callable
 
 import numpy as np
 
+from file_kind import foreign_kind
+
 
 class ConvertError(Exception):
     """A fault of the source; the message names the file or the array."""
@@ -59,11 +61,20 @@ def narrow(values: np.ndarray, name: str) -> np.ndarray:
     return narrowed
 
 
+def refuse_foreign(path: str) -> None:
+    """Raises ConvertError if a file that cannot be read is another kind of file."""
+    with open(path, "rb") as file:
+        kind = foreign_kind(file.read(512))
+    if kind:
+        raise ConvertError(f"{path} is {kind}")
+
+
 def read_span(path: str, offset: int, size: int, name: str) -> bytes:
     with open(path, "rb") as file:
         file.seek(offset)
         raw = file.read(size)
     if len(raw) != size:
+        refuse_foreign(path)
         raise ConvertError(f"{path} is cut short: {name} should end at byte {offset + size}, "
                            f"the file has {os.path.getsize(path)}")
     return raw

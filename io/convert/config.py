@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from arrays import ConvertError
+from arrays import ConvertError, refuse_foreign
 
 # Key of Google and Hugging Face, of UER, and of an .npz of ours.
 KEYS = {
@@ -56,6 +56,7 @@ def read_json(path: str) -> dict:
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8-sig"))  # with or without a BOM
     except ValueError as error:
+        refuse_foreign(path)
         raise ConvertError(f"{path} is not JSON: {error}") from error
     if not isinstance(values, dict):
         raise ConvertError(f"{path} is not a model's configuration")

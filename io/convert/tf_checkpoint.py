@@ -12,7 +12,7 @@ from typing import Iterator
 
 import numpy as np
 
-from arrays import Array, ConvertError, Source, decode, read_span
+from arrays import Array, ConvertError, Source, decode, read_span, refuse_foreign
 from checksum import masked_crc32c
 
 MAGIC = 0xDB4775248B80FB57
@@ -75,6 +75,7 @@ def _block(index: bytes, handle: bytes, path: str) -> Iterator[tuple[bytes, byte
 def _table(index: bytes, path: str) -> dict[str, bytes]:
     footer = index[-FOOTER:]
     if len(footer) < FOOTER or struct.unpack("<Q", footer[-8:])[0] != MAGIC:
+        refuse_foreign(path)
         raise ConvertError(f"{path} is no checkpoint index, or is cut short")
     _, at = _varint(footer, 0)  # handle of the metaindex, which is empty
     _, at = _varint(footer, at)

@@ -500,6 +500,14 @@ class Convert(unittest.TestCase):
                                (b"\x89HDF\r\n\x1a\n", "save_weights_as_checkpoint")):
                 (self.dir / name).write_bytes(text)
                 self.refuses(self.dir / name, self.dir / name, said)
+        index, data = self.checkpoint()
+        lfs = b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\n"
+        data.write_bytes(lfs)
+        self.refuses(index, f"{data} is a Git LFS pointer")
+        index.write_bytes(lfs)
+        self.refuses(index, f"{index} is a Git LFS pointer")
+        (self.dir / "config.json").write_bytes(lfs)
+        self.refuses(self.safetensors(WEIGHTS), "config.json is a Git LFS pointer")
 
     @needs_torch
     def test_pickles_run_nothing(self):

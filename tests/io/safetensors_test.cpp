@@ -190,5 +190,7 @@ TEST_CASE("archive: another kind of file is called by its name, by every reader"
   CHECK(message_of<io::Error>([&] { io::open_npz(lfs); }) == said);
   const std::string torch = folder.write("m.npz", "PK\3\4" + std::string(26, 'x') + "archive/data.pkl");
   CHECK(message_of<io::Error>([&] { io::open_archive(torch); }) ==
-        torch + ": is a PyTorch file (.bin, .pt: a pickle); io/convert/convert.py converts weights");
+        torch +
+            ": is a PyTorch file (.bin, .pt: a pickle); `io/convert/convert.py FILE bert.npz` converts "
+            "weights");
 }

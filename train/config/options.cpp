@@ -277,7 +277,8 @@ void check_together(const Options& options) {
     throw UsageError(
         "train.fgm needs the gradient of the whole batch; set train.micro_batch = 0, or a smaller "
         "train.batch");
-  const bool in_folder = fs::is_directory(options.model.weights);  // which may bring its vocab.txt
+  std::error_code none;
+  const bool in_folder = fs::is_directory(options.model.weights, none);  // which may bring its vocab.txt
   if (options.data.text && options.data.vocab.empty() && !in_folder)
     throw UsageError(
         "data.vocab: missing; with data.text = true it is the vocab.txt that the texts are cut by");

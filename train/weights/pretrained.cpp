@@ -10,6 +10,7 @@
 #include <set>
 
 #include "io/error.h"
+#include "io/file_kind.h"
 #include "io/text.h"
 #include "names.h"
 #include "weights_file.h"
@@ -275,7 +276,8 @@ void Pretrained::load(Bert& bert) {
 
 ConfigFacts read_config_facts(const std::string& text, const std::string& what, const Pretrained& weights) {
   const auto json = nlohmann::json::parse(text, nullptr, false);
-  if (!json.is_object()) io::fail("{}: no JSON object", what);
+  if (const std::string kind = io::foreign_kind(text); !json.is_object())
+    io::fail("{}: {}", what, kind.empty() ? "no JSON object" : "is " + kind);
   const auto number = [&](const char* key) -> double {
     if (!json.contains(key) || json[key].is_null()) return 0;
     if (!json[key].is_number() || !(json[key].get<double>() > 0))

@@ -1,6 +1,7 @@
 #include "weights_file.h"
 
 #include <filesystem>
+#include <system_error>
 
 #include "io/error.h"
 
@@ -15,7 +16,8 @@ namespace fs = std::filesystem;
 static std::string find_in_folder(const std::string& folder) {
   for (const char* name : {"model.safetensors", "model.safetensors.index.json"})
     if (const fs::path file = fs::path(folder) / name; fs::exists(file)) return file;
-  for (const auto& entry : fs::directory_iterator(folder)) {
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(folder, none)) {
     const std::string name = entry.path().filename();
     if (name.starts_with("pytorch_model.bin")) convert_first(folder, "a folder with a PyTorch file");
     if (name.ends_with(".index")) convert_first(folder, "a folder with a TensorFlow checkpoint");
@@ -27,12 +29,14 @@ static std::string find_in_folder(const std::string& folder) {
 static bool is_tensorflow(const std::string& path) {
   const fs::path extension = fs::path(path).extension();
   const bool part = extension == ".index" || extension == ".meta" || extension.string().starts_with(".data-");
-  return part ? fs::exists(fs::path(path).replace_extension(".index"))
-              : !fs::exists(path) && fs::exists(path + ".index");
+  std::error_code none;
+  return part ? fs::exists(fs::path(path).replace_extension(".index"), none)
+              : !fs::exists(path, none) && fs::exists(path + ".index", none);
 }
 
 std::string find_weights(const std::string& path) {
-  if (fs::is_directory(path)) return find_in_folder(path);
+  std::error_code none;  // open_archive() says why a file cannot be read
+  if (fs::is_directory(path, none)) return find_in_folder(path);
   if (is_tensorflow(path)) convert_first(path, "a TensorFlow checkpoint");
   return path;
 }

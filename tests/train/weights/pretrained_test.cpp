@@ -554,6 +554,8 @@ TEST_CASE("configuration files: another activation, other positions, other shape
                 R"({"model_type": "bert", "is_decoder": false, "tie_word_embeddings": true,
                     "add_cross_attention": null, "hidden_act": null})") == "");
   CHECK(refused("[]") == "config.json: no JSON object");
+  CHECK(refused("<!DOCTYPE html>") ==
+        "config.json: is a web page (HTML), not the file itself; download it again");
   CHECK(refused("{") == "config.json: no JSON object");
   CHECK(refused(R"({"num_attention_heads": 0})") == "config.json: num_attention_heads is no positive number");
   CHECK(refused(R"({"num_attention_heads": "12"})") ==
