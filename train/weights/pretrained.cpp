@@ -177,12 +177,12 @@ void Pretrained::check_tied(const char* copy, const char* original) {
              io::shape_text(wanted));
   const double unit =
       std::max(rounding(archive_->at(its_name).dtype), rounding(archive_->at(other_name).dtype));
-  const auto a = stored_values(copy), b = stored_values(original);
+  const auto a = finite_values(copy), b = finite_values(original);
   double worst = 0;
   bool tied = true;
   for (size_t i = 0; i < a.size(); i++) {
     const double difference = std::abs(double(a[i]) - b[i]);
-    tied = tied && difference <= tied_tolerance + unit * std::abs(b[i]);  // false for NaN
+    tied = tied && difference <= tied_tolerance + unit * std::abs(b[i]);
     worst = std::max(worst, difference);
   }
   if (tied) return;
@@ -219,10 +219,15 @@ void Pretrained::warn_of_blanks() {
 }
 
 std::vector<float> Pretrained::values(const std::string& name) {
+  std::vector<float> v = finite_values(name);
+  if (looks_blank(name, v)) blank_.push_back(sources_.at(name).name);
+  return v;
+}
+
+std::vector<float> Pretrained::finite_values(const std::string& name) {
   std::vector<float> v = stored_values(name);
   if (!std::all_of(v.begin(), v.end(), [](float x) { return std::isfinite(x); }))
     io::fail("{}: {} has a value that is not finite", path(), sources_.at(name).name);
-  if (looks_blank(name, v)) blank_.push_back(sources_.at(name).name);
   return v;
 }
 

@@ -54,6 +54,7 @@ class Pretrained {
     bool transposed;
   };
   std::vector<float> stored_values(const std::string& name);  // finite or not
+  std::vector<float> finite_values(const std::string& name);
   void recognise();
   void check_shapes();
   void check_kinds(const std::set<std::string>& expected);

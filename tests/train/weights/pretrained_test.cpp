@@ -7,6 +7,7 @@
 #include <bit>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <numeric>
 
 #include "io/error.h"
@@ -234,6 +235,23 @@ TEST_CASE("pretrained: copies of the tied matrix must be copies") {
         untied +
             ": cls.predictions.decoder.bias differs from cls.predictions.bias: "
             "they are copies of one array; leave one out (by up to 0.5)");
+}
+
+TEST_CASE("pretrained: a value that is not finite is named, in the tied matrix and elsewhere") {
+  TemporaryFolder folder;
+  const std::string path = folder / "a.npz", dense = "bert.encoder.layer.0.output.dense.weight";
+  for (const float bad : {std::nanf(""), -std::numeric_limits<float>::infinity()}) {
+    Arrays arrays;
+    arrays[dense].values[5] = bad;
+    Pretrained file(arrays.write(path));
+    CHECK(message_of<io::Error>([&] { Loaded(file, all_rows()); }) ==
+          path + ": " + dense + " has a value that is not finite");
+    Arrays tied;
+    tied[name::word_embeddings].values[5] = bad;
+    tied.arrays.push_back({name::decoder_weight, {11, 32}, tied[name::word_embeddings].values});
+    CHECK(refusal(tied.write(path)) ==
+          path + ": " + name::decoder_weight + " has a value that is not finite");
+  }
 }
 
 TEST_CASE("pretrained: copies of the tied matrix may be rounded") {
