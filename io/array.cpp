@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "error.h"
+#include "file_kind.h"
 #include "npz.h"
 #include "safetensors.h"
 #include "text.h"
@@ -22,13 +23,14 @@ static_assert(std::endian::native == std::endian::little,
               "files hold little-endian values; they are copied as they are");
 
 std::string_view name_of(DType dtype) {
-  constexpr std::string_view names[] = {"float16", "bfloat16", "float32", "float64", "int8",   "int16",
-                                        "int32",   "int64",    "uint8",   "uint16",  "uint32", "uint64"};
+  constexpr std::string_view names[] = {"float16", "bfloat16", "float32", "float64", "int8",
+                                        "int16",   "int32",    "int64",   "uint8",   "uint16",
+                                        "uint32",  "uint64",   "bool"};
   return names[size_t(dtype)];
 }
 
 size_t bytes_of(DType dtype) {
-  constexpr size_t bytes[] = {2, 2, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8};
+  constexpr size_t bytes[] = {2, 2, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 1};
   return bytes[size_t(dtype)];
 }
 
@@ -107,6 +109,7 @@ static void for_each_value(DType dtype, std::span<const std::byte> bytes, Visit 
     case DType::i64:
       return walk(int64_t(), itself);
     case DType::u8:
+    case DType::boolean:
       return walk(uint8_t(), itself);
     case DType::u16:
       return walk(uint16_t(), itself);
@@ -131,8 +134,7 @@ void Archive::load_into(std::string_view name, std::span<T> values) {
          info.size(), values.size());
   if (info.dtype == dtype_of<T>) return read(size_t(&info - arrays_.data()), std::as_writable_bytes(values));
 
-  const bool floats = info.dtype <= DType::f64;
-  if (std::is_integral_v<T> && floats)
+  if (std::is_integral_v<T> && is_float(info.dtype))
     fail("{}: array '{}' holds {}, expected integers", path_, name, name_of(info.dtype));
   const auto unfit = [&](size_t i, auto value) {
     fail("{}: array '{}': value {} at index {} does not fit {}", path_, name, value, i, name_of(dtype_of<T>));
@@ -178,9 +180,13 @@ template ArrayView view(std::string, std::vector<int64_t>, std::span<const int64
 template ArrayView view(std::string, std::vector<int64_t>, std::span<const uint8_t>);
 
 std::unique_ptr<Archive> open_archive(const std::string& path) {
-  const std::string start = read_file(path, 9);
-  if (start.starts_with("PK")) return open_npz(path);
-  if (start.size() == 9 && start[8] == '{') return open_safetensors(path);
+  const std::string start = read_file(path, file_kind_bytes);
+  if (start.size() > 8 && start[8] == '{' && !start[7]) return open_safetensors(path);  // [7]: of the length
+  if (start.starts_with('{'))
+    if (auto shards = open_sharded(path)) return shards;
+  const std::string kind = foreign_kind(start);
+  if (kind == zip_archive) return open_npz(path);
+  if (!kind.empty()) fail("{}: is {}", path, kind);
   fail("{}: is neither an .npz nor a .safetensors file; convert other formats to one of them", path);
 }
 

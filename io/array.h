@@ -10,10 +10,11 @@
 
 namespace warpbert::io {
 
-enum class DType { f16, bf16, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64 };
+enum class DType { f16, bf16, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, boolean };
 
 std::string_view name_of(DType dtype);  // "float32", …
 size_t bytes_of(DType dtype);
+constexpr bool is_float(DType dtype) { return dtype <= DType::f64; }
 
 // "[768, 3072]", and "[]" for a scalar.
 std::string shape_text(std::span<const int64_t> shape);
@@ -54,7 +55,8 @@ class Archive {
   std::vector<ArrayInfo> arrays_;
 };
 
-// Opens .npz or .safetensors, told apart by content.
+// Opens .npz, .safetensors, or the .index.json of several .safetensors, told apart by content. Throws Error
+// naming any other kind of file (file_kind.h).
 std::unique_ptr<Archive> open_archive(const std::string& path);
 
 // An array to write; the caller owns the values.

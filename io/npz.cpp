@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "error.h"
+#include "file_kind.h"
 #include "npy.h"
 #include "text.h"
 
@@ -27,7 +28,10 @@ using Zip = std::unique_ptr<zip_t, DiscardArchive>;
 class Npz : public Archive {
  public:
   explicit Npz(const std::string& path) : Archive(path) {
-    if (!read_file(path, 4).starts_with("PK")) fail("{}: is no .npz (zip) file", path);
+    if (const std::string start = read_file(path, file_kind_bytes); !start.starts_with("PK")) {
+      const std::string kind = foreign_kind(start);
+      fail("{}: is {}", path, kind.empty() ? "no .npz (zip) file" : kind);
+    }
     int code = 0;
     zip_.reset(zip_open(path.c_str(), ZIP_RDONLY, &code));
     if (!zip_) {
@@ -66,6 +70,21 @@ class Npz : public Archive {
     }
   }
 
+  void check_readable(const zip_stat_t& status, const std::string& name) const {
+    if (status.encryption_method != ZIP_EM_NONE)
+      fail("{}: array '{}' is encrypted; save it again without a password", path_, name);
+    if (zip_compression_method_supported(status.comp_method, 0)) return;
+    const std::string method = status.comp_method == ZIP_CM_LZMA    ? "LZMA"
+                               : status.comp_method == ZIP_CM_XZ    ? "XZ"
+                               : status.comp_method == ZIP_CM_BZIP2 ? "bzip2"
+                               : status.comp_method == ZIP_CM_DEFLATE64
+                                   ? "Deflate64"
+                                   : fmt::format("zip method {}", status.comp_method);
+    fail(
+        "{}: array '{}' is compressed by {}, which is not read; save it with numpy.savez or savez_compressed",
+        path_, name, method);
+  }
+
   void read_headers() {
     std::map<std::string, int> seen;
     const zip_int64_t count = zip_get_num_entries(zip_.get(), 0);
@@ -78,6 +97,7 @@ class Npz : public Archive {
         fail("{}: member {} is no .npy array; is this an .npz? (PyTorch checkpoints must be converted)",
              path_, quote(name));
       name.resize(name.size() - 4);
+      check_readable(status, name);
       if (seen[name]++)
         fail("{}: holds array '{}' more than once; save it again with one of each", path_, name);
 

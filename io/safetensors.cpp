@@ -10,6 +10,7 @@
 
 #include "atomic_file.h"
 #include "error.h"
+#include "file_kind.h"
 #include "text.h"
 
 namespace warpbert::io {
@@ -20,10 +21,11 @@ struct NamedType {
   std::string_view name;
   DType dtype;
 };
-constexpr NamedType types[] = {
-    {"F16", DType::f16}, {"BF16", DType::bf16}, {"F32", DType::f32}, {"F64", DType::f64}, {"I8", DType::i8},
-    {"I16", DType::i16}, {"I32", DType::i32},   {"I64", DType::i64}, {"U8", DType::u8},   {"U16", DType::u16},
-    {"U32", DType::u32}, {"U64", DType::u64},   {"BOOL", DType::u8}};
+constexpr NamedType types[] = {{"F16", DType::f16},     {"BF16", DType::bf16}, {"F32", DType::f32},
+                               {"F64", DType::f64},     {"I8", DType::i8},     {"I16", DType::i16},
+                               {"I32", DType::i32},     {"I64", DType::i64},   {"U8", DType::u8},
+                               {"U16", DType::u16},     {"U32", DType::u32},   {"U64", DType::u64},
+                               {"BOOL", DType::boolean}};
 
 struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }
@@ -32,15 +34,17 @@ struct CloseFile {
 class Safetensors : public Archive {
  public:
   explicit Safetensors(const std::string& path) : Archive(path) {
-    const std::string start = read_file(path, 8);
+    const std::string start = read_file(path, file_kind_bytes);
     file_.reset(std::fopen(path.c_str(), "rb"));
     if (!file_ || fseeko(file_.get(), 0, SEEK_END) != 0)
       fail("{}: cannot be read: {}", path, std::strerror(errno));
     const uint64_t total = uint64_t(ftello(file_.get()));
     uint64_t length = 0;
-    if (start.size() == 8) std::memcpy(&length, start.data(), 8);
-    if (length < 2 || length > longest_header || total < 8 + length)
+    if (start.size() >= 8) std::memcpy(&length, start.data(), 8);
+    if (length < 2 || length > longest_header || total < 8 + length) {
+      if (const std::string kind = foreign_kind(start); !kind.empty()) fail("{}: is {}", path, kind);
       fail("{}: is no .safetensors file, or cut off ({} bytes); copy it again", path, total);
+    }
     values_ = 8 + length;
     read_header(read_file(path, values_).substr(8), total - values_);
   }
@@ -67,6 +71,7 @@ class Safetensors : public Archive {
       if (name != "__metadata__") add(name, entry, bytes);
     if (arrays_.empty()) fail("{}: holds no arrays", path_);
     sort_by_place();
+    check_places(bytes);
   }
 
   // Messages print names as they are. (libzip makes those of an .npz visible.)
@@ -105,11 +110,26 @@ class Safetensors : public Archive {
     begins_[name] = range[0];
   }
 
-  // JSON objects are sorted by name; arrays() promises file order.
+  // JSON objects are sorted by name; arrays() promises file order. Empty arrays precede the one at their place.
   void sort_by_place() {
     std::stable_sort(arrays_.begin(), arrays_.end(), [&](const ArrayInfo& a, const ArrayInfo& b) {
-      return begins_[a.name] < begins_[b.name];
+      return std::pair(begins_[a.name], a.size() > 0) < std::pair(begins_[b.name], b.size() > 0);
     });
+  }
+
+  // The format has no holes, overlaps or tails: two programs must not read two models from one file.
+  void check_places(uint64_t bytes) const {
+    uint64_t end = 0;
+    for (const ArrayInfo& array : arrays_) {
+      const uint64_t begin = begins_.at(array.name);
+      if (begin < end) fail("{}: array '{}' overlaps another one; save the file again", path_, array.name);
+      if (begin > end)
+        fail("{}: {} bytes before array '{}' belong to none; save the file again", path_, begin - end,
+             array.name);
+      end = begin + uint64_t(array.size()) * bytes_of(array.dtype);
+    }
+    if (end != bytes)
+      fail("{}: {} bytes after the last array belong to none; save the file again", path_, bytes - end);
   }
 
   void read(size_t index, std::span<std::byte> bytes) override {

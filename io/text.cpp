@@ -1,5 +1,7 @@
 #include "text.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
@@ -41,6 +43,13 @@ std::string quote(std::string_view text) {
     else out += char(c);
   }
   return out + (text.size() > longest ? "…'" : "'");
+}
+
+std::string listed(std::span<const std::string> names) {
+  constexpr size_t most = 4;
+  const auto first = names.first(std::min(names.size(), most));
+  return fmt::format("{}{}", fmt::join(first, ", "),
+                     names.size() > most ? fmt::format(" and {} more", names.size() - most) : "");
 }
 
 std::string_view strip(std::string_view text) {

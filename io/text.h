@@ -13,6 +13,9 @@ std::string read_file(const std::string& path, size_t longest = std::string::npo
 // `text` in quotes, truncated to 40 bytes; control characters are escaped for the terminal's sake.
 std::string quote(std::string_view text);
 
+// "a, b, c, d and 3 more".
+std::string listed(std::span<const std::string> names);
+
 std::string_view strip(std::string_view text);
 
 // Candidate nearest to `word` by edit distance, ignoring case; "" if none is close enough for a typo.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Converts a pretrained BERT to the .npz that training starts from.
 
-SOURCE is a TensorFlow checkpoint (its prefix or its folder), a .safetensors or .bin file (Hugging Face, UER or
+SOURCE is a TensorFlow checkpoint (its prefix or its folder), a .safetensors, .bin or .npz file (Hugging Face, UER or
 TencentPretrain), an .index.json of shards, or a folder with one of these. See docs/weights.md.
 """
 from __future__ import annotations
@@ -21,13 +21,15 @@ except ImportError as error:
     sys.exit(f"convert.py: error: NumPy is missing ({error}); install python3-numpy (Debian) or numpy (pip)")
 
 import config as configuration
-from arrays import Array, ConvertError, Source
-from names import HEAD, LAYOUTS, OUTPUT_BIAS, SEGMENTS, WORDS, Layout, Name, encoder, modern
+from arrays import Array, ConvertError, Source, require_float
+from file_kind import PYTORCH, ZIP, foreign_kind
+from names import HEAD, LAYOUTS, OUTPUT_BIAS, SEGMENTS, WORDS, Layout, Name, encoder, modern, wrapper
 from tf_checkpoint import read_checkpoint
-from torch_files import read_safetensors, read_sharded, read_torch
+from torch_files import read_npz, read_safetensors, read_sharded, read_torch
 
-# Tied copies may have been rounded differently in files; training would move them further apart.
+# Tied copies may have been rounded differently in files: to another type, or in float32.
 TIED_TOLERANCE = 1e-6
+ROUNDING = {"bfloat16": 2.0**-7, "float16": 2.0**-10}
 
 
 def listed(names: list[str]) -> str:
@@ -59,6 +61,15 @@ def open_source(path: str) -> Source:
         return read_checkpoint(path.removesuffix(".index"))
     if path.endswith(".index.json"):
         return read_sharded(path)
+    with open(path, "rb") as file:
+        start = file.read(512)
+    if start[7:9] == b"\0{":  # the end of the header's length, and its first byte
+        return read_safetensors(path)
+    kind = foreign_kind(start)
+    if kind in ("", ZIP) and path.endswith(".npz"):
+        return read_npz(path)
+    if kind not in ("", PYTORCH, ZIP):
+        raise ConvertError(f"{path} is {kind}")
     if path.endswith(".safetensors"):
         return read_safetensors(path)
     if path.endswith((".h5", ".hdf5", ".weights")):
@@ -71,8 +82,9 @@ def recognise(source: Source, wanted: str) -> tuple[str, Layout, dict[str, str]]
     """The family of names, and the source's own name of each current name."""
     for family, layout in LAYOUTS.items():
         own: dict[str, str] = {}
+        prefix = wrapper(list(source.arrays), layout)
         for name in source.arrays:
-            first = own.setdefault(modern(name, layout), name)
+            first = own.setdefault(modern(name.removeprefix(prefix), layout), name)
             if first != name:
                 raise ConvertError(f"{source.files[0]} holds both {first} and {name}, which are the same array")
         if layout.words in own:
@@ -84,7 +96,7 @@ def recognise(source: Source, wanted: str) -> tuple[str, Layout, dict[str, str]]
 
 
 def choose(source: Source, layout: Layout, own: dict[str, str], ignore: list[str]) -> list[Name]:
-    """The arrays to convert. Every other array must be a copy of one or known to be unused."""
+    """The arrays to convert. Refuses other arrays inside BERT, and warns of those outside that are left out."""
     numbers = [int(match[1]) for name in own if (match := re.match(layout.layer, name))]
     names = encoder(max(numbers, default=-1) + 1)
     in_source = {name: getattr(name, layout.column) in own for name in [*names, *HEAD]}
@@ -93,15 +105,23 @@ def choose(source: Source, layout: Layout, own: dict[str, str], ignore: list[str
     else:
         configuration.warn(f"{source.files[0]} has no head for masked words ({listed([n.canonical for n in HEAD])} are "
                            "missing): the result has none either, and trains with model.mlm_head = fresh only")
+    for name in [getattr(name, layout.column) for name in names if in_source[name]] + [*layout.tied]:
+        if name in own:
+            require_float(source.arrays[own[name]].dtype, f"{source.files[0]}: {own[name]}")
     missing = [getattr(name, layout.column) for name in names if not in_source[name]]
+    known = {getattr(name, layout.column) for name in names} | set(layout.tied)
+    unknown = sorted(name for name in own if name not in known and not re.fullmatch(layout.ignored, name)
+                     and not any(fnmatch.fnmatchcase(own[name], pattern) for pattern in ignore))
+    inside = [own[name] for name in unknown if re.match(layout.inside, name)]
+    outside = [own[name] for name in unknown if not re.match(layout.inside, name)]
+    if inside:
+        raise ConvertError(f"{source.files[0]} holds arrays that are no part of BERT: {listed(inside)}; they change "
+                           f"what it computes. If the model is a BERT without them, pass --ignore '{inside[0]}' "
+                           "(patterns may hold *)")
     if missing:
         raise ConvertError(f"{source.files[0]} lacks {listed(missing)}")
-    known = {getattr(name, layout.column) for name in names} | set(layout.tied)
-    unknown = sorted(own[name] for name in own if name not in known and not re.fullmatch(layout.ignored, name)
-                     and not any(fnmatch.fnmatchcase(own[name], pattern) for pattern in ignore))
-    if unknown:
-        raise ConvertError(f"{source.files[0]} holds arrays that are no part of BERT: {listed(unknown)}; if the model "
-                           f"is a BERT without them, pass --ignore '{unknown[0]}' (patterns may hold *)")
+    if outside:
+        configuration.warn(f"{source.files[0]}: left out, as they are no part of BERT: {listed(outside)}")
     return names
 
 
@@ -146,11 +166,25 @@ def check_tied(layout: Layout, own: dict[str, str], source: Source, result: dict
         values, original = source.arrays[own[copy]].load(), result[canonical]
         if values.shape != original.shape:
             raise ConvertError(f"{own[copy]} has shape {list(values.shape)}, {list(original.shape)} was expected")
-        difference = float(np.max(np.abs(values - original)))
-        if not difference <= TIED_TOLERANCE:
+        original_name = own[layout.words if canonical == WORDS else canonical]
+        unit = max(ROUNDING.get(source.arrays[name].dtype, 2.0**-22) for name in (own[copy], original_name))
+        difference = np.abs(values.astype(float) - original)
+        if not (difference <= TIED_TOLERANCE + unit * np.abs(original)).all():  # false for NaN
             advice = (": its output matrix was trained apart from its word embedding. --drop-output-matrix converts it "
                       "with the embedding for both" if canonical == WORDS else "")
-            raise ConvertError(f"{own[copy]} and {canonical} differ by up to {difference:.3g}{advice}")
+            raise ConvertError(f"{own[copy]} and {canonical} differ by up to {difference.max():.3g}{advice}")
+
+
+def looks_blank(name: Name, values: np.ndarray) -> bool:
+    """True for arrays that no training leaves behind, as `train` has it (train/weights/pretrained.cpp)."""
+    flat = values.ravel()
+    gain, bias = name.canonical.endswith("LayerNorm.weight"), name.canonical.endswith("bias")
+    if flat.size > 1 and (flat == flat[0]).all():
+        return not (gain and flat[0] == 1) and not (bias and flat[0] == 0)
+    if bias or name.canonical == SEGMENTS:
+        return False
+    marks = np.concatenate([[-1], np.flatnonzero(flat), [flat.size]])  # between them are runs of zeros
+    return np.diff(marks).max() - 1 >= max(32, flat.size // 16)
 
 
 def sha256(files: list[str]) -> str:
@@ -186,8 +220,7 @@ def convert(arguments: argparse.Namespace) -> str:
     sizes = measure(names, arrays, layout.column)
     layers = sum(name.canonical.endswith(".self.query.weight") for name in names)
 
-    config_path = arguments.config or configuration.beside(path)
-    config = configuration.read_config(config_path) if config_path else {}
+    config, config_path = configuration.find(path, arguments.config, source.config, arguments.drop_output_matrix)
     configuration.check_sizes(config, {**sizes, "layers": layers}, config_path)
     configuration.check_activation(config.get("hidden_act", "gelu"), config_path)
 
@@ -196,6 +229,10 @@ def convert(arguments: argparse.Namespace) -> str:
         own_name = own[getattr(name, layout.column)]
         result[name.canonical] = load(name, own_name, source.arrays[own_name], family, sizes)
     check_tied(layout, own, source, result, arguments.drop_output_matrix)
+    blank = [own[getattr(name, layout.column)] for name in names if looks_blank(name, result[name.canonical])]
+    if blank:
+        configuration.warn(f"{path}: {len(blank)} of {len(names)} arrays are constant or zero in large part: "
+                           f"{listed(blank)}; if a download was resumed, fetch the file again")
 
     meta = {"format": 1, "vocab_size": sizes["V"], "layers": layers}
     if "heads" in config:

@@ -7,6 +7,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from arrays import ConvertError
+
 WORDS = "bert.embeddings.word_embeddings.weight"
 SEGMENTS = "bert.embeddings.token_type_embeddings.weight"
 OUTPUT_BIAS = "cls.predictions.bias"
@@ -75,31 +77,58 @@ class Layout:
     column: str
     words: str                # name that identifies the family
     layer: str                # pattern with the layer's number
+    inside: str               # pattern of arrays that change what the encoder computes
     ignored: str              # pattern of unused arrays: pooler, next sentence, optimizer
     tied: dict[str, str]      # arrays that must equal a canonical one
     aliases: list[tuple[str, str]]  # older spellings, as substitutions
 
 
+# What a wrapper puts before BERT's names. Any name may precede `bert.`; without it only these, for `roberta.` and
+# others hold other models.
+WRAPPER = r"(?:(?:module|_orig_mod|model|base_model|auto_model|bert_model|encoder|backbone|bert|0)\.)*"
+
 TF = Layout(
     column="tf", words="bert/embeddings/word_embeddings", layer=r"bert/encoder/layer_(\d+)/",
-    ignored=r".*/adam_[mv]|global_step|bert/pooler/.*|cls/seq_relationship/.*", tied={}, aliases=[])
+    inside=r"bert/(embeddings|encoder)/",
+    ignored=r".*/adam_[mv]|.*/Adam(_1)?|global_step|bert/pooler/.*|cls/seq_relationship/.*",
+    tied={}, aliases=[])
 
 HF = Layout(
     column="canonical", words=WORDS, layer=r"bert\.encoder\.layer\.(\d+)\.",
-    ignored=r"bert\.pooler\..*|cls\.seq_relationship\..*|bert\.embeddings\.position_ids",
+    inside=r"bert\.(embeddings|encoder)\.",
+    ignored=r"bert\.pooler\..*|cls\.seq_relationship\..*|bert\.embeddings\.(position|token_type)_ids",
     tied={"cls.predictions.decoder.weight": WORDS, "cls.predictions.decoder.bias": OUTPUT_BIAS},
     aliases=[(r"LayerNorm\.gamma$", "LayerNorm.weight"), (r"LayerNorm\.beta$", "LayerNorm.bias"),
              (r"^(embeddings|encoder|pooler)\.", r"bert.\1.")])
 
 UER = Layout(
     column="uer", words="embedding.word.embedding.weight", layer=r"encoder\.transformer\.(\d+)\.",
-    ignored=r"target\.(nsp|sp)[._].*", tied={"target.mlm.linear_2.weight": WORDS},
+    inside=r"(embedding|encoder)\.", ignored=r"target\.(nsp|sp)[._].*", tied={"target.mlm.linear_2.weight": WORDS},
     aliases=[(r"^target\.mlm_linear", "target.mlm.linear"), (r"^target\.layer_norm", "target.mlm.layer_norm"),
              (r"^embedding\.word_embedding\.", "embedding.word.embedding."),
              (r"^embedding\.position_embedding\.", "embedding.pos.embedding."),
              (r"^embedding\.segment_embedding\.", "embedding.seg.embedding.")])
 
 LAYOUTS = {"tf": TF, "hf": HF, "uer": UER}
+
+
+def wrapper(names: list[str], layout: Layout) -> str:
+    """The prefix of a wrapper, such as "module." (DataParallel) or "_orig_mod." (torch.compile); "" if none."""
+    found = set()
+    for name in names:
+        if re.fullmatch(layout.ignored, name):
+            continue
+        for at in [0, *(match.end() for match in re.finditer(r"[./]", name))]:
+            prefix, rest = name[:at], name[at:]
+            if modern(rest, layout) == layout.words and (rest.startswith("bert") or re.fullmatch(WRAPPER, prefix)):
+                found.add(prefix)
+                break
+    if "" in found or not found:
+        return ""
+    if len(found) > 1:
+        raise ConvertError("holds several BERTs, " + " and ".join(f"'{prefix}…'" for prefix in sorted(found)) +
+                           "; save the one that is wanted alone")
+    return found.pop()
 
 
 def modern(name: str, layout: Layout) -> str:

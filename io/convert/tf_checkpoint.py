@@ -12,12 +12,13 @@ from typing import Iterator
 
 import numpy as np
 
-from arrays import Array, ConvertError, Source, decode, read_span
+from arrays import Array, ConvertError, Source, decode, read_span, refuse_foreign
 from checksum import masked_crc32c
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48
-DTYPES = {1: "float32", 2: "float64", 3: "int32", 7: "string", 9: "int64", 14: "bfloat16", 19: "float16"}
+DTYPES = {1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 7: "string", 9: "int64",
+          10: "bool", 14: "bfloat16", 17: "uint16", 19: "float16"}
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
@@ -74,6 +75,7 @@ def _block(index: bytes, handle: bytes, path: str) -> Iterator[tuple[bytes, byte
 def _table(index: bytes, path: str) -> dict[str, bytes]:
     footer = index[-FOOTER:]
     if len(footer) < FOOTER or struct.unpack("<Q", footer[-8:])[0] != MAGIC:
+        refuse_foreign(path)
         raise ConvertError(f"{path} is no checkpoint index, or is cut short")
     _, at = _varint(footer, 0)  # handle of the metaindex, which is empty
     _, at = _varint(footer, at)
@@ -106,7 +108,7 @@ def _array(name: str, entry: bytes, shards: list[str]) -> Array:
             raise ConvertError(f"{shard}: wrong CRC-32C of {name}: the file is damaged")
         return decode(raw, dtype, shape, name)
 
-    return Array(shape, load)
+    return Array(shape, dtype, load)
 
 
 def read_checkpoint(prefix: str) -> Source:

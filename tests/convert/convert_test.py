@@ -42,12 +42,13 @@ def bfloat16(values):
 
 
 def save_safetensors(path, arrays):
-    """Writes a .safetensors file; uint16 arrays hold bfloat16."""
+    """Writes a .safetensors file; uint16 arrays hold bfloat16, unless given as ("U16", array)."""
     names = {"float32": "F32", "float16": "F16", "uint16": "BF16", "float64": "F64"}
     header, values = {}, b""
     for name, array in arrays.items():
+        dtype, array = array if isinstance(array, tuple) else (names[array.dtype.name], array)
         raw = array.tobytes()
-        header[name] = {"dtype": names[array.dtype.name], "shape": array.shape,
+        header[name] = {"dtype": dtype, "shape": array.shape,
                         "data_offsets": [len(values), len(values) + len(raw)]}
         values += raw
     text = json.dumps(header).encode()
@@ -267,17 +268,119 @@ class Convert(unittest.TestCase):
     def test_unknown_arrays(self):
         classifier = {"classifier.weight": np.zeros((2, 64), "<f4"), "classifier.bias": np.zeros(2, "<f4")}
         source = self.safetensors({**WEIGHTS, **classifier})
-        self.refuses(source, "classifier.bias, classifier.weight", "--ignore")
-        self.refuses(source, "classifier.weight", args=["--ignore", "classifier.bias"])
+        said = "left out, as they are no part of BERT: classifier."
+        self.assert_same(self.convert(source, warns=said + "bias, classifier.weight")[0])
+        self.assert_same(self.convert(source, "--ignore", "classifier.bias", warns=said + "weight")[0])
         self.assert_same(self.convert(source, "--ignore", "classifier.*")[0])
+
+    def test_arrays_that_change_what_bert_computes(self):
+        layer = "bert.encoder.layer.1.attention.self."
+        for name in (layer + "distance_embedding.weight", layer + "query.lora_A.weight", layer + "query.weight_scale",
+                     "bert.embeddings.task_type_embeddings.weight"):
+            self.output.unlink(missing_ok=True)
+            source = self.safetensors({**WEIGHTS, name: np.ones((3, 64), "<f4")})
+            self.refuses(source, "no part of BERT: " + name, f"--ignore '{name}'")
+            self.assert_same(self.convert(source, "--ignore", "*" + name[-12:])[0])
+        self.output.unlink()
+        renamed = {name.replace("query.weight", "query.base_layer.weight"): v for name, v in WEIGHTS.items()}
+        self.refuses(self.safetensors(renamed), "no part of BERT", "query.base_layer.weight")
+        self.refuses(self.safetensors({**uer(WEIGHTS), "encoder.relative_pos_emb.weight": np.ones(4, "<f4")}),
+                     "no part of BERT: encoder.relative_pos_emb.weight")
+
+    def test_buffers_and_slots_are_no_news(self):
+        buffers = {f"bert.embeddings.{name}_ids": ("I64", np.arange(64)) for name in ("position", "token_type")}
+        self.assert_same(self.convert(self.safetensors({**WEIGHTS, **POOLER, **buffers}))[0])
+
+    # What wrappers put before the names.
+
+    def test_wrapped_names(self):
+        bare = {name.removeprefix("bert."): v for name, v in WEIGHTS.items() if name not in HEAD}
+        for prefix in ("module.", "_orig_mod.", "model.", "module._orig_mod.", "model.bert.", "bert.", "student."):
+            named = {prefix + name: v for name, v in WEIGHTS.items()}
+            self.assert_same(self.convert(self.safetensors(named))[0])
+        for prefix in ("model.", "module.bert.", "0.auto_model."):
+            named = {prefix + name: v for name, v in bare.items()}
+            self.convert(self.safetensors(named), warns="mlm_head = fresh")
+        for names in (uer, old_uer):
+            self.assert_same(self.convert(self.safetensors({"module." + name: v for name, v in names(WEIGHTS).items()}))[0])
+        mixed = {"model." + name: v for name, v in WEIGHTS.items()}
+        self.convert(self.safetensors({**mixed, "loss.weight": np.ones(2, "<f4")}), warns="loss.weight")
+
+    def test_wrapped_models_that_are_no_bert_or_several(self):
+        for prefix in ("roberta.", "distil", "electra."):
+            bare = prefix + ("" if prefix.endswith(".") else "bert.")
+            named = {name.replace("bert.", bare, 1): v for name, v in WEIGHTS.items()}
+            self.refuses(self.safetensors(named), "holds no BERT")
+        two = {prefix + name: v for prefix in ("a.", "b.") for name, v in WEIGHTS.items()}
+        self.refuses(self.safetensors(two), "holds several BERTs, 'a.…' and 'b.…'")
+
+    def test_state_dicts_one_level_down(self):
+        from arrays import ConvertError
+        from torch_files import state_dict
+        weights, other = {"w": np.ones(2)}, {"w": np.zeros(2)}
+        find = lambda value: state_dict(value, np.ndarray, "m.bin")
+        self.assertIs(find(weights), weights)
+        for key in ("state_dict", "model_state_dict", "model", "module", "net"):
+            self.assertIs(find({"epoch": 3, "optimizer": {"lr": 0.1}, key: weights}), weights)
+        self.assertIs(find({"ema": other, "model": weights}), weights)
+        for none, said in (({"a": weights, "b": other}, "several state dicts (a, b)"), ({}, "not a state dict"),
+                           ({"epoch": 3}, "not a state dict"), ([np.ones(2)], "not a state dict")):
+            with self.assertRaisesRegex(ConvertError, said.replace("(", r"\(").replace(")", r"\)")):
+                find(none)
 
     def test_one_array_under_two_names(self):
         gamma = "bert.embeddings.LayerNorm.gamma"
         twice = self.safetensors({**WEIGHTS, gamma: np.ones(64, "<f4")})
         self.refuses(twice, gamma, "bert.embeddings.LayerNorm.weight")
 
-    def test_types_that_would_lose_bits(self):
-        self.refuses(self.safetensors({**WEIGHTS, WORDS: WEIGHTS[WORDS].astype("<f8")}), WORDS, "F64")
+    def test_types_that_are_no_weights(self):
+        for dtype, kind, said in (("U16", "<u2", "uint16"), ("I16", "<i2", "int16"), ("I8", "<i1", "int8"),
+                                  ("U8", "<u1", "uint8"), ("I32", "<i4", "int32"), ("I64", "<i8", "int64"),
+                                  ("BOOL", "?", "bool"), ("F8_E4M3", "<u1", "F8_E4M3")):
+            said = f"{WORDS} is {said}; weights are float16, bfloat16, float32 or float64"
+            self.refuses(self.safetensors({**WEIGHTS, WORDS: (dtype, WEIGHTS[WORDS].astype(kind))}), said)
+            np.savez(self.dir / "in.npz", **{**WEIGHTS, WORDS: WEIGHTS[WORDS].astype(kind)})
+            if dtype != "F8_E4M3":
+                self.refuses(self.dir / "in.npz", said)
+        scaled = {**WEIGHTS, WORDS: ("I8", WEIGHTS[WORDS].astype("i1")), WORDS + "_scale": np.ones(300, "<f4")}
+        self.refuses(self.safetensors(scaled), "is int8", "a quantized model is not trained")
+        brain = {name: ("U16", bfloat16(values)) for name, values in WEIGHTS.items()}
+        self.refuses(self.safetensors(brain), "is uint16", "if these are the bits of bfloat16")
+
+    def test_double_precision_is_rounded(self):
+        self.assert_same(self.convert(self.safetensors({n: v.astype("<f8") for n, v in WEIGHTS.items()}))[0])
+        self.output.unlink()
+        huge = WEIGHTS[WORDS].astype("<f8")
+        huge[0, 0] = 1e300
+        self.refuses(self.safetensors({**WEIGHTS, WORDS: huge}), WORDS, "does not fit float32")
+
+    def test_npz(self):
+        np.savez_compressed(self.dir / "in.npz", **{n: np.asfortranarray(v.astype(">f4")) for n, v in WEIGHTS.items()})
+        self.assert_same(self.convert(self.dir / "in.npz")[0])
+        self.config(num_attention_heads=8)
+        self.assertEqual(self.convert(self.dir / "in.npz")[1]["heads"], 8)
+        self.output.rename(self.dir / "ours.npz")
+        self.config(num_attention_heads=4)
+        self.assertEqual(self.convert(self.dir / "ours.npz")[1]["heads"], 8)  # says so itself
+        self.output.unlink()
+        np.savez(self.dir / "in.npz", **{**WEIGHTS, WORDS: np.array([None])})
+        self.refuses(self.dir / "in.npz", "in.npz cannot be read as .npz")
+        (self.dir / "in.npz").write_bytes((self.dir / "ours.npz").read_bytes()[:5000])
+        self.refuses(self.dir / "in.npz", "in.npz cannot be read as .npz")
+
+    def test_arrays_that_hold_nothing(self):
+        names = [name for name in WEIGHTS if "layer.1.output.dense.weight" in name or "layer.1.output.LayerNorm.weight" in name]
+        hole = {**WEIGHTS, **{name: WEIGHTS[name] * 0 for name in names}}
+        hole[WORDS] = WEIGHTS[WORDS].copy()
+        hole[WORDS][200:] = 0
+        source = self.safetensors(hole)
+        said = f"3 of {len(WEIGHTS)} arrays are constant or zero in large part: {WORDS}, "
+        self.assert_same(self.convert(source, warns=said)[0], hole)
+        fresh = {**WEIGHTS, HEAD[1]: WEIGHTS[HEAD[1]] * 0, "bert.embeddings.LayerNorm.weight": np.ones(64, "<f4")}
+        fresh[WORDS] = WEIGHTS[WORDS].copy()
+        fresh[WORDS][280:290] = 0
+        self.assertTrue(HEAD[1].endswith("bias"))
+        self.assert_same(self.convert(self.safetensors(fresh))[0], fresh)
 
     def test_values_that_are_not_finite(self):
         for bad in (np.nan, np.inf):
@@ -301,6 +404,13 @@ class Convert(unittest.TestCase):
         untied = uer(WEIGHTS)
         untied["target.mlm.linear_2.weight"][0, 0] += np.float32(5e-7)
         self.assert_same(self.convert(self.safetensors(untied))[0])
+        decoder = "cls.predictions.decoder.weight"
+        large = {**WEIGHTS, WORDS: WEIGHTS[WORDS] * np.float32(1000)}
+        next_one = np.nextafter(large[WORDS], np.float32(np.inf))
+        for copy in (next_one, large[WORDS].astype("<f2"), bfloat16(large[WORDS])):
+            self.assert_same(self.convert(self.safetensors({**large, decoder: copy}))[0], large)
+        self.output.unlink()
+        self.refuses(self.safetensors({**large, decoder: large[WORDS] * np.float32(1 + 2e-6)}), decoder, "--drop-output")
 
     def test_output_bias_and_its_copy(self):
         bias, copy = "cls.predictions.bias", "cls.predictions.decoder.bias"
@@ -338,8 +448,8 @@ class Convert(unittest.TestCase):
     def test_checkpoint_of_kinds_that_are_not_read(self):
         index, _ = self.checkpoint()
         good = index.read_bytes()
-        self.edit_index(index, b"word_embeddings\x08\x01", b"word_embeddings\x08\x02")
-        self.refuses(index, "bert/embeddings/word_embeddings is float64")
+        self.edit_index(index, b"word_embeddings\x08\x01", b"word_embeddings\x08\x03")
+        self.refuses(index, "bert/embeddings/word_embeddings is int32")
         index.write_bytes(good)
         self.edit_index(index, None, b"\x01")  # Snappy
         self.refuses(index, index, "compressed")
@@ -363,6 +473,42 @@ class Convert(unittest.TestCase):
             source.write_bytes(damaged)
             self.refuses(source, source, message)
 
+    def test_safetensors_whose_arrays_overlap_or_leave_holes(self):
+        good, source = (GOLDEN / "model.safetensors").read_bytes(), self.dir / "model.safetensors"
+        size = struct.unpack("<Q", good[:8])[0]
+        header, values = json.loads(good[8:8 + size]), good[8 + size:]
+        key, query = ("bert.encoder.layer.0.attention.self." + part for part in ("key.weight", "query.weight"))
+        both = {**header, key: {**header[key], "data_offsets": header[query]["data_offsets"]}}
+        less = {name: entry for name, entry in header.items() if name != key}
+        for changed, tail, said in ((both, b"", "belong to none"), (less, b"", "belong to none"),
+                                    (header, b"x" * 9, "9 bytes after the last array belong to none")):
+            text = json.dumps(changed).encode()
+            source.write_bytes(struct.pack("<Q", len(text)) + text + values + tail)
+            self.refuses(source, source, said)
+        text = json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+                           "b": {"dtype": "F32", "shape": [2], "data_offsets": [4, 12]}}).encode()
+        source.write_bytes(struct.pack("<Q", len(text)) + text + bytes(12))
+        self.refuses(source, "array 'b' overlaps another one")
+        text = text.replace(b'"b"', b'"a"')
+        source.write_bytes(struct.pack("<Q", len(text)) + text + bytes(12))
+        self.refuses(source, "a name occurs twice")
+
+    def test_files_of_other_kinds(self):
+        for name in ("model.safetensors", "model.bin", "model.npz"):
+            for text, said in ((b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\n", "is a Git LFS pointer"),
+                               (b"\n<!DOCTYPE html>\n<html>", "is a web page (HTML)"), (b"\x1f\x8b\x08\0", "compressed by gzip"),
+                               (b"\x89HDF\r\n\x1a\n", "save_weights_as_checkpoint")):
+                (self.dir / name).write_bytes(text)
+                self.refuses(self.dir / name, self.dir / name, said)
+        index, data = self.checkpoint()
+        lfs = b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\n"
+        data.write_bytes(lfs)
+        self.refuses(index, f"{data} is a Git LFS pointer")
+        index.write_bytes(lfs)
+        self.refuses(index, f"{index} is a Git LFS pointer")
+        (self.dir / "config.json").write_bytes(lfs)
+        self.refuses(self.safetensors(WEIGHTS), "config.json is a Git LFS pointer")
+
     @needs_torch
     def test_pickles_run_nothing(self):
         import os
@@ -377,6 +523,8 @@ class Convert(unittest.TestCase):
         self.refuses(source, source, "more than a state dict")
         self.assertFalse(trap.exists())
         torch.save({"state_dict": {"weight": torch.ones(2)}}, source)
+        self.refuses(source, source, "holds no BERT")
+        torch.save({"epoch": 2}, source)
         self.refuses(source, source, "not a state dict")
         source.write_bytes(source.read_bytes()[:200])
         self.refuses(source, source, "cut short")
@@ -406,6 +554,9 @@ class Convert(unittest.TestCase):
 
     def test_configuration_of_another_model(self):
         source = self.safetensors(WEIGHTS)
+        self.config(vocab_size=296)
+        self.convert(source, warns="vocab_size = 296, but the word embedding has 300 rows; the last 4 are taken for padding")
+        self.output.unlink()
         for key, value in (("num_hidden_layers", 3), ("hidden_size", 128), ("vocab_size", 301),
                            ("intermediate_size", 255), ("max_position_embeddings", 512)):
             self.config(**{key: value})
@@ -415,12 +566,27 @@ class Convert(unittest.TestCase):
 
     def test_configuration_that_is_refused(self):
         source = self.safetensors(WEIGHTS)
-        self.config(hidden_act="relu")
-        self.refuses(source, "config.json", "relu")
+        for key, value in (("hidden_act", "relu"), ("position_embedding_type", "relative_key"), ("model_type", "roberta")):
+            self.config(**{key: value})
+            self.refuses(source, f"config.json: {key} = '{value}' is not run here; ")
+        for key, value in (("is_decoder", True), ("add_cross_attention", True), ("tie_word_embeddings", False)):
+            self.config(**{key: value})
+            self.refuses(source, f"config.json: {key} = {json.dumps(value)} is not run here; ")
+            self.config(**{key: not value, "model_type": "bert", "position_embedding_type": None})
+            self.convert(source)
+            self.output.unlink()
+        self.config(tie_word_embeddings=False)
+        self.convert(source, "--drop-output-matrix")
+        self.output.unlink()
         self.config(num_attention_heads="4")
         self.refuses(source, "config.json", "num_attention_heads")
         (self.dir / "config.json").write_text("{")
         self.refuses(source, "config.json", "JSON")
+
+    def test_a_configuration_with_a_byte_order_mark(self):
+        source = self.safetensors(WEIGHTS)
+        (self.dir / "config.json").write_bytes(b"\xef\xbb\xbf" + (GOLDEN / "bert_config.json").read_bytes())
+        self.assertEqual(self.convert(source)[1]["heads"], 4)
 
     # Command line.
 

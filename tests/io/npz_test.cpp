@@ -36,9 +36,10 @@ uint32_t crc32(const std::string& data) {
 struct Member {
   std::string name, data;
   bool deflated = false;
-  bool zip64 = false;     // as Python >= 3.11 writes every member
-  bool streamed = false;  // sizes and CRC follow the data
-  uint32_t damage = 0;    // XORed onto the CRC
+  bool zip64 = false;                          // as Python >= 3.11 writes every member
+  bool streamed = false;                       // sizes and CRC follow the data
+  uint32_t damage = 0;                         // XORed onto the CRC
+  uint16_t other_method = 0, other_flags = 0;  // claimed, not done
 };
 
 // A raw deflate stream with one stored block, enough to exercise the reader's inflate path.
@@ -52,7 +53,8 @@ std::string zip(const std::vector<Member>& members) {
   for (const Member& m : members) {
     const std::string stored = m.deflated ? deflate(m.data) : m.data;
     const uint32_t crc = crc32(m.data) ^ m.damage;
-    const uint16_t flags = m.streamed ? 8 : 0, method = m.deflated ? 8 : 0, name = uint16_t(m.name.size());
+    const uint16_t flags = (m.streamed ? 8 : 0) | m.other_flags, name = uint16_t(m.name.size());
+    const uint16_t method = m.other_method ? m.other_method : m.deflated ? 8 : 0;
     const std::string common = bytes_of_value(uint16_t(m.zip64 ? 45 : 20)) + bytes_of_value(flags) +
                                bytes_of_value(method) + bytes_of_value(uint32_t(0x21 << 16));
     const uint64_t packed = stored.size(), full = m.data.size();
@@ -199,6 +201,14 @@ TEST_CASE("npz: scalars, empty arrays, header versions, and headers of older wri
   CHECK(load<float>(npy("\"<f4\"", false, "(1,)", values<float>({7}))) == Floats{7});
 }
 
+TEST_CASE("npz: logical values keep their type") {
+  const TemporaryFolder folder;
+  const auto archive = io::open_npz(
+      folder.write("a.npz", zip({{"x.npy", npy("'|b1'", false, "(2,)", std::string("\1\0", 2))}})));
+  CHECK(archive->at("x").dtype == io::DType::boolean);
+  CHECK(archive->load<int32_t>("x") == std::vector<int32_t>{1, 0});
+}
+
 TEST_CASE("npz: two-byte voids are bfloat16 only if the archive says so") {
   const std::string bf16 = npy("'<V2'", false, "(2,)", values<uint16_t>({0x3fc0, 0xc000}));
   const auto meta = [](const std::string& json) {
@@ -251,6 +261,16 @@ TEST_CASE("npz: what is refused, by name") {
   CHECK(refusal(zip({})) == "holds no arrays");
   CHECK(refusal("no zip at all") == "is no .npz (zip) file");
   CHECK(refusal("") == "is no .npz (zip) file");
+}
+
+TEST_CASE("npz: a method of compression that is not read is named, and so is encryption") {
+  const auto packed = [](uint16_t method, uint16_t flags) {
+    return refusal(zip({{"w.npy", three_floats, false, false, false, 0, method, flags}}));
+  };
+  const std::string advice = ", which is not read; save it with numpy.savez or savez_compressed";
+  CHECK(packed(98, 0) == "array 'w' is compressed by zip method 98" + advice);
+  CHECK(packed(9, 0) == "array 'w' is compressed by Deflate64" + advice);
+  CHECK(packed(0, 1) == "array 'w' is encrypted; save it again without a password");
 }
 
 TEST_CASE("npz: damage is found wherever it is") {

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "io/error.h"
+#include "io/npz.h"
 #include "tests/support/temporary.h"
 
 using namespace warpbert;
@@ -84,6 +85,69 @@ TEST_CASE("safetensors: what is refused") {
   CHECK(refusal(safetensors("{" + entry + "}", "1234567")) == outside);
 }
 
+TEST_CASE("safetensors: arrays that overlap, leave a hole, or are followed by something are refused") {
+  const auto two = [](const std::string& second) {
+    return safetensors(
+        R"({"v":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"w":{"dtype":"F32","shape":[1],)"
+        R"("data_offsets":)" +
+            second + "}}",
+        "12345678");
+  };
+  CHECK(refusal(two("[4,8]")) == "no file name: ");  // nothing to refuse
+  CHECK(refusal(two("[0,4]")) == "array 'w' overlaps another one; save the file again");
+  CHECK(refusal(two("[3,7]")) == "array 'w' overlaps another one; save the file again");
+  const std::string one = R"({"w":{"dtype":"F32","shape":[1],"data_offsets":)";
+  CHECK(refusal(safetensors(one + "[4,8]}}", "12345678")) ==
+        "4 bytes before array 'w' belong to none; save the file again");
+  CHECK(refusal(safetensors(one + "[0,4]}}", "12345678")) ==
+        "4 bytes after the last array belong to none; save the file again");
+  // An empty array may be where another one begins.
+  CHECK(refusal(safetensors(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+                            R"("e":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})",
+                            "1234")) == "no file name: ");
+}
+
+TEST_CASE("safetensors: logical values keep their type, and a header of 19280 bytes is no zip archive") {
+  const TemporaryFolder folder;
+  std::string header = R"({"w":{"dtype":"BOOL","shape":[2],"data_offsets":[0,2]}})";
+  header.append(19280 - header.size(), ' ');  // the file begins with "PK"
+  const auto archive =
+      io::open_archive(folder.write("m.safetensors", safetensors(header, std::string("\1\0", 2))));
+  CHECK(archive->at("w").dtype == io::DType::boolean);
+  CHECK(archive->load<int32_t>("w") == std::vector<int32_t>{1, 0});
+}
+
+TEST_CASE("safetensors: a model in several files is opened by its index") {
+  const TemporaryFolder folder;
+  io::write_safetensors(folder / "a.safetensors",
+                        std::vector{io::view("x", {2}, Floats{1, 2}), io::view("y", {1}, Floats{3})});
+  io::write_safetensors(folder / "b.safetensors",
+                        std::vector{io::view("y", {1}, Floats{9}), io::view("z", {1}, Floats{4})});
+  const std::string map = R"("x": "a.safetensors", "y": "a.safetensors", "z": "b.safetensors")";
+  const std::string path = folder.write("m.index.json", R"({"metadata": {}, "weight_map": {)" + map + "}}");
+  const auto archive = io::open_archive(path);
+  archive->verify();
+  REQUIRE(archive->arrays().size() == 3);
+  CHECK(archive->load<float>("x") == Floats{1, 2});
+  CHECK(archive->load<float>("y") == Floats{3});
+  CHECK(archive->load<float>("z") == Floats{4});
+
+  const auto refused = [&](const std::string& weight_map) {
+    return message_of<io::Error>(
+        [&] { io::open_archive(folder.write("m.index.json", R"({"weight_map": )" + weight_map + "}")); });
+  };
+  CHECK(refused(R"({"x": "c.safetensors"})") ==
+        folder / "c.safetensors" + ": is missing; " + path + " names it");
+  CHECK(refused(R"({"q": "a.safetensors"})") ==
+        folder / "a.safetensors" + ": lacks 'q', which " + path + " says it holds");
+  CHECK(refused(R"({"x": "pytorch_model-1.bin"})") ==
+        path + ": names 'pytorch_model-1.bin', which is no .safetensors; io/convert/convert.py " + path +
+            " bert.npz converts PyTorch's files");
+  CHECK(refused("[1]") == path + ": its weight_map does not map names of arrays to files");
+  CHECK(refused(R"({"x": 1})") == path + ": its weight_map does not map names of arrays to files");
+  CHECK(refused("{}") == path + ": holds no arrays");
+}
+
 TEST_CASE("safetensors: what is written is read back, and has the metadata that transformers wants") {
   const TemporaryFolder folder;
   const std::string path = folder / "m.safetensors";
@@ -114,4 +178,19 @@ TEST_CASE("archive: told apart by content, whatever the name") {
     CHECK(message_of<io::Error>([&] { io::open_archive(folder.write("b.npz", text)); }) ==
           folder / "b.npz" +
               ": is neither an .npz nor a .safetensors file; convert other formats to one of them");
+}
+
+TEST_CASE("archive: another kind of file is called by its name, by every reader") {
+  const TemporaryFolder folder;
+  const std::string lfs =
+      folder.write("m.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 9\n");
+  const std::string said = lfs + ": is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`";
+  CHECK(message_of<io::Error>([&] { io::open_archive(lfs); }) == said);
+  CHECK(message_of<io::Error>([&] { io::open_safetensors(lfs); }) == said);
+  CHECK(message_of<io::Error>([&] { io::open_npz(lfs); }) == said);
+  const std::string torch = folder.write("m.npz", "PK\3\4" + std::string(26, 'x') + "archive/data.pkl");
+  CHECK(message_of<io::Error>([&] { io::open_archive(torch); }) ==
+        torch +
+            ": is a PyTorch file (.bin, .pt: a pickle); `io/convert/convert.py FILE bert.npz` converts "
+            "weights");
 }

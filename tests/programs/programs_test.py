@@ -800,6 +800,48 @@ class Programs(unittest.TestCase):
         self.assertEqual(done.stderr.count("\n"), 1)
         self.assertIn("warning: " + str(folder / "w.npz") + ": no configuration names the number of heads", done.stderr)
 
+    def test_a_folder_of_hugging_face_as_weights(self):
+        """model.safetensors, config.json and vocab.txt are taken from it; the run is that of the files by name."""
+        folder = self.dir / "hf"
+        folder.mkdir()
+        for name, source in (("model.safetensors",) * 2, ("config.json", "bert_config.json"), ("vocab.txt",) * 2):
+            shutil.copy(GOLDEN / source, folder / name)
+        counts, files = f"--data.counts={GOLDEN}/counts.json", f"--run.directory={self.dir}/files"
+        self.golden(counts, f"--data.vocab={folder}/vocab.txt", f"--model.weights={folder}/model.safetensors", files)
+        done = self.golden(counts, f"--model.weights={folder}/", f"--run.directory={self.dir}/folder")
+        self.assertEqual(done.stderr, "")  # the configuration beside the weights names the number of heads
+        best = [(self.dir / run / "best.npz").read_bytes() for run in ("files", "folder")]
+        self.assertEqual(best[0], best[1])
+        saved = (self.dir / "folder/config.ini").read_text()
+        self.assertIn(f"weights = {folder}/model.safetensors\n", saved)
+        self.assertIn(f"vocab = {folder}/vocab.txt\n", saved)
+        again = self.golden(counts, f"--model.weights={folder}", f"--run.directory={self.dir}/folder")
+        self.assertIn("this run is finished", again.stdout)
+        (self.dir / "text.tsv").write_text("! #\t$\t1\n# $\t!\t0\n" * 20)
+        text = ("--data.text=true", f"--data.train={self.dir}/text.tsv", "--data.test=", f"--model.weights={folder}")
+        self.assertIn(f"words of {folder}/vocab.txt keep their rows", self.golden(*text, "--dry-run").stdout)
+        (folder / "vocab.txt").unlink()
+        self.assertIn("data.vocab: missing; the folder of", self.golden(*text, "--dry-run", code=2).stderr)
+        self.assertIn("data.vocab: missing", self.golden(counts, f"--model.weights={folder}", code=2).stderr)
+
+    def test_weights_are_judged_alike_by_every_program(self):
+        run = self.fit("judged")
+        (self.dir / "batch.npz").write_bytes((GOLDEN / "golden.npz").read_bytes())
+        source = (GOLDEN / "model.safetensors").read_bytes()
+        path = self.dir / "changed.safetensors"
+        path.write_bytes(source.replace(b'"F32"', b'"I32"', 1))
+        said = "is int32; weights are float16, bfloat16, float32 or float64"
+        weights = (f"--model.weights={path}", "--model.heads=4", f"--data.vocab={GOLDEN}/vocab.txt", f"--data.counts={GOLDEN}/counts.json")
+        self.assertIn(said, self.golden(*weights, code=1).stderr)
+        ini = self.dir / "golden.ini"
+        self.assertIn(said, self.program("inspect", "--config", ini, *weights, "--batch", self.dir / "batch.npz", "--output", self.dir / "o.npz", code=1).stderr)
+        self.assertIn(said, self.program("average", path, run / "best.npz", "--output", self.dir / "o.npz", code=1).stderr)
+        self.program("export", "--run", run, "--output", self.dir / "out")
+        exported = self.dir / "out/model.safetensors"
+        exported.write_bytes(exported.read_bytes().replace(b'"F32"', b'"I32"', 1))
+        self.assertIn(said, self.predict("--run", self.dir / "out", "--input", self.dir / "test.tsv", code=1))
+        self.assertFalse((self.dir / "o.npz").exists())
+
     def test_weights_without_a_head(self):
         archive, folder = self.arrays(GOLDEN / "model.safetensors"), self.dir / "headless"
         folder.mkdir()

@@ -53,7 +53,9 @@ std::vector<Option> make_table() {
               "the first of them, below validation_every: another fold of a cross-validation"),
 
       path("model.weights", model, &ModelOptions::weights,
-           "pretrained BERT, .npz or .safetensors; empty: random weights"),
+           "pretrained BERT: .npz, .safetensors, or a Hugging Face folder, whose vocab.txt is then the "
+           "default of "
+           "data.vocab; empty: random weights"),
       path("model.config", model, &ModelOptions::config,
            "its bert_config.json or config.json, for the number of heads"),
       choice("model.mlm_head", model, &ModelOptions::mlm_head, {"archive", "fresh"},
@@ -275,7 +277,9 @@ void check_together(const Options& options) {
     throw UsageError(
         "train.fgm needs the gradient of the whole batch; set train.micro_batch = 0, or a smaller "
         "train.batch");
-  if (options.data.text && options.data.vocab.empty())
+  std::error_code none;
+  const bool in_folder = fs::is_directory(options.model.weights, none);  // which may bring its vocab.txt
+  if (options.data.text && options.data.vocab.empty() && !in_folder)
     throw UsageError(
         "data.vocab: missing; with data.text = true it is the vocab.txt that the texts are cut by");
   if (options.profile.kernels && !options.profile.start_step)

@@ -9,6 +9,7 @@
 #include "io/npz.h"
 #include "train/weights/model_file.h"
 #include "train/weights/names.h"
+#include "train/weights/pretrained.h"
 
 namespace warpbert {
 
@@ -125,8 +126,10 @@ RunState load_checkpoint(const std::string& path, Bert& bert, const Vocabulary& 
     throw DataChanged(fmt::format(
         "{}: its vocabulary is not that of the data; the data changed since this run was started", path));
   for (const auto& [prefix, data] : buffers(store))
-    for (const auto& array : store.named())
+    for (const auto& array : store.named()) {
+      require_float(archive->at(prefix + array.name), path);
       store.upload(data, array, archive->load<float>(prefix + array.name));
+    }
   store.round_masters();
   return state;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <filesystem>
 #include <numeric>
 #include <set>
 #include <stdexcept>
@@ -72,6 +73,8 @@ Session::Session(Options options) : options_(std::move(options)) {
   ModelOptions& model = options_.model;
   if (!model.weights.empty()) {
     pretrained_ = std::make_unique<Pretrained>(model.weights);
+    take_vocabulary_of_folder();
+    model.weights = pretrained_->path();
     if (!pretrained_->has_head() && model.mlm_head == MlmHead::archive)
       io::fail(
           "{}: has no masked-language head (cls.predictions.*), and the recipe predicts with it; set "
@@ -95,6 +98,14 @@ Session::Session(Options options) : options_(std::move(options)) {
                       key, model.weights));
 }
 
+// A Hugging Face folder as model.weights brings its vocabulary along.
+void Session::take_vocabulary_of_folder() {
+  const std::filesystem::path folder = options_.model.weights;
+  if (!is_directory(folder)) return;
+  for (const char* name : {"vocab.txt", "tokenizer.json"})
+    if (options_.data.vocab.empty() && exists(folder / name)) options_.data.vocab = folder / name;
+}
+
 // Reads the vocabulary of data.text. Throws UsageError if a run's weights were trained on other input.
 void Session::read_text_vocabulary() {
   const DataOptions& data = options_.data;
@@ -104,6 +115,9 @@ void Session::read_text_vocabulary() {
     throw UsageError(fmt::format("data.text = {}, but {} was trained on {}", data.text, pretrained_->path(),
                                  run_reads_text ? "clear text" : "ids"));
   if (!data.text) return;
+  if (data.vocab.empty())
+    throw UsageError(
+        fmt::format("data.vocab: missing; the folder of {} has no vocab.txt", options_.model.weights));
   vocabulary_.emplace(TextVocabulary{io::read_vocab(data.vocab), data.lowercase}, data.vocab);
   if (of_run && *pretrained_->vocabulary() != *vocabulary_)
     throw UsageError(fmt::format("data.vocab, data.lowercase: {} in {} case is not what {} was trained with",

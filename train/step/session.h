@@ -42,6 +42,7 @@ class Session {
   Bert& bert() { return *bert_; }
 
  private:
+  void take_vocabulary_of_folder();
   void read_text_vocabulary();
   void read_data();
   void warn_of_rows() const;

@@ -78,6 +78,7 @@ void average_models(const std::vector<std::string>& files, const std::string& ou
     for (size_t i = 0; i < sum.size(); i++) mean[i] = float(sum[i] / double(models.size()));
     views.push_back(io::view(array.name, {array.shape.begin(), array.shape.end()}, mean));
   }
+  for (const auto& model : models) model->warn_of_blanks();
   const VocabularyArrays words(*models[0]->vocabulary());
   for (auto& view : words.views()) views.push_back(std::move(view));
   const std::string& meta = models[0]->meta();

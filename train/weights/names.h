@@ -1,6 +1,6 @@
 // Names of BERT's arrays in files. Canonical: Hugging Face's BertForMaskedLM, dense weights [out, in].
 #pragma once
-#include <optional>
+#include <span>
 #include <string>
 
 namespace warpbert {
@@ -16,7 +16,7 @@ constexpr const char* meta = "__meta__";
 }  // namespace name
 
 struct CanonicalName {
-  std::string name;         // "": not part of the model (pooler, next-sentence head, optimizer state, …)
+  std::string name;         // "": known, and not part of the model (pooler, optimizer state, …)
   bool transposed = false;  // stored [in, out]
 };
 
@@ -27,5 +27,9 @@ struct CanonicalName {
 //
 // Other names are returned unchanged.
 CanonicalName canonical_name(std::string name);
+
+// What a wrapper put before BERT's names: "module." (DataParallel), "_orig_mod." (torch.compile), "model.", …;
+// "" if nothing. Told by the word embedding. Throws io::Error naming `path` if several BERTs are wrapped.
+std::string wrapper_prefix(std::span<const std::string> names, const std::string& path);
 
 }  // namespace warpbert

@@ -10,16 +10,21 @@
 #include <set>
 
 #include "io/error.h"
+#include "io/file_kind.h"
 #include "io/text.h"
 #include "names.h"
+#include "weights_file.h"
 
 namespace warpbert {
 
 namespace fs = std::filesystem;
 
+// Copies of the tied matrix may differ by this much, as in the converter.
+constexpr double tied_tolerance = 1e-6;
+
 static bool in_head(const std::string& name) { return name.starts_with("cls.predictions."); }
 
-Pretrained::Pretrained(const std::string& path) : archive_(io::open_archive(path)) {
+Pretrained::Pretrained(const std::string& path) : archive_(io::open_archive(find_weights(path))) {
   archive_->verify();
   recognise();
   check_shapes();
@@ -29,13 +34,29 @@ Pretrained::Pretrained(const std::string& path) : archive_(io::open_archive(path
   }
   vocabulary_ = load_vocabulary(*archive_);
   if (vocabulary_ && vocabulary_->size() != shape_.vocabulary)
-    io::fail("{}: vocab/cipher_ids has {} ids, but the word embedding has {} rows; {} were expected", path,
-             vocabulary_->cipher_ids().size(), shape_.vocabulary, vocabulary_->size());
+    io::fail("{}: vocab/cipher_ids has {} ids, but the word embedding has {} rows; {} were expected",
+             this->path(), vocabulary_->cipher_ids().size(), shape_.vocabulary, vocabulary_->size());
+}
+
+void require_float(const io::ArrayInfo& array, const std::string& path) {
+  using enum io::DType;
+  const io::DType type = array.dtype;
+  if (is_float(type)) return;
+  const char* advice =
+      type == u16 || type == i16 ? "; if these are the bits of bfloat16, save them as float32"
+      : type == u8 || type == i8 ? "; a quantized model is not trained, the one it was made of is"
+                                 : "";
+  io::fail("{}: {} is {}; weights are float16, bfloat16, float32 or float64{}", path, array.name,
+           name_of(type), advice);
 }
 
 void Pretrained::recognise() {
+  std::vector<std::string> names;
+  for (const auto& array : archive_->arrays()) names.push_back(array.name);
+  const std::string prefix = wrapper_prefix(names, path());
   for (const auto& array : archive_->arrays()) {
-    const CanonicalName canonical = canonical_name(array.name);
+    const bool wrapped = array.name.starts_with(prefix);
+    const CanonicalName canonical = canonical_name(wrapped ? array.name.substr(prefix.size()) : array.name);
     if (canonical.name.empty()) {
       ignored_.push_back(array.name);
       continue;
@@ -60,11 +81,15 @@ std::vector<int64_t> Pretrained::canonical_shape(const std::string& name) const 
 void Pretrained::check_shapes() {
   const auto matrix = [&](const std::string& name) {
     const auto shape = canonical_shape(name);
-    if (shape.size() != 2)
-      io::fail(
-          "{}: no pretrained BERT: {} '{}'{}", path(), shape.empty() ? "there is no" : "no matrix is", name,
-          archive_->arrays().empty() ? ""
-                                     : fmt::format("; its first array is '{}'", archive_->arrays()[0].name));
+    if (shape.size() != 2) {
+      const auto& arrays = archive_->arrays();
+      const bool uer = std::any_of(arrays.begin(), arrays.end(), [](const auto& a) {
+        return a.name.find("embedding.word") != a.name.npos;
+      });
+      io::fail("{}: no pretrained BERT: {} '{}'; its first array is '{}'{}", path(),
+               shape.empty() ? "there is no" : "no matrix is", name, arrays[0].name,
+               uer ? "; these are UER's names, which io/convert/convert.py converts" : "");
+    }
     return shape;
   };
   const auto words = matrix(name::word_embeddings);
@@ -92,8 +117,11 @@ void Pretrained::check_shapes() {
     io::fail("{}: {}", path(), error.what());
   }
   std::set<std::string> expected;
+  for (const auto& array : model->store.named())
+    if (!in_head(array.name) || has_head_) expected.insert(array.name);
+  check_kinds(expected);
   for (const auto& array : model->store.named()) {
-    if (in_head(array.name) && !has_head_) continue;
+    if (!expected.count(array.name)) continue;
     if (!sources_.count(array.name))
       io::fail("{}: a BERT of {} layers needs an array '{}'; there is none", path(), shape_.layers,
                array.name);
@@ -103,7 +131,6 @@ void Pretrained::check_shapes() {
       io::fail("{}: {} has shape {}{}, {} was expected", path(), source.name, io::shape_text(found),
                source.transposed ? " (transposed)" : "", io::shape_text(wanted));
     }
-    expected.insert(array.name);
   }
   check_tied(name::decoder_weight, name::word_embeddings);
   check_tied(name::decoder_bias, name::output_bias);
@@ -114,16 +141,90 @@ void Pretrained::check_shapes() {
   });
 }
 
-// Files may hold the tied matrix twice. If the copies differ, the model is untied, which is not supported.
+// Every array is part of this BERT, and of a type that weights have, or it is outside of BERT.
+void Pretrained::check_kinds(const std::set<std::string>& expected) {
+  std::vector<std::string> inside, outside;
+  for (const auto& [name, source] : sources_) {
+    if (expected.count(name) || name == name::decoder_weight || name == name::decoder_bias)
+      require_float(archive_->at(source.name), path());
+    else if (name.starts_with("bert.encoder.") || name.starts_with("bert.embeddings."))
+      inside.push_back(source.name);
+    else outside.push_back(source.name);
+  }
+  if (!inside.empty())
+    io::fail(
+        "{}: holds arrays that are no part of BERT: {}; they change what it computes. If the model is a BERT "
+        "without them, io/convert/convert.py --ignore '{}' leaves them out",
+        path(), io::listed(inside), inside[0]);
+  if (!outside.empty())
+    fmt::print(stderr, "warning: {}: left out, as they are no part of BERT: {}\n", path(),
+               io::listed(outside));
+}
+
+// Relative distance of neighbours, for values that were rounded to this type.
+static double rounding(io::DType type) {
+  return type == io::DType::bf16 ? 0x1p-7 : type == io::DType::f16 ? 0x1p-10 : 0x1p-22;
+}
+
+// Files may hold the tied matrix twice, perhaps rounded in two ways. If the copies differ by more, the model is
+// untied, which is not supported.
 void Pretrained::check_tied(const char* copy, const char* original) {
   const auto found = sources_.find(copy);
-  if (found == sources_.end()) return;
-  if (sources_.count(original) && stored_values(copy) != stored_values(original))
-    io::fail("{}: {} differs from {}: this model's output matrix is not its word embedding, but ours is",
-             path(), copy, original);
+  if (found == sources_.end() || !sources_.count(original)) return;
+  const std::string &its_name = found->second.name, &other_name = sources_.at(original).name;
+  if (const auto shape = canonical_shape(copy), wanted = canonical_shape(original); shape != wanted)
+    io::fail("{}: {} has shape {}, {} was expected", path(), its_name, io::shape_text(shape),
+             io::shape_text(wanted));
+  const double unit =
+      std::max(rounding(archive_->at(its_name).dtype), rounding(archive_->at(other_name).dtype));
+  const auto a = finite_values(copy), b = finite_values(original);
+  double worst = 0;
+  bool tied = true;
+  for (size_t i = 0; i < a.size(); i++) {
+    const double difference = std::abs(double(a[i]) - b[i]);
+    tied = tied && difference <= tied_tolerance + unit * std::abs(b[i]);
+    worst = std::max(worst, difference);
+  }
+  if (tied) return;
+  io::fail("{}: {} differs from {}: {} (by up to {:.3g})", path(), its_name, other_name,
+           std::string_view(copy) == name::decoder_weight
+               ? "this model's output matrix is not its word embedding, but ours is; io/convert/convert.py "
+                 "--drop-output-matrix uses the embedding for both"
+               : "they are copies of one array; leave one out",
+           worst);
+}
+
+// True for arrays that no training leaves behind: all values equal (but biases of 0 and gains of 1, as they are
+// initialised), or a sixteenth of them one run of zeros. Zero rows of a few unused tokens are no such run.
+static bool looks_blank(const std::string& name, const std::vector<float>& v) {
+  constexpr size_t shortest = 32;  // no run of zeros
+  if (v.size() < 2) return false;
+  const bool gain = name.ends_with("LayerNorm.weight"), bias = name.ends_with("bias");
+  if (std::all_of(v.begin(), v.end(), [&](float x) { return x == v[0]; }))
+    return !(gain && v[0] == 1) && !(bias && v[0] == 0);
+  if (bias || name == "bert.embeddings.token_type_embeddings.weight") return false;  // one row may be unused
+  size_t longest = 0, run = 0;
+  for (const float x : v) run = x == 0 ? run + 1 : 0, longest = std::max(longest, run);
+  return longest >= std::max(shortest, v.size() / 16);
+}
+
+void Pretrained::warn_of_blanks() {
+  if (blank_.empty()) return;
+  fmt::print(
+      stderr,
+      "warning: {}: {} of {} arrays are constant or zero in large part: {}; if a download was resumed, "
+      "fetch the file again\n",
+      path(), blank_.size(), sources_.size(), io::listed(blank_));
+  blank_.clear();
 }
 
 std::vector<float> Pretrained::values(const std::string& name) {
+  std::vector<float> v = finite_values(name);
+  if (looks_blank(name, v)) blank_.push_back(sources_.at(name).name);
+  return v;
+}
+
+std::vector<float> Pretrained::finite_values(const std::string& name) {
   std::vector<float> v = stored_values(name);
   if (!std::all_of(v.begin(), v.end(), [](float x) { return std::isfinite(x); }))
     io::fail("{}: {} has a value that is not finite", path(), sources_.at(name).name);
@@ -167,6 +268,7 @@ void Pretrained::load(Bert& bert, std::span<const int> rows, bool head) {
     store.upload(store.masters(), array, v);
   }
   store.round_masters();
+  warn_of_blanks();
 }
 
 void Pretrained::load(Bert& bert) {
@@ -179,40 +281,54 @@ void Pretrained::load(Bert& bert) {
 
 ConfigFacts read_config_facts(const std::string& text, const std::string& what, const Pretrained& weights) {
   const auto json = nlohmann::json::parse(text, nullptr, false);
-  if (!json.is_object()) io::fail("{}: no JSON object", what);
+  if (const std::string kind = io::foreign_kind(text); !json.is_object())
+    io::fail("{}: {}", what, kind.empty() ? "no JSON object" : "is " + kind);
   const auto number = [&](const char* key) -> double {
     if (!json.contains(key) || json[key].is_null()) return 0;
     if (!json[key].is_number() || !(json[key].get<double>() > 0))
       io::fail("{}: {} is no positive number", what, key);
     return json[key].get<double>();
   };
-  const auto word = [&](const char* key) -> std::string {
-    return json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : "";
+  // Refuses every value of `key` but `allowed` ones and null, with what is run here instead.
+  const auto refuse_but = [&](const char* key, const std::set<nlohmann::json>& allowed, const char* run) {
+    if (!json.contains(key) || json[key].is_null() || allowed.count(json[key])) return;
+    const bool text = json[key].is_string();
+    io::fail("{}: {} = {} is not run here; {}", what, key,
+             text ? io::quote(json[key].get<std::string>()) : json[key].dump(), run);
   };
-  const auto refuse_but = [&](const char* key, const std::string& value, std::set<std::string> allowed) {
-    if (!value.empty() && !allowed.count(value))
-      io::fail("{}: {} = {} is not run here; BERT's erf-GELU and absolute positions are", what, key,
-               io::quote(value));
-  };
-  const std::string act = word("hidden_act");
-  if (const std::set<std::string> tanh = {"gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh"};
-      tanh.count(act))
+  constexpr const char* bert = "BERT's erf-GELU and absolute positions are";
+  constexpr const char* encoder = "an encoder is, where each word sees all others";
+  refuse_but("model_type", {"bert"}, "BERT is; if the model is one, change the entry");
+  refuse_but("position_embedding_type", {"absolute"}, bert);
+  refuse_but("is_decoder", {false}, encoder);
+  refuse_but("add_cross_attention", {false}, encoder);
+  refuse_but("tie_word_embeddings", {true},
+             "the word embedding is the output matrix; io/convert/convert.py "
+             "--drop-output-matrix makes it so");
+  const std::set<nlohmann::json> tanh = {"gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh"};
+  if (const auto act = json.find("hidden_act"); act != json.end() && tanh.count(*act))
     fmt::print(
         stderr,
         "warning: {}: hidden_act = {}, the tanh form of GELU; training computes the erf form (off by 5e-4 at "
         "most)\n",
-        what, act);
-  else refuse_but("hidden_act", act, {"gelu", "gelu_python"});
-  refuse_but("position_embedding_type", word("position_embedding_type"), {"absolute"});
+        what, act->get<std::string>());
+  else refuse_but("hidden_act", {"gelu", "gelu_python"}, bert);
   const BertConfig shape = weights.shape();
   for (const auto& [key, size] : {std::pair{"num_hidden_layers", shape.layers},
                                   {"hidden_size", shape.hidden},
                                   {"intermediate_size", shape.intermediate},
                                   {"max_position_embeddings", shape.max_positions},
                                   {"vocab_size", shape.vocabulary}})
-    if (const double said = number(key); said && said != size)
-      io::fail("{}: {} = {}, but {} has {}; it is the configuration of another model, or arrays are missing",
-               what, key, said, weights.path(), size);
+    if (const double said = number(key); said && said != size) {
+      if (key == std::string_view("vocab_size") && said < size)
+        fmt::print(stderr,
+                   "warning: {}: vocab_size = {}, but {} has {} rows; the last {} are taken for padding\n",
+                   what, said, weights.path(), size, size - said);
+      else
+        io::fail(
+            "{}: {} = {}, but {} has {}; it is the configuration of another model, or arrays are missing",
+            what, key, said, weights.path(), size);
+    }
   ConfigFacts facts;
   const char* heads = json.contains("heads") ? "heads" : "num_attention_heads";
   const char* epsilon = json.contains("ln_eps") ? "ln_eps" : "layer_norm_eps";
@@ -230,7 +346,7 @@ static ConfigFacts find_config_facts(const ModelOptions& options, const Pretrain
     if (facts.heads) return facts;
   }
   for (const char* name : {"bert_config.json", "config.json"}) {
-    const std::string beside = fs::path(options.weights).parent_path() / name;
+    const std::string beside = fs::path(pretrained.path()).parent_path() / name;
     if (fs::exists(beside)) return read_config_facts(io::read_file(beside), beside, pretrained);
   }
   return {};

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,10 +15,15 @@
 
 namespace warpbert {
 
+// Throws io::Error unless the array holds floating-point numbers: others are codes of a quantized model, or
+// bits of another type.
+void require_float(const io::ArrayInfo& array, const std::string& path);
+
 class Pretrained {
  public:
-  // Reads the whole file once, so that damage is reported first, and checks for a complete BERT, with or
-  // without masked-language head. Throws io::Error naming the array, with expected and found shapes.
+  // Opens the file that find_weights() names and judges it: whole (read once), floating point, a complete BERT
+  // with or without masked-language head, and nothing inside it that is not computed here. Throws io::Error
+  // naming the array. Warns on stderr of arrays outside of BERT, which are left out.
   explicit Pretrained(const std::string& path);
 
   const std::string& path() const { return archive_->path(); }
@@ -39,20 +45,25 @@ class Pretrained {
   void load(Bert& bert, std::span<const int> rows, bool head);
   void load(Bert& bert);  // all rows in order, and the head
 
+  // Warns on stderr if arrays read so far are constant or zero in large part, as after a resumed download.
+  void warn_of_blanks();
+
  private:
   struct Source {
     std::string name;  // in the file
     bool transposed;
   };
   std::vector<float> stored_values(const std::string& name);  // finite or not
+  std::vector<float> finite_values(const std::string& name);
   void recognise();
   void check_shapes();
+  void check_kinds(const std::set<std::string>& expected);
   void check_tied(const char* copy, const char* original);
   std::vector<int64_t> canonical_shape(const std::string& name) const;
 
   std::unique_ptr<io::Archive> archive_;
   std::map<std::string, Source> sources_;  // by canonical name
-  std::vector<std::string> ignored_;
+  std::vector<std::string> ignored_, blank_;
   BertConfig shape_;
   bool has_head_ = false;
   std::optional<Vocabulary> vocabulary_;
@@ -65,8 +76,9 @@ struct ConfigFacts {
   double layer_norm_epsilon = 0;
 };
 // Parses bert_config.json (Google) or config.json (Hugging Face); `what` names it in messages. Throws
-// io::Error for anything but a JSON object, unsupported models (activations other than GELU, relative
-// positions), and shapes other than those of `weights`. Warns for tanh GELU, which is computed as erf GELU.
+// io::Error for anything but a JSON object, models that are not computed here (activations other than GELU,
+// relative positions, decoders, untied output matrices), and shapes other than those of `weights`. Warns for
+// tanh GELU, which is computed as erf GELU, and for padding rows of the word embedding.
 ConfigFacts read_config_facts(const std::string& text, const std::string& what, const Pretrained& weights);
 
 // Fills in open options: shapes from the weights, then heads and ε from model.config, `__meta__`, or a

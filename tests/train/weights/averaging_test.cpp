@@ -6,6 +6,7 @@
 
 #include "io/error.h"
 #include "io/npz.h"
+#include "tests/support/captured.h"
 #include "tests/support/temporary.h"
 #include "train/weights/model_file.h"
 
@@ -109,6 +110,37 @@ TEST_CASE("average: models that have no mean are refused, and nothing is written
   a.spoil(Vocabulary(std::vector<int64_t>{12, 7, 30000}));
   CHECK(refusal({a.path, a.path}, out) ==
         a.path + ": " + a.bert.store.named()[3].name + " has a value that is not finite");
+}
+
+TEST_CASE("average: the judge of train's weights judges here, too") {
+  TemporaryFolder folder;
+  const std::string out = folder / "mean.npz";
+  const Saved a(folder / "a.npz", 1);
+  const auto rewritten = [&](const std::string& changed, io::DType type, const void* data) {
+    const auto file = io::open_npz(a.path);
+    std::vector<std::vector<std::byte>> values;
+    std::vector<io::ArrayView> views;
+    for (const auto& info : file->arrays()) {
+      values.push_back(file->raw(info.name));
+      const bool change = info.name == changed;
+      views.push_back(
+          {info.name, change ? type : info.dtype, info.shape, change ? data : values.back().data()});
+    }
+    io::write_npz(folder / "b.npz", views);
+    return folder / "b.npz";
+  };
+  const std::vector<float> zeros(16 * 24, 0);
+  const std::string name = "bert.encoder.layer.0.output.dense.weight";
+  const std::string codes = rewritten(name, io::DType::i8, zeros.data());
+  CHECK(refusal({a.path, codes}, out) ==
+        codes + ": " + name +
+            " is int8; weights are float16, bfloat16, float32 or float64; a quantized model is "
+            "not trained, the one it was made of is");
+  const test::Captured err(stderr);
+  average_models({a.path, rewritten(name, io::DType::f32, zeros.data())}, out);
+  CHECK(err.text() == "warning: " + (folder / "b.npz") +
+                          ": 1 of 26 arrays are constant or zero in large part: " + name +
+                          "; if a download was resumed, fetch the file again\n");
 }
 
 TEST_CASE("average: the models that a run kept, by epoch") {

@@ -2,6 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <vector>
+
+#include "io/error.h"
+#include "tests/support/temporary.h"
+
 using namespace warpbert;
 
 static void check(const char* name, const char* canonical, bool transposed = false) {
@@ -45,6 +50,26 @@ TEST_CASE("names: what is no part of the model") {
         "cls.seq_relationship.weight", "cls/seq_relationship/output_weights", "bert.embeddings.position_ids",
         "embeddings.position_ids", "global_step", "bert/embeddings/word_embeddings/adam_m",
         "cls/predictions/output_bias/adam_v", "__meta__", "vocab/cipher_ids",
-        "optim.m/bert.embeddings.LayerNorm.weight", "state/step"})
+        "optim.m/bert.embeddings.LayerNorm.weight", "ema/bert.embeddings.LayerNorm.weight", "state/step",
+        "bert.embeddings.token_type_ids", "bert/embeddings/word_embeddings/Adam_1"})
     CHECK(canonical_name(name).name.empty());
+}
+
+TEST_CASE("names: prefixes of wrappers, told by the word embedding") {
+  const auto prefix = [](std::vector<std::string> names) { return wrapper_prefix(names, "m.npz"); };
+  const std::string words = name::word_embeddings, bare = "embeddings.word_embeddings.weight";
+  for (const std::string found :
+       {"", "module.", "_orig_mod.", "model.", "model.bert.", "bert.", "any.", "base_model.model."})
+    CHECK(prefix({found + "cls.predictions.bias", found + words, "classifier.weight"}) == found);
+  for (const std::string found : {"", "module.", "0.auto_model.", "model.", "module.model."})
+    CHECK(prefix({found + bare}) == found);
+  CHECK(prefix({"module/bert/embeddings/word_embeddings"}) == "module/");
+  for (const char* other : {"roberta.", "electra.", "distilbert.", "albert."})
+    CHECK(prefix({other + bare}) == "");
+  CHECK(prefix({"optim.m/" + words, words}) == "");
+  CHECK(prefix({"teacher." + words, words}) == "");
+  CHECK(prefix({}) == "");
+  CHECK(test::message_of<io::Error>([&] {
+          prefix({"a." + words, "b." + words});
+        }) == "m.npz: holds several BERTs, 'a.…' and 'b.…'; save the one that is wanted alone");
 }

@@ -4,12 +4,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <functional>
+#include <limits>
 #include <numeric>
 
 #include "io/error.h"
 #include "io/npz.h"
 #include "io/safetensors.h"
+#include "tests/support/captured.h"
 #include "tests/support/temporary.h"
 #include "train/weights/model_file.h"
 #include "train/weights/names.h"
@@ -219,7 +223,186 @@ TEST_CASE("pretrained: copies of the tied matrix must be copies") {
         untied +
             ": cls.predictions.decoder.weight differs from "
             "bert.embeddings.word_embeddings.weight: this model's output matrix is not its word "
-            "embedding, but ours is");
+            "embedding, but ours is; io/convert/convert.py --drop-output-matrix uses the embedding for both "
+            "(by up "
+            "to 1)");
+  arrays[name::decoder_weight].shape = {32, 11};
+  CHECK(refusal(arrays.write(untied)) ==
+        untied + ": cls.predictions.decoder.weight has shape [32, 11], [11, 32] was expected");
+  arrays.erase(name::decoder_weight);
+  arrays[name::decoder_bias].values[3] += 0.5f;
+  CHECK(refusal(arrays.write(untied)) ==
+        untied +
+            ": cls.predictions.decoder.bias differs from cls.predictions.bias: "
+            "they are copies of one array; leave one out (by up to 0.5)");
+}
+
+TEST_CASE("pretrained: a value that is not finite is named, in the tied matrix and elsewhere") {
+  TemporaryFolder folder;
+  const std::string path = folder / "a.npz", dense = "bert.encoder.layer.0.output.dense.weight";
+  for (const float bad : {std::nanf(""), -std::numeric_limits<float>::infinity()}) {
+    Arrays arrays;
+    arrays[dense].values[5] = bad;
+    Pretrained file(arrays.write(path));
+    CHECK(message_of<io::Error>([&] { Loaded(file, all_rows()); }) ==
+          path + ": " + dense + " has a value that is not finite");
+    Arrays tied;
+    tied[name::word_embeddings].values[5] = bad;
+    tied.arrays.push_back({name::decoder_weight, {11, 32}, tied[name::word_embeddings].values});
+    CHECK(refusal(tied.write(path)) ==
+          path + ": " + name::decoder_weight + " has a value that is not finite");
+  }
+}
+
+TEST_CASE("pretrained: copies of the tied matrix may be rounded") {
+  TemporaryFolder folder;
+  const std::string path = folder / "a.safetensors";
+  const Arrays arrays;
+  const auto values = Arrays()[name::word_embeddings].values;  // 0 to 351
+  const auto refused = [&](io::DType type, const void* copy) {
+    std::vector<io::ArrayView> views{{name::decoder_weight, type, {11, 32}, copy}};
+    for (const auto& a : arrays.arrays) views.push_back(io::view(a.name, a.shape, a.values));
+    io::write_safetensors(path, views);
+    return refusal(path) != "";
+  };
+  std::vector<float> copy = values;
+  for (float& x : copy) x = std::nextafter(x, 1000.f);
+  CHECK(!refused(io::DType::f32, copy.data()));
+  copy[300] *= 1 + 2e-6f;
+  CHECK(refused(io::DType::f32, copy.data()));
+  std::vector<uint16_t> rounded;  // to bfloat16, downwards
+  for (const float x : values) rounded.push_back(uint16_t(std::bit_cast<uint32_t>(x) >> 16));
+  CHECK(!refused(io::DType::bf16, rounded.data()));
+  rounded[300] += 3;
+  CHECK(refused(io::DType::bf16, rounded.data()));
+}
+
+// ---- What is no BERT --------------------------------------------------------------------------------------
+
+TEST_CASE("pretrained: arrays of a type that is no weight are refused, in either format") {
+  TemporaryFolder folder;
+  const std::string query = "bert.encoder.layer.0.attention.self.query.weight";
+  const auto refused = [&](const std::string& name, io::DType type, const char* file) {
+    const std::vector<char> bytes(32 * 32 * 8, 1);
+    std::vector<io::ArrayView> views;
+    const Arrays arrays;
+    for (const auto& a : arrays.arrays)
+      views.push_back(a.name == name ? io::ArrayView{name, type, a.shape, bytes.data()}
+                                     : io::view(a.name, a.shape, a.values));
+    const std::string path = folder / file;
+    path.ends_with(".npz") ? io::write_npz(path, views) : io::write_safetensors(path, views);
+    return replaced(refusal(path), path + ": " + name + " is ", "");
+  };
+  using enum io::DType;
+  const std::string known = "; weights are float16, bfloat16, float32 or float64";
+  for (const char* file : {"a.npz", "a.safetensors"}) {
+    for (const io::DType type : {i32, i64, u32, u64, boolean})
+      CHECK(refused(query, type, file) == std::string(name_of(type)) + known);
+    for (const io::DType type : {u16, i16})
+      CHECK(refused(query, type, file) ==
+            std::string(name_of(type)) + known + "; if these are the bits of bfloat16, save them as float32");
+    for (const io::DType type : {u8, i8})
+      CHECK(refused(query, type, file) ==
+            std::string(name_of(type)) + known +
+                "; a quantized model is not trained, the one it was made of is");
+    CHECK(refused(name::output_bias, i32, file) == "int32" + known);
+    CHECK(refused(query, f64, file) == "");
+    CHECK(refused(query, f16, file) == "");
+  }
+}
+
+TEST_CASE(
+    "pretrained: arrays that change what BERT computes are refused, others are left out with a warning") {
+  TemporaryFolder folder;
+  const std::string path = folder / "a.npz";
+  const auto refused = [&](const std::string& name) {
+    Arrays arrays;
+    arrays.arrays.push_back({name, {2}, {1, 2}});
+    return refusal(arrays.write(path));
+  };
+  const std::string layer = "bert.encoder.layer.0.attention.self.";
+  for (const std::string& name :
+       {layer + "distance_embedding.weight", layer + "query.lora_A.weight", layer + "query.weight_scale",
+        std::string("bert.embeddings.task_type_embeddings.weight"), std::string("encoder.relative.weight")})
+    CHECK(refused(name) == path + ": holds arrays that are no part of BERT: " + name +
+                               "; they change what it computes. If the model is a BERT without them, "
+                               "io/convert/convert.py --ignore '" +
+                               name + "' leaves them out");
+  Arrays wrapped;
+  wrapped[layer + "query.weight"].name = layer + "query.base_layer.weight";
+  CHECK(refusal(wrapped.write(path)).starts_with(path + ": holds arrays that are no part of BERT: " + layer));
+
+  const Captured err(stderr);
+  for (const char* name :
+       {"bert.pooler.dense.weight", "cls.seq_relationship.bias", "bert.embeddings.position_ids",
+        "embeddings.token_type_ids", "global_step", "ema/bert.encoder.x"})
+    CHECK(refused(name) == "");
+  CHECK(err.text() == "");
+  Arrays arrays;
+  for (const char* name : {"classifier.weight", "classifier.bias", "a", "b", "c", "bert.adapter.weight"})
+    arrays.arrays.push_back({name, {2}, {1, 2}});
+  CHECK(Pretrained(arrays.write(path)).ignored().size() == 6);
+  CHECK(err.text() ==
+        "warning: " + path +
+            ": left out, as they are no part of BERT: a, b, bert.adapter.weight, c and 2 more\n");
+}
+
+TEST_CASE("pretrained: names that a wrapper has prefixed") {
+  TemporaryFolder folder;
+  for (const std::string prefix :
+       {"module.", "_orig_mod.", "model.", "module._orig_mod.", "model.bert.", "bert.", "student."}) {
+    Arrays arrays;
+    arrays.rename([&](const std::string& name) { return prefix + name; });
+    CAPTURE(prefix);
+    Pretrained file(arrays.write(folder / "a.npz"));
+    Loaded model(file, all_rows());
+    for (const auto& array : Arrays().arrays) CHECK(model[array.name] == array.values);
+  }
+  Arrays uer;
+  uer.rename([](const std::string& name) {
+    return replaced(name, "bert.embeddings.word_embeddings", "embedding.word");
+  });
+  CHECK(refusal(uer.write(folder / "u.npz"))
+            .ends_with("; these are UER's names, which io/convert/convert.py converts"));
+}
+
+TEST_CASE("pretrained: arrays that no training leaves behind are counted and named") {
+  TemporaryFolder folder;
+  const std::string path = folder / "a.npz";
+  const Captured err(stderr);
+  const auto warned = [&](const std::function<void(Arrays&)>& change) {
+    Arrays arrays;
+    change(arrays);
+    Pretrained file(arrays.write(path));
+    const size_t before = err.text().size();
+    Loaded model(file, all_rows());
+    const std::string text = err.text().substr(before);
+    return replaced(replaced(text, "warning: " + path + ": ", ""),
+                    "; if a download was resumed, fetch the file again\n", "");
+  };
+  const auto fill = [](std::vector<float>& v, size_t from, size_t to, float x) {
+    std::fill(v.begin() + long(from), v.begin() + long(to), x);
+  };
+  const std::string dense = "bert.encoder.layer.1.output.dense.weight",
+                    gain = "bert.encoder.layer.1.output.LayerNorm.weight",
+                    bias = "bert.encoder.layer.1.output.dense.bias",
+                    segments = "bert.embeddings.token_type_embeddings.weight";
+  CHECK(warned([](Arrays&) {}) == "");
+  CHECK(warned([&](Arrays& a) {
+          for (const std::string& name : {dense, gain, bias})
+            fill(a[name].values, 0, a[name].values.size(), 0);
+        }) == "2 of 42 arrays are constant or zero in large part: " + dense + ", " + gain);
+  CHECK(warned([&](Arrays& a) { fill(a[dense].values, 0, 32 * 48, 0.5f); }) ==
+        "1 of 42 arrays are constant or zero in large part: " + dense);
+  CHECK(warned([&](Arrays& a) { fill(a[dense].values, 700, 900, 0); }) ==
+        "1 of 42 arrays are constant or zero in large part: " + dense);
+  CHECK(warned([&](Arrays& a) { fill(a[bias].values, 0, 32, 3); }) ==
+        "1 of 42 arrays are constant or zero in large part: " + bias);
+  // As initialised, unused, or pruned here and there: nothing to say.
+  CHECK(warned([&](Arrays& a) {
+          fill(a[bias].values, 0, 32, 0), fill(a[gain].values, 0, 32, 1), fill(a[segments].values, 32, 64, 0);
+          for (size_t i = 0; i < 32 * 48; i += 2) a[dense].values[i] = 0;
+        }) == "");
 }
 
 TEST_CASE("pretrained: what is missing or of another shape is named") {
@@ -270,7 +453,8 @@ TEST_CASE("pretrained: a layer that cannot be is refused, not allocated") {
   for (const std::string number : {"1024", "30000000"})
     CHECK(refused(number) == folder / "a.npz" + ": 'bert.encoder.layer." + number +
                                  ".x': layers are numbered from 0 to 1023 at most");
-  CHECK(refused("99999999999999999999") == "");  // not a layer name
+  CHECK(refused("99999999999999999999").find("are no part of BERT") !=
+        std::string::npos);  // not a layer name
 }
 
 TEST_CASE("pretrained: an output bias under the decoder's name alone") {
@@ -374,7 +558,22 @@ TEST_CASE("configuration files: another activation, other positions, other shape
         "config.json: hidden_act = 'relu' is not run here; BERT's erf-GELU and absolute positions are");
   CHECK(refused(R"({"position_embedding_type": "relative_key"})")
             .starts_with("config.json: position_embedding_type"));
+  CHECK(
+      refused(R"({"model_type": "roberta"})") ==
+      "config.json: model_type = 'roberta' is not run here; BERT is; if the model is one, change the entry");
+  const std::string encoder = " is not run here; an encoder is, where each word sees all others";
+  CHECK(refused(R"({"is_decoder": true})") == "config.json: is_decoder = true" + encoder);
+  CHECK(refused(R"({"add_cross_attention": true})") == "config.json: add_cross_attention = true" + encoder);
+  CHECK(refused(R"({"tie_word_embeddings": false})") ==
+        "config.json: tie_word_embeddings = false is not run here; the word embedding is the output matrix; "
+        "io/convert/convert.py --drop-output-matrix makes it so");
+  CHECK(refused(R"({"hidden_act": 3})").starts_with("config.json: hidden_act = 3 is not run here"));
+  CHECK(refused("\xef\xbb\xbf"
+                R"({"model_type": "bert", "is_decoder": false, "tie_word_embeddings": true,
+                    "add_cross_attention": null, "hidden_act": null})") == "");
   CHECK(refused("[]") == "config.json: no JSON object");
+  CHECK(refused("<!DOCTYPE html>") ==
+        "config.json: is a web page (HTML), not the file itself; download it again");
   CHECK(refused("{") == "config.json: no JSON object");
   CHECK(refused(R"({"num_attention_heads": 0})") == "config.json: num_attention_heads is no positive number");
   CHECK(refused(R"({"num_attention_heads": "12"})") ==
@@ -393,4 +592,8 @@ TEST_CASE("configuration files: another activation, other positions, other shape
               "config.json: {} = 12, but {} has {}; it is the configuration of another model, or arrays are "
               "missing",
               key, folder / "a.npz", size));
+  const Captured err(stderr);
+  CHECK(refused(R"({"vocab_size": 8})") == "");
+  CHECK(err.text() == "warning: config.json: vocab_size = 8, but " + (folder / "a.npz") +
+                          " has 11 rows; the last 3 are taken for padding\n");
 }
