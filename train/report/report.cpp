@@ -248,6 +248,8 @@ Json run_json(const RunRecord& run) {
   add_known(json, "ended", run.ended);
   add_known(json, "best_auc", run.best_auc);
   if (run.best_epoch > 0) json["best_epoch"] = run.best_epoch;
+  add_known(json, "threshold", run.threshold);
+  add_known(json, "data_hash", run.data_hash);
   if (run.seconds > 0) add_known(json, "seconds", run.seconds);
   if (!run.epochs.empty()) add_known(json, "pairs_per_s", run.epochs.back().pairs_per_s);
   add_known(json, "last_epoch", last_epoch_json(run));

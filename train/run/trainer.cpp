@@ -12,8 +12,10 @@
 #include <utility>
 
 #include "checkpoint.h"
+#include "completion.h"
 #include "engine/ranges.h"
 #include "interruption.h"
+#include "io/atomic_file.h"
 #include "io/error.h"
 #include "io/format.h"
 #include "profile_window.h"
@@ -70,6 +72,7 @@ class Trainer {
   Session& session_;
   Device& device_;
   Bert& bert_;
+  const uint64_t start_hash_ = session_.start_hash();
   ModelSteps steps_;
   ProfileWindow profile_;
   std::optional<Interruption> interruption_{std::in_place};  // until all is trained and saved
@@ -235,23 +238,19 @@ void Trainer::save() {
   const Range range("checkpoint", Category::io, state_.step);
   check_finite();
   state_.train_step = steps_.train.state();
-  state_.data_hash = session_.data_hash();
+  state_.data_hash = session_.data_hash(), state_.start_hash = start_hash_;
   if (gemm_files_) gemm_files_->save();  // resuming needs the same algorithms
-  save_checkpoint(directory_.checkpoint(state_.step), bert_, session_.vocabulary(), state_);
+  save_checkpoint(directory_.checkpoint(state_.step), session_, state_);
   directory_.keep_checkpoints(options_.run.keep_checkpoints);
   saved_step_ = state_.step, saved_at_ = Clock::now();
   book(state_.spent.saving);
-}
-
-static std::string files_text(const DataOptions& data) {
-  return data.test.empty() ? data.train : data.train + " or " + data.test;
 }
 
 bool Trainer::resume() {
   const std::vector<std::string> files = directory_.checkpoints();
   for (const std::string& file : files) {
     try {
-      state_ = load_checkpoint(file, bert_, session_.vocabulary());
+      state_ = load_checkpoint(file, session_);
     } catch (const DataChanged&) {
       throw;
     } catch (const io::Error& error) {
@@ -261,10 +260,6 @@ bool Trainer::resume() {
       fmt::print(stderr, "warning: {}; trying the one before\n", error.what());
       continue;
     }
-    if (state_.data_hash != session_.data_hash())
-      throw DataChanged(
-          fmt::format("{}: {} is not what this run was started with; set run.directory to another folder",
-                      file, files_text(options_.data)));
     // Renames damaged files, or they would be the newest again.
     for (auto damaged = files.begin(); *damaged != file; damaged++) {
       std::error_code ignored;
@@ -326,9 +321,8 @@ void Trainer::stop(const std::string& where) {
 void Trainer::finish() {
   const int best_epoch = state_.best.empty() ? 0 : state_.best.front().second;
   if (!session_.set().test.empty() && options_.train.stage != Stage::pretrain) {
-    if (best_epoch && (best_epoch != state_.epoch - 1 || options_.train.ema > 0)) {
+    if (best_epoch && (best_epoch != state_.epoch - 1 || options_.train.ema > 0))
       Pretrained(directory_.best()).load(bert_);
-    }
     write_scores(directory_.scores(), score(session_.set().test));
     if (gemm_files_) gemm_files_->save();  // predict uses them to repeat the scores
     book(state_.spent.scoring);
@@ -344,20 +338,10 @@ void Trainer::finish() {
     fmt::print("best      AUC {:.4f} in epoch {}\n", record.best_auc, best_epoch);
   else if (best_epoch)
     fmt::print("kept      epoch {}, the last evaluated: there is no AUC to choose by\n", best_epoch);
+  if (std::isfinite(record.threshold))
+    fmt::print("threshold {:.4f}, of the highest F1 of the validation rows\n", record.threshold);
+  fmt::print("ended     {}, after {}\n", io::date_text(record.ended), io::duration_text(state_.seconds));
   fmt::print("written   {}\n", directory_.path());
-}
-
-// State of the newest checkpoint, if the run is complete.
-std::optional<RunState> completed(const RunDirectory& directory, int epochs) {
-  const auto checkpoints = directory.checkpoints();
-  if (checkpoints.empty() || !std::filesystem::exists(directory.report())) return {};
-  try {
-    RunState state = read_checkpoint_state(checkpoints[0]);
-    if (state.epoch > epochs || state.stopped_early) return state;
-  } catch (const io::Error&) {
-    // resume() reports the error
-  }
-  return {};
 }
 
 }  // namespace
@@ -367,16 +351,18 @@ int train(const Options& given) {
   const Options& options = session.options();
   RunDirectory directory(options.run.directory);
   const bool again = directory.holds_run_of(options);
-  if (const auto state = again ? completed(directory, options.train.epochs) : std::nullopt) {
+  if (const auto finished = again ? completion(directory, session) : std::nullopt) {
+    directory.renew_config(options);
     RunLog(directory, options.run);  // run.csv or run.tensorboard may be newly set
     fmt::print("{}: this run is finished{}\n", directory.path(),
-               state->stopped_early
-                   ? fmt::format(", stopped after epoch {} by train.patience", state->epoch - 1)
+               finished->stopped_early
+                   ? fmt::format(", stopped after epoch {} by train.patience", finished->epochs)
                : may_grow(options) ? "; with more train.epochs it goes on"
                                    : "");
     return 0;
   }
   session.load();
+  io::flush_standard_output();
   Trainer trainer(session, directory);
   if (again && trainer.resume()) {
     fmt::print("{}: going on from its last checkpoint\n", directory.path());
@@ -396,6 +382,8 @@ int train(const Options& given) {
     directory.start_over();
   }
   directory.save_config(options);
+  fmt::print("started   {}\n", io::date_text(unix_time()));
+  io::flush_standard_output();  // what is known now is in the log even of a killed run
   return trainer.run();
 }
 
