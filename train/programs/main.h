@@ -2,10 +2,12 @@
 #pragma once
 #include <fmt/format.h>
 
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
 #include <new>
+#include <system_error>
 
 #include "io/atomic_file.h"
 #include "train/config/options.h"
@@ -26,6 +28,7 @@ int run_main(int argc, char** argv, Body body) {
     return report("this build needs a processor with AVX2 and FMA (x86-64-v3); see CMakeLists.txt, -march",
                   1);
 #endif
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond `ulimit -f` fails with EFBIG instead
   try {
     const int code = body(argc, argv);
     io::flush_standard_output();
@@ -34,6 +37,13 @@ int run_main(int argc, char** argv, Body body) {
     return report(error.what(), 2);
   } catch (const std::bad_alloc&) {
     return report("out of memory", 1);
+  } catch (const std::system_error& error) {
+    if (error.code() == std::errc::resource_unavailable_try_again)
+      return report(
+          "no thread can be started; there is too little memory, or a limit is too low (ulimit -u, -v)", 1);
+    if (std::ferror(stdout))
+      return report(io::writing_failure("standard output", error.code().value()).c_str(), 1);
+    return report(error.what(), 1);
   } catch (const std::exception& error) {
     return report(error.what(), 1);
   }

@@ -31,12 +31,13 @@ double mean(const Weighted& points, size_t first, size_t last) {
   return sum / weight;
 }
 
-// Number of steps that each record covers: the last record of an epoch covers fewer.
+// Number of steps that each record covers: the last record of an epoch covers fewer. Earlier versions did not
+// write it.
 std::vector<double> covered_steps(std::span<const StepRecord> records) {
   std::vector<double> steps;
   long previous = 0;
   for (const StepRecord& r : records) {
-    steps.push_back(double(std::max(r.step - previous, 1L)));
+    steps.push_back(std::isfinite(r.steps) ? r.steps : double(std::max(r.step - previous, 1L)));
     previous = r.step;
   }
   return steps;

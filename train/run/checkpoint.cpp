@@ -120,16 +120,15 @@ void check_origin(io::Archive& archive, const RunState& state, const Session& se
     throw DataChanged(fmt::format(
         "{}: of a run with another configuration: {}; remove it, or set run.directory to another folder",
         path, text));
-  if (load_vocabulary(archive) != session.vocabulary())
-    throw DataChanged(
-        fmt::format("{}: its vocabulary is not that of the data; the data changed since this run "
-                    "was started; set run.directory to another folder",
-                    path));
-  const bool same_data = state.data_hash == session.data_hash();
+  const bool same_vocabulary = load_vocabulary(archive) == session.vocabulary();
+  const bool same_data = same_vocabulary && state.data_hash == session.data_hash();
   if (same_data && (!state.start_hash || state.start_hash == session.start_hash())) return;
+  const std::string files = same_data ? options.data.vocab + " or " + options.data.counts
+                            : !same_vocabulary && options.data.text ? options.data.vocab
+                                                                    : data_files(options.data);
   throw DataChanged(
-      fmt::format("{}: {} is not what this run was started with; set run.directory to another folder", path,
-                  same_data ? options.data.vocab + " or " + options.data.counts : data_files(options.data)));
+      fmt::format("{}: {}{} is not what this run was started with; set run.directory to another folder", path,
+                  same_vocabulary ? "" : "the data changed, it has another vocabulary: ", files));
 }
 
 }  // namespace

@@ -44,9 +44,9 @@ Completion read_run_json(const RunDirectory& directory, Session& session) {
   if (!json.is_object() || !json.contains("data_hash")) refuse("nothing tells whether its data is the same");
   session.read_data();
   if (json["data_hash"] != hash_text(session.start_hash()))
-    throw DataChanged(fmt::format(
-        "{}: {} is not what this run was started with; set run.directory to another folder", directory.path(),
-        data_files(options.data)));
+    throw DataChanged(
+        fmt::format("{}: {} is not what this run was started with; set run.directory to another folder",
+                    directory.path(), data_files(options.data)));
   const int wanted = read_options(directory.config()).train.epochs;
   const int epochs = int(json.value("epochs", nlohmann::json::array()).size());
   if (epochs == wanted && options.train.epochs > wanted) refuse("it cannot go on");
@@ -73,8 +73,8 @@ std::optional<Completion> completion(const RunDirectory& directory, Session& ses
     check_origin(checkpoints[0], session);
     return Completion{state.epoch - 1, state.stopped_early};
   } catch (const DataChanged& changed) {
-    throw DataChanged(fmt::format("{}; its finished model scores other pairs by predict --run {}", changed.what(),
-                                  directory.path()));
+    throw DataChanged(fmt::format("{}; its finished model scores other pairs by predict --run {}",
+                                  changed.what(), directory.path()));
   }
 }
 

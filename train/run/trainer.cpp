@@ -13,6 +13,7 @@
 
 #include "checkpoint.h"
 #include "completion.h"
+#include "disk_space.h"
 #include "engine/ranges.h"
 #include "interruption.h"
 #include "io/atomic_file.h"
@@ -27,6 +28,7 @@
 #include "train/data/loader.h"
 #include "train/report/metrics_log.h"
 #include "train/score/evaluation.h"
+#include "train/score/metrics.h"
 #include "train/score/scoring.h"
 #include "train/step/gemm_files.h"
 #include "train/step/session.h"
@@ -82,6 +84,7 @@ class Trainer {
 
   RunState state_;
   double rate_ = 0;       // of the last step
+  bool learned_ = false;  // the last step had a target
   long saved_step_ = -1;  // of the last checkpoint
   Clock::time_point saved_at_ = Clock::now(), line_begin_;
   long line_pairs_ = 0, line_tokens_ = 0;
@@ -116,7 +119,9 @@ bool Trainer::train_epoch(Loader& loader) {
     }
     const int step = ++state_.step_in_epoch;
     state_.step++;
+    learned_ = std::any_of(parts.begin(), parts.end(), [](const Batch& part) { return part.targets > 0; });
     for (const Batch& part : parts) {
+      if (!learned_) break;  // nothing was computed
       state_.epoch_pairs += part.sequences;
       line_pairs_ += part.sequences, line_tokens_ += part.tokens;
       line_flops_ += passes * step_flops(part, bert_.config);
@@ -146,13 +151,18 @@ void Trainer::log_steps(int step) {
   check_finite();
   const LossSums sums = steps_.train.take_losses();
   const double seconds = io::seconds_since(line_begin_);
-  StepRecord record{state_.epoch,    state_.step, sums.loss(),           sums.loss_mlm(),
-                    sums.loss_cls(), rate_,       line_pairs_ / seconds, line_tokens_ / seconds};
-  record.grad_norm = steps_.train.grad_norm(), record.skipped = steps_.train.adam().skipped();
-  record.tflops = line_flops_ / seconds * 1e-12;
+  StepRecord record{state_.epoch,    state_.step, sums.loss(), sums.loss_mlm(),
+                    sums.loss_cls(), rate_,       undefined,   undefined};
+  if (line_pairs_) {
+    record.pairs_per_s = line_pairs_ / seconds, record.tokens_per_s = line_tokens_ / seconds;
+    record.tflops = line_flops_ / seconds * 1e-12;
+  }
+  if (learned_) record.grad_norm = steps_.train.grad_norm();
+  record.skipped = steps_.train.adam().skipped();
   record.memory_mib = io::mib(device_.bytes_allocated()),
   record.memory_peak_mib = io::mib(device_.bytes_high_water());
   record.time = unix_time();
+  record.steps = (step - 1) % options_.run.log_every + 1;
   log_->write(record);
   progress_->show(record, step);
   state_.epoch_sums += sums;
@@ -163,9 +173,9 @@ void Trainer::log_steps(int step) {
 
 void Trainer::finish_epoch() {
   const LossSums& sums = state_.epoch_sums;
-  EpochRecord record{state_.epoch,        sums.loss(), sums.loss_mlm(),
-                     sums.loss_cls(),     undefined,   double(state_.epoch_pairs) / state_.epoch_seconds,
-                     state_.epoch_seconds};
+  EpochRecord record{state_.epoch, sums.loss(), sums.loss_mlm(),     sums.loss_cls(),
+                     undefined,    undefined,   state_.epoch_seconds};
+  if (state_.epoch_pairs) record.pairs_per_s = double(state_.epoch_pairs) / state_.epoch_seconds;
   if (state_.epoch == options_.train.epochs || state_.epoch % options_.run.evaluate_every == 0)
     evaluate(record);
   record.time = unix_time();
@@ -179,6 +189,12 @@ void Trainer::finish_epoch() {
   state_.epoch_sums = {}, state_.epoch_pairs = 0, state_.epoch_seconds = 0;
 }
 
+static std::vector<float> labels_of(const std::vector<Example>& rows) {
+  std::vector<float> labels;
+  for (const Example& row : rows) labels.push_back(row.label);
+  return labels;
+}
+
 void Trainer::evaluate(EpochRecord& record) {
   const Range range("evaluate", Category::evaluation, state_.epoch);
   const auto& rows = session_.set().validation;
@@ -187,14 +203,15 @@ void Trainer::evaluate(EpochRecord& record) {
   const bool averaged = options_.train.ema > 0;
   if (averaged) bert_.store.exchange_average();
   if (!rows.empty() && options_.train.stage != Stage::pretrain) {
-    std::vector<float> labels;
-    for (const Example& row : rows) labels.push_back(row.label);
     scores = score(rows);
+    const std::vector<float> labels = labels_of(rows);
     measures = measure(scores, labels);
     record.auc = measures.auc.value_or(undefined), record.log_loss = measures.log_loss;
     record.accuracy = measures.accuracy, record.f1 = measures.f1;
     record.best_threshold = measures.best_threshold;
     record.accuracy_at_best_f1 = measures.accuracy_at_best_f1, record.best_f1 = measures.best_f1;
+    const auto sample = training_sample(session_);
+    record.train_log_loss = log_loss(score(sample), labels_of(sample));
   }
   book(state_.spent.scoring);
   keep_if_among_best(measures.auc);
@@ -364,6 +381,7 @@ int train(const Options& given) {
   session.load();
   io::flush_standard_output();
   Trainer trainer(session, directory);
+  check_disk_space(session);
   if (again && trainer.resume()) {
     fmt::print("{}: going on from its last checkpoint\n", directory.path());
     std::error_code ignored;
