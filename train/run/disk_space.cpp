@@ -30,7 +30,8 @@ double most_bytes(const Options& options, const FileSizes& sizes, double steps_p
   const double kept = run.keep_best > 1 ? std::min<double>(run.keep_best, evaluated) : 0;
   const double replaced = std::max(saved > run.keep_checkpoints ? sizes.checkpoint : 0,  //
                                    evaluated > 1 ? sizes.model : 0);
-  return std::min<double>(run.keep_checkpoints, saved) * sizes.checkpoint + (1 + kept) * sizes.model + replaced;
+  return std::min<double>(run.keep_checkpoints, saved) * sizes.checkpoint + (1 + kept) * sizes.model +
+         replaced;
 }
 
 static double bytes_there(const fs::path& directory) {
@@ -38,7 +39,8 @@ static double bytes_there(const fs::path& directory) {
   std::error_code none;
   for (const char* folder : {"", "checkpoints", "models"})
     for (const auto& entry : fs::directory_iterator(directory / folder, none))
-      if (entry.path().extension() == ".npz" && entry.is_regular_file(none)) bytes += double(entry.file_size(none));
+      if (entry.path().extension() == ".npz" && entry.is_regular_file(none))
+        bytes += double(entry.file_size(none));
   return bytes;
 }
 
@@ -50,8 +52,10 @@ void check_disk_space(Session& session) {
   rlimit limit{};
   if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
       sizes.checkpoint > double(limit.rlim_cur))
-    io::fail("{}: a checkpoint has {:.1f} MiB, and a file may have {:.1f}; raise the limit of file sizes (ulimit -f)",
-             directory, mib(sizes.checkpoint), mib(double(limit.rlim_cur)));
+    io::fail(
+        "{}: a checkpoint has {:.1f} MiB, and a file may have {:.1f}; raise the limit of file sizes (ulimit "
+        "-f)",
+        directory, mib(sizes.checkpoint), mib(double(limit.rlim_cur)));
   fs::path place = directory;
   std::error_code none;
   while (!fs::exists(place, none) && place.has_relative_path()) place = place.parent_path();
@@ -62,8 +66,10 @@ void check_disk_space(Session& session) {
   const double needed = most_bytes(options, sizes, steps);
   if (needed <= room) return;
   io::fail(
-      "{}: its file system has room for {:.1f} MiB, and this run takes up to {:.1f}: a checkpoint has {:.1f} and a "
-      "model {:.1f}; free some space, lower run.keep_checkpoints or run.keep_best, or set run.directory to another "
+      "{}: its file system has room for {:.1f} MiB, and this run takes up to {:.1f}: a checkpoint has {:.1f} "
+      "and a "
+      "model {:.1f}; free some space, lower run.keep_checkpoints or run.keep_best, or set run.directory to "
+      "another "
       "file system",
       directory, mib(room), mib(needed), mib(sizes.checkpoint), mib(sizes.model));
 }

@@ -43,7 +43,7 @@ Loader make_loader(const Session& session, int epoch, int step) {
 }
 
 std::vector<Example> training_sample(const Session& session) {
-  std::vector<Example> labelled = session.set().training, sample;
+  std::vector<Example> labelled = training_examples(session), sample;
   std::erase_if(labelled, [](const Example& example) { return example.label == io::no_label; });
   const size_t n = std::min({labelled.size(), session.set().validation.size(), size_t(2000)});
   for (size_t i = 0; i < n; i++) sample.push_back(labelled[i * labelled.size() / n]);
