@@ -354,6 +354,12 @@ class Runs(unittest.TestCase):
                 break
         self.refuses("the first batch has no target, neither a masked token nor a label", "--overfit-batch=5", f"--train.seed={empty_seed}", *options)
 
+    def test_a_training_that_diverged_is_warned_of(self):
+        done = subprocess.run([BIN / "train", "--config", self.ini, "--train.lr=10"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stderr, r"^warning: the loss of the last epoch, [\d.e+]+, is above \d\.\d+, that of guessing(; all validation scores are alike)?; "
+                         r"the training seems to have diverged; try a train\.lr below 10\n$")
+
     def test_threshold_and_label_losses_of_both_parts(self):
         out = self.train("--train.epochs=3").stdout
         values, epochs = json.loads((self.run_dir / "run.json").read_text()), self.records("epoch")

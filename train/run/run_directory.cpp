@@ -25,7 +25,7 @@ RunDirectory::RunDirectory(const std::string& path) : path_(path) {
   if (error) throw io::Error(fmt::format("{}: cannot make the run directory: {}", path, error.message()));
   const std::string file = path + "/lock";
   lock_ = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (lock_ < 0) throw io::Error(fmt::format("{}: {}", file, std::strerror(errno)));
+  if (lock_ < 0) throw io::Error(io::writing_failure(file, errno));
   if (flock(lock_, LOCK_EX | LOCK_NB) == 0) return;
   const int failure = errno;
   if (failure == EWOULDBLOCK)

@@ -51,6 +51,10 @@ class Trainer {
         steps_(make_steps(session)),
         profile_(options_, steps_.resources.graphs) {}
 
+  // Puts into the log, even of a run that is killed, what is known so far. A closed pipe stops the run later.
+  void flush_log() const try { io::flush_standard_output(); } catch (const io::Error&) {
+    if (!interruption_->requested()) throw;
+  }
   bool resume();  // from the newest readable checkpoint; false if none
   int run();      // returns the exit code
 
@@ -334,6 +338,22 @@ void Trainer::stop(const std::string& where) {
   fmt::print("stopped   {}; the same command goes on from here\n", where);
 }
 
+// Warns of a training that left nothing useful.
+static void warn_of_divergence(const RunRecord& record, const Bert& bert, double lr) {
+  const double guessing = std::log(bert.config.vocabulary),
+               loss = record.epochs.empty() ? 0 : record.epochs.back().loss;
+  const auto [low, high] = std::minmax_element(record.scores.begin(), record.scores.end());
+  std::string found;
+  if (loss > 1.5 * guessing)  // random weights begin at some 1.01
+    found =
+        fmt::format("the loss of the last epoch, {:.4g}, is above {:.4g}, that of guessing", loss, guessing);
+  if (record.scores.size() > 1 && *low == *high)
+    found += fmt::format("{}all validation scores are alike", found.empty() ? "" : "; ");
+  if (!found.empty())
+    fmt::print(stderr, "warning: {}; the training seems to have diverged; try a train.lr below {}\n", found,
+               lr);
+}
+
 // Scores the test file with the best model. The report is last: it marks the run as complete.
 void Trainer::finish() {
   const int best_epoch = state_.best.empty() ? 0 : state_.best.front().second;
@@ -359,6 +379,8 @@ void Trainer::finish() {
     fmt::print("threshold {:.4f}, of the highest F1 of the validation rows\n", record.threshold);
   fmt::print("ended     {}, after {}\n", io::date_text(record.ended), io::duration_text(state_.seconds));
   fmt::print("written   {}\n", directory_.path());
+  std::fflush(stdout);
+  warn_of_divergence(record, bert_, options_.train.lr);
 }
 
 }  // namespace
@@ -379,8 +401,8 @@ int train(const Options& given) {
     return 0;
   }
   session.load();
-  io::flush_standard_output();
   Trainer trainer(session, directory);
+  trainer.flush_log();
   check_disk_space(session);
   if (again && trainer.resume()) {
     fmt::print("{}: going on from its last checkpoint\n", directory.path());
@@ -401,7 +423,7 @@ int train(const Options& given) {
   }
   directory.save_config(options);
   fmt::print("started   {}\n", io::date_text(unix_time()));
-  io::flush_standard_output();  // what is known now is in the log even of a killed run
+  trainer.flush_log();
   return trainer.run();
 }
 
