@@ -105,7 +105,7 @@ class Runs(unittest.TestCase):
         lines, last = rows.splitlines(), unlabelled.splitlines()
         changed(test, "\n".join(reversed(last)) + "\n")  # the same rows and words
         changed(test, "\n".join(last[:-1]) + "\n")
-        changed(test, pairs(UNLABELLED, False, 2, low=300), f"the data changed, it has another vocabulary: {train} or {test} {NOT_THIS_RUN}")
+        changed(test, pairs(UNLABELLED, False, 2, low=300), f"its vocabulary is not that of the data; the data changed: {train} or {test} {NOT_THIS_RUN}")
         changed(train, "\n".join([lines[0], flipped(lines[1]), *lines[2:]]) + "\n")
         changed(train, "\n".join([flipped(lines[0]), *lines[1:]]) + "\n")  # a validation label
         changed(train, "\n".join(reversed(lines)) + "\n")

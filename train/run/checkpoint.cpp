@@ -126,9 +126,9 @@ void check_origin(io::Archive& archive, const RunState& state, const Session& se
   const std::string files = same_data ? options.data.vocab + " or " + options.data.counts
                             : !same_vocabulary && options.data.text ? options.data.vocab
                                                                     : data_files(options.data);
-  throw DataChanged(
-      fmt::format("{}: {}{} is not what this run was started with; set run.directory to another folder", path,
-                  same_vocabulary ? "" : "the data changed, it has another vocabulary: ", files));
+  throw DataChanged(fmt::format(
+      "{}: {}{} is not what this run was started with; set run.directory to another folder", path,
+      same_vocabulary ? "" : "its vocabulary is not that of the data; the data changed: ", files));
 }
 
 }  // namespace
