@@ -148,8 +148,8 @@ Tiling tiling(const GemmShape& s) {
 
 // Allocates OpenBLAS's buffer of every worker. Throws std::runtime_error if the system refuses one.
 void reserve_buffers() {
-  constexpr size_t bytes = size_t(32) << 22;  // OpenBLAS's BUFFER_SIZE
-  std::vector<void*> buffers(size_t(simt::workers()));
+  constexpr size_t bytes = size_t(32) << 22;                           // OpenBLAS's BUFFER_SIZE
+  std::vector<void*> buffers(size_t(std::min(simt::workers(), 128)));  // beyond, OpenBLAS prints a warning
   for (size_t i = 0; i < buffers.size(); i++) {
     void* const trial = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (trial == MAP_FAILED)
