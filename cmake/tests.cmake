@@ -98,6 +98,7 @@ endfunction()
 if(Python3_FOUND)
   if(TARGET warpbert)  # the programs as a user meets them
     add_python_tests(programs programs_test.py Programs ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+    add_python_tests(programs run_test.py Runs ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs text_test.py Text ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs driver_test.py Driver ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs report_browser_test.py ReportBrowser ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})

@@ -16,14 +16,19 @@
 
 namespace warpbert::io {
 
-[[noreturn]] static void fail_writing(const std::string& path, int error) {
+std::string writing_failure(const std::string& path, int error) {
   const char* advice = error == ENOSPC || error == EDQUOT ? "; free some space and start again"
+                       : error == EFBIG                   ? "; raise the limit of file sizes (ulimit -f)"
                        : error == EACCES || error == EROFS || error == EPERM
                            ? "; choose a folder you may write to"
                        : error == ENOENT || error == ENOTDIR ? "; its folder does not exist"
                        : error == ESPIPE                     ? "; this needs a file"
                                                              : "";
-  fail("{}: cannot be written: {}{}", path, std::strerror(error), advice);
+  return fmt::format("{}: cannot be written: {}{}", path, std::strerror(error), advice);
+}
+
+[[noreturn]] static void fail_writing(const std::string& path, int error) {
+  throw Error(writing_failure(path, error));
 }
 
 // Target of symbolic links, existing or not; the caller excludes cycles.

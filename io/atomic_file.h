@@ -31,6 +31,9 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
+// "<path>: cannot be written: <error, an errno>; <remedy>"
+std::string writing_failure(const std::string& path, int error);
+
 void write_file_atomically(const std::string& path, std::string_view text);
 
 bool is_standard_output(const std::string& path);  // "-", or a system name for it

@@ -1,4 +1,4 @@
-// Durations and sizes for people.
+// Durations, dates and sizes for people.
 #pragma once
 #include <chrono>
 #include <cstddef>
@@ -13,5 +13,6 @@ inline double seconds_since(std::chrono::steady_clock::time_point t) {
 inline double mib(size_t bytes) { return double(bytes) / 1048576; }
 
 std::string duration_text(double seconds);  // "42s", "3m 05s", "1h 02m", "2d 03h"
+std::string date_text(double seconds);      // since 1970: "2026-11-28 12:30 UTC"
 
 }  // namespace warpbert::io

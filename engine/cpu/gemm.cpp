@@ -4,10 +4,13 @@
 // Multithreaded BLAS gives other bits for other thread counts; hence the tiles (gemm.h), which the
 // simulator's workers share.
 #include <cblas.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <dnnl.hpp>
 #include <map>
+#include <stdexcept>
 #include <tuple>
 #include <vector>
 
@@ -15,6 +18,14 @@
 #include "engine/gemm.h"
 #include "simt/cpu/pool.h"
 #include "simt/cpu/stream.h"
+
+// OpenBLAS asks this function how many threads to start when it is loaded. Our workers are the only threads:
+// its own would allocate buffers in vain, and hang where there is little address space.
+extern "C" int openblas_num_threads_env() { return 1; }
+
+// OpenBLAS's allocator of a call's buffer, which retries for ever when the system refuses.
+extern "C" [[gnu::weak]] void* blas_memory_alloc(int position);
+extern "C" [[gnu::weak]] void blas_memory_free(void* buffer);
 
 // Distributions build oneDNN with GCC's OpenMP, whatever compiler builds this file.
 extern "C" void omp_set_num_threads(int threads);
@@ -135,6 +146,24 @@ Tiling tiling(const GemmShape& s) {
   return t;
 }
 
+// Allocates OpenBLAS's buffer of every worker. Throws std::runtime_error if the system refuses one.
+void reserve_buffers() {
+  constexpr size_t bytes = size_t(32) << 22;                           // OpenBLAS's BUFFER_SIZE
+  std::vector<void*> buffers(size_t(std::min(simt::workers(), 128)));  // beyond, OpenBLAS prints a warning
+  for (size_t i = 0; i < buffers.size(); i++) {
+    void* const trial = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (trial == MAP_FAILED)
+      throw std::runtime_error(fmt::format(
+          "out of memory: OpenBLAS needs {} MiB of address space for each of {} threads; set run.threads "
+          "to fewer, or raise the limit (ulimit -v)",
+          bytes >> 20, buffers.size()));
+    munmap(trial, bytes);
+    buffers[i] = blas_memory_alloc ? blas_memory_alloc(0) : nullptr;
+  }
+  for (void* buffer : buffers)
+    if (buffer) blas_memory_free(buffer);
+}
+
 }  // namespace
 
 struct Gemm::Library {
@@ -167,6 +196,7 @@ struct Gemm::Library {
 Gemm::Gemm(Device& device, Precision precision, kernels::Stream stream)
     : library_(std::make_unique<Library>()) {
   openblas_set_num_threads(1);
+  [[maybe_unused]] static const bool reserved = (reserve_buffers(), true);
   library_->stream = stream ? stream : device.stream();
   library_->dnnl_bf16 = precision == Precision::bf16 && Dnnl::has_bf16();
 }

@@ -84,6 +84,35 @@ class KFold(unittest.TestCase):
         again = self.kfold("--folds", 3, "--train.lr=2e-3").stdout
         self.assertEqual(again.count("this run is finished"), 3)
 
+    def test_folds_of_other_data_are_refused(self):
+        """Rows in another order: by i modulo K, models would score rows whose labels they have seen."""
+        self.kfold("--folds", 2)
+        train, scores = self.dir / "train.tsv", self.dir / "out/out_of_fold.csv"
+        before, rows = scores.read_text(), train.read_text()
+        train.write_text("\n".join(reversed(rows.splitlines())) + "\n")
+        stderr = self.kfold("--folds", 2, code=1).stderr
+        self.assertIn(f"{train} or {self.dir}/test.tsv is not what this run was started with; set run.directory to another folder", stderr)
+        self.assertEqual(scores.read_text(), before)
+        train.write_text(rows)
+        for checkpoint in (self.dir / "out").rglob("checkpoints/*"):
+            checkpoint.unlink()
+        self.assertEqual(self.kfold("--folds", 2).stdout.count("this run is finished"), 2)
+        self.assertEqual(scores.read_text(), before)
+        # The file is changed when fold 0 is trained already.
+        shutil.rmtree(self.dir / "out")
+        train_of_fold_1 = self.dir / "bin/train"
+        train_of_fold_1.parent.mkdir()
+        (self.dir / "other.tsv").write_text("\n".join(reversed(rows.splitlines())) + "\n")
+        train_of_fold_1.write_text(f"""#!/bin/sh
+case "$*" in *--data.fold=1*) cp {self.dir}/other.tsv {train};; esac
+exec {BIN}/train "$@"
+""")
+        train_of_fold_1.chmod(0o755)
+        (self.dir / "bin/predict").symlink_to(BIN / "predict")
+        stderr = self.kfold("--folds", 2, "--bin", train_of_fold_1.parent, code=1).stderr
+        self.assertRegex(stderr, r"out/fold-0/checkpoints/\d+\.npz: .*train\.tsv or .*test\.tsv is not what this run was started with")
+        self.assertFalse(scores.exists())
+
     def test_clear_text_may_hold_what_python_takes_for_line_ends(self):
         special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
         (self.dir / "vocab.txt").write_text("\n".join([*special, *"abcdefgh"]) + "\n")

@@ -129,8 +129,8 @@ class ReportBrowser(unittest.TestCase):
         self.assertEqual(auc["labels"], [f"{run['best_auc']:.4f} in epoch {run['best_epoch']}"])
         labels = self.figure(seen, "Label loss: training and validation")
         self.assertEqual((labels["lines"], labels["circles"]), ([3, 3], 6))
-        self.assertEqual(sorted(labels["labels"]), ["training, all tokens", "validation, yes/no"])
-        self.assertIn("Two different quantities", labels["note"])
+        self.assertEqual(sorted(labels["labels"]), ["training", "validation"])
+        self.assertIn("Where the curves part, the model overfits", labels["note"])
         steps = run["steps"]
         self.assertGreater(len(steps["step"]), 10)
         for key, title in (("loss", "Training loss"), ("loss_mlm", "Masked-token loss"), ("loss_cls", "Label loss"), ("grad_norm", "Gradient norm")):
@@ -140,6 +140,15 @@ class ReportBrowser(unittest.TestCase):
             self.assertIn(f"Mean of the last epoch: {run['last_epoch'][key]:.3f}.", figure["note"])
         for key, title in (("lr", "Learning rate"), ("pairs_per_s", "Speed")):
             self.assertEqual(self.figure(seen, title)["lines"], [len(steps[key]["values"])], title)
+
+    def test_runs_of_earlier_versions_have_two_different_label_losses(self):
+        run = self.dir / "earlier"
+        shutil.copytree(self.runs[0], run)
+        page = (run / "report.html").read_text()
+        (run / "report.html").write_text(re.sub(r',"train_log_loss":[^,}]+', "", page))
+        labels = self.figure(self.see(run / "report.html"), "Label loss: training and validation")
+        self.assertEqual(sorted(labels["labels"]), ["training, all tokens", "validation, yes/no"])
+        self.assertIn("Two different quantities", labels["note"])
 
     def test_the_last_epoch_is_stated_by_its_mean(self):
         records = [json.loads(line) for line in (self.runs[0] / "metrics.jsonl").read_text().splitlines()]

@@ -309,9 +309,26 @@ std::string nearest_key(std::string_view name) {
 
 std::string option_value(const Options& options, std::string_view name) { return find(name)->get(options); }
 
+static constexpr std::string_view config_title = "# The configuration of this run, complete";
+
+// The folder of the run whose config.ini this is, or "". train wrote the file, and the run's lock or log is beside
+// it.
+static std::string folder_of_run(const std::string& ini_path) {
+  std::error_code none;
+  fs::path ini = fs::absolute(ini_path).lexically_normal();
+  if (fs::is_symlink(ini, none)) ini = fs::canonical(ini, none);
+  const fs::path folder = ini.parent_path();
+  if (ini.filename() != "config.ini" ||
+      !(fs::exists(folder / "lock", none) || fs::exists(folder / "metrics.jsonl", none)))
+    return "";
+  return io::read_file(ini, 4096).find(config_title) == std::string::npos ? "" : folder.string();
+}
+
 Options read_options(const std::string& ini_path, const std::vector<Override>& overrides) {
   Options options;
   read_ini_into(options, ini_path);
+  // A run is where its config.ini is, even if it was moved since.
+  if (const std::string folder = folder_of_run(ini_path); !folder.empty()) options.run.directory = folder;
   for (const Override& override : overrides) set_option(options, override);
   if (options.run.directory.empty()) {
     // A linked INI, as base.ini beside the programs, has its runs where the file is, not in the build folder;
@@ -331,8 +348,8 @@ void set_option(Options& options, const Override& override) {
 }
 
 std::string config_text(const Options& options) {
-  std::string text =
-      "# The configuration of this run, complete: `train --config` with it starts the same run again.\n";
+  std::string text = std::string(config_title) +
+                     ": `train --config` with it starts the same run again, wherever it was moved.\n";
   std::string section;
   for (const Option& option : table()) {
     if (option.section != section) text += fmt::format("\n[{}]\n", option.section);

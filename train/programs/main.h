@@ -1,16 +1,27 @@
 // Exit codes and error message of every program.
 #pragma once
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
 #include <new>
+#include <system_error>
 
 #include "io/atomic_file.h"
 #include "train/config/options.h"
 
 namespace warpbert {
+
+// Gives closed standard streams a descriptor that fails, or the next file that is opened would take its place and
+// receive the output.
+inline void occupy_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (fcntl(stream, F_GETFD) == -1) open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
 
 // A UsageError gives exit code 2, any other exception 1, after "<program>: error: <message>" on stderr.
 template <class Body>
@@ -18,7 +29,7 @@ int run_main(int argc, char** argv, Body body) {
   const auto report = [&](const char* message, int code) {
     const std::string program = argc > 0 ? std::filesystem::path(argv[0]).filename().string() : "warpbert";
     std::fflush(stdout);  // earlier output precedes the message
-    fmt::print(stderr, "{}: error: {}\n", program, message);
+    std::fputs(fmt::format("{}: error: {}\n", program, message).c_str(), stderr);  // never throws
     return code;
   };
 #if defined(__x86_64__)
@@ -26,6 +37,8 @@ int run_main(int argc, char** argv, Body body) {
     return report("this build needs a processor with AVX2 and FMA (x86-64-v3); see CMakeLists.txt, -march",
                   1);
 #endif
+  occupy_standard_streams();
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond `ulimit -f` fails with EFBIG instead
   try {
     const int code = body(argc, argv);
     io::flush_standard_output();
@@ -34,6 +47,13 @@ int run_main(int argc, char** argv, Body body) {
     return report(error.what(), 2);
   } catch (const std::bad_alloc&) {
     return report("out of memory", 1);
+  } catch (const std::system_error& error) {
+    if (error.code() == std::errc::resource_unavailable_try_again)
+      return report(
+          "no thread can be started; there is too little memory, or a limit is too low (ulimit -u, -v)", 1);
+    if (std::ferror(stdout))
+      return report(io::writing_failure("standard output", error.code().value()).c_str(), 1);
+    return report(error.what(), 1);
   } catch (const std::exception& error) {
     return report(error.what(), 1);
   }

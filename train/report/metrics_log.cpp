@@ -38,7 +38,8 @@ std::span<const Field<StepRecord>> step_fields() {
                                     {"tflops", &R::tflops, "speed/tflops"},
                                     {"memory_mib", &R::memory_mib, "memory/mib"},
                                     {"memory_peak_mib", &R::memory_peak_mib, "memory/peak_mib"},
-                                    {"time", &R::time}};
+                                    {"time", &R::time},
+                                    {"steps", &R::steps, nullptr, true}};
   return fields;
 }
 
@@ -57,7 +58,8 @@ std::span<const Field<EpochRecord>> epoch_fields() {
       {"best_threshold", &R::best_threshold, "validation/best_threshold"},
       {"accuracy_at_best_f1", &R::accuracy_at_best_f1, "validation/accuracy_at_best_f1"},
       {"best_f1", &R::best_f1, "validation/best_f1"},
-      {"time", &R::time}};
+      {"time", &R::time},
+      {"train_log_loss", &R::train_log_loss, "epoch/train_log_loss", true}};
   return fields;
 }
 
@@ -71,7 +73,8 @@ MetricsLog::~MetricsLog() { std::fclose(file_); }
 
 template <class Record>
 static std::string text(Json json, const Record& record, std::span<const Field<Record>> fields) {
-  for (const auto& field : fields) json[field.key] = record.*field.value;
+  for (const auto& field : fields)
+    if (!field.optional || std::isfinite(record.*field.value)) json[field.key] = record.*field.value;
   return json.dump();
 }
 

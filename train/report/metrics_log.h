@@ -1,9 +1,11 @@
 // metrics.jsonl: one JSON object per line, "kind" first. null and missing keys are undefined values.
 //
 //   {"kind":"step","epoch":1,"step":50,"loss":…,"loss_mlm":…,"loss_cls":…,"lr":…,"pairs_per_s":…,
-//    "tokens_per_s":…,"grad_norm":…,"skipped":…,"tflops":…,"memory_mib":…,"memory_peak_mib":…,"time":…}
+//    "tokens_per_s":…,"grad_norm":…,"skipped":…,"tflops":…,"memory_mib":…,"memory_peak_mib":…,"time":…,
+//    "steps":50}
 //   {"kind":"epoch","epoch":1,"loss":…,"loss_mlm":…,"loss_cls":…,"auc":…,"pairs_per_s":…,"seconds":…,
-//    "log_loss":…,"accuracy":…,"f1":…,"best_threshold":…,"accuracy_at_best_f1":…,"best_f1":…,"time":…}
+//    "log_loss":…,"accuracy":…,"f1":…,"best_threshold":…,"accuracy_at_best_f1":…,"best_f1":…,"time":…,
+//    "train_log_loss":…}
 #pragma once
 #include <cstdio>
 #include <limits>
@@ -18,16 +20,17 @@ inline constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
 double unix_time();  // seconds since 1970
 
 // Steps since the previous record: mean losses (`loss` over all targets, the others over their own) and
-// speeds.
+// speeds. Steps without a target are not made: they count in no mean and in no speed.
 struct StepRecord {
   int epoch;  // from 1
   long step;  // from 1, over all epochs
   double loss, loss_mlm, loss_cls, lr, pairs_per_s, tokens_per_s;
-  double grad_norm = undefined;                                // global gradient norm of the last step
-  double skipped = 0;                                          // steps skipped so far by train.skip_outliers
-  double tflops = undefined;                                   // 10¹² FLOP/s of the matrix products
+  double grad_norm = undefined;  // global gradient norm of the last step; undefined if it had no target
+  double skipped = 0;            // steps skipped so far by train.skip_outliers
+  double tflops = undefined;     // 10¹² FLOP/s of the matrix products
   double memory_mib = undefined, memory_peak_mib = undefined;  // on the device: current and peak
   double time = undefined;                                     // unix_time() of the record
+  double steps = undefined;  // that the record covers: fewer at the end of an epoch
 };
 
 struct EpochRecord {
@@ -38,7 +41,8 @@ struct EpochRecord {
   // Measures of the validation rows (evaluation.h), at 0.5 and at the threshold of highest F1.
   double log_loss = undefined, accuracy = undefined, f1 = undefined;
   double best_threshold = undefined, accuracy_at_best_f1 = undefined, best_f1 = undefined;
-  double time = undefined;  // unix_time() of the record
+  double time = undefined;            // unix_time() of the record
+  double train_log_loss = undefined;  // log_loss of training rows (training_sample), by the same model
 };
 
 // A number of a record after epoch and step. The tables below are in file order, for JSON, CSV and
@@ -48,6 +52,7 @@ struct Field {
   const char* key;  // in metrics.jsonl, and CSV column name
   double Record::*value;
   const char* tag = nullptr;  // TensorBoard tag; nullptr: omitted
+  bool optional = false;      // where undefined, the key or the whole column is omitted
 };
 std::span<const Field<StepRecord>> step_fields();
 std::span<const Field<EpochRecord>> epoch_fields();

@@ -31,12 +31,13 @@ double mean(const Weighted& points, size_t first, size_t last) {
   return sum / weight;
 }
 
-// Number of steps that each record covers: the last record of an epoch covers fewer.
+// Number of steps that each record covers: the last record of an epoch covers fewer. Earlier versions did not
+// write it.
 std::vector<double> covered_steps(std::span<const StepRecord> records) {
   std::vector<double> steps;
   long previous = 0;
   for (const StepRecord& r : records) {
-    steps.push_back(double(std::max(r.step - previous, 1L)));
+    steps.push_back(std::isfinite(r.steps) ? r.steps : double(std::max(r.step - previous, 1L)));
     previous = r.step;
   }
   return steps;
@@ -248,6 +249,8 @@ Json run_json(const RunRecord& run) {
   add_known(json, "ended", run.ended);
   add_known(json, "best_auc", run.best_auc);
   if (run.best_epoch > 0) json["best_epoch"] = run.best_epoch;
+  add_known(json, "threshold", run.threshold);
+  add_known(json, "data_hash", run.data_hash);
   if (run.seconds > 0) add_known(json, "seconds", run.seconds);
   if (!run.epochs.empty()) add_known(json, "pairs_per_s", run.epochs.back().pairs_per_s);
   add_known(json, "last_epoch", last_epoch_json(run));

@@ -23,10 +23,12 @@ struct RunRecord {
   std::vector<EpochRecord> epochs;
   int best_epoch = 0;  // 0: none
   double best_auc = undefined;
-  double seconds = 0;                                      // the whole run
-  std::vector<float> scores, labels;                       // of the validation rows, by the best model
-  std::vector<long> lengths;                               // [n]: pairs of n tokens, special ones included
-  std::vector<ClassCounts> classes;                        // of training and validation
+  double threshold = undefined;       // of the highest F1 of the validation rows, by the best model
+  std::string data_hash;              // hash_text(Session::start_hash())
+  double seconds = 0;                 // the whole run
+  std::vector<float> scores, labels;  // of the validation rows, by the best model
+  std::vector<long> lengths;          // [n]: pairs of n tokens, special ones included
+  std::vector<ClassCounts> classes;   // of training and validation
   std::vector<std::pair<std::string, double>> time_split;  // name and seconds
   std::vector<Fact> facts;                                 // about data and model
   std::vector<Fact> machine;                               // machine_facts()

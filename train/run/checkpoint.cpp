@@ -3,10 +3,12 @@
 #include <cmath>
 #include <exception>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "io/error.h"
 #include "io/npz.h"
+#include "run_directory.h"
 #include "train/weights/model_file.h"
 #include "train/weights/names.h"
 #include "train/weights/pretrained.h"
@@ -30,7 +32,23 @@ std::vector<Buffer> buffers(ParameterStore& store) {
   return all;
 }
 
-std::string to_json(const RunState& s) {
+// All options by name, except paths, which may be moved.
+Json options_json(const Options& options) {
+  Json json = Json::object();
+  for (const OptionInfo& option : option_list())
+    if (option.type != "PATH") json[option.name()] = option_value(options, option.name());
+  return json;
+}
+
+// The saved options over `now`, which has the paths and what an earlier version did not save.
+Options saved_options(const std::map<std::string, std::string>& saved, Options now) {
+  for (const OptionInfo& option : option_list())
+    if (const auto found = saved.find(option.name()); found != saved.end())
+      set_option(now, {found->first, found->second});
+  return now;
+}
+
+std::string to_json(const RunState& s, const Options& options) {
   Json best = Json::array();
   for (const auto& [auc, epoch] : s.best) best.push_back({auc, epoch});  // an undefined AUC is null
   const LossSums& e = s.epoch_sums;
@@ -49,7 +67,9 @@ std::string to_json(const RunState& s) {
               {"spent", {s.spent.training, s.spent.waiting, s.spent.scoring, s.spent.saving}},
               {"best", best},
               {"stopped_early", s.stopped_early},
-              {"data_hash", s.data_hash}}
+              {"data_hash", s.data_hash},
+              {"start_hash", s.start_hash},
+              {"options", options_json(options)}}
       .dump();
 }
 
@@ -75,6 +95,8 @@ RunState from_json(const Json& json) {
   json.at("norms").get_to(s.train_step.norms);
   json.at("stopped_early").get_to(s.stopped_early);
   json.at("data_hash").get_to(s.data_hash);
+  s.start_hash = json.value("start_hash", uint64_t(0));
+  s.options = json.value("options", s.options);
   return s;
 }
 
@@ -91,11 +113,33 @@ RunState read_state(io::Archive& archive) {
   }
 }
 
+void check_origin(io::Archive& archive, const RunState& state, const Session& session) {
+  const Options& options = session.options();
+  const std::string& path = archive.path();
+  if (const std::string text = differences_text(saved_options(state.options, options), options);
+      !text.empty())
+    throw DataChanged(fmt::format(
+        "{}: of a run with another configuration: {}; remove it, or set run.directory to another folder",
+        path, text));
+  const bool same_vocabulary = load_vocabulary(archive) == session.vocabulary();
+  const bool same_data = same_vocabulary && state.data_hash == session.data_hash();
+  if (same_data && (!state.start_hash || state.start_hash == session.start_hash())) return;
+  const std::string files = same_data ? options.data.vocab + " or " + options.data.counts
+                            : !same_vocabulary && options.data.text ? options.data.vocab
+                                                                    : data_files(options.data);
+  throw DataChanged(fmt::format(
+      "{}: {}{} is not what this run was started with; set run.directory to another folder", path,
+      same_vocabulary ? "" : "its vocabulary is not that of the data; the data changed: ", files));
+}
+
 }  // namespace
 
-void save_checkpoint(const std::string& path, Bert& bert, const Vocabulary& vocabulary,
-                     const RunState& state) {
-  ParameterStore& store = bert.store;
+std::string data_files(const DataOptions& data) {
+  return data.test.empty() ? data.train : data.train + " or " + data.test;
+}
+
+void save_checkpoint(const std::string& path, Session& session, const RunState& state) {
+  ParameterStore& store = session.bert().store;
   std::vector<std::vector<float>> values;
   std::vector<io::ArrayView> arrays;
   for (const auto& [prefix, data] : buffers(store))
@@ -104,9 +148,9 @@ void save_checkpoint(const std::string& path, Bert& bert, const Vocabulary& voca
       arrays.push_back(
           io::view(prefix + array.name, {array.shape.begin(), array.shape.end()}, values.back()));
     }
-  const VocabularyArrays words(vocabulary);
-  const std::vector<uint8_t> meta = model_meta(bert.config);
-  const std::string json = to_json(state);
+  const VocabularyArrays words(session.vocabulary());
+  const std::vector<uint8_t> meta = model_meta(session.bert().config);
+  const std::string json = to_json(state, session.options());
   const std::vector<uint8_t> bytes(json.begin(), json.end());
   for (auto& view : words.views()) arrays.push_back(std::move(view));
   arrays.push_back(io::view(name::meta, {int64_t(meta.size())}, meta));
@@ -117,14 +161,17 @@ void save_checkpoint(const std::string& path, Bert& bert, const Vocabulary& voca
 
 RunState read_checkpoint_state(const std::string& path) { return read_state(*io::open_npz(path)); }
 
-RunState load_checkpoint(const std::string& path, Bert& bert, const Vocabulary& vocabulary) {
-  ParameterStore& store = bert.store;
+void check_origin(const std::string& path, const Session& session) {
+  const auto archive = io::open_npz(path);
+  check_origin(*archive, read_state(*archive), session);
+}
+
+RunState load_checkpoint(const std::string& path, Session& session) {
+  ParameterStore& store = session.bert().store;
   const auto archive = io::open_npz(path);
   archive->verify();  // before anything is overwritten
   RunState state = read_state(*archive);
-  if (load_vocabulary(*archive) != vocabulary)
-    throw DataChanged(fmt::format(
-        "{}: its vocabulary is not that of the data; the data changed since this run was started", path));
+  check_origin(*archive, state, session);
   for (const auto& [prefix, data] : buffers(store))
     for (const auto& array : store.named()) {
       require_float(archive->at(prefix + array.name), path);

@@ -8,12 +8,13 @@
 //   state/best_scores                                   fp32: validation scores of the best model so far
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "io/error.h"
-#include "train/data/vocabulary.h"
+#include "train/step/session.h"
 #include "train/step/train_step.h"
 
 namespace warpbert {
@@ -35,20 +36,27 @@ struct RunState {
   std::vector<float> best_scores;
   bool stopped_early = false;
   uint64_t data_hash = 0;  // Session::data_hash()
+  // Session::start_hash(), and all options but paths; 0 and {} in checkpoints of earlier versions.
+  uint64_t start_hash = 0;
+  std::map<std::string, std::string> options;
 };
 
-// The checkpoint belongs to other data.
+// The checkpoint belongs to other data or to another configuration.
 struct DataChanged : io::Error {
   using Error::Error;
 };
 
-void save_checkpoint(const std::string& path, Bert& bert, const Vocabulary& vocabulary,
-                     const RunState& state);
+std::string data_files(const DataOptions& data);  // "train.tsv or test.tsv"
+
+void save_checkpoint(const std::string& path, Session& session, const RunState& state);
 
 // Reads the state only. Throws io::Error if the file is damaged or not a checkpoint.
 RunState read_checkpoint_state(const std::string& path);
 
-// Loads weights, moments and state. Throws DataChanged if the vocabulary differs from the file's.
-RunState load_checkpoint(const std::string& path, Bert& bert, const Vocabulary& vocabulary);
+// Throws DataChanged unless the checkpoint is of a run with the session's data and options.
+void check_origin(const std::string& path, const Session& session);
+
+// Loads weights, moments and state. Throws DataChanged like check_origin.
+RunState load_checkpoint(const std::string& path, Session& session);
 
 }  // namespace warpbert

@@ -29,8 +29,9 @@ Interruption::Interruption() {
   action.sa_handler = ask;
   sigemptyset(&action.sa_mask);
   for (size_t i = 0; i < signals.size(); i++) {
-    // A repeated signal has its default action, except SIGPIPE, which one closed reader can cause twice.
-    action.sa_flags = SA_RESTART | (signals[i] == SIGPIPE ? 0 : int(SA_RESETHAND));
+    // People repeat a signal to end the process. The others come twice by themselves.
+    const bool of_people = signals[i] == SIGINT || signals[i] == SIGTERM || signals[i] == SIGHUP;
+    action.sa_flags = SA_RESTART | (of_people ? int(SA_RESETHAND) : 0);
     sigaction(signals[i], nullptr, &before_[i]);
     if (before_[i].sa_handler != SIG_IGN) sigaction(signals[i], &action, nullptr);  // nohup ignores SIGHUP
   }

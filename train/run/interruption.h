@@ -1,6 +1,7 @@
-// Graceful stop. The first SIGINT, SIGTERM, SIGHUP (closed terminal) or SIGPIPE (closed standard output)
-// requests a stop after the current step, to save a checkpoint. The same signal again ends the process at
-// once, except SIGPIPE, which redirects standard output to /dev/null.
+// Graceful stop. The first of these signals requests a stop after the current step, to save a checkpoint:
+// SIGINT, SIGTERM, SIGHUP (closed terminal), SIGPIPE (closed standard output; redirects it to /dev/null), and
+// SIGUSR1, SIGUSR2 and SIGXCPU, by which batch systems announce the end of a job. SIGINT, SIGTERM or SIGHUP
+// again ends the process at once.
 #pragma once
 #include <array>
 #include <csignal>
@@ -15,7 +16,7 @@ class Interruption {
   bool requested() const;
 
  private:
-  static constexpr std::array signals = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+  static constexpr std::array signals = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2, SIGXCPU};
   std::array<struct sigaction, signals.size()> before_;
 };
 

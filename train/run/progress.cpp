@@ -16,10 +16,17 @@ namespace warpbert {
 using namespace std::chrono_literals;
 
 std::string losses_text(double loss, double loss_mlm, double loss_cls) {
+  if (!std::isfinite(loss)) return "no targets";
   std::string text = fmt::format("loss {:.4f}", loss);
   if (std::isfinite(loss_mlm)) text += fmt::format("  masked tokens {:.4f}", loss_mlm);
   if (std::isfinite(loss_cls)) text += fmt::format("  [CLS] {:.4f}", loss_cls);
   return text;
+}
+
+// A log that cannot be written stops no training: flush_standard_output() reports it at the end.
+static void print(const ProgressOutput& output, const std::string& text) {
+  std::fputs(text.c_str(), output.file);
+  std::fflush(output.file);
 }
 
 // Numbers in line order; the highest rank is dropped first. All ASCII, so that bytes are columns.
@@ -95,13 +102,12 @@ void Progress::step(int epoch, int step) {
   if (!output_.terminal || now - drawn_ < 100ms) return;
   drawn_ = now;
   // The last column stays free: some terminals wrap as soon as it is written.
-  fmt::print(output_.file, "\r\033[K{}", progress_line(state_, terminal_width(output_) - 1));
-  std::fflush(output_.file);
+  print(output_, "\r\033[K" + progress_line(state_, terminal_width(output_) - 1));
   visible_ = true;
 }
 
 void Progress::clear() {
-  if (visible_) fmt::print(output_.file, "\r\033[K"), std::fflush(output_.file);
+  if (visible_) print(output_, "\r\033[K");
   visible_ = false;
 }
 
@@ -123,19 +129,19 @@ void Progress::show(const StepRecord& record, int step) {
   add(record.tflops, "  {:.3g} TFLOP/s");
   add(record.memory_mib, "  {:.0f} MiB");
   if (std::isfinite(state_.remaining)) line += "  " + io::duration_text(state_.remaining) + " left";
-  fmt::print(output_.file, "{}\n", line);
-  std::fflush(output_.file);
+  print(output_, line + "\n");
 }
 
 void Progress::epoch(const EpochRecord& record, bool best, double remaining_seconds) {
   clear();
   const std::string auc =
       std::isfinite(record.auc) ? fmt::format("{:.4f}{}", record.auc, best ? " best" : "     ") : "—";
+  const std::string speed =
+      std::isfinite(record.pairs_per_s) ? fmt::format("{:.0f} pairs/s  ", record.pairs_per_s) : "";
   const bool last = record.epoch >= state_.epochs;
-  fmt::print(output_.file, "epoch {:>3}/{}  {}  AUC {}  {:.0f} pairs/s  {}\n", record.epoch, state_.epochs,
-             losses_text(record.loss, record.loss_mlm, record.loss_cls), auc, record.pairs_per_s,
-             last ? "done" : io::duration_text(remaining_seconds) + " left");
-  std::fflush(output_.file);
+  print(output_, fmt::format("epoch {:>3}/{}  {}  AUC {}  {}{}\n", record.epoch, state_.epochs,
+                             losses_text(record.loss, record.loss_mlm, record.loss_cls), auc, speed,
+                             last ? "done" : io::duration_text(remaining_seconds) + " left"));
 }
 
 }  // namespace warpbert

@@ -13,6 +13,7 @@
 
 #include "io/atomic_file.h"
 #include "io/error.h"
+#include "io/text.h"
 #include "train/config/build_info.h"
 
 namespace warpbert {
@@ -24,22 +25,24 @@ RunDirectory::RunDirectory(const std::string& path) : path_(path) {
   if (error) throw io::Error(fmt::format("{}: cannot make the run directory: {}", path, error.message()));
   const std::string file = path + "/lock";
   lock_ = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (lock_ < 0) throw io::Error(fmt::format("{}: {}", file, std::strerror(errno)));
+  if (lock_ < 0) throw io::Error(io::writing_failure(file, errno));
   if (flock(lock_, LOCK_EX | LOCK_NB) == 0) return;
-  if (errno != EWOULDBLOCK)
-    throw io::Error(fmt::format("{}: cannot be locked: {}", file, std::strerror(errno)));
-  throw io::Error(fmt::format(
-      "{}: another process is working in this run directory; wait for it, or set run.directory", path));
+  const int failure = errno;
+  if (failure == EWOULDBLOCK)
+    throw io::Error(fmt::format(
+        "{}: another process is working in this run directory; wait for it, or set run.directory", path));
+  // Some network file systems have no locks.
+  fmt::print(stderr,
+             "warning: {}: cannot be locked: {}; nothing keeps a second process out of this run directory\n",
+             file, std::strerror(failure));
 }
 
 RunDirectory::~RunDirectory() {
   if (lock_ >= 0) close(lock_);
 }
 
-bool RunDirectory::holds_run_of(const Options& options) const {
-  if (!fs::exists(config())) return false;
+std::string differences_text(const Options& there, const Options& options) {
   std::string all;
-  const Options there = read_options(config());
   for (const auto& [key, saved, wanted] : differences(there, options)) {
     all += fmt::format("{}{} = {} (there: {})", all.empty() ? "" : ", ", key, wanted, saved);
     if (key != "train.epochs" || may_grow(there)) continue;
@@ -47,7 +50,12 @@ bool RunDirectory::holds_run_of(const Options& options) const {
                ? ", the last of which was evaluated only for being the last"
                : ", on which its rates depend";
   }
-  if (!all.empty())
+  return all;
+}
+
+bool RunDirectory::holds_run_of(const Options& options) const {
+  if (!fs::exists(config())) return false;
+  if (const std::string all = differences_text(read_options(config()), options); !all.empty())
     throw UsageError(
         fmt::format("{} holds a run with another configuration: {}; set run.directory to another folder, or "
                     "remove this one",
@@ -57,6 +65,15 @@ bool RunDirectory::holds_run_of(const Options& options) const {
 
 void RunDirectory::save_config(const Options& options) const {
   io::write_file_atomically(config(), "# Made by " + build_info() + ".\n" + config_text(options));
+}
+
+void RunDirectory::renew_config(const Options& options) const {
+  const std::string before = io::read_file(config());
+  Options renewed = options;
+  renewed.train.epochs = read_options(config()).train.epochs;
+  const std::string made_by = before.substr(0, before.find('\n') + 1);
+  if (const std::string after = made_by + config_text(renewed); after != before)
+    io::write_file_atomically(config(), after);
 }
 
 static constexpr const char* events_prefix = "events.out.tfevents.";

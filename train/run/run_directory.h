@@ -8,6 +8,9 @@
 
 namespace warpbert {
 
+// "train.lr = 1e-4 (there: 1e-3), …" of differences(); "" if there are none.
+std::string differences_text(const Options& saved, const Options& wanted);
+
 class RunDirectory {
  public:
   // Creates and locks the folder; the kernel unlocks it if the process is killed. Throws io::Error if another
@@ -20,6 +23,8 @@ class RunDirectory {
   // than a resumed run may change.
   bool holds_run_of(const Options& options) const;
   void save_config(const Options& options) const;
+  // Renews paths and other free options in config.ini of a finished run; it stays made by the same build.
+  void renew_config(const Options& options) const;
 
   // Files written by runs, without the configuration; other names are ignored.
   std::vector<std::string> results() const;

@@ -2,41 +2,43 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "io/atomic_file.h"
 
 namespace warpbert {
 
-template <class Record>
-static std::string numbers(const Record& record, std::span<const Field<Record>> fields) {
-  std::string text;
-  for (const auto& field : fields) {
-    const double value = record.*field.value;
-    text += std::isfinite(value) ? fmt::format(",{}", value) : ",";
+// A header and a line per record: what `index` says of it, then its fields.
+template <class Record, class Index>
+static std::string table(std::string text, const std::vector<Record>& records,
+                         std::span<const Field<Record>> fields, Index index) {
+  std::vector<Field<Record>> columns;
+  for (const auto& field : fields)
+    if (!field.optional || std::any_of(records.begin(), records.end(),
+                                       [&](const Record& r) { return std::isfinite(r.*field.value); }))
+      columns.push_back(field);
+  for (const auto& column : columns) text += fmt::format(",{}", column.key);
+  text += "\n";
+  for (const Record& record : records) {
+    text += index(record);
+    for (const auto& column : columns) {
+      const double value = record.*column.value;
+      text += std::isfinite(value) ? fmt::format(",{}", value) : ",";
+    }
+    text += "\n";
   }
-  return text + "\n";
-}
-
-template <class Record>
-static std::string names(std::span<const Field<Record>> fields) {
-  std::string text;
-  for (const auto& field : fields) text += fmt::format(",{}", field.key);
-  return text + "\n";
+  return text;
 }
 
 std::string steps_csv(const Metrics& metrics) {
-  std::string text = "epoch,step" + names(step_fields());
-  for (const StepRecord& r : metrics.steps)
-    text += fmt::format("{},{}{}", r.epoch, r.step, numbers(r, step_fields()));
-  return text;
+  return table("epoch,step", metrics.steps, step_fields(),
+               [](const StepRecord& r) { return fmt::format("{},{}", r.epoch, r.step); });
 }
 
 std::string epochs_csv(const Metrics& metrics) {
-  std::string text = "epoch" + names(epoch_fields());
-  for (const EpochRecord& r : metrics.epochs)
-    text += fmt::format("{}{}", r.epoch, numbers(r, epoch_fields()));
-  return text;
+  return table("epoch", metrics.epochs, epoch_fields(),
+               [](const EpochRecord& r) { return fmt::format("{}", r.epoch); });
 }
 
 RunLog::RunLog(const RunDirectory& directory, const RunOptions& options)

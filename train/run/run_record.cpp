@@ -8,6 +8,7 @@
 #include "io/format.h"
 #include "io/tsv.h"
 #include "progress.h"
+#include "train/score/metrics.h"
 
 namespace warpbert {
 namespace {
@@ -52,8 +53,11 @@ RunRecord run_record(Session& session, const RunDirectory& directory, const RunS
   record.seconds = state.seconds;
   record.scores = state.best_scores;
   for (const Example& row : session.set().validation) record.labels.push_back(row.label);
+  if (!record.scores.empty() && auc(record.scores, record.labels))
+    record.threshold = best_threshold(record.scores, record.labels).threshold;
   record.classes = {count_classes("training", session.set().training),
                     count_classes("validation", session.set().validation)};
+  record.data_hash = hash_text(state.start_hash);
   record.lengths = session.facts().lengths;
   record.time_split = std::move(time_split);
   record.facts = facts(session);

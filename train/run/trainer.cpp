@@ -12,8 +12,11 @@
 #include <utility>
 
 #include "checkpoint.h"
+#include "completion.h"
+#include "disk_space.h"
 #include "engine/ranges.h"
 #include "interruption.h"
+#include "io/atomic_file.h"
 #include "io/error.h"
 #include "io/format.h"
 #include "profile_window.h"
@@ -25,6 +28,7 @@
 #include "train/data/loader.h"
 #include "train/report/metrics_log.h"
 #include "train/score/evaluation.h"
+#include "train/score/metrics.h"
 #include "train/score/scoring.h"
 #include "train/step/gemm_files.h"
 #include "train/step/session.h"
@@ -47,6 +51,10 @@ class Trainer {
         steps_(make_steps(session)),
         profile_(options_, steps_.resources.graphs) {}
 
+  // Puts into the log, even of a run that is killed, what is known so far. A closed pipe stops the run later.
+  void flush_log() const try { io::flush_standard_output(); } catch (const io::Error&) {
+    if (!interruption_->requested()) throw;
+  }
   bool resume();  // from the newest readable checkpoint; false if none
   int run();      // returns the exit code
 
@@ -70,6 +78,7 @@ class Trainer {
   Session& session_;
   Device& device_;
   Bert& bert_;
+  const uint64_t start_hash_ = session_.start_hash();
   ModelSteps steps_;
   ProfileWindow profile_;
   std::optional<Interruption> interruption_{std::in_place};  // until all is trained and saved
@@ -79,6 +88,7 @@ class Trainer {
 
   RunState state_;
   double rate_ = 0;       // of the last step
+  bool learned_ = false;  // the last step had a target
   long saved_step_ = -1;  // of the last checkpoint
   Clock::time_point saved_at_ = Clock::now(), line_begin_;
   long line_pairs_ = 0, line_tokens_ = 0;
@@ -113,7 +123,9 @@ bool Trainer::train_epoch(Loader& loader) {
     }
     const int step = ++state_.step_in_epoch;
     state_.step++;
+    learned_ = std::any_of(parts.begin(), parts.end(), [](const Batch& part) { return part.targets > 0; });
     for (const Batch& part : parts) {
+      if (!learned_) break;  // nothing was computed
       state_.epoch_pairs += part.sequences;
       line_pairs_ += part.sequences, line_tokens_ += part.tokens;
       line_flops_ += passes * step_flops(part, bert_.config);
@@ -143,13 +155,18 @@ void Trainer::log_steps(int step) {
   check_finite();
   const LossSums sums = steps_.train.take_losses();
   const double seconds = io::seconds_since(line_begin_);
-  StepRecord record{state_.epoch,    state_.step, sums.loss(),           sums.loss_mlm(),
-                    sums.loss_cls(), rate_,       line_pairs_ / seconds, line_tokens_ / seconds};
-  record.grad_norm = steps_.train.grad_norm(), record.skipped = steps_.train.adam().skipped();
-  record.tflops = line_flops_ / seconds * 1e-12;
+  StepRecord record{state_.epoch,    state_.step, sums.loss(), sums.loss_mlm(),
+                    sums.loss_cls(), rate_,       undefined,   undefined};
+  if (line_pairs_) {
+    record.pairs_per_s = line_pairs_ / seconds, record.tokens_per_s = line_tokens_ / seconds;
+    record.tflops = line_flops_ / seconds * 1e-12;
+  }
+  if (learned_) record.grad_norm = steps_.train.grad_norm();
+  record.skipped = steps_.train.adam().skipped();
   record.memory_mib = io::mib(device_.bytes_allocated()),
   record.memory_peak_mib = io::mib(device_.bytes_high_water());
   record.time = unix_time();
+  record.steps = (step - 1) % options_.run.log_every + 1;
   log_->write(record);
   progress_->show(record, step);
   state_.epoch_sums += sums;
@@ -160,9 +177,9 @@ void Trainer::log_steps(int step) {
 
 void Trainer::finish_epoch() {
   const LossSums& sums = state_.epoch_sums;
-  EpochRecord record{state_.epoch,        sums.loss(), sums.loss_mlm(),
-                     sums.loss_cls(),     undefined,   double(state_.epoch_pairs) / state_.epoch_seconds,
-                     state_.epoch_seconds};
+  EpochRecord record{state_.epoch, sums.loss(), sums.loss_mlm(),     sums.loss_cls(),
+                     undefined,    undefined,   state_.epoch_seconds};
+  if (state_.epoch_pairs) record.pairs_per_s = double(state_.epoch_pairs) / state_.epoch_seconds;
   if (state_.epoch == options_.train.epochs || state_.epoch % options_.run.evaluate_every == 0)
     evaluate(record);
   record.time = unix_time();
@@ -176,6 +193,12 @@ void Trainer::finish_epoch() {
   state_.epoch_sums = {}, state_.epoch_pairs = 0, state_.epoch_seconds = 0;
 }
 
+static std::vector<float> labels_of(const std::vector<Example>& rows) {
+  std::vector<float> labels;
+  for (const Example& row : rows) labels.push_back(row.label);
+  return labels;
+}
+
 void Trainer::evaluate(EpochRecord& record) {
   const Range range("evaluate", Category::evaluation, state_.epoch);
   const auto& rows = session_.set().validation;
@@ -184,14 +207,15 @@ void Trainer::evaluate(EpochRecord& record) {
   const bool averaged = options_.train.ema > 0;
   if (averaged) bert_.store.exchange_average();
   if (!rows.empty() && options_.train.stage != Stage::pretrain) {
-    std::vector<float> labels;
-    for (const Example& row : rows) labels.push_back(row.label);
     scores = score(rows);
+    const std::vector<float> labels = labels_of(rows);
     measures = measure(scores, labels);
     record.auc = measures.auc.value_or(undefined), record.log_loss = measures.log_loss;
     record.accuracy = measures.accuracy, record.f1 = measures.f1;
     record.best_threshold = measures.best_threshold;
     record.accuracy_at_best_f1 = measures.accuracy_at_best_f1, record.best_f1 = measures.best_f1;
+    const auto sample = training_sample(session_);
+    record.train_log_loss = log_loss(score(sample), labels_of(sample));
   }
   book(state_.spent.scoring);
   keep_if_among_best(measures.auc);
@@ -235,23 +259,19 @@ void Trainer::save() {
   const Range range("checkpoint", Category::io, state_.step);
   check_finite();
   state_.train_step = steps_.train.state();
-  state_.data_hash = session_.data_hash();
+  state_.data_hash = session_.data_hash(), state_.start_hash = start_hash_;
   if (gemm_files_) gemm_files_->save();  // resuming needs the same algorithms
-  save_checkpoint(directory_.checkpoint(state_.step), bert_, session_.vocabulary(), state_);
+  save_checkpoint(directory_.checkpoint(state_.step), session_, state_);
   directory_.keep_checkpoints(options_.run.keep_checkpoints);
   saved_step_ = state_.step, saved_at_ = Clock::now();
   book(state_.spent.saving);
-}
-
-static std::string files_text(const DataOptions& data) {
-  return data.test.empty() ? data.train : data.train + " or " + data.test;
 }
 
 bool Trainer::resume() {
   const std::vector<std::string> files = directory_.checkpoints();
   for (const std::string& file : files) {
     try {
-      state_ = load_checkpoint(file, bert_, session_.vocabulary());
+      state_ = load_checkpoint(file, session_);
     } catch (const DataChanged&) {
       throw;
     } catch (const io::Error& error) {
@@ -261,10 +281,6 @@ bool Trainer::resume() {
       fmt::print(stderr, "warning: {}; trying the one before\n", error.what());
       continue;
     }
-    if (state_.data_hash != session_.data_hash())
-      throw DataChanged(
-          fmt::format("{}: {} is not what this run was started with; set run.directory to another folder",
-                      file, files_text(options_.data)));
     // Renames damaged files, or they would be the newest again.
     for (auto damaged = files.begin(); *damaged != file; damaged++) {
       std::error_code ignored;
@@ -322,13 +338,28 @@ void Trainer::stop(const std::string& where) {
   fmt::print("stopped   {}; the same command goes on from here\n", where);
 }
 
+// Warns of a training that left nothing useful.
+static void warn_of_divergence(const RunRecord& record, const Bert& bert, double lr) {
+  const double guessing = std::log(bert.config.vocabulary),
+               loss = record.epochs.empty() ? 0 : record.epochs.back().loss;
+  const auto [low, high] = std::minmax_element(record.scores.begin(), record.scores.end());
+  std::string found;
+  if (loss > 1.5 * guessing)  // random weights begin at some 1.01
+    found =
+        fmt::format("the loss of the last epoch, {:.4g}, is above {:.4g}, that of guessing", loss, guessing);
+  if (record.scores.size() > 1 && *low == *high)
+    found += fmt::format("{}all validation scores are alike", found.empty() ? "" : "; ");
+  if (!found.empty())
+    fmt::print(stderr, "warning: {}; the training seems to have diverged; try a train.lr below {}\n", found,
+               lr);
+}
+
 // Scores the test file with the best model. The report is last: it marks the run as complete.
 void Trainer::finish() {
   const int best_epoch = state_.best.empty() ? 0 : state_.best.front().second;
   if (!session_.set().test.empty() && options_.train.stage != Stage::pretrain) {
-    if (best_epoch && (best_epoch != state_.epoch - 1 || options_.train.ema > 0)) {
+    if (best_epoch && (best_epoch != state_.epoch - 1 || options_.train.ema > 0))
       Pretrained(directory_.best()).load(bert_);
-    }
     write_scores(directory_.scores(), score(session_.set().test));
     if (gemm_files_) gemm_files_->save();  // predict uses them to repeat the scores
     book(state_.spent.scoring);
@@ -344,20 +375,12 @@ void Trainer::finish() {
     fmt::print("best      AUC {:.4f} in epoch {}\n", record.best_auc, best_epoch);
   else if (best_epoch)
     fmt::print("kept      epoch {}, the last evaluated: there is no AUC to choose by\n", best_epoch);
+  if (std::isfinite(record.threshold))
+    fmt::print("threshold {:.4f}, of the highest F1 of the validation rows\n", record.threshold);
+  fmt::print("ended     {}, after {}\n", io::date_text(record.ended), io::duration_text(state_.seconds));
   fmt::print("written   {}\n", directory_.path());
-}
-
-// State of the newest checkpoint, if the run is complete.
-std::optional<RunState> completed(const RunDirectory& directory, int epochs) {
-  const auto checkpoints = directory.checkpoints();
-  if (checkpoints.empty() || !std::filesystem::exists(directory.report())) return {};
-  try {
-    RunState state = read_checkpoint_state(checkpoints[0]);
-    if (state.epoch > epochs || state.stopped_early) return state;
-  } catch (const io::Error&) {
-    // resume() reports the error
-  }
-  return {};
+  std::fflush(stdout);
+  warn_of_divergence(record, bert_, options_.train.lr);
 }
 
 }  // namespace
@@ -367,17 +390,20 @@ int train(const Options& given) {
   const Options& options = session.options();
   RunDirectory directory(options.run.directory);
   const bool again = directory.holds_run_of(options);
-  if (const auto state = again ? completed(directory, options.train.epochs) : std::nullopt) {
+  if (const auto finished = again ? completion(directory, session) : std::nullopt) {
+    directory.renew_config(options);
     RunLog(directory, options.run);  // run.csv or run.tensorboard may be newly set
     fmt::print("{}: this run is finished{}\n", directory.path(),
-               state->stopped_early
-                   ? fmt::format(", stopped after epoch {} by train.patience", state->epoch - 1)
+               finished->stopped_early
+                   ? fmt::format(", stopped after epoch {} by train.patience", finished->epochs)
                : may_grow(options) ? "; with more train.epochs it goes on"
                                    : "");
     return 0;
   }
   session.load();
   Trainer trainer(session, directory);
+  trainer.flush_log();
+  check_disk_space(session);
   if (again && trainer.resume()) {
     fmt::print("{}: going on from its last checkpoint\n", directory.path());
     std::error_code ignored;
@@ -396,6 +422,8 @@ int train(const Options& given) {
     directory.start_over();
   }
   directory.save_config(options);
+  fmt::print("started   {}\n", io::date_text(unix_time()));
+  trainer.flush_log();
   return trainer.run();
 }
 

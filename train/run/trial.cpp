@@ -8,6 +8,7 @@
 #include <map>
 #include <stdexcept>
 
+#include "disk_space.h"
 #include "io/format.h"
 #include "progress.h"
 #include "train/step/training.h"
@@ -22,6 +23,7 @@ void dry_run(const Options& options) {
   ModelSteps steps = make_steps(session);
   const double rate = session.options().train.lr, parameters = io::mib(session.device().bytes_allocated());
   Loader loader = make_loader(session);
+  check_disk_space(session);
   steps.train.run(loader.next_step(), rate);
   const LossSums sums = steps.train.take_losses();
   const auto begin = Clock::now();  // the first step allocated memory and chose algorithms
@@ -87,6 +89,11 @@ void overfit_batch(const Options& options, int most_steps) {
   ModelSteps steps = make_steps(session);
   const double rate = session.options().train.lr;
   const std::vector<Batch> batch = make_loader(session).next_step();
+  if (std::none_of(batch.begin(), batch.end(), [](const Batch& part) { return part.targets > 0; }))
+    throw std::runtime_error(
+        "the first batch has no target, neither a masked token nor a label; a larger train.batch or "
+        "mask.probability "
+        "gives it some");
   const auto begin = Clock::now();
   LossSums first, last;
   for (int step = 1, shown = 1; step <= most_steps; step++) {

@@ -1,12 +1,15 @@
 #include "session.h"
 
 #include <fmt/format.h>
+#include <sched.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <numeric>
 #include <set>
 #include <stdexcept>
+#include <thread>
 
 #include "io/error.h"
 #include "io/tsv.h"
@@ -16,6 +19,15 @@
 
 namespace warpbert {
 
+// Threads of run.threads = 0: one for each processor that this process may use (taskset, batch systems). 0 where
+// that is all of them, and where SIMT_WORKERS says.
+static int default_threads() {
+  cpu_set_t allowed;
+  if (std::getenv("SIMT_WORKERS") || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 0;
+  const int n = CPU_COUNT(&allowed);
+  return n < int(std::thread::hardware_concurrency()) ? n : 0;
+}
+
 std::unique_ptr<Device> open_device(const RunOptions& options) {
   if (options.device == DeviceKind::cuda && !Device::is_gpu())
     throw std::runtime_error(
@@ -24,7 +36,7 @@ std::unique_ptr<Device> open_device(const RunOptions& options) {
   if (options.device == DeviceKind::cpu && Device::is_gpu())
     throw std::runtime_error(
         "run.device = cpu, but this program was built for GPUs; build preset cpu and run build/cpu/bin");
-  return std::make_unique<Device>(options.threads);
+  return std::make_unique<Device>(options.threads ? options.threads : default_threads());
 }
 
 BertConfig bert_config(const ModelOptions& options, int vocabulary) {
@@ -88,10 +100,10 @@ Session::Session(Options options) : options_(std::move(options)) {
         "model.max_positions = {}: pairs of data.max_tokens = {} tokens and three special ones need {}",
         model.max_positions, options_.data.max_tokens, options_.data.max_tokens + 3));
   read_text_vocabulary();
-  const bool aligned = pretrained_ && !pretrained_->vocabulary() && !options_.data.text;
+  aligned_ = pretrained_ && !pretrained_->vocabulary() && !options_.data.text;
   for (const auto& [key, path] :
        {std::pair{"data.vocab", options_.data.vocab}, {"data.counts", options_.data.counts}})
-    if (aligned && path.empty())
+    if (aligned_ && path.empty())
       throw UsageError(
           fmt::format("{}: missing; {} is a model of plain text, and its tokens are aligned to the ids of "
                       "the data by frequency",
@@ -126,7 +138,9 @@ void Session::read_text_vocabulary() {
 }
 
 void Session::load() {
-  const std::vector<int> rows = (read_data(), first_rows());
+  read_data();
+  print_data();
+  const std::vector<int> rows = first_rows();
   device_ = open_device(options_.run);
   bert_ = std::make_unique<Bert>(bert_config(options_.model, vocabulary_->size()));
   Bert& bert = *bert_;
@@ -176,6 +190,10 @@ void Session::read_data() {
   else if (!data.text) vocabulary_.emplace(set_.pairs, data.min_count);
   tokens_ = vocabulary_->encode(set_.pairs);
   facts_ = describe(set_.pairs, *vocabulary_);
+}
+
+void Session::print_data() const {
+  const DataOptions& data = options_.data;
   fmt::print(
       "data      {} pairs: {} labelled to train on, {} to validate on, {} of the test file; mean {:.1f} "
       "tokens, "
@@ -228,15 +246,46 @@ void Session::warn_of_rows() const {
              data.train, which);
 }
 
+namespace {
+
 // FNV-1a over 64-bit words.
+class Hash {
+ public:
+  void add(uint64_t x) { h_ = (h_ ^ x) * 1099511628211u; }
+  uint64_t value() const { return h_; }
+
+ private:
+  uint64_t h_ = 14695981039346656037u;
+};
+
+}  // namespace
+
+std::string hash_text(uint64_t hash) { return fmt::format("{:016x}", hash); }
+
 uint64_t Session::data_hash() const {
-  uint64_t h = 14695981039346656037u;
-  const auto add = [&](uint64_t x) { h = (h ^ x) * 1099511628211u; };
-  for (const int32_t token : tokens_.tokens) add(uint64_t(token));
-  for (const size_t start : tokens_.starts) add(start);
+  Hash hash;
+  for (const int32_t token : tokens_.tokens) hash.add(uint64_t(token));
+  for (const size_t start : tokens_.starts) hash.add(start);
   for (const auto* examples : {&set_.training, &set_.validation})
-    for (const Example& e : *examples) add(uint64_t(e.row)), add(uint64_t(std::llround(e.label * 1e6)));
-  return h;
+    for (const Example& e : *examples)
+      hash.add(uint64_t(e.row)), hash.add(uint64_t(std::llround(e.label * 1e6)));
+  return hash.value();
+}
+
+uint64_t Session::start_hash() const {
+  Hash hash;
+  hash.add(data_hash());
+  for (const int64_t id : vocabulary_->cipher_ids()) hash.add(uint64_t(id));
+  if (const auto& text = vocabulary_->text()) {
+    hash.add(text->lowercase);
+    for (const std::string& word : text->tokens)
+      for (const char c : word + '\n') hash.add(uint8_t(c));
+  }
+  if (aligned_)
+    for (const int row : aligned_rows(io::read_vocab(options_.data.vocab), read_counts(options_.data.counts),
+                                      vocabulary_->size() - token::first_word, options_.data.vocab))
+      hash.add(uint64_t(row));
+  return hash.value();
 }
 
 // Pretrained embedding row of each token; {} without pretrained weights.

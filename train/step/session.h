@@ -23,12 +23,16 @@ AdamOptions adam_options(const TrainOptions& options);
 // "bf16 with fp32 masters", "fp32" or "tf32"
 const char* precision_text(Precision precision);
 
+std::string hash_text(uint64_t hash);  // 16 hexadecimal digits
+
 // A run's data and initial model. Reads the weights, what they need, then the data, so that errors name the
 // first cause.
 class Session {
  public:
   // Opens the weights, if any, and resolves open options.
   explicit Session(Options options);
+  // Reads the data, silently; load() does so too.
+  void read_data();
   // Reads the data, opens the device, builds the model, prints a summary.
   void load();
 
@@ -37,19 +41,21 @@ class Session {
   const Vocabulary& vocabulary() const { return *vocabulary_; }
   const TokenPairs& tokens() const { return tokens_; }
   const DataFacts& facts() const { return facts_; }
-  uint64_t data_hash() const;  // of all pairs, and the training and validation labels
+  uint64_t data_hash() const;   // of all pairs, and the training and validation labels
+  uint64_t start_hash() const;  // of these, the vocabulary, and the rows that align it to the weights
   Device& device() { return *device_; }
   Bert& bert() { return *bert_; }
 
  private:
   void take_vocabulary_of_folder();
   void read_text_vocabulary();
-  void read_data();
+  void print_data() const;
   void warn_of_rows() const;
   std::vector<int> first_rows();
 
   Options options_;
   std::unique_ptr<Pretrained> pretrained_;
+  bool aligned_ = false;  // the ids are aligned to the rows of a plain-text model
   Dataset set_;
   std::optional<Vocabulary> vocabulary_;
   TokenPairs tokens_;

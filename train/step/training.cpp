@@ -42,6 +42,14 @@ Loader make_loader(const Session& session, int epoch, int step) {
                 uint32_t(epoch - 1), uint32_t(step));
 }
 
+std::vector<Example> training_sample(const Session& session) {
+  std::vector<Example> labelled = training_examples(session), sample;
+  std::erase_if(labelled, [](const Example& example) { return example.label == io::no_label; });
+  const size_t n = std::min({labelled.size(), session.set().validation.size(), size_t(2000)});
+  for (size_t i = 0; i < n; i++) sample.push_back(labelled[i * labelled.size() / n]);
+  return sample;
+}
+
 static void keep_longest(std::vector<Example>& examples, const TokenPairs& pairs, int n) {
   const auto length = [&](const Example& e) { return pairs.a(e.row).size() + pairs.b(e.row).size(); };
   std::stable_sort(examples.begin(), examples.end(),
@@ -60,7 +68,8 @@ Batch longest_training_batch(const Session& session) {
 Batch longest_scoring_batch(const Session& session) {
   if (session.options().train.stage == Stage::pretrain) return {};
   std::vector<Example> examples = session.set().validation;
-  examples.insert(examples.end(), session.set().test.begin(), session.set().test.end());
+  for (const auto& more : {training_sample(session), session.set().test})
+    examples.insert(examples.end(), more.begin(), more.end());
   if (examples.empty()) return {};
   const int room = session.options().predict.batch;
   keep_longest(examples, session.tokens(), room);

@@ -119,6 +119,27 @@ TEST_CASE("options: a linked INI has its run beside the file, unless a run is be
   CHECK(read_options(folder / "bin/mine.ini").run.directory == folder / "bin/runs/mine");
 }
 
+TEST_CASE("options: the config.ini of a run names the folder where it is") {
+  const TemporaryFolder folder;
+  Options run = read(folder, "");
+  run.run.directory = "/where/it/was";
+  const auto directory = [&] { return read_options(folder / "moved/config.ini").run.directory; };
+  std::filesystem::create_directories(folder / "moved");
+  folder.write("moved/config.ini", config_text(run));
+  CHECK(directory() == "/where/it/was");  // a copied INI, not a run
+  for (const char* of_a_run : {"moved/lock", "moved/metrics.jsonl"}) {
+    folder.write(of_a_run, "");
+    CHECK(directory() == folder / "moved");
+    std::filesystem::remove(folder / of_a_run);
+  }
+  folder.write("moved/lock", "");
+  CHECK(read_options(folder / "moved/config.ini", {{"run.directory", "/other"}}).run.directory == "/other");
+  std::filesystem::copy(folder / "moved/config.ini", folder / "moved/mine.ini");
+  CHECK(read_options(folder / "moved/mine.ini").run.directory == "/where/it/was");
+  folder.write("moved/config.ini", "[data]\ntrain = pairs.tsv\n[run]\ndirectory = /where/it/was\n");
+  CHECK(directory() == "/where/it/was");  // written by hand
+}
+
 TEST_CASE("options: unknown keys name the nearest") {
   CHECK(ini_refusal("[train]\nlrr = 1\n") == "line 4: unknown option 'train.lrr'; did you mean 'train.lr'?");
   CHECK(ini_refusal("[trian]\nbatch = 1\n") ==

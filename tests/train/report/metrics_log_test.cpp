@@ -206,3 +206,21 @@ TEST_CASE("metrics log: a full disk and a missing folder are named") {
   CHECK(message_of<io::Error>([&] { log.write(epoch(1)); }) ==
         "/dev/full: cannot be written: No space left on device");
 }
+
+TEST_CASE(
+    "metrics log: steps of a line and the label loss of training are omitted where they are undefined") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "metrics.jsonl";
+  MetricsLog log(path);
+  StepRecord s = step(1, 50);
+  EpochRecord e = epoch(1);
+  log.write(s), log.write(e);
+  CHECK(contents(path).find("\"steps\"") == std::string::npos);
+  CHECK(contents(path).find("train_log_loss") == std::string::npos);
+  s.steps = 20, e.train_log_loss = 0.125;
+  log.write(s), log.write(e);
+  const Metrics metrics = read_metrics(path);
+  CHECK(std::isnan(metrics.steps[0].steps));
+  CHECK(metrics.steps[1].steps == 20);
+  CHECK(metrics.epochs[1].train_log_loss == 0.125);
+}

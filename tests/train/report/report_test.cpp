@@ -266,6 +266,21 @@ TEST_CASE("report: a record counts by the steps that it covers") {
   CHECK(steps["step"][0].get<double>() == doctest::Approx((9 * 9 + 1 * 10) / 10.0));
 }
 
+TEST_CASE("report: a record counts by the steps that it says") {
+  // Of an epoch's two records, resumed from a checkpoint without the first.
+  RunRecord run = steps_with({4, 1}, {50, 5});
+  run.steps[0].steps = 10, run.steps[1].steps = 5;
+  run.epochs = {{1, 3, 3, 3}};
+  CHECK(run_json(run)["last_epoch"]["grad_norm"].get<double>() == doctest::Approx((10 * 4 + 5 * 1) / 15.0));
+}
+
+TEST_CASE("report: threshold and hash of the data are there where they are known") {
+  RunRecord run = example(2, 20);
+  run.threshold = 0.25, run.data_hash = "00c0ffee00c0ffee";
+  CHECK(run_json(run)["threshold"] == 0.25);
+  CHECK(run_json(run)["data_hash"] == "00c0ffee00c0ffee");
+}
+
 TEST_CASE("report: smoothing keeps the place of a steep beginning and trails at the end") {
   std::vector<double> losses(100);
   std::iota(losses.rbegin(), losses.rend(), 1);

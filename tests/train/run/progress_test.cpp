@@ -154,3 +154,26 @@ TEST_CASE("progress: a resumed run does not count the steps it did not make") {
   REQUIRE(left != text.npos);
   CHECK(count(text, "0s left") + count(text, "1s left") + count(text, "2s left") == 1);  // not of 1,990
 }
+
+TEST_CASE("progress: steps without targets have neither losses nor speed") {
+  CHECK(losses_text(undefined, undefined, undefined) == "no targets");
+  CHECK(losses_text(0.5, undefined, 0.5) == "loss 0.5000  [CLS] 0.5000");
+  const Output out;
+  Progress progress(1, 10, out.plain());
+  progress.show({1, 10, undefined, undefined, undefined, 1e-3, undefined, undefined}, 10);
+  progress.epoch({1, undefined, undefined, undefined}, false, 0);
+  CHECK(out.text() ==
+        "epoch   1  step    10/10  no targets  lr 0.001\n"
+        "epoch   1/1  no targets  AUC —  done\n");
+}
+
+TEST_CASE("progress: output that cannot be written does not throw") {
+  std::FILE* const full = std::fopen("/dev/full", "w");
+  {
+    Progress progress(1, 10, {full, false, 0});
+    progress.show({1, 10, 0.5, 0.6, 0.2, 1e-3, 640, 9000}, 10);
+    progress.epoch({1, 0.5, 0.6, 0.2, undefined, 800, 12}, false, 0);
+  }
+  CHECK(std::ferror(full));
+  std::fclose(full);
+}

@@ -47,6 +47,15 @@ TEST_CASE("run log: tables have a line a record, all digits, and nothing where n
         "1,0.1,2.25,0.125,,800,,,,,,,,\n");
 }
 
+TEST_CASE("run log: a column that no record has may be missing") {
+  StepRecord first = step(50), second = step(70);
+  second.steps = 20;
+  const std::string table = steps_csv({{first, second}, {}});
+  CHECK(table.find(",time,steps\n1,50,") != table.npos);
+  CHECK(table.find("1700000000.25,\n1,70,") != table.npos);
+  CHECK(table.ends_with("1700000000.25,20\n"));
+}
+
 TEST_CASE("run log: off, it leaves metrics.jsonl alone") {
   const TemporaryFolder folder;
   const RunDirectory directory(folder / "run");

@@ -39,3 +39,11 @@ TEST_CASE("schedule: cosine is half way at half time, and a quarter of the way a
   CHECK(learning_rate(o, 100, 300) == doctest::Approx(2 * (0.5 + 0.5 * 0.75)));
   CHECK(learning_rate(o, 300, 300) == doctest::Approx(1));
 }
+
+TEST_CASE(
+    "schedule: the only step of a run has the whole rate, and the last of two has what was the last's") {
+  for (const Schedule schedule : {Schedule::constant, Schedule::linear, Schedule::cosine})
+    for (const double warmup : {0.0, 0.5}) CHECK(learning_rate(options(schedule, warmup, 0), 1, 1) == 2);
+  CHECK(learning_rate(options(Schedule::linear, 0, 0), 1, 2) == 1);
+  CHECK(learning_rate(options(Schedule::linear, 0, 0), 2, 2) == 0);
+}

@@ -1,0 +1,81 @@
+#include "completion.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "checkpoint.h"
+#include "io/error.h"
+#include "io/text.h"
+#include "train/report/report.h"
+
+namespace warpbert {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+bool scores_test_file(const Options& options) {
+  return !options.data.test.empty() && options.train.stage != Stage::pretrain;
+}
+
+// The first result that is missing, or "".
+std::string missing_result(const RunDirectory& directory, const Options& options) {
+  if (!fs::exists(directory.best())) return directory.best();
+  if (scores_test_file(options) && !fs::exists(directory.scores())) return directory.scores();
+  return fs::exists(directory.run_json()) ? "" : directory.run_json();
+}
+
+// What run.json tells of a run whose checkpoints were removed.
+Completion read_run_json(const RunDirectory& directory, Session& session) {
+  const Options& options = session.options();
+  const auto refuse = [&](const std::string& because) {
+    io::fail(
+        "{}: this run is finished and its checkpoints were removed: {}; its files stay; set run.directory to "
+        "another folder, or remove this one",
+        directory.path(), because);
+  };
+  const std::string missing = missing_result(directory, options);
+  if (!missing.empty() && missing == directory.scores())
+    refuse("scores.csv, which is missing, is written by predict alone");
+  if (!missing.empty()) refuse(missing + " is missing");
+  const auto json = nlohmann::json::parse(io::read_file(directory.run_json()), nullptr, false);
+  if (!json.is_object() || !json.contains("data_hash")) refuse("nothing tells whether its data is the same");
+  session.read_data();
+  if (json["data_hash"] != hash_text(session.start_hash()))
+    throw DataChanged(
+        fmt::format("{}: {} is not what this run was started with; set run.directory to another folder",
+                    directory.path(), data_files(options.data)));
+  const int wanted = read_options(directory.config()).train.epochs;
+  const int epochs = int(json.value("epochs", nlohmann::json::array()).size());
+  if (epochs == wanted && options.train.epochs > wanted) refuse("it cannot go on");
+  return {epochs, epochs < wanted};
+}
+
+}  // namespace
+
+std::optional<Completion> completion(const RunDirectory& directory, Session& session) {
+  const Options& options = session.options();
+  if (!fs::exists(directory.report())) return {};
+  try {
+    const auto checkpoints = directory.checkpoints();
+    if (checkpoints.empty()) return read_run_json(directory, session);
+    RunState state;
+    try {
+      state = read_checkpoint_state(checkpoints[0]);
+    } catch (const io::Error&) {
+      return {};  // resuming reports the error
+    }
+    if (state.epoch <= options.train.epochs && !state.stopped_early) return {};
+    if (!missing_result(directory, options).empty()) return {};
+    session.read_data();
+    check_origin(checkpoints[0], session);
+    return Completion{state.epoch - 1, state.stopped_early};
+  } catch (const DataChanged& changed) {
+    throw DataChanged(fmt::format("{}; its finished model scores other pairs by predict --run {}",
+                                  changed.what(), directory.path()));
+  }
+}
+
+}  // namespace warpbert

@@ -1,0 +1,20 @@
+// A finished run: what tells that there is nothing left to do.
+#pragma once
+#include <optional>
+
+#include "run_directory.h"
+#include "train/step/session.h"
+
+namespace warpbert {
+
+struct Completion {
+  int epochs;
+  bool stopped_early;
+};
+
+// Returns nullopt if epochs or results are missing, and resuming makes them. Otherwise reads the session's data.
+// Throws DataChanged if the run was started with other data. Checkpoints may have been removed to save room;
+// throws io::Error if something is missing that only they could restore.
+std::optional<Completion> completion(const RunDirectory& directory, Session& session);
+
+}  // namespace warpbert
