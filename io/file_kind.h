@@ -1,0 +1,15 @@
+// Recognises files that are not what their name says.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace warpbert::io {
+
+constexpr size_t file_kind_bytes = 512;  // first bytes that foreign_kind looks at
+
+// Kind of a file by its first bytes, with the way out: "a Git LFS pointer, …; fetch it with `git lfs pull`".
+// Fits after "PATH: is ". "" if it is none of the known kinds; a reader checks for its own format first.
+std::string foreign_kind(std::string_view start);
+
+}  // namespace warpbert::io
