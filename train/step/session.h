@@ -44,6 +44,7 @@ class Session {
  private:
   void read_text_vocabulary();
   void read_data();
+  void print_classes() const;
   void warn_of_rows() const;
   std::vector<int> first_rows();
 
