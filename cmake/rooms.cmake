@@ -7,7 +7,7 @@ endif()
 room(model ${MODEL})
 target_link_libraries(model PUBLIC engine PRIVATE fmt::fmt Threads::Threads)
 room(io ${IO})
-target_link_libraries(io PUBLIC fmt::fmt nlohmann_json::nlohmann_json PRIVATE PkgConfig::LIBZIP ICU::uc)
+target_link_libraries(io PUBLIC fmt::fmt nlohmann_json::nlohmann_json PRIVATE PkgConfig::LIBZIP ICU::uc ZLIB::ZLIB)
 room(train ${TRAIN})
 find_package(Boost 1.74 CONFIG REQUIRED)  # its CRC
 target_link_libraries(train PUBLIC model io CLI11::CLI11 PRIVATE Boost::headers)
@@ -33,7 +33,7 @@ set_source_files_properties(train/report/page.cpp PROPERTIES INCLUDE_DIRECTORIES
 # ---- One program with a link per command, and the shipped configurations, in build/<preset>/bin ------------
 sources(PROGRAMS train/programs/*.cpp)
 add_executable(warpbert ${PROGRAMS})
-target_link_libraries(warpbert PRIVATE train ZLIB::ZLIB Threads::Threads warnings)
+target_link_libraries(warpbert PRIVATE train Threads::Threads warnings)
 file(MAKE_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
 foreach(command train predict eval report average inspect export count_tokens)
   add_custom_command(TARGET warpbert POST_BUILD COMMAND ${CMAKE_COMMAND} -DTARGET=warpbert

@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "text.h"
+#include "text_file.h"
 
 namespace warpbert::io {
 
@@ -23,11 +24,10 @@ std::string_view without_comment(std::string_view text) {
 
 // Own parser: libinih limits lines to 200 bytes at compile time, and Boost drops line numbers.
 std::vector<IniEntry> read_ini(const std::string& path) {
-  const std::string text = read_file(path);
+  const std::string text = read_text(path);
   std::vector<IniEntry> entries;
   std::string section;
   std::string_view rest = text;
-  if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);
   for (int number = 1; !rest.empty(); number++) {
     const auto refuse = [&](std::string_view why) { fail("{}: line {}{}", path, number, why); };
     const size_t end = std::min(rest.find('\n'), rest.size());

@@ -23,6 +23,7 @@ struct Pairs {
   size_t count_labelled() const;
   std::span<const int64_t> a(size_t row) const { return sentence(2 * row); }
   std::span<const int64_t> b(size_t row) const { return sentence(2 * row + 1); }
+  void resize(size_t rows);  // drops the rows behind
 
  private:
   std::span<const int64_t> sentence(size_t s) const {
@@ -30,11 +31,59 @@ struct Pairs {
   }
 };
 
-// Throws Error with file and line for: an id that is not a non-negative integer, a label outside [0, 1], an
-// empty sentence, a blank line between rows, one column or more than three; with the file: no rows. "-" reads
-// standard input. With a tokenizer, sentences are plain text; invalid UTF-8 and sentences without tokens
-// throw, too.
+// Consecutive lines of a file: rows and, with `skip_bad`, gaps.
+struct PairLines {
+  std::vector<Pairs> pairs;  // once per tokenizer, for ids once; all have the same rows and labels
+  std::vector<size_t> gaps;  // ascending indices of the lines that are no rows
+
+  size_t size() const { return pairs[0].size() + gaps.size(); }
+};
+
+// Reads rows as their bytes arrive. Warns on stderr of a header line, of ids or quoted cells where text is
+// expected, and of rows that look like halves of one.
+class PairReader {
+ public:
+  // No tokenizers: ids. `name` is the file's in messages. With `skip_bad` a line that is no row becomes a gap
+  // and a warning instead of an Error.
+  explicit PairReader(std::string name, std::vector<WordPiece*> tokenizers = {}, bool skip_bad = false);
+
+  // Both throw Error with file and line for: an id that is not a non-negative integer, a label outside
+  // [0, 1], an empty sentence, a blank line between rows, one column or more than three, the rest of a cell
+  // with a line break; with tokenizers also for invalid UTF-8 and a sentence without tokens. Earlier rows stay.
+  void add(std::string_view bytes);
+  void finish();  // at the end; throws Error also for a file without rows
+
+  size_t size() const { return lines_.size(); }  // lines read and not yet taken
+  PairLines take(size_t most);
+
+ private:
+  struct Row;
+  void line(std::string_view text);
+  void append(const Row& row);
+  void observe(const Row& row);
+  void refuse_continuation(const Row& row);
+  void skip(int64_t line, const std::string& why);
+
+  std::string name_;
+  std::vector<WordPiece*> tokenizers_;
+  bool skip_bad_;
+  std::string unfinished_;  // bytes of the last line
+  int64_t line_ = 0;        // number of the current line
+  int64_t blank_ = 0;       // the first of the blank lines before it; they are allowed at the end only
+  PairLines lines_;
+
+  // For warnings.
+  int64_t labelled_ = 0, unlabelled_ = 0;  // rows
+  int64_t last_unlabelled_ = -1;           // line
+  int64_t last_open_quote_ = -1;           // line whose last column opens a quote
+  int64_t halves_ = 0,
+          first_half_ = 0;           // rows that look like the rest of the row before; the first one's line
+  bool only_numbers_, only_quoted_;  // sentences, with tokenizers
+};
+
+// Reads a file; "-" is standard input. Throws Error as PairReader does.
 Pairs read_pairs(const std::string& path, WordPiece* tokenizer = nullptr);
+PairLines read_pairs(const std::string& path, const std::vector<WordPiece*>& tokenizers, bool skip_bad);
 
 // Parses text in memory; messages use `name` for the file.
 Pairs parse_pairs(std::string_view text, const std::string& name, WordPiece* tokenizer = nullptr);

@@ -7,31 +7,11 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <sstream>
 #include <utility>
 
 #include "error.h"
-#include "text.h"
 
 namespace warpbert::io {
-
-std::vector<std::string> read_vocab(const std::string& path) {
-  std::vector<std::string> vocab;
-  std::unordered_map<std::string, size_t> lines;
-  std::istringstream text(read_file(path));
-  for (std::string line; std::getline(text, line);) {
-    std::string token(strip(line));
-    token.resize(std::min(token.find_first_of(" \t"), token.size()));
-    if (token.empty()) fail("{}: line {}: no token", path, vocab.size() + 1);
-    const auto [first, is_new] = lines.insert({token, vocab.size() + 1});
-    if (!is_new)  // ids are line numbers: dropping one copy would shift all later ids
-      fail("{}: line {}: {} is there already, in line {}", path, vocab.size() + 1, quote(token),
-           first->second);
-    vocab.push_back(std::move(token));
-  }
-  if (vocab.empty()) fail("{}: no tokens", path);
-  return vocab;
-}
 
 size_t find_malformed_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
@@ -98,6 +78,13 @@ const icu::Normalizer2& nfd() {
   return instance;
 }
 
+icu::UnicodeString decomposed(const icu::UnicodeString& text) {
+  UErrorCode error = U_ZERO_ERROR;
+  icu::UnicodeString out = nfd().normalize(text, error);
+  if (U_FAILURE(error)) fail("ICU: NFD failed: {}", u_errorName(error));
+  return out;
+}
+
 void append(std::string& text, UChar32 c) {
   char bytes[U8_MAX_LENGTH];
   int32_t size = 0;
@@ -106,6 +93,18 @@ void append(std::string& text, UChar32 c) {
 }
 
 }  // namespace
+
+std::string lowercase_text(std::string_view text) {
+  const icu::UnicodeString all =
+      decomposed(icu::UnicodeString::fromUTF8(icu::StringPiece(text.data(), int32_t(text.size()))));
+  std::string lower;
+  for (int32_t i = 0; i < all.length();) {
+    const UChar32 c = all.char32At(i);
+    i += U16_LENGTH(c);
+    if (kind(c) != Kind::mark) append(lower, u_tolower(c));
+  }
+  return lower;
+}
 
 // ---- WordPiece --------------------------------------------------------------------------------------------
 
@@ -173,11 +172,7 @@ void WordPiece::encode_chunk(std::string_view chunk, std::vector<int>& ids) {
     else if (k == Kind::space) text.append(u' ');
     else if (k != Kind::dropped) text.append(c);
   }
-  if (lowercase_) {
-    UErrorCode error = U_ZERO_ERROR;
-    text = nfd().normalize(text, error);
-    if (U_FAILURE(error)) fail("ICU: NFD failed: {}", u_errorName(error));
-  }
+  if (lowercase_) text = decomposed(text);
   std::string word;
   const auto end_word = [&] {
     if (!word.empty()) encode_word(word, ids);

@@ -17,13 +17,15 @@
 #include <unordered_map>
 #include <vector>
 
-namespace warpbert::io {
+#include "vocab.h"
 
-// vocab.txt: line i, from 0, starts with token i. Throws io::Error for an empty line or a repeated token.
-std::vector<std::string> read_vocab(const std::string& path);
+namespace warpbert::io {
 
 // Offset of the first malformed UTF-8 sequence, or npos.
 size_t find_malformed_utf8(std::string_view text);
+
+// Step 3 of a UTF-8 text: lower case, without accents.
+std::string lowercase_text(std::string_view text);
 
 // Not thread-safe, because it caches words: one copy per thread.
 class WordPiece {

@@ -4,6 +4,7 @@
 
 #include "io/error.h"
 #include "io/wordpiece.h"
+#include "tests/support/captured.h"
 #include "tests/support/temporary.h"
 
 using namespace warpbert;
@@ -126,6 +127,171 @@ TEST_CASE("tsv: clear text is cut, with the labels and lines of ids") {
   CHECK(refused("a\tb\t1\tc\n") == "t.tsv: line 1: 4 columns; expected sentence<TAB>sentence[<TAB>label]");
   CHECK(refused("hello\tlamp\tyes\n").starts_with("t.tsv: line 1: 'yes' is no label"));
   CHECK(refused("\n") == "t.tsv: no rows; expected lines of sentence<TAB>sentence[<TAB>label]");
+}
+
+namespace {
+
+const std::vector<std::string> letters = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "\""};
+
+// Reads text with or without a tokenizer; returns what stderr says. `lines`: indices of rows, -1 for gaps.
+struct Reading {
+  io::WordPiece tokenizer{letters, "v.txt", true};
+  std::string said, error;
+  std::vector<int> lines;
+  Reading(const std::string& text, bool plain, bool skip_bad = false) {
+    const Captured captured(stderr);
+    error = message_of<io::Error>([&] {
+      io::PairReader reader("f", plain ? std::vector{&tokenizer} : std::vector<io::WordPiece*>(), skip_bad);
+      for (const char byte : text) reader.add({&byte, 1});
+      reader.finish();
+      const io::PairLines read = reader.take(1000);
+      lines.resize(read.size());
+      for (size_t gap : read.gaps) lines[gap] = -1;
+      int row = 0;
+      for (int& line : lines)
+        if (line != -1) line = row++;
+      CHECK(row == int(read.pairs[0].size()));
+    });
+    said = captured.text();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("tsv: a line break inside a cell is refused, or warned of") {
+  const std::string good = "a\tb\t1\na\tc\t0\n";
+  const auto error = [&](const std::string& text, bool plain = true) { return Reading(text, plain).error; };
+  // As spreadsheets write it. The first half is a row of its own, without a label.
+  const std::string refused =
+      "f: line 4: closes a quote that line 3 opens: a line break inside a cell? A row is one line";
+  CHECK(error(good + "a\t\"b c\nc\"\t0\n" + good) == refused);
+  CHECK(error(good + "a\t\"\n c\"\t1\r\n") == refused);
+  CHECK(error(good + "a\t\"b \"\"c\"\"\n\"\"\"\t0.5\n") == refused);
+  CHECK(error(good + "a\t\"b\nc\"\n").starts_with("f: line 4: one column; expected sentence<TAB>sentence"));
+  CHECK(error(good + "a\t\"b\nc\"\n").ends_with("; a line break inside a quoted cell?"));
+  CHECK(error("\"a\nb\"\tc\t1\n") ==
+        "f: line 1: one column; expected sentence<TAB>sentence[<TAB>label]; a line break inside a quoted "
+        "cell?");
+  // Quotes of texts.
+  for (const std::string text :
+       {"a\t\"b\t1\nc\"\ta\t0\n", "a\t\"b\nc\"\ta\n", "\"a\"\t\"b\"\n\"\t0\n", "a\tb\"\nb\"\t1\n"})
+    CHECK(error(text).empty());
+
+  // Without quotes two rows without labels are all that is left, the second's sentence is the label.
+  const std::string warned =
+      "warning: f: line 4: looks like the rest of the row before: its second sentence is a label, and "
+      "neither has "
+      "one; a line break inside a cell?";
+  CHECK(Reading(good + "a\tb\nc\t1\n", true).said == warned + "\n");
+  CHECK(Reading("1\t2\t1\n1\t3\t0\n5\t6 7\n8\t0\n", false).said == warned + "\n");
+  CHECK(Reading(good + "a\tb\nc\t1\na\tb\t1\na\tb\nc\t0.5\n", true).said == warned + " (2 such lines)\n");
+  for (const std::string text :
+       {"5\t6\n7\t1\n8\t0\n", "5\t6\n7\t1\n8\t2\n9\t3\n5\t6\t1\n", "1\t2\t1\n5\t1\n7\t1\t1\n8\t0\n"})
+    CHECK(Reading(text, false).said.empty());
+}
+
+TEST_CASE("tsv: header lines") {
+  for (const char* header : {"sentence1\tsentence2", "Text_A\tText_B", "\"question1\"\t\"question2\"",
+                             "query\ttitle", "句子1\t句子2", "s1\ts2"}) {
+    CAPTURE(header);
+    const std::string said = Reading(header + std::string("\na\tb\n"), true).said;
+    CHECK(said.starts_with("warning: f: line 1: "));
+    CHECK(said.ends_with(" look like a header line, but count as a pair\n"));
+    const std::string advice = "; this looks like a header line: delete it";
+    CHECK(Reading(header + std::string("\tlabel\na\tb\t1\n"), true).error.ends_with(advice));
+    CHECK(Reading(header + std::string("\n1\t2\n"), false).error.ends_with(advice));
+    CHECK(Reading(std::string("a\tb\n") + header + "\n", true).said.empty());  // in another line
+    CHECK(Reading(header + std::string("\t1\n"), true).said.find("header") == std::string::npos);
+  }
+  for (const char* row :
+       {"a\tb\n", "how are you\thow old are you\n", "1\t2\n", "21\t22\n", "a1\ta2\n", "text\tb\n"}) {
+    CAPTURE(row);
+    CHECK(Reading(row + std::string("a\tb\n"), true).said.empty());
+  }
+}
+
+TEST_CASE("tsv: ids for a model of text, and ids of a spreadsheet") {
+  CHECK(Reading("1 2\t3\n4\t5\t1\n", true).said ==
+        "warning: f: all sentences are numbers; data.text = true takes them for words, and not for ids\n");
+  CHECK(Reading("1 2\t3\n4\ta\n", true).said.empty());
+  CHECK(Reading("1 2\t3\n", false).said.empty());
+  for (const std::string id : {"1.2E+05", "1E5", "2,57e+04", "1.5e-3"})
+    CHECK(refusal("7 " + id + " 8\t2\n") ==
+          "p.tsv: line 1: '" + id +
+              "' is no id, but a number that a spreadsheet has rounded; export its columns as text");
+  for (const std::string id : {"E5", "1.2E", "1.E5", "0x1E5", "1.2.3E5"})
+    CHECK(refusal(id + "\t2\n").find("spreadsheet") == std::string::npos);
+}
+
+TEST_CASE("tsv: cells in quotes") {
+  CHECK(refusal("\"1 2\"\t3\n") ==
+        "p.tsv: line 1: '\"1' is no id; expected a non-negative integer; cells are written without quotes");
+  CHECK(Reading("\"a b\"\t\"c\"\t1\n\"a\"\t\"b\"\n", true).said ==
+        "warning: f: all sentences are in quotes, which are read as text; write cells without them\n");
+  CHECK(Reading("\"a b\"\t\"c\"\t1\n\"a\"\tb\n", true).said.empty());
+}
+
+TEST_CASE("tsv: ^Z and lines that end in CR alone are named") {
+  CHECK(refusal("1\t2\n\x1a") ==
+        "p.tsv: line 2: ^Z (byte 0x1a), an end-of-file mark of DOS programs; delete it");
+  CHECK(refusal("1\t2\n1\t2\x1a\r\n").starts_with("p.tsv: line 2: ^Z"));
+  CHECK(refusal("1\t2\t1\r3\t4\t0\r").ends_with("; its lines seem to end in CR alone"));
+}
+
+TEST_CASE("tsv: with skip_bad lines that are no rows are gaps") {
+  const Reading ids("1\t2\nx\t2\n\n3\t4\t1\n5\n6\t7\n\n", false, true);
+  CHECK(ids.error.empty());
+  CHECK(ids.lines == std::vector<int>{0, -1, -1, 1, -1, 2, -1});
+  const std::string prefix = "warning: f: line ";
+  CHECK(ids.said.starts_with(prefix + "2: no score: 'x' is no id"));
+  CHECK(ids.said.find(prefix + "3: no score: blank line\n" + prefix + "5: no score: one column;") !=
+        std::string::npos);
+  CHECK(ids.said.ends_with(prefix + "7: no score: blank line\n"));
+  CHECK(Reading("x\n", false, true).lines == std::vector<int>{-1});
+  CHECK(Reading("", false, true).error.starts_with("f: no rows"));
+  // Half a row is none.
+  const Reading halves("a\tb\t1\na\t\"b\nc\"\t0\na\tb\t1\n", true, true);
+  CHECK(halves.lines == std::vector<int>{0, -1, -1, 1});
+  CHECK(halves.said.starts_with(prefix + "2: no score: opens a quote that line 3 closes\n" + prefix +
+                                "3: no score: closes"));
+}
+
+TEST_CASE("tsv: a row that one tokenizer refuses is none for all") {
+  io::WordPiece lower(letters, "v.txt", true), cased(letters, "v.txt", false);
+  io::PairReader reader("f", {&cased, &lower}, true);
+  const Captured captured(stderr);
+  reader.add("a\tb\n\u0301\tb\nb\tc\t1\n");  // an accent alone is dropped in lower case
+  reader.finish();
+  const io::PairLines read = reader.take(10);
+  CHECK(read.gaps == std::vector<size_t>{1});
+  for (const io::Pairs& pairs : read.pairs) {
+    CHECK(ids(pairs.a(0)) == Ids{5});
+    CHECK(ids(pairs.a(1)) == Ids{6});
+    CHECK(pairs.starts.size() == 5);
+    CHECK(pairs.labels == std::vector<float>{io::no_label, 1});
+  }
+}
+
+TEST_CASE("tsv: lines are taken as they come") {
+  io::PairReader reader("f", {}, true);
+  const Captured captured(stderr);
+  reader.add("1\t2\nx\n3 4\t5\t1\n6");
+  CHECK(reader.size() == 3);
+  const io::PairLines first = reader.take(1);
+  CHECK(ids(first.pairs[0].a(0)) == Ids{1});
+  CHECK(first.gaps.empty());
+  CHECK(reader.take(1).gaps == std::vector<size_t>{0});
+  CHECK(reader.size() == 1);
+  reader.add("\t7\ny\n8\t9");
+  reader.finish();
+  const io::PairLines rest = reader.take(10);
+  REQUIRE(rest.pairs[0].size() == 3);
+  CHECK(ids(rest.pairs[0].a(0)) == Ids{3, 4});
+  CHECK(ids(rest.pairs[0].b(2)) == Ids{9});
+  CHECK(rest.pairs[0].labels == std::vector<float>{1, io::no_label, io::no_label});
+  CHECK(rest.gaps == std::vector<size_t>{2});
+  CHECK(reader.size() == 0);
+  CHECK(reader.take(1).size() == 0);
 }
 
 TEST_CASE("tsv: from a file, and which file cannot be read") {

@@ -63,6 +63,8 @@ TEST_CASE("wordpiece: special tokens in the text") {
   CHECK(cut("[MA\u200bSK]") == "[ mask ]");  // special tokens are matched in the raw text
 }
 
+TEST_CASE("wordpiece: lowercase_text") { CHECK(io::lowercase_text("Café ΣΣ 深 é\u0301") == "cafe σσ 深 e"); }
+
 TEST_CASE("wordpiece: find_malformed_utf8 is strict") {
   CHECK(io::find_malformed_utf8("a深\U0001F600\ufffd") == std::string::npos);
   for (const char* bad :
@@ -76,10 +78,4 @@ TEST_CASE("wordpiece: vocabularies that are refused") {
   };
   CHECK(refused({"[PAD]", "[CLS]", "[SEP]", "a"}) == "v.txt lacks [UNK], [MASK]: it is no BERT vocabulary");
   CHECK(refused({"[PAD]", "a\xff"}) == "v.txt: line 2 is not UTF-8");
-
-  const TemporaryFolder folder;
-  CHECK(io::read_vocab(folder.write("crlf", "[PAD]\r\n##a\r\n")) == std::vector<std::string>{"[PAD]", "##a"});
-  CHECK(message_of<io::Error>([&] {
-          io::read_vocab(folder.write("twice", "a\nb\na\n"));
-        }).ends_with("twice: line 3: 'a' is there already, in line 1"));
 }

@@ -115,6 +115,24 @@ class CountTokens(unittest.TestCase):
             packed.write_bytes(damaged)
             self.refuses(packed, "--vocab", self.vocab, message="corpus.gz is no gzip file, or is damaged")
 
+    def test_corpora_of_another_kind(self):
+        for content, message in ((b"version https://git-lfs.github.com/spec/v1\noid", "corpus.txt: is a Git LFS pointer"),
+                                 (b"PAR1\x15\4", "corpus.txt: is a Parquet file"), (TEXT.encode("utf-16"), "corpus.txt: is UTF-16")):
+            self.corpus.write_bytes(content)
+            self.refuses(self.corpus, "--vocab", self.vocab, message=message)
+
+    def test_vocabularies_of_another_case_are_warned_of(self):
+        self.write("tokenizer_config.json", '{"do_lower_case": false}')
+        command = [BIN / "count_tokens", self.corpus, "--vocab", self.vocab, "--output", self.output]
+        says = f"warning: {self.vocab}: its tokenizer's configuration says cased text, but --cased is not given\n"
+        self.assertEqual(subprocess.run(command, capture_output=True, text=True, check=True).stderr, says)
+        self.assertEqual(subprocess.run([*command, "--cased"], capture_output=True, text=True, check=True).stderr, "")
+
+    def test_a_tokenizer_json(self):
+        model = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "vocab": {t: i for i, t in enumerate(VOCAB)}}
+        self.vocab = self.write("tokenizer.json", json.dumps({"normalizer": {"type": "BertNormalizer", "lowercase": True}, "model": model}))
+        self.assertEqual(self.count(self.corpus), COUNTS)
+
     def test_json_of_odd_tokens(self):
         self.write("vocab.txt", "\n".join([*VOCAB, '"', "\\"]))
         self.write("corpus.txt", '""" \\ deep deep')

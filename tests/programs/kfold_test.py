@@ -2,6 +2,7 @@
 
 kfold_test.py BIN_DIR [unittest arguments]
 """
+import gzip
 import os
 import pathlib
 import random
@@ -119,7 +120,7 @@ exec {BIN}/train "$@"
         rng = random.Random(3)
         sentence = lambda: rng.choice(["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", " "]).join(rng.choices("abcdefgh", k=4))
         rows = [f"{sentence()}\t{sentence()}" + (f"\t{i % 2}" if i % 5 else "") for i in range(24)]
-        (self.dir / "train.tsv").write_bytes("".join(row + "\r\n" for row in rows).encode())
+        (self.dir / "train.tsv").write_bytes(gzip.compress(("\ufeff" + "".join(row + "\r\n" for row in rows)).encode()))
         (self.dir / "text.ini").write_text("[data]\ntext = true\nvocab = vocab.txt\n" + (self.dir / "tiny.ini").read_text()[len("[data]\n"):])
         options = ["--config", self.dir / "text.ini", "--data.test=", "--model.initializer_range=0.5"]
         self.kfold("--folds", 2, "--soft", 0.5, *options)

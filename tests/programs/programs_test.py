@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import zipfile
@@ -457,6 +458,26 @@ class Programs(unittest.TestCase):
         done = subprocess.run([BIN / "train", "--config", self.ini, "--dry-run"], capture_output=True, text=True)
         self.assertIn("no validation row has a label, so that there is no AUC", done.stderr)
         self.assertEqual(done.returncode, 0)
+
+    def test_training_labels_of_one_class_are_warned_of(self):
+        rows = [row.split("\t")[:2] for row in (self.dir / "train.tsv").read_text().splitlines()]
+        for training, validation in ((0, 1), (1, 0)):
+            (self.dir / "train.tsv").write_text("".join("\t".join([*row, str(training if i % 10 else i // 10 % 2)]) + "\n" for i, row in enumerate(rows)))
+            done = subprocess.run([BIN / "train", "--config", self.ini, "--dry-run"], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0)
+            self.assertTrue(done.stderr.startswith(f"warning: {self.dir}/train.tsv: all {LABELLED - 12} training labels are {training}: there is nothing to tell apart;"), done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1)
+            self.assertIn(f"          {100 * training}.0 % of the labels to train on are matches, 50.0 % of those to validate on\n", done.stdout)
+
+    def test_inputs_of_another_kind_are_called_by_their_name(self):
+        for content, message in ((b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git LFS pointer"), (b"<!DOCTYPE html>\n<html>", "is a web page"),
+                                 (b"PK\3\4" + bytes(26) + b"[Content_Types].xml", "is a spreadsheet"), (b"PAR1\x15\4", "is a Parquet file"),
+                                 (b"\xff\xfe1\0", "is UTF-16; save it as UTF-8"), (b"1\t2\n\x1a", "line 2: ^Z (byte 0x1a)"),
+                                 (b"\x1f\x8b\x08", "no gzip file, or is damaged")):
+            file = self.dir / "file"
+            file.write_bytes(content)
+            self.assertRegex(self.refuses(message, f"--data.train={file}"), rf"{file}:? ")
+            self.assertIn(message, self.program("train", "--config", file, code=2).stderr)
 
     def test_pairs_that_a_model_does_not_know_are_warned_of(self):
         self.train("--train.epochs=1")
@@ -929,6 +950,63 @@ class Programs(unittest.TestCase):
         self.assertIn(refused, self.program("average", run / "best.npz", run / "best.npz", "--output", "-", code=2).stderr)
         self.assertIn(refused, self.program("inspect", "--config", self.ini, "--batch", "b.npz", "--output", "/dev/stdout", code=2).stderr)
 
+    def stream(self, *args):
+        """predict between two pipes; killed if it waits for more than a line."""
+        command = [BIN / "predict", *map(str, args), "--input", "-", "--output", "-"]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1)
+        timer = threading.Timer(100, process.kill)
+        timer.start()
+        self.addCleanup(timer.cancel)
+        return process
+
+    def test_a_filter_scores_each_line_as_it_comes(self):
+        runs = [self.fit("one"), self.fit("two", "--train.seed=1")]
+        rows = (self.dir / "test.tsv").read_text().splitlines()
+        for args in (runs[:1], runs):
+            args = [word for run in args for word in ("--run", run)]
+            expected = self.predict(*args, "--input", self.dir / "test.tsv")
+            process = self.stream(*args)
+            for row, score in list(zip(rows, expected, strict=True))[:12]:  # an answer before the end of input
+                process.stdin.write(row + "\n")
+                self.assertAlmostEqual(float(process.stdout.readline()), score, delta=1e-6)
+            out, err = process.communicate("\n".join(rows[12:]))  # the rest at once, without a line end
+            self.assertEqual((process.returncode, err), (0, ""))
+            for score, other in zip(map(float, out.split()), expected[12:], strict=True):
+                self.assertAlmostEqual(score, other, delta=1e-6)
+
+    def test_a_filter_of_more_than_a_batch_gives_the_bits_of_a_file(self):
+        run, rows = self.fit("one"), pairs(700, False, 5)
+        (self.dir / "many.tsv").write_text(rows)
+        command = [BIN / "predict", "--run", run, "--output", "-", "--predict.batch=64", "--input"]
+        expected = subprocess.run([*command, self.dir / "many.tsv"], capture_output=True, check=True).stdout
+        with (self.dir / "many.tsv").open() as file:
+            self.assertEqual(subprocess.run([*command, "-"], stdin=file, capture_output=True, check=True).stdout, expected)
+
+    def test_lines_that_cannot_be_scored(self):
+        run, file = self.fit("one"), self.dir / "bad.tsv"
+        file.write_text("100\t101\n102\t\n\n103 104\t105\t1\n1.2E+05\t106\n")
+        self.assertIn(f"{file}: line 2: the second sentence is empty", self.program("predict", "--run", run, "--input", file, "--output", self.dir / "s.csv", code=1).stderr)
+        warnings = [f"warning: {file}: line 2: no score: the second sentence is empty", f"warning: {file}: line 3: no score: blank line",
+                    f"warning: {file}: line 5: no score: '1.2E+05' is no id, but a number that a spreadsheet has rounded; export its columns as text"]
+        for output, latency in (("-", ()), (self.dir / "s.csv", ()), (self.dir / "s.csv", ("--latency",))):
+            done = subprocess.run([BIN / "predict", "--run", run, "--input", file, "--skip-bad", "--output", output, *latency], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr.splitlines()), (0, warnings))
+            scores = done.stdout if output == "-" else output.read_text()
+            self.assertEqual([bool(score) for score in scores.split("\n")], [True, False, False, True, False, False])
+        self.assertTrue(done.stdout.endswith(f"2 scores written to {self.dir}/s.csv; 3 lines have none\n"), done.stdout)
+        # A filter answers each line, bad ones with an empty one.
+        process = self.stream("--run", run, "--skip-bad")
+        for row, score in zip(file.read_text().splitlines(), scores.splitlines(), strict=True):
+            process.stdin.write(row + "\n")
+            answer = process.stdout.readline()
+            self.assertTrue(answer.endswith("\n"))
+            self.assertEqual(answer == "\n", not score)
+        self.assertEqual(process.communicate()[1].splitlines(), [line.replace(str(file), "standard input") for line in warnings])
+        # Without --skip-bad it ends there, after the lines before.
+        done = subprocess.run([BIN / "predict", "--run", run, "--input", "-", "--output", "-"], input=file.read_text(), capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout), (1, scores.split("\n")[0] + "\n"))
+        self.assertIn("standard input: line 2: the second sentence is empty", done.stderr)
+
     def test_pages_on_standard_output(self):
         self.train()
         self.program("report", "--run", self.run_dir, "--output", self.dir / "page.html")
@@ -957,6 +1035,12 @@ class Programs(unittest.TestCase):
         done = self.program("predict", "--run", run, "--input", file, "--output", self.dir / "s.csv")
         self.assertEqual(done.stdout, f"2 scores written to {self.dir}/s.csv; 1 pairs were shortened to data.max_tokens\n")
         self.assertTrue(self.program("eval", "--run", run, "--input", file).stdout.endswith("\n1 pairs were shortened to data.max_tokens\n"))
+        # Where standard output is for results, standard error says so.
+        for name, *args in (["predict", "--output", "-"], ["predict", "--latency"], ["eval", "--json"]):
+            done = subprocess.run([BIN / name, "--run", run, "--input", file, *args], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr), (0, "warning: 1 pairs were shortened to data.max_tokens\n"), name)
+        done = subprocess.run([BIN / "predict", "--run", run, "--input", "-", "--output", "-"], input=file.read_text(), capture_output=True, text=True)
+        self.assertEqual(done.stderr, "warning: 1 pairs were shortened to data.max_tokens\n")
 
     def test_latency(self):
         """Pairs one by one: prints the table; scores equal plain predict up to rounding."""

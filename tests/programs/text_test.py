@@ -2,6 +2,7 @@
 
 text_test.py BIN_DIR [unittest arguments]
 """
+import gzip
 import json
 import os
 import pathlib
@@ -75,6 +76,12 @@ class Text(unittest.TestCase):
         self.assertEqual(done.stderr.count("\n"), 1 if code else 0, done.stderr)
         return done.stderr if code else done.stdout
 
+    def warned(self, name, *args, stdin=None):
+        """Output and warnings of a program that succeeds."""
+        done = subprocess.run([BIN / name, *map(str, args)], capture_output=True, timeout=300, input=stdin)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.decode(), done.stderr.decode()
+
     def train(self, *args, code=0):
         return self.program("train", "--config", self.ini, *args, code=code)
 
@@ -142,6 +149,91 @@ class Text(unittest.TestCase):
         self.train(f"--model.weights={hf}/model.safetensors", f"--data.vocab={hf}/vocab.txt", "--train.epochs=0", f"--run.directory={self.dir}/again")
         self.assertEqual(self.embedding(self.dir / "again/best.npz"), self.embedding(self.run_dir / "best.npz"))
         self.assertEqual((self.dir / "again/scores.csv").read_text(), expected)
+
+    def test_every_form_of_vocabulary_and_data_gives_the_same_bits(self):
+        self.train("--train.epochs=1")
+        best = (self.run_dir / "best.npz").read_bytes()
+        text, rows = ("\n".join(VOCAB) + "\n").encode(), (self.dir / "train.tsv").read_bytes()
+        tokenizer = {
+            "added_tokens": [{"id": VOCAB.index(token), "content": token, "special": True} for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")],
+            "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True},
+            "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
+                      "vocab": {token: i for i, token in enumerate(VOCAB)}},
+        }
+        bom = b"\xef\xbb\xbf"
+        for i, (name, vocab, data) in enumerate([
+            ("tokenizer.json", json.dumps(tokenizer).encode(), rows),
+            ("vocab.json.gz", gzip.compress(json.dumps(tokenizer).encode()), bom + rows),
+            ("bom.txt", bom + text.replace(b"\n", b"\r\n"), gzip.compress(rows[:5000]) + gzip.compress(rows[5000:])),
+            ("vocab.gz", gzip.compress(text), gzip.compress(bom + rows)),
+        ]):
+            folder = self.dir / str(i)
+            vocab, data = self.write(name, vocab), self.write("data", data)
+            self.train("--train.epochs=1", f"--data.vocab={vocab}", f"--data.train={data}", f"--run.directory={folder}")
+            self.assertEqual((folder / "best.npz").read_bytes(), best, name)
+        # A folder that transformers 5 saved again has no vocab.txt.
+        hf, expected = self.dir / "hf", (self.run_dir / "scores.csv").read_text()
+        self.program("export", "--run", self.dir / "0", "--output", hf)
+        words = (hf / "vocab.txt").read_text(encoding="utf-8").split()
+        tokenizer["model"]["vocab"], tokenizer["added_tokens"] = {word: i for i, word in enumerate(words)}, []
+        (hf / "tokenizer.json").write_text(json.dumps(tokenizer))
+        (hf / "vocab.txt").unlink()
+        packed = gzip.compress((self.dir / "test.tsv").read_bytes())
+        self.assertEqual(self.predict("--run", hf, "--input", self.write("test.gz", packed)), expected)
+        self.assertEqual(self.warned("predict", "--run", hf, "--input", "-", "--output", "-", stdin=packed), (expected, ""))
+        damaged = self.write("test.gz", packed[:-5])
+        self.assertIn("test.gz is no gzip file, or is damaged (unexpected end of file)", self.predict("--run", hf, "--input", damaged, code=1))
+
+    def test_vocabularies_that_do_not_fit_are_warned_of_or_refused(self):
+        vocab = self.dir / "vocab.txt"
+        dry = "--config", self.ini, "--dry-run", "--data.vocab"
+        cased = self.write("cased.txt", "\n".join([*VOCAB, "Paris", "London"]) + "\n")
+        says = f"warning: {cased}: 2 of {len(VOCAB) + 2} tokens, such as 'Paris', have capitals or accents: this looks like a cased vocabulary, but data.lowercase = true\n"
+        self.assertEqual(self.warned("train", *dry, cased)[1], says)
+        self.assertEqual(self.warned("train", *dry, cased, "--data.lowercase=false")[1], "")
+        self.write("tokenizer_config.json", json.dumps({"do_lower_case": False}))
+        self.assertEqual(self.warned("train", *dry, vocab)[1], f"warning: {vocab}: its tokenizer's configuration says cased text, but data.lowercase = true\n")
+        (self.dir / "tokenizer_config.json").unlink()
+
+        for name, content, message in [
+            ("blank.txt", "\n".join([*VOCAB[:7], "", *VOCAB[7:]]), "line 8: no token; ids count lines: put a placeholder there, such as [unused7]"),
+            ("twice.txt", "\n".join([*VOCAB, VOCAB[0]]), f"line {len(VOCAB) + 1}: '{VOCAB[0]}' is there already, in line 1; ids count lines"),
+            ("wide.txt", "\ufeff".encode("utf-16-le") + "\n".join(VOCAB).encode("utf-16-le"), "is UTF-16; save it as UTF-8"),
+            ("tokenizer.json", json.dumps({"model": {"type": "BPE", "vocab": {}, "merges": []}}), 'its model is "BPE", not BERT\'s WordPiece'),
+            ("lfs.txt", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "is a Git LFS pointer"),
+            ("page.txt", "<!doctype html><html>", "is a web page"),
+        ]:
+            self.assertIn(f"{self.write(name, content)}: {message}", self.train(f"--data.vocab={self.dir}/{name}", code=1))
+
+        # A lost line shifts all rows behind it.
+        words = (GOLDEN / "vocab.txt").read_text(encoding="utf-8").split()
+        plain = [w for w in words if not w.startswith("[")]
+        self.write("few.tsv", "".join(f"{plain[i]} {plain[i + 1]}\t{plain[i]}\t{i % 2}\n" for i in range(20)))
+        lost = self.write("lost.txt", "\n".join(words[:-1]) + "\n")
+        weights = GOLDEN / "weights.hf.npz"
+        args = f"--model.weights={weights}", f"--data.train={self.dir}/few.tsv", "--data.test=", "--model.heads=4", "--data.vocab"
+        self.assertIn(f"warning: {lost}: {len(words) - 1} tokens, but the word embedding of {weights} has {len(words)} rows; if a line is missing,",
+                      self.warned("train", "--config", self.ini, "--dry-run", *args, lost)[1])
+
+    def test_inputs_that_are_not_what_a_model_of_text_reads(self):
+        """They are scored, or refused where rows would be lost; stderr says so."""
+        self.train("--train.epochs=1")
+        vocab = "--run", self.run_dir, "--output", "-", "--input"
+        header = self.write("header.tsv", "sentence1\tsentence2\nlamp\tlights\n")
+        out, err = self.warned("predict", *vocab, header)
+        self.assertEqual(out.count("\n"), 2)
+        self.assertEqual(err, f"warning: {header}: line 1: 'sentence1' and 'sentence2' look like a header line, but count as a pair\n")
+        ids = self.write("ids.tsv", "12 7\t5\n3\t4 4\n")
+        self.assertIn(f"warning: {ids}: all sentences are numbers; data.text = true takes them for words, and not for ids\n", self.warned("predict", *vocab, ids)[1])
+        cell = self.write("cell.tsv", 'lamp\tsong\t1\nlamp\t"song\nrain"\t0\nrain\tsong\t0\n')
+        refused = "line 3: closes a quote that line 2 opens: a line break inside a cell? A row is one line"
+        self.assertIn(f"{cell}: {refused}", self.predict("--run", self.run_dir, "--input", cell, code=1))
+        self.assertIn(f"{cell}: {refused}", self.train(f"--data.train={cell}", f"--run.directory={self.dir}/cell", code=1))
+        out, err = self.warned("predict", *vocab, cell, "--skip-bad")
+        self.assertEqual([bool(line) for line in out.split("\n")], [True, False, False, True, False])
+        self.assertEqual(err, f"warning: {cell}: line 2: no score: opens a quote that line 3 closes\nwarning: {cell}: line 3: no score: {refused[8:]}\n")
+        bare = self.write("bare.tsv", "lamp\tsong\t1\nlamp\tsong\nrain\t0\nrain\tsong\t0\n")
+        self.assertIn(f"warning: {bare}: line 3: looks like the rest of the row before", self.warned("predict", *vocab, bare)[1])
 
     def test_models_of_other_vocabularies_score_together_but_not_with_ids(self):
         self.train("--train.epochs=1")

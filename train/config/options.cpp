@@ -37,7 +37,7 @@ std::vector<Option> make_table() {
       path("data.counts", data, &DataOptions::counts,
            "token counts of a public corpus (counts.json); needed with weights"),
       path("data.vocab", data, &DataOptions::vocab,
-           "the pretrained model's vocab.txt; needed with weights, and for text"),
+           "the pretrained model's vocab.txt or tokenizer.json; needed with weights, and for text"),
       choice("data.text", data, &DataOptions::text, {"false", "true"},
              "the pairs are clear text, sentence<TAB>sentence[<TAB>label], cut by WordPiece; no counts are "
              "needed"),

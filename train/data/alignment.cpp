@@ -6,13 +6,14 @@
 
 #include "io/error.h"
 #include "io/text.h"
+#include "io/text_file.h"
 
 namespace warpbert {
 
 TokenCounts read_counts(const std::string& path) {
   nlohmann::json json;
   try {
-    json = nlohmann::json::parse(io::read_file(path));
+    json = nlohmann::json::parse(io::read_text(path));
   } catch (const nlohmann::json::parse_error& error) {
     io::fail("{}: no JSON: {}", path, error.what());
   }

@@ -2,12 +2,7 @@
 // plain text, to align its embedding by frequency (docs/weights.md).
 #include <fmt/ranges.h>
 
-#include <unistd.h>
-#include <zlib.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <functional>
@@ -15,11 +10,14 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include "io/atomic_file.h"
 #include "io/error.h"
+#include "io/text_file.h"
+#include "io/vocab.h"
 #include "io/wordpiece.h"
 #include "programs.h"
 #include "train/config/command_line.h"
@@ -35,22 +33,24 @@ struct Chunk {
   std::string text;  // whole lines
 };
 
-// Reads the corpora in order. zlib reads compressed and plain files.
+// Reads the corpora in order.
 class Corpora {
  public:
   explicit Corpora(const std::vector<std::string>& paths) : paths_(paths) {}
-  ~Corpora() { close(); }
 
   bool next(Chunk& chunk) {  // one thread at a time
     chunk.number = chunks_;  // even if it fails
     for (;;) {
       if (!file_) {
         if (place_ == paths_.size()) return false;
-        open(paths_[place_++]);
+        const std::string& path = paths_[place_++];
+        if (std::filesystem::is_directory(path)) io::fail("{}: is a folder", path);
+        file_.emplace(path);
+        line_ = 1;
       }
-      chunk = {chunks_, name_, line_, read()};
+      chunk = {chunks_, file_->name(), line_, read()};
       if (!chunk.text.empty()) break;
-      close();
+      file_.reset();
     }
     chunks_++;
     line_ += std::count(chunk.text.begin(), chunk.text.end(), '\n');
@@ -58,32 +58,15 @@ class Corpora {
   }
 
  private:
-  void open(const std::string& path) {
-    name_ = path == "-" ? "standard input" : path;
-    if (std::filesystem::is_directory(path)) io::fail("{}: is a folder", path);
-    errno = 0;
-    file_ = path == "-" ? gzdopen(dup(0), "rb") : gzopen(path.c_str(), "rb");
-    if (!file_) io::fail("{}: cannot be opened: {}", name_, std::strerror(errno));
-    gzbuffer(file_, 1 << 17);
-    if (path.ends_with(".gz") && gzdirect(file_)) io::fail("{} is no gzip file, or is damaged", name_);
-    line_ = 1;
-  }
-
   // The rest of the last piece and more, up to a line end; "" at the end of the file.
   std::string read() {
-    constexpr unsigned piece = 1 << 17;
-    std::string text = std::move(rest_);
-    rest_.clear();
+    std::string text = std::exchange(rest_, {});
     for (;;) {
-      const size_t size = text.size();
-      text.resize(size + piece);
-      const int got = gzread(file_, text.data() + size, piece);
-      text.resize(size + size_t(std::max(got, 0)));
-      int code = Z_OK;
-      const char* message = gzerror(file_, &code);
-      if (code == Z_ERRNO) io::fail("{}: cannot be read: {}", name_, std::strerror(errno));
-      if (code != Z_OK) io::fail("{} is no gzip file, or is damaged ({})", name_, message);
-      if (!got) return text;
+      const std::string more = file_->read();
+      if (file_->name().ends_with(".gz") && !file_->is_gzip())
+        io::fail("{} is no gzip file, or is damaged", file_->name());
+      text += more;
+      if (more.empty()) return text;
       if (const size_t end = text.rfind('\n'); end != text.npos) {
         rest_ = text.substr(end + 1);
         text.resize(end + 1);
@@ -92,15 +75,10 @@ class Corpora {
     }
   }
 
-  void close() {
-    if (file_) gzclose(file_);
-    file_ = nullptr;
-  }
-
   const std::vector<std::string>& paths_;
   size_t place_ = 0;
-  gzFile file_ = nullptr;
-  std::string name_, rest_;
+  std::optional<io::TextFile> file_;
+  std::string rest_;
   int64_t line_ = 1;
   long chunks_ = 0;
 };
@@ -171,7 +149,7 @@ int warpbert::count_tokens_main(int argc, char** argv) {
       "Counts the WordPiece tokens of plain text, for the order in which a pretrained embedding is aligned: "
       "UTF-8, .gz or not;\n- is standard input. Special tokens and [UNK] are left out.");
   line.arguments("CORPUS", "the files of text", corpora, true);
-  line.required("--vocab", "FILE", "vocab.txt of the pretrained BERT", vocab_path);
+  line.required("--vocab", "FILE", "vocab.txt or tokenizer.json of the pretrained BERT", vocab_path);
   line.required("--output", "FILE",
                 "counts.json, {\"token\": count, …}, the most frequent first; - for standard output", output);
   line.toggle("--cased", "keep capitals and accents, for a cased BERT", cased);
@@ -183,7 +161,9 @@ int warpbert::count_tokens_main(int argc, char** argv) {
   int threads = int(parse_integer("--threads", threads_text, 0, 4096));
   if (!threads) threads = int(std::max(1u, std::thread::hardware_concurrency()));
 
-  const std::vector<std::string> vocab = io::read_vocab(vocab_path);
+  const io::VocabFile file = io::read_vocab_file(vocab_path);
+  const std::vector<std::string>& vocab = file.tokens;
+  io::warn_of_case(vocab_path, file, !cased, cased ? "--cased is given" : "--cased is not given");
   const io::WordPiece tokenizer(vocab, vocab_path, !cased);
   std::vector<int64_t> counts = count(corpora, tokenizer, vocab.size(), threads);
   const auto sum = [&] { return std::accumulate(counts.begin(), counts.end(), int64_t(0)); };

@@ -15,7 +15,7 @@ using namespace warpbert;
 
 // Row i is line i + 1: there are no blank lines.
 static std::vector<io::Pairs> read_labelled(const Ensemble& ensemble, const std::string& path) {
-  std::vector<io::Pairs> input = ensemble.read(path);
+  std::vector<io::Pairs> input = ensemble.read(path).pairs;
   const io::Pairs& pairs = input[0];
   for (size_t row = 0; row < pairs.size(); row++)
     if (!pairs.labelled(row))
@@ -57,7 +57,8 @@ int warpbert::eval_main(int argc, char** argv) {
   if (!output.empty()) write_scores(output, scores);
   const Evaluation evaluation = evaluate(scores, pairs[0].labels, n, s);
   fmt::print("{}", json ? evaluation_json(evaluation) : evaluation_table(evaluation));
-  if (const size_t shortened = ensemble.shortened(pairs); shortened && !json)
-    fmt::print("{} pairs were shortened to data.max_tokens\n", shortened);
+  const size_t shortened = ensemble.shortened(pairs);
+  if (json) warn_of_shortened(shortened);
+  else if (shortened) fmt::print("{} pairs were shortened to data.max_tokens\n", shortened);
   return 0;
 }

@@ -12,7 +12,7 @@ using namespace warpbert;
 int warpbert::predict_main(int argc, char** argv) {
   std::vector<std::string> runs;
   std::string input, output;
-  bool latency = false;
+  bool latency = false, skip_bad = false;
   CommandLine line(
       "predict",
       "Scores pairs with a trained model: one score a line, in the order of the input. Several models "
@@ -27,8 +27,14 @@ int warpbert::predict_main(int argc, char** argv) {
                 "pairs, ids<TAB>ids[<TAB>label] a line, or clear text, as the model was trained on; - for "
                 "standard input",
                 input);
-  line.optional("--output", "FILE", "where the scores go; - for standard output. Required without --latency",
-                output);
+  line.optional(
+      "--output", "FILE",
+      "where the scores go; - for standard output. Required without --latency. From standard input to "
+      "standard output each line is scored as it comes",
+      output);
+  line.toggle("--skip-bad",
+              "write an empty line for a line that cannot be scored, and a warning, instead of an error",
+              skip_bad);
   line.toggle("--latency", "score the pairs one by one and print how long one takes, in ms", latency);
   line.options(scoring_options);
   if (!line.parse(argc, argv)) return 0;
@@ -40,19 +46,23 @@ int warpbert::predict_main(int argc, char** argv) {
   std::vector<std::string> files = ensemble.files();
   files.push_back(input);
   refuse_overwriting(output, files);
-  const std::vector<io::Pairs> pairs = ensemble.read(input);
+  const bool to_standard_output = io::is_standard_output(output);
+  if (input == "-" && to_standard_output) return ensemble.filter(skip_bad), 0;
+
+  const io::PairLines lines = ensemble.read(input, skip_bad);
+  const std::vector<io::Pairs>& pairs = lines.pairs;
   if (latency) {
     const Latencies latencies = ensemble.score_one_by_one(pairs);
     fmt::print("{}", latency_table(latencies));
-    if (output.empty()) return 0;
-    write_scores(output, latencies.scores);
+    if (!output.empty()) write_scores(output, latencies.scores, lines.gaps);
   } else {
-    write_scores(output, ensemble.score(pairs));
+    write_scores(output, ensemble.score(pairs), lines.gaps);
   }
-  if (io::is_standard_output(output)) return 0;
   const size_t shortened = ensemble.shortened(pairs);
-  fmt::print("{} scores{} written to {}{}\n", pairs[0].size(),
+  if (to_standard_output || output.empty()) return warn_of_shortened(shortened), 0;
+  fmt::print("{} scores{} written to {}{}{}\n", pairs[0].size(),
              ensemble.size() > 1 ? fmt::format(" of {} models", ensemble.size()) : "", output,
-             shortened ? fmt::format("; {} pairs were shortened to data.max_tokens", shortened) : "");
+             shortened ? fmt::format("; {} pairs were shortened to data.max_tokens", shortened) : "",
+             lines.gaps.empty() ? "" : fmt::format("; {} lines have none", lines.gaps.size()));
   return 0;
 }

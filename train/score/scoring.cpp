@@ -6,13 +6,13 @@
 #include <chrono>
 #include <cmath>
 #include <deque>
+#include <exception>
 #include <numeric>
-#include <optional>
 #include <stdexcept>
 
 #include "io/atomic_file.h"
-#include "io/error.h"
-#include "io/text.h"
+#include "io/text_file.h"
+#include "io/wordpiece.h"
 #include "metrics.h"
 
 namespace warpbert {
@@ -72,22 +72,28 @@ Ensemble::Ensemble(const std::vector<std::string>& runs, const std::vector<Overr
                                    sources_[0].path, text ? "ids" : "clear text", source.path,
                                    text ? "clear text" : "ids"));
     Tokenizer tokenizer{text ? read_text_vocabulary(source) : TextVocabulary{}, source.path};
-    const auto known = std::find_if(tokenizers_.begin(), tokenizers_.end(),
+    const auto known = std::find_if(vocabularies_.begin(), vocabularies_.end(),
                                     [&](const Tokenizer& other) { return other.text == tokenizer.text; });
-    input_of_.push_back(size_t(known - tokenizers_.begin()));
-    if (text && known == tokenizers_.end()) tokenizers_.push_back(std::move(tokenizer));
+    input_of_.push_back(size_t(known - vocabularies_.begin()));
+    if (text && known == vocabularies_.end()) vocabularies_.push_back(std::move(tokenizer));
   }
 }
 
-std::vector<io::Pairs> Ensemble::read(const std::string& path) const {
-  const std::string text = io::read_file(path), name = path == "-" ? "standard input" : path;
-  if (tokenizers_.empty()) return {io::parse_pairs(text, name)};
-  std::vector<io::Pairs> input;
-  for (const Tokenizer& tokenizer : tokenizers_) {
-    io::WordPiece wordpiece(tokenizer.text.tokens, tokenizer.path, tokenizer.text.lowercase);
-    input.push_back(io::parse_pairs(text, name, &wordpiece));
-  }
-  return input;
+std::vector<io::WordPiece> Ensemble::tokenizers() const {
+  std::vector<io::WordPiece> all;
+  for (const Tokenizer& v : vocabularies_) all.emplace_back(v.text.tokens, v.path, v.text.lowercase);
+  return all;
+}
+
+static std::vector<io::WordPiece*> pointers(std::vector<io::WordPiece>& tokenizers) {
+  std::vector<io::WordPiece*> all;
+  for (io::WordPiece& tokenizer : tokenizers) all.push_back(&tokenizer);
+  return all;
+}
+
+io::PairLines Ensemble::read(const std::string& path, bool skip_bad) const {
+  std::vector<io::WordPiece> all = tokenizers();
+  return io::read_pairs(path, pointers(all), skip_bad);
 }
 
 namespace {
@@ -106,30 +112,30 @@ class Scorer {
           longest + 3, source.path, positions));
   }
 
-  // only_row: index (from 0) of the input row in `pairs`; nullopt: all.
-  std::vector<double> log_probabilities(io::Pairs pairs, std::optional<size_t> only_row = {}) {
+  // first_row: index (from 0) in the input, for messages.
+  std::vector<double> log_probabilities(io::Pairs pairs, size_t first_row = 0) {
     const TokenPairs tokens = encode(pairs);
-    if (!only_row) warn_of(tokens);
+    unknown_ += std::count(tokens.tokens.begin(), tokens.tokens.end(), token::unknown);
+    tokens_ += long(tokens.tokens.size());
     auto log_p = warpbert::log_probabilities(step_, tokens, all_examples(pairs), model_.options.predict);
     for (size_t i = 0; i < log_p.size(); i++)
       if (std::isnan(log_p[i]))
         throw std::runtime_error(fmt::format("{}: the score of row {} is not a number; the model is damaged",
-                                             source_.weights, only_row.value_or(0) + i / 2 + 1));
+                                             source_.weights, first_row + i / 2 + 1));
     return log_p;
   }
 
-  // Warns if the model can score but is unlikely to score well.
-  void warn_of(const TokenPairs& tokens) const {
+  // Warns if the model could score but is unlikely to have scored well.
+  void warn() const {
     if (model_.options.train.stage == Stage::pretrain)
       fmt::print(stderr,
                  "warning: {}: pretrained alone (train.stage = pretrain); it has not learnt to score pairs\n",
                  source_.path);
-    const auto unknown = std::count(tokens.tokens.begin(), tokens.tokens.end(), token::unknown);
-    if (2 * size_t(unknown) > tokens.tokens.size())
+    if (2 * unknown_ > tokens_)
       fmt::print(
           stderr,
           "warning: {}: {:.0f} % of the pairs' tokens are unknown to it; was it trained on such data?\n",
-          source_.path, 100.0 * double(unknown) / double(tokens.tokens.size()));
+          source_.path, 100.0 * double(unknown_) / double(tokens_));
   }
 
   // Scores the pair until its bucket is warm; returns false if it was.
@@ -152,6 +158,7 @@ class Scorer {
   TrainedModel model_;
   StepResources resources_;
   ScoreStep step_;
+  long unknown_ = 0, tokens_ = 0;  // scored so far
 };
 
 }  // namespace
@@ -159,7 +166,9 @@ class Scorer {
 std::vector<float> Ensemble::score(const std::vector<io::Pairs>& input) const {
   std::vector<double> sums(2 * input.at(0).size(), 0);
   for (size_t m = 0; m < sources_.size(); m++) {
-    const auto log_p = Scorer(sources_[m]).log_probabilities(input.at(input_of_[m]));  // one model at a time
+    Scorer scorer(sources_[m]);  // one model at a time
+    const auto log_p = scorer.log_probabilities(input.at(input_of_[m]));
+    scorer.warn();
     for (size_t i = 0; i < sums.size(); i++) sums[i] += log_p[i];
   }
   return scores_of(std::move(sums));
@@ -187,6 +196,47 @@ size_t Ensemble::shortened(const std::vector<io::Pairs>& input) const {
     n += longer;
   }
   return n;
+}
+
+// ---- As a filter ------------------------------------------------------------------------------------------
+
+void Ensemble::filter(bool skip_bad) const {
+  constexpr int together_ms = 1;  // lines that arrive so soon after each other share a batch
+  std::vector<io::WordPiece> all = tokenizers();
+  std::deque<Scorer> scorers;
+  size_t batch = 1, rows = 0, too_long = 0;
+  for (const ModelSource& source : sources_) {
+    scorers.emplace_back(source);
+    batch = std::max(batch, size_t(source.options.predict.batch));
+  }
+  io::TextFile file("-");
+  io::PairReader reader(file.name(), pointers(all), skip_bad);
+  io::AtomicFile output("-");
+  std::exception_ptr error;
+  for (bool open = true; open || reader.size();) {
+    try {
+      while (open && reader.size() < batch && (!reader.size() || file.ready(together_ms))) {
+        const std::string bytes = file.read();
+        open = !bytes.empty();
+        open ? reader.add(bytes) : reader.finish();
+      }
+    } catch (...) {  // thrown again when the lines before are scored
+      error = std::current_exception(), open = false;
+    }
+    const io::PairLines lines = reader.take(batch);
+    std::vector<double> sums(2 * lines.pairs[0].size(), 0);
+    for (size_t m = 0; m < scorers.size(); m++) {
+      const auto log_p = scorers[m].log_probabilities(lines.pairs.at(input_of_[m]), rows);
+      for (size_t i = 0; i < sums.size(); i++) sums[i] += log_p[i];
+    }
+    rows += lines.pairs[0].size();
+    too_long += shortened(lines.pairs);
+    output.write(scores_text(scores_of(std::move(sums)), lines.gaps));
+  }
+  output.commit();
+  if (error) std::rethrow_exception(error);
+  for (const Scorer& scorer : scorers) scorer.warn();
+  warn_of_shortened(too_long);
 }
 
 // ---- Latency ----------------------------------------------------------------------------------------------
@@ -249,10 +299,21 @@ std::string latency_table(const Latencies& latencies) {
 
 // ---- Files ------------------------------------------------------------------------------------------------
 
-void write_scores(const std::string& path, std::span<const float> scores) {
+std::string scores_text(std::span<const float> scores, std::span<const size_t> gaps) {
   std::string text;
-  for (float score : scores) text += fmt::format("{:.9g}\n", score);
-  io::write_file_atomically(path, text);
+  for (size_t line = 0, gap = 0; line < scores.size() + gaps.size(); line++) {
+    if (gap < gaps.size() && gaps[gap] == line) text += "\n", gap++;
+    else text += fmt::format("{:.9g}\n", scores[line - gap]);
+  }
+  return text;
+}
+
+void write_scores(const std::string& path, std::span<const float> scores, std::span<const size_t> gaps) {
+  io::write_file_atomically(path, scores_text(scores, gaps));
+}
+
+void warn_of_shortened(size_t pairs) {
+  if (pairs) fmt::print(stderr, "warning: {} pairs were shortened to data.max_tokens\n", pairs);
 }
 
 }  // namespace warpbert

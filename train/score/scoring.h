@@ -56,30 +56,40 @@ class Ensemble {
   // Finds all models first, so that a missing one is reported early. Throws UsageError if predict.score
   // differs, or if some read ids and others plain text.
   Ensemble(const std::vector<std::string>& runs, const std::vector<Override>& overrides);
-  // Reads a file ("-": standard input) once per tokenizer, for models of ids once. All results have the same
-  // rows and labels.
-  std::vector<io::Pairs> read(const std::string& path) const;
-  // Takes the result of read(). Throws std::runtime_error naming model and row for a NaN score.
+  // Reads a file ("-": standard input), rows once per tokenizer, for models of ids once. With `skip_bad`
+  // lines that are no rows are gaps.
+  io::PairLines read(const std::string& path, bool skip_bad = false) const;
+  // Takes the pairs of read(). Throws std::runtime_error naming model and row for a NaN score.
   std::vector<float> score(const std::vector<io::Pairs>& input) const;
   // The same scores up to rounding, pair by pair and timed, as in a service. Keeps all models in memory.
   Latencies score_one_by_one(const std::vector<io::Pairs>& input) const;
+  // Scores standard input as its lines arrive, and writes each score at once to standard output. Lines that
+  // arrive together share a batch. Keeps all models in memory. Scores what precedes an error.
+  void filter(bool skip_bad) const;
   size_t size() const { return sources_.size(); }
   std::vector<std::string> files() const;  // of all models
   // Number of rows that exceed some model's data.max_tokens and are truncated.
   size_t shortened(const std::vector<io::Pairs>& input) const;
 
  private:
+  std::vector<io::WordPiece> tokenizers() const;
   std::vector<float> scores_of(std::vector<double> log_p_sums) const;
   std::vector<ModelSource> sources_;
   struct Tokenizer {
     TextVocabulary text;
     std::string path;  // of the first model that has it
   };
-  std::vector<Tokenizer> tokenizers_;  // none: ids
-  std::vector<size_t> input_of_;       // [models]: index into read()
+  std::vector<Tokenizer> vocabularies_;  // none: ids
+  std::vector<size_t> input_of_;         // [models]: index into read()
 };
 
-// One score per line, %.9g, which restores the float. Atomic; "-" is standard output.
-void write_scores(const std::string& path, std::span<const float> scores);
+// One score per line, %.9g, which restores the float; an empty line for each gap.
+std::string scores_text(std::span<const float> scores, std::span<const size_t> gaps = {});
+
+// Atomic; "-" is standard output.
+void write_scores(const std::string& path, std::span<const float> scores, std::span<const size_t> gaps = {});
+
+// "warning: 3 pairs were shortened to data.max_tokens" on stderr, if any was.
+void warn_of_shortened(size_t pairs);
 
 }  // namespace warpbert

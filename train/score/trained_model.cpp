@@ -10,7 +10,8 @@
 
 #include "io/error.h"
 #include "io/text.h"
-#include "io/wordpiece.h"
+#include "io/text_file.h"
+#include "io/vocab.h"
 #include "train/data/alignment.h"
 #include "train/step/gemm_files.h"
 #include "train/step/session.h"
@@ -41,12 +42,15 @@ static ModelSource find_file(const std::string& path) {
 static ModelSource find_exported(const std::string& path) {
   const std::string tokenizer = path + "/tokenizer_config.json", config = path + "/config.json";
   ModelSource source{path, path + "/model.safetensors", path + "/vocab.txt", {}};
+  // transformers 5 saves a tokenizer without vocab.txt.
+  if (const std::string json = path + "/tokenizer.json"; !fs::exists(source.vocab) && fs::exists(json))
+    source.vocab = json;
   source.files = {source.weights, source.vocab, config, tokenizer};
   source.options.model.config = config;
   for (const std::string& file : {source.options.model.config, source.weights, source.vocab})
     if (!fs::exists(file)) io::fail("{}: not found; a folder that export wrote has it", file);
   if (!fs::exists(tokenizer)) return source;
-  const auto json = nlohmann::json::parse(io::read_file(tokenizer), nullptr, false);
+  const auto json = nlohmann::json::parse(io::read_text(tokenizer), nullptr, false);
   if (!json.is_object()) io::fail("{}: no JSON object", tokenizer);
   const auto options = json.value("warpbert", nlohmann::json::object());
   for (const auto& [key, value] : options.items()) {

@@ -14,17 +14,17 @@ namespace warpbert {
 
 // Location and options of a model whose weights are not read yet.
 struct ModelSource {
-  std::string path;                     // as given
-  std::string weights;                  // best.npz, a model file, or model.safetensors
-  std::string vocab;                    // vocab.txt of an exported folder; "": in the weights
-  Options options;                      // the run's, or as exported, with the overrides
-  std::string gemm = "";                // gemm.txt of the run, if it has one
+  std::string path;       // as given
+  std::string weights;    // best.npz, a model file, or model.safetensors
+  std::string vocab;      // vocab.txt or tokenizer.json of an exported folder; "": in the weights
+  Options options;        // the run's, or as exported, with the overrides
+  std::string gemm = "";  // gemm.txt of the run, if it has one
   std::vector<std::string> files = {};  // all of these, and the source of the options
 };
 
 // Resolves `path`:
 //   a folder with config.ini      a finished run: its best.npz
-//   a folder that export wrote    config.json, model.safetensors, vocab.txt
+//   a folder that export wrote    config.json, model.safetensors, vocab.txt or tokenizer.json
 //   a model file of a run         RUN/models/epoch-0007.npz; config.ini is beside it or in the folder above
 // Throws io::Error naming what is missing.
 ModelSource find_model(const std::string& path, const std::vector<Override>& overrides = {});

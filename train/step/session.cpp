@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -13,6 +14,7 @@
 
 #include "io/error.h"
 #include "io/tsv.h"
+#include "io/vocab.h"
 #include "io/wordpiece.h"
 #include "layer_lr.h"
 #include "train/data/alignment.h"
@@ -75,10 +77,15 @@ static std::vector<int> every_row(int n) {
   return rows;
 }
 
+// Token i of a vocabulary has row i of the embedding: if a line is lost, all later tokens have wrong rows.
 static void check_rows(size_t tokens, const std::string& vocab, const Pretrained& pretrained) {
-  if (const int rows = pretrained.shape().vocabulary; int(tokens) > rows)
-    io::fail("{}: {} tokens, but the word embedding of {} has {} rows", vocab, tokens, pretrained.path(),
-             rows);
+  const auto rows = size_t(pretrained.shape().vocabulary);
+  const std::string what = fmt::format("{}: {} tokens, but the word embedding of {} has {} rows", vocab,
+                                       tokens, pretrained.path(), rows);
+  if (tokens > rows) throw io::Error(what);
+  if (tokens < rows)
+    fmt::print(stderr, "warning: {}; if a line is missing, every token after it has its neighbour's row\n",
+               what);
 }
 
 Session::Session(Options options) : options_(std::move(options)) {
@@ -130,7 +137,9 @@ void Session::read_text_vocabulary() {
   if (data.vocab.empty())
     throw UsageError(
         fmt::format("data.vocab: missing; the folder of {} has no vocab.txt", options_.model.weights));
-  vocabulary_.emplace(TextVocabulary{io::read_vocab(data.vocab), data.lowercase}, data.vocab);
+  io::VocabFile file = io::read_vocab_file(data.vocab);
+  io::warn_of_case(data.vocab, file, data.lowercase, fmt::format("data.lowercase = {}", data.lowercase));
+  vocabulary_.emplace(TextVocabulary{std::move(file.tokens), data.lowercase}, data.vocab);
   if (of_run && *pretrained_->vocabulary() != *vocabulary_)
     throw UsageError(fmt::format("data.vocab, data.lowercase: {} in {} case is not what {} was trained with",
                                  data.vocab, data.lowercase ? "lower" : "given", pretrained_->path()));
@@ -200,6 +209,7 @@ void Session::print_data() const {
       "longest {}\n",
       facts_.rows, count_labelled(set_.training), set_.validation.size(), set_.test.size(),
       facts_.mean_length, facts_.longest);
+  print_classes();
   warn_of_rows();
   if (data.text) {
     fmt::print("          {} of {} words occur, {:.2f} % of tokens are [UNK]; {} pairs shortened\n",
@@ -209,6 +219,19 @@ void Session::print_data() const {
   }
   fmt::print("          {} of {} ids make the vocabulary, {:.2f} % of tokens are [UNK]; {} pairs shortened\n",
              facts_.distinct - facts_.dropped, facts_.distinct, 100 * facts_.unknown_share, set_.truncated);
+}
+
+static bool is_match(const Example& row) { return row.label >= 0.5f; }  // false without a label
+
+// Prints the share of matches among the labels.
+void Session::print_classes() const {
+  const auto share = [](const std::vector<Example>& rows) {
+    const auto matches = std::count_if(rows.begin(), rows.end(), is_match);
+    return fmt::format("{:.1f} %", 100 * double(matches) / double(count_labelled(rows)));
+  };
+  if (!count_labelled(set_.training)) return;
+  fmt::print("          {} of the labels to train on are matches{}\n", share(set_.training),
+             set_.validation.empty() ? "" : ", " + share(set_.validation) + " of those to validate on");
 }
 
 // Warns about valid settings that may leave the run without a useful model.
@@ -232,9 +255,19 @@ void Session::warn_of_rows() const {
     fmt::print(stderr,
                "warning: {}: {:.0f} % of tokens are [UNK]; are these pairs what the vocabulary is for?\n",
                data.train, 100 * facts_.unknown_share);
-  if (!data.validation_every || options_.train.stage == Stage::pretrain || !options_.train.epochs) return;
+  if (options_.train.stage == Stage::pretrain || !options_.train.epochs) return;
+  std::set<float> labels;
+  for (const Example& row : set_.training)
+    if (row.label != io::no_label) labels.insert(row.label);
+  if (labels.size() == 1)
+    fmt::print(
+        stderr,
+        "warning: {}: all {} training labels are {}: there is nothing to tell apart; look at the labels, or "
+        "choose other rows by data.validation_every or data.fold\n",
+        data.train, count_labelled(set_.training), *labels.begin());
+  if (!data.validation_every) return;
   std::set<bool> classes;
-  for (const Example& row : set_.validation) classes.insert(row.label >= 0.5f);
+  for (const Example& row : set_.validation) classes.insert(is_match(row));
   if (classes.size() == 2) return;
   const std::string which = classes.empty()
                                 ? "no validation row has a label"

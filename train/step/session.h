@@ -50,6 +50,7 @@ class Session {
   void take_vocabulary_of_folder();
   void read_text_vocabulary();
   void print_data() const;
+  void print_classes() const;
   void warn_of_rows() const;
   std::vector<int> first_rows();
 

@@ -42,24 +42,6 @@ TEST_CASE("alignment: what cannot be aligned is refused") {
   CHECK(message_of<io::Error>([&] { aligned_rows(bare, {}, 1, "v.txt"); }) == "v.txt: has no token [UNK]");
 }
 
-TEST_CASE("vocab.txt: the first word of each line") {
-  TemporaryFolder folder;
-  const std::string path = folder.write("vocab.txt", "[PAD]\r\n##ab  x\n\xe4\xbd\xa0\n\"\\\n");
-  CHECK(io::read_vocab(path) == std::vector<std::string>{"[PAD]", "##ab", "\xe4\xbd\xa0", "\"\\"});
-  CHECK(io::read_vocab(folder.write("open.txt", "a\nb")) == std::vector<std::string>{"a", "b"});
-}
-
-TEST_CASE("vocab.txt: faults are named with their line") {
-  TemporaryFolder folder;
-  const auto refused = [&](const char* text) {
-    const std::string path = folder.write("vocab.txt", text);
-    return message_of<io::Error>([&] { io::read_vocab(path); }).substr(path.size());
-  };
-  CHECK(refused("a\nb\na\n") == ": line 3: 'a' is there already, in line 1");
-  CHECK(refused("a\n \nb\n") == ": line 2: no token");
-  CHECK(refused("") == ": no tokens");
-}
-
 TEST_CASE("counts.json: tokens in any spelling of JSON, and what is none") {
   TemporaryFolder folder;
   const auto counts = read_counts(folder.write("c.json", R"({"\u4f60": 3, "\ud83d\ude00": 2, "a\"": 0})"));

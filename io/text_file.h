@@ -1,0 +1,47 @@
+// Text files: one reader for pairs, vocabularies, configurations and corpora.
+//
+// gzip is unpacked, told by its first bytes and not by the name; a UTF-8 BOM is dropped. UTF-16, and files of
+// another kind (file_kind.h), are refused by name.
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace warpbert::io {
+
+class TextFile {
+ public:
+  // "-" is standard input. Throws Error if the file cannot be opened.
+  explicit TextFile(const std::string& path);
+  TextFile(const TextFile&) = delete;
+  ~TextFile();
+
+  // The next bytes, at least one; "" at the end. Returns what has arrived, without waiting for more. Throws
+  // Error for a file that is no text, cannot be read, or is damaged gzip.
+  std::string read();
+  // Returns whether read() has something to return within this time.
+  bool ready(int milliseconds) const;
+  const std::string& name() const { return name_; }  // for messages
+  bool is_gzip() const { return inflater_ != nullptr; }
+
+ private:
+  class Inflater;
+  std::string receive();
+  std::string next();
+
+  std::string name_;
+  int descriptor_;
+  bool begun_ = false;
+  std::string pending_;  // received to recognise gzip
+  std::unique_ptr<Inflater> inflater_;
+};
+
+// The whole of a text file. Throws Error also for ^Z at its end.
+std::string read_text(const std::string& path);
+
+// `text` without a BOM. Throws Error naming the file if it is UTF-16 or of another kind.
+std::string_view check_text(std::string_view text, const std::string& name);
+
+inline constexpr const char* ctrl_z = "^Z (byte 0x1a), an end-of-file mark of DOS programs; delete it";
+
+}  // namespace warpbert::io

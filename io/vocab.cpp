@@ -1,0 +1,219 @@
+#include "vocab.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "error.h"
+#include "text.h"
+#include "text_file.h"
+#include "wordpiece.h"
+
+namespace warpbert::io {
+
+using Json = nlohmann::json;
+
+// ---- vocab.txt --------------------------------------------------------------------------------------------
+
+static std::vector<std::string_view> lines_of(std::string_view text) {
+  std::vector<std::string_view> lines;
+  for (text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1); !text.empty();) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    lines.push_back(strip(text.substr(0, end)));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
+}
+
+static std::vector<std::string> parse_vocab(std::string_view text, const std::string& path) {
+  std::vector<std::string_view> lines = lines_of(text);
+  const auto has_tab = [](std::string_view line) { return line.find('\t') != line.npos; };
+  if (std::all_of(lines.begin(), lines.end(), has_tab))
+    for (std::string_view& line : lines) line = strip(line.substr(0, line.find('\t')));
+  std::unordered_map<std::string_view, size_t> numbers;
+  for (size_t i = 0; i < lines.size(); i++) {
+    constexpr const char* advice = "ids count lines: put a placeholder there, such as";
+    if (lines[i].empty()) fail("{}: line {}: no token; {} [unused{}]", path, i + 1, advice, i);
+    const auto [first, is_new] = numbers.insert({lines[i], i + 1});
+    if (!is_new)
+      fail("{}: line {}: {} is there already, in line {}; {} [unused{}]", path, i + 1, quote(lines[i]),
+           first->second, advice, i);
+  }
+  if (lines.empty()) fail("{}: no tokens", path);
+  return {lines.begin(), lines.end()};
+}
+
+// ---- tokenizer.json ---------------------------------------------------------------------------------------
+
+namespace {
+
+class TokenizerJson {
+ public:
+  TokenizerJson(const Json& json, const std::string& path) : json_(json), path_(path) {}
+
+  VocabFile read() {
+    const Json& model = object(json_, "model");
+    check(model);
+    for (const auto& [token, id] : object(model, "vocab").items()) add(token, id);
+    std::vector<std::string> added;
+    for (const Json& entry : json_.value("added_tokens", Json::array())) {
+      if (!entry.is_object() || !entry.contains("content") || !entry["content"].is_string())
+        fail("{}: added_tokens: an entry without content", path_);
+      const std::string content = entry["content"];
+      add(content, entry.value("id", Json()));
+      const auto& special = WordPiece::special_tokens;
+      if (std::find(special.begin(), special.end(), content) == special.end()) added.push_back(content);
+    }
+    if (!added.empty())
+      fmt::print(
+          stderr,
+          "warning: {}: {} added tokens, such as {}, keep their rows, but texts are cut as if they were "
+          "ordinary ones\n",
+          path_, added.size(), quote(added[0]));
+    return {by_id(), lowercases()};
+  }
+
+ private:
+  const Json& object(const Json& parent, const char* key) const {
+    if (!parent.contains(key) || !parent[key].is_object())
+      fail("{}: JSON, but no tokenizer.json of a BERT: there is no object '{}'", path_, key);
+    return parent[key];
+  }
+
+  void check(const Json& model) const {
+    const bool unigram = model.contains("vocab") && model["vocab"].is_array();
+    const std::string guess = model.contains("merges") ? "BPE" : unigram ? "Unigram" : "WordPiece";
+    const Json type = model.value("type", Json(guess));
+    if (type != "WordPiece") fail("{}: its model is {}, not BERT's WordPiece", path_, type.dump());
+    for (const auto& [key, ours] : {std::pair{"unk_token", "[UNK]"}, {"continuing_subword_prefix", "##"}})
+      if (const Json value = model.value(key, Json(ours)); value != ours)
+        fail("{}: {} is {}; BERT's is {}", path_, key, value.dump(), ours);
+    if (const Json most = model.value("max_input_chars_per_word", Json(100)); most != 100)
+      differs("max_input_chars_per_word", most, "words of more than 100 characters are [UNK]");
+  }
+
+  void add(const std::string& token, const Json& number) {
+    if (!number.is_number_unsigned()) fail("{}: the id of {} is {}", path_, quote(token), number.dump());
+    const auto id = number.get<size_t>();
+    if (token.empty() || token.find('\n') != token.npos)
+      fail("{}: the token of id {} is {}", path_, id, token.empty() ? "empty" : "of two lines");
+    const auto [place, is_new] = ids_.insert({token, id});
+    if (!is_new && place->second != id)
+      fail("{}: {} has two ids, {} and {}", path_, quote(token), place->second, id);
+  }
+
+  std::vector<std::string> by_id() const {
+    std::vector<std::string> tokens(ids_.size());
+    for (const auto& [token, id] : ids_) {
+      if (id >= tokens.size())
+        fail(
+            "{}: {} has the id {}, but there are {} tokens; ids without one need a placeholder, such as "
+            "[unused{}]",
+            path_, quote(token), id, tokens.size(), tokens.size());
+      if (!tokens[id].empty())
+        fail("{}: {} and {} have one id, {}", path_, quote(tokens[id]), quote(token), id);
+      tokens[id] = token;
+    }
+    if (tokens.empty()) fail("{}: no tokens", path_);
+    return tokens;
+  }
+
+  bool lowercases() const {
+    const Json words = json_.value("pre_tokenizer", Json());
+    if (words.is_object() && words.value("type", Json()) != "BertPreTokenizer")
+      differs("pre_tokenizer", words.value("type", Json()), "words end at white space and punctuation here");
+    const Json normalizer = json_.value("normalizer", Json());
+    const Json list = normalizer.is_object() && normalizer.contains("normalizers")
+                          ? normalizer["normalizers"]
+                          : Json::array({normalizer});
+    bool lowercase = false, accents = false;
+    for (const Json& step : list) {
+      if (!step.is_object()) continue;
+      const Json type = step.value("type", Json());
+      if (type == "StripAccents") accents = true;
+      if (type == "Lowercase") lowercase = true;
+      if (type != "BertNormalizer") continue;
+      const auto is = [&](const char* key, bool otherwise) {
+        const Json value = step.value(key, Json());
+        return value.is_boolean() ? value.get<bool>() : otherwise;
+      };
+      lowercase = is("lowercase", true), accents = is("strip_accents", lowercase);
+      if (!is("handle_chinese_chars", true))
+        differs("handle_chinese_chars", false, "every ideograph is a word here");
+      if (!is("clean_text", true)) differs("clean_text", false, "control characters are dropped here");
+    }
+    if (accents != lowercase)
+      differs("strip_accents", accents, "accents go with capitals here, and with them alone");
+    return lowercase;
+  }
+
+  void differs(const char* key, const Json& value, const char* ours) const {
+    fmt::print(stderr, "warning: {}: {} = {} is not followed: {}\n", path_, key, value.dump(), ours);
+  }
+
+  const Json& json_;
+  const std::string& path_;
+  std::unordered_map<std::string, size_t> ids_;
+};
+
+}  // namespace
+
+// ---- Either -----------------------------------------------------------------------------------------------
+
+// do_lower_case of the tokenizer_config.json in the vocabulary's folder.
+static std::optional<bool> do_lower_case(const std::string& path) {
+  const std::filesystem::path config = std::filesystem::path(path).parent_path() / "tokenizer_config.json";
+  if (path == "-" || !std::filesystem::exists(config)) return {};
+  try {
+    const Json value = Json::parse(read_text(config)).value("do_lower_case", Json());
+    return value.is_boolean() ? std::optional(value.get<bool>()) : std::nullopt;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "warning: {}: not read: {}\n", config.string(), error.what());
+    return {};
+  }
+}
+
+VocabFile read_vocab_file(const std::string& path) {
+  const std::string text = read_text(path);
+  const bool named_json = path.ends_with(".json") || path.ends_with(".json.gz");
+  if (named_json || strip(text).starts_with('{')) {
+    const Json json = Json::parse(text, nullptr, false);
+    if (json.is_object()) return TokenizerJson(json, path).read();
+    if (named_json) fail("{}: no JSON object; a tokenizer.json of transformers was expected", path);
+  }
+  return {parse_vocab(text, path), do_lower_case(path)};
+}
+
+std::vector<std::string> read_vocab(const std::string& path) { return read_vocab_file(path).tokens; }
+
+void warn_of_case(const std::string& path, const VocabFile& vocab, bool lowercase,
+                  const std::string& option) {
+  if (vocab.lowercase && *vocab.lowercase != lowercase) {
+    fmt::print(stderr, "warning: {}: its tokenizer's configuration says {} text, but {}\n", path,
+               *vocab.lowercase ? "lower-case" : "cased", option);
+    return;
+  }
+  if (!lowercase) return;
+  const std::unordered_set<std::string_view> known(vocab.tokens.begin(), vocab.tokens.end());
+  size_t lost = 0;
+  std::string_view example;
+  for (const std::string& token : vocab.tokens) {
+    if (token.starts_with('[') || find_malformed_utf8(token) != token.npos) continue;
+    const std::string lower = lowercase_text(token);
+    if (lower == token || known.contains(lower)) continue;
+    if (!lost++) example = token;
+  }
+  if (lost && 100 * lost >= vocab.tokens.size())  // fewer are oddities, such as <S> in Google's
+    fmt::print(stderr,
+               "warning: {}: {} of {} tokens, such as {}, have capitals or accents: this looks like a cased "
+               "vocabulary, but {}\n",
+               path, lost, vocab.tokens.size(), quote(example), option);
+}
+
+}  // namespace warpbert::io

@@ -1,0 +1,28 @@
+// Vocabularies of WordPiece: vocab.txt, or the tokenizer.json of transformers.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace warpbert::io {
+
+struct VocabFile {
+  std::vector<std::string> tokens;  // by id
+  // Whether texts are lower-cased, as tokenizer.json or the tokenizer_config.json beside vocab.txt says.
+  std::optional<bool> lowercase;
+};
+
+// Reads either form, told apart by content.
+//   vocab.txt        line i, from 0, is token i; blanks inside are part of it. A second column, in every line
+//                    behind a tab, is ignored.
+//   tokenizer.json   a WordPiece model and added tokens; warns of normalizers that WordPiece (wordpiece.h)
+//                    does not follow.
+// Throws Error for an id without a token, a token of two ids, and models other than BERT's.
+VocabFile read_vocab_file(const std::string& path);
+std::vector<std::string> read_vocab(const std::string& path);
+
+// Warns if `lowercase` contradicts the vocabulary: what its files say, or tokens that text in lower case
+// cannot contain. `option` ends the message: "data.lowercase = true".
+void warn_of_case(const std::string& path, const VocabFile& vocab, bool lowercase, const std::string& option);
+
+}  // namespace warpbert::io
