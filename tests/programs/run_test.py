@@ -137,17 +137,22 @@ class Runs(unittest.TestCase):
         self.unchanged(self.refuses, f"{self.dir}/words.txt {NOT_THIS_RUN}")
 
     def test_missing_results_of_a_finished_run_are_written_again(self):
-        self.train("--train.epochs=3")
-        best = max(self.records("epoch"), key=lambda e: e["auc"])["epoch"]
-        before = self.files()
-        for name in ("scores.csv", "run.json", "report.html", *(["best.npz"] if best == 3 else [])):
-            (self.run_dir / name).unlink()
-            self.assertIn("going on from its last checkpoint", self.train("--train.epochs=3").stdout)
-            after = self.files()
-            self.assertEqual(set(before), set(after))
-            for file in ("scores.csv", "best.npz", "metrics.jsonl"):
-                self.assertEqual(before[pathlib.Path(file)], after[pathlib.Path(file)], file)
-            self.assertIn("this run is finished", self.train("--train.epochs=3").stdout)
+        last_is_best, later = (f"--run.directory={self.dir}/one", "--train.epochs=1"), (f"--run.directory={self.dir}/lr0", "--train.epochs=2", "--train.lr=0")
+        for options, names in ((last_is_best, ("scores.csv", "run.json", "report.html", "best.npz")), (later, ("scores.csv", "run.json", "report.html"))):
+            self.train(*options)
+            run = pathlib.Path(options[0].split("=")[1])
+            before = self.files(run)
+            for name in names:
+                (run / name).unlink()
+                self.assertIn("going on from its last checkpoint", self.train(*options).stdout)
+                after = self.files(run)
+                self.assertEqual(set(before), set(after))
+                for file in ("scores.csv", "best.npz", "metrics.jsonl"):
+                    self.assertEqual(before[pathlib.Path(file)], after[pathlib.Path(file)], file)
+                self.assertIn("this run is finished", self.train(*options).stdout)
+        best = self.dir / "lr0/best.npz"  # of epoch 1: the AUC did not rise
+        best.unlink()
+        self.refuses(f"{best}: missing, and the checkpoint has the weights of a later epoch", *later)
 
     def test_a_finished_run_without_its_checkpoints_is_still_finished(self):
         self.train()

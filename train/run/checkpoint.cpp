@@ -134,6 +134,11 @@ void check_origin(io::Archive& archive, const RunState& state, const Session& se
 
 }  // namespace
 
+bool holds_best(const RunState& state, const Options& options) {
+  if (state.best.empty()) return true;  // no epochs
+  return state.best.front().second == state.epoch - 1 && options.train.ema == 0;
+}
+
 std::string data_files(const DataOptions& data) {
   return data.test.empty() ? data.train : data.train + " or " + data.test;
 }

@@ -41,6 +41,9 @@ struct RunState {
   std::map<std::string, std::string> options;
 };
 
+// Whether the weights of a complete run's last checkpoint are those of best.npz.
+bool holds_best(const RunState& state, const Options& options);
+
 // The checkpoint belongs to other data or to another configuration.
 struct DataChanged : io::Error {
   using Error::Error;

@@ -68,6 +68,11 @@ std::optional<Completion> completion(const RunDirectory& directory, Session& ses
       return {};  // resuming reports the error
     }
     if (state.epoch <= options.train.epochs && !state.stopped_early) return {};
+    if (!fs::exists(directory.best()) && !holds_best(state, options))
+      io::fail(
+          "{}: missing, and the checkpoint has the weights of a later epoch; set run.directory to another "
+          "folder",
+          directory.best());
     if (!missing_result(directory, options).empty()) return {};
     session.read_data();
     check_origin(checkpoints[0], session);

@@ -357,9 +357,11 @@ static void warn_of_divergence(const RunRecord& record, const Bert& bert, double
 // Scores the test file with the best model. The report is last: it marks the run as complete.
 void Trainer::finish() {
   const int best_epoch = state_.best.empty() ? 0 : state_.best.front().second;
+  const bool loaded = holds_best(state_, options_);
+  if (loaded && !std::filesystem::exists(directory_.best()))  // removed since
+    save_model(directory_.best(), bert_, session_.vocabulary());
   if (!session_.set().test.empty() && options_.train.stage != Stage::pretrain) {
-    if (best_epoch && (best_epoch != state_.epoch - 1 || options_.train.ema > 0))
-      Pretrained(directory_.best()).load(bert_);
+    if (!loaded) Pretrained(directory_.best()).load(bert_);
     write_scores(directory_.scores(), score(session_.set().test));
     if (gemm_files_) gemm_files_->save();  // predict uses them to repeat the scores
     book(state_.spent.scoring);
