@@ -114,6 +114,14 @@ exec {BIN}/train "$@"
         self.assertRegex(stderr, r"out/fold-0/checkpoints/\d+\.npz: .*train\.tsv or .*test\.tsv is not what this run was started with")
         self.assertFalse(scores.exists())
 
+    def test_a_compressed_file_has_the_same_rows(self):
+        self.kfold("--folds", 2, "--soft", 0.5)
+        plain = [(self.dir / "out" / name).read_bytes() for name in ("out_of_fold.csv", "soft.tsv")]
+        (self.dir / "packed.gz").write_bytes(gzip.compress(b"\xef\xbb\xbf" + (self.dir / "train.tsv").read_bytes()))
+        shutil.rmtree(self.dir / "out")
+        self.kfold("--folds", 2, "--soft", 0.5, f"--data.train={self.dir}/packed.gz")
+        self.assertEqual([(self.dir / "out" / name).read_bytes() for name in ("out_of_fold.csv", "soft.tsv")], plain)
+
     def test_clear_text_may_hold_what_python_takes_for_line_ends(self):
         special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
         (self.dir / "vocab.txt").write_text("\n".join([*special, *"abcdefgh"]) + "\n")

@@ -197,6 +197,7 @@ void refuse_standard_output(const std::string& output) {
 }
 
 void refuse_overwriting(const std::string& output, const std::vector<std::string>& inputs) {
+  if (output.empty()) return;  // not wanted
   std::error_code none;
   const auto folder = std::filesystem::absolute(output).parent_path();  // inputs may be folders, read in part
   for (const std::string& input : inputs)
