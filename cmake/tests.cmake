@@ -101,6 +101,7 @@ if(Python3_FOUND)
     add_python_tests(programs run_test.py Runs ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs text_test.py Text ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs driver_test.py Driver ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+    add_python_tests(programs completion_test.py Completion ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs report_browser_test.py ReportBrowser ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs kfold_test.py KFold ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs recipe_study_test.py RecipeStudy ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
@@ -121,7 +122,8 @@ if(Python3_FOUND)
   add_python_tests(scripts profile_test.py Profile ${CMAKE_SOURCE_DIR}/scripts)
 endif()
 
-# Compares WordPiece with the `tokenizers` library; skipped without it. The PyTorch interpreter has it.
+# Compares with the libraries `tokenizers`, torch and transformers; skipped without them. The PyTorch
+# interpreter has them.
 if(Python3_FOUND AND TARGET io)
   if(WARPBERT_TORCH_PYTHON)
     set(PYTHON ${WARPBERT_TORCH_PYTHON})
@@ -131,6 +133,7 @@ if(Python3_FOUND AND TARGET io)
   target_link_libraries(wordpiece_tool PRIVATE io warnings)
   add_python_tests(io wordpiece_test.py BesideTokenizers $<TARGET_FILE:wordpiece_tool>)
   add_python_tests(programs count_tokens_test.py CountTokens ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+  add_python_tests(torch export_test.py Export ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
   set(PYTHON ${Python3_EXECUTABLE})
 endif()
 

@@ -9,6 +9,8 @@
 
 namespace warpbert::io {
 
+double decimal(float x) { return std::stod(fmt::format("{}", x)); }
+
 std::string duration_text(double seconds) {
   const long s = std::lround(std::max(seconds, 0.0));
   if (s < 60) return fmt::format("{}s", s);

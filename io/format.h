@@ -6,6 +6,9 @@
 
 namespace warpbert::io {
 
+// The double whose decimal text is that of x: 0.1f becomes 0.1.
+double decimal(float x);
+
 inline double seconds_since(std::chrono::steady_clock::time_point t) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - t).count();
 }

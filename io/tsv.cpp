@@ -163,7 +163,7 @@ static const char* columns_text(bool text) {
 PairReader::PairReader(std::string name, std::vector<WordPiece*> tokenizers, bool skip_bad)
     : name_(std::move(name)), tokenizers_(std::move(tokenizers)), skip_bad_(skip_bad) {
   lines_.pairs.resize(std::max<size_t>(tokenizers_.size(), 1));
-  only_numbers_ = only_quoted_ = !tokenizers_.empty();
+  only_numbers_ = only_quoted_ = !tokenizers_.empty() && tokenizers_[0];
 }
 
 void PairReader::add(std::string_view bytes) {
@@ -225,6 +225,8 @@ void PairReader::append(const Row& row) {
       const char* which = second ? "second" : "first";
       if (tokenizers_.empty()) {
         read_ids(text, pairs.ids);
+      } else if (!tokenizers_[i]) {
+        if (!strip(text).empty()) pairs.ids.push_back(0);
       } else {
         if (const size_t byte = find_malformed_utf8(text); byte != text.npos)
           refuse("the {} sentence is no UTF-8 from its byte {} on; save the file as UTF-8", which, byte + 1);
@@ -344,6 +346,10 @@ static std::vector<WordPiece*> tokenizers_of(WordPiece* tokenizer) {
 
 Pairs read_pairs(const std::string& path, WordPiece* tokenizer) {
   return std::move(read_pairs(path, tokenizers_of(tokenizer), false).pairs[0]);
+}
+
+std::vector<float> read_labels(const std::string& path) {
+  return std::move(read_pairs(path, {nullptr}, false).pairs[0].labels);
 }
 
 Pairs parse_pairs(std::string_view text, const std::string& name, WordPiece* tokenizer) {

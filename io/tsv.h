@@ -43,8 +43,8 @@ struct PairLines {
 // expected, and of rows that look like halves of one.
 class PairReader {
  public:
-  // No tokenizers: ids. `name` is the file's in messages. With `skip_bad` a line that is no row becomes a gap
-  // and a warning instead of an Error.
+  // No tokenizers: ids. A null one: sentences must be there, and are not read. `name` is the file's in
+  // messages. With `skip_bad` a line that is no row becomes a gap and a warning instead of an Error.
   explicit PairReader(std::string name, std::vector<WordPiece*> tokenizers = {}, bool skip_bad = false);
 
   // Both throw Error with file and line for: an id that is not a non-negative integer, a label outside
@@ -84,6 +84,9 @@ class PairReader {
 // Reads a file; "-" is standard input. Throws Error as PairReader does.
 Pairs read_pairs(const std::string& path, WordPiece* tokenizer = nullptr);
 PairLines read_pairs(const std::string& path, const std::vector<WordPiece*>& tokenizers, bool skip_bad);
+
+// Reads the labels alone, of ids or plain text; throws as read_pairs does, except for what a sentence holds.
+std::vector<float> read_labels(const std::string& path);
 
 // Parses text in memory; messages use `name` for the file.
 Pairs parse_pairs(std::string_view text, const std::string& name, WordPiece* tokenizer = nullptr);

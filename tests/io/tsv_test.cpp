@@ -311,6 +311,18 @@ TEST_CASE("tsv: from a file, and which file cannot be read") {
   if (geteuid() != 0) CHECK(refused(secret) == secret + ": cannot be opened: Permission denied");
 }
 
+TEST_CASE("tsv: labels alone, of ids and of text, with the errors of all columns") {
+  const TemporaryFolder folder;
+  const auto read = [&](const char* text) { return io::read_labels(folder.write("x.tsv", text)); };
+  CHECK(read("1 2\t3\t1\nany text, 北京\tmore\t0.25\n7\t8\n") == std::vector<float>{1, 0.25f, io::no_label});
+  const auto refused = [&](const char* text) { return message_of<io::Error>([&] { read(text); }); };
+  const std::string file = folder / "x.tsv";
+  CHECK(refused("a\tb\t1\na\t \t1\n") == file + ": line 2: the second sentence is empty");
+  CHECK(refused("a\tb\t1\na\tb\t2\n").starts_with(file + ": line 2: '2' is no label"));
+  CHECK(refused("a\n") == file + ": line 1: one column; expected sentence<TAB>sentence[<TAB>label]");
+  CHECK(refused("").starts_with(file + ": no rows"));
+}
+
 TEST_CASE("tsv: every row survives at a million ids") {
   std::string text;
   int64_t sum = 0, count = 0;

@@ -766,7 +766,7 @@ class Programs(unittest.TestCase):
                     archive.writestr(name, data)
 
     def test_weights_go_round_unchanged(self):
-        """best.npz -> train 0 epochs -> export -> train 0 epochs gives the same bits."""
+        """best.npz -> train 0 epochs -> export gives the same bits; of the segment table, both rows are the trained one."""
         self.train()
         first = self.run_dir / "best.npz"
         second = self.dir / "second"
@@ -776,6 +776,10 @@ class Programs(unittest.TestCase):
         exported, ours = self.arrays(self.dir / "hf/model.safetensors"), self.arrays(first)
         ids = ours.pop("vocab/cipher_ids")
         self.assertEqual(json.loads(ours.pop("__meta__")), {"format": 1, "heads": 2, "ln_eps": 1e-12})
+        segments = "bert.embeddings.token_type_embeddings.weight"
+        row = ours[segments][: len(ours[segments]) // 2]
+        self.assertNotEqual(ours[segments], 2 * row)
+        ours[segments] = 2 * row
         self.assertEqual(exported, ours)
         vocabulary = (self.dir / "hf/vocab.txt").read_text().split()
         self.assertEqual(vocabulary[:7], ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[NO]", "[YES]"])
@@ -1124,7 +1128,8 @@ class Programs(unittest.TestCase):
         lines = table.splitlines()
         self.assertEqual(lines[0].split(), ["rows", str(LABELLED)])
         self.assertIn("95 % of 1000 resamples", lines[2])
-        self.assertEqual([re.split("  +", line)[0] for line in lines[3:]], ["AUC", "log loss", "accuracy at 0.5", "F1 at 0.5", "best threshold", "accuracy at it", "F1 at it"])
+        at_threshold = ["threshold", "accuracy at it", "F1 at it", "precision at it", "recall at it"]
+        self.assertEqual([re.split("  +", line)[0] for line in lines[3:]], ["AUC", "log loss", "accuracy at 0.5", "F1 at 0.5", *at_threshold, "best threshold", "accuracy at it", "F1 at it"])
         self.assertEqual(scores.read_text(), "".join(f"{s:.9g}\n" for s in self.predict("--run", self.run_dir, "--input", self.dir / "train.tsv")))
 
         result = json.loads(self.program(*args, "--json").stdout)
@@ -1142,9 +1147,94 @@ class Programs(unittest.TestCase):
         self.assertNotEqual(self.program(*args, "--seed", 1).stdout, table)
         bare = self.program(*args, "--bootstrap", 0).stdout
         self.assertEqual([line[:26].rstrip() for line in bare.splitlines()], [line[:26].rstrip() for line in lines if "resamples" not in line])
+        self.assertIn("   of the run's validation rows\n", bare)
         self.assertNotIn(" to ", bare)
         two = json.loads(self.program(*args, "--run", self.run_dir, "--json", "--bootstrap=9").stdout)
         self.assertEqual(two["auc"]["value"], result["auc"]["value"])
+
+    def test_eval_measures_at_the_threshold_of_the_validation_or_at_a_given_one(self):
+        self.train("--run.keep_best=2")
+        rows = self.dir / "train.tsv"
+        labels = [int(line[-1]) for line in rows.read_text().splitlines()]
+        chosen = json.loads((self.run_dir / "run.json").read_text())["validation"]["threshold"]
+
+        def check(threshold, *args):
+            result = json.loads(self.program("eval", "--input", rows, "--json", *args).stdout)
+            scores = self.predict("--run", args[args.index("--run") + 1], "--input", rows)
+            tp, fp, fn, tn = (sum((s >= threshold) == found and y == is_ for s, y in zip(scores, labels)) for found, is_ in ((True, 1), (True, 0), (False, 1), (False, 0)))
+            self.assertEqual(struct.pack("f", result["threshold"]), struct.pack("f", threshold))
+            expected = {"accuracy": (tp + tn) / LABELLED, "f1": 2 * tp / (2 * tp + fp + fn), "precision": tp / (tp + fp), "recall": tp / (tp + fn)}
+            for name, value in expected.items():
+                found = result[name + "_at_threshold"]
+                self.assertAlmostEqual(found["value"], value, places=12, msg=name)
+                self.assertTrue(found["low"] <= value <= found["high"], found)
+
+        check(chosen, "--run", self.run_dir)
+        check(chosen, "--run", self.run_dir / "best.npz")
+        self.program("export", "--run", self.run_dir, "--output", self.dir / "hf")
+        check(chosen, "--run", self.dir / "hf")
+        middle = sorted(self.predict("--run", self.run_dir, "--input", rows))[LABELLED // 3]
+        check(middle, "--run", self.run_dir, "--threshold", repr(middle))
+        # Of an ensemble, or of another model of the run, no threshold is known.
+        for models in (("--run", self.run_dir, "--run", self.run_dir), ("--run", sorted((self.run_dir / "models").iterdir())[0])):
+            args = ("eval", "--input", rows, "--bootstrap=0", *models)
+            self.assertNotIn("\nthreshold ", self.program(*args).stdout)
+            self.assertNotIn("threshold", json.loads(self.program(*args, "--json").stdout))
+            self.assertIn("\nthreshold          0.40000   as given\n", self.program(*args, "--threshold=.4").stdout)
+        for value in ("2", "-1", "x", "nan"):
+            self.assertIn(f"--threshold: '{value}' is not a number in [0, 1]", self.program("eval", "--run", self.run_dir, "--input", rows, f"--threshold={value}", code=2).stderr)
+        (self.run_dir / "run.json").write_text("{")
+        self.assertIn("run.json: no JSON object", self.program("eval", "--run", self.run_dir, "--input", rows, code=1).stderr)
+        (self.run_dir / "run.json").unlink()
+        self.assertNotIn("\nthreshold ", self.program("eval", "--run", self.run_dir, "--input", rows).stdout)
+
+    def test_eval_compares_two_models_and_score_files(self):
+        a, b, rows = self.fit("a"), self.fit("b", "--train.seed=1"), self.dir / "train.tsv"
+        files = {run: self.dir / f"{run.name}.csv" for run in (a, b)}
+        for run, file in files.items():
+            self.program("predict", "--run", run, "--input", rows, "--output", file)
+        args = ("eval", "--input", rows, "--bootstrap=200")
+        alone = [json.loads(self.program(*args, "--run", run, "--json").stdout) for run in (a, b)]
+        result = json.loads(self.program(*args, "--run", a, "--against", b, "--json").stdout)
+        against = result.pop("against")
+        self.assertEqual(result, alone[0])
+        for key in ("auc", "log_loss"):
+            self.assertEqual(against[key]["value"], alone[1][key]["value"])
+            self.assertEqual(against[key]["difference"], alone[0][key]["value"] - alone[1][key]["value"])
+            self.assertTrue(against[key]["low"] <= against[key]["difference"] <= against[key]["high"])
+            self.assertTrue(0 < against[key]["p"] <= 1)
+        table = self.program(*args, "--run", a, "--against", b).stdout
+        self.assertIn("95 % of 200 paired resamples", table)
+        self.assertRegex(table, rf"\nAUC        {against['auc']['value'] + against['auc']['difference']:9.5f} {against['auc']['value']:9.5f} {against['auc']['difference']:11.5f}   \S+ to \S+ +{against['auc']['p']:.5f}\n")
+        self.assertEqual(table, self.program(*args, "--run", a, "--against", b).stdout)
+        self.assertNotEqual(table, self.program(*args, "--run", a, "--against", b, "--seed=1").stdout)
+
+        # Files of scores in place of models, with the rows on standard input too, of ids or of text.
+        for pair in ((a, files[b]), (files[a], b), (files[a], files[b])):
+            again = json.loads(self.program(*args, "--run", pair[0], "--against", pair[1], "--json").stdout)
+            self.assertEqual(again["against"], against, pair)
+        command = [BIN / "eval", "--run", a, "--against", files[b], "--input", "-", "--bootstrap=200", "--json"]
+        done = subprocess.run(command, input=rows.read_text(), capture_output=True, text=True)
+        self.assertEqual(json.loads(done.stdout)["against"], against, done.stderr)
+        text = self.dir / "text.tsv"
+        text.write_text("".join(f"some text\tmore\t{line[-1]}\n" for line in rows.read_text().splitlines()))
+        only = json.loads(self.program("eval", "--input", text, "--bootstrap=200", "--run", files[a], "--json").stdout)
+        self.assertEqual(only["auc"], alone[0]["auc"])
+        itself = json.loads(self.program(*args, "--run", a, "--against", a, "--json").stdout)["against"]["auc"]
+        self.assertEqual((itself["difference"], itself["low"], itself["high"], itself["p"]), (0, 0, 0, 1))
+
+        # What is wrong.
+        short, bad = self.dir / "short.csv", self.dir / "bad.csv"
+        short.write_text("".join(files[b].read_text().splitlines(keepends=True)[:-1]))
+        bad.write_text("0.5\n1.5\n")
+        for file, message in ((short, f"short.csv: {LABELLED - 1} scores, but {rows} has {LABELLED} rows"), (bad, "bad.csv: line 2: '1.5' is no score; expected a number in [0, 1]")):
+            self.assertIn(message, self.program(*args, "--run", a, "--against", file, code=1).stderr)
+            self.assertIn(message, self.program(*args, "--run", file, code=1).stderr)
+        bad.write_text("")
+        self.assertIn("bad.csv: no scores", self.program(*args, "--run", bad, code=1).stderr)
+        self.assertIn(f"--against: {files[b]} is a file of scores, which is given alone", self.program(*args, "--run", a, "--against", files[b], "--against", b, code=2).stderr)
+        self.assertIn("--output: ", self.program(*args, "--run", a, "--against", files[b], "--output", files[b], code=2).stderr)
+        self.assertIn("absent: not found", self.program(*args, "--run", a, "--against", self.dir / "absent", code=1).stderr)
 
     def test_eval_says_what_is_wrong(self):
         run = self.fit("one")
@@ -1250,6 +1340,44 @@ class Programs(unittest.TestCase):
                 self.assertIn(word, out)
             self.assertLessEqual(max(map(len, out.splitlines())), 120)
             self.assertNotIn("--run.log_every", out)
+
+    def test_export_writes_what_its_readers_need(self):
+        self.train("--data.max_tokens=20", "--predict.score=sigmoid")
+        hf = self.dir / "hf"
+        said = f"tokens written to {hf}"
+        self.assertTrue(self.program("export", "--run", self.run_dir, "--output", hf).stdout.endswith(said + "\n"))
+        files = ["README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
+        self.assertEqual(sorted(path.name for path in hf.iterdir()), files)
+        config = json.loads((hf / "tokenizer_config.json").read_text())
+        self.assertEqual((config["model_input_names"], config["model_max_length"]), (["input_ids", "attention_mask"], 23))
+        tokenizer = json.loads((hf / "tokenizer.json").read_text())
+        words = (hf / "vocab.txt").read_text().split()
+        self.assertEqual(sorted(words, key=tokenizer["model"]["vocab"].get), words)
+        self.assertEqual(tokenizer["truncation"], {"direction": "Right", "max_length": 23, "strategy": "LongestFirst", "stride": 0})
+        types = [part["type_id"] for piece in tokenizer["post_processor"]["pair"] for part in piece.values()]
+        self.assertEqual(types, [0] * 5)
+        card = (hf / "README.md").read_text()
+        self.assertIn(".sigmoid()", card)
+        self.assertLessEqual(max(map(len, card.splitlines())), 100)
+        threshold = json.loads((self.run_dir / "run.json").read_text())["validation"]["threshold"]
+        self.assertIn(f"a score of {threshold:.9g} or more gave the highest F1", card)
+
+        # A folder that export wrote exports to the same files. One's own README.md stays.
+        self.program("export", "--run", hf, "--output", self.dir / "again")
+        for name in files:
+            self.assertEqual((self.dir / "again" / name).read_bytes(), (hf / name).read_bytes(), name)
+        (hf / "README.md").write_text("mine")
+        out = self.program("export", "--run", self.run_dir, "--output", hf).stdout
+        self.assertIn(said + "; its README.md is not of export and stays", out)
+        self.assertEqual((hf / "README.md").read_text(), "mine")
+
+    def test_a_pretrained_model_says_so_in_its_exported_folder(self):
+        self.train("--train.stage=pretrain")
+        hf = self.dir / "hf"
+        self.program("export", "--run", self.run_dir, "--output", hf)
+        self.assertIn("has not learned to score pairs", (hf / "README.md").read_text())
+        done = subprocess.run([BIN / "predict", "--run", hf, "--input", self.dir / "test.tsv", "--output", self.dir / "s.csv"], capture_output=True, text=True)
+        self.assertIn(f"warning: {hf}: pretrained alone", done.stderr)
 
     def test_export_without_a_run(self):
         self.assertIn("config.ini: not found", self.program("export", "--run", self.dir, "--output", self.dir / "hf", code=1).stderr)

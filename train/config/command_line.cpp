@@ -64,9 +64,10 @@ bool CommandLine::parse(int argc, const char* const* argv) {
   CLI::App app;
   app.set_help_flag();  // ours prints the table
   app.allow_extras();
-  bool help = false, version = false;
+  bool help = false, version = false, list = false;
   app.add_flag("-h,--help", help);
   app.add_flag("--version", version);
+  app.add_flag("--list-options", list);
   std::vector<std::vector<std::string>> values(flags_.size());
   for (size_t i = 0; i < flags_.size(); i++) {
     if (flags_[i].toggle) app.add_flag(flags_[i].name, *flags_[i].toggle);
@@ -90,8 +91,8 @@ bool CommandLine::parse(int argc, const char* const* argv) {
   } catch (const CLI::Error& error) {
     throw UsageError(error.what());
   }
-  if (help || version) {
-    fmt::print("{}", help ? this->help() : build_info() + "\n");
+  if (help || version || list) {
+    fmt::print("{}", help ? this->help() : version ? build_info() + "\n" : option_names());
     return false;
   }
   for (const std::string& rest : app.remaining()) {
@@ -191,6 +192,12 @@ std::string CommandLine::help() const {
   return text;
 }
 
+std::string CommandLine::option_names() const {
+  std::string text;
+  for (const Flag& flag : flags_) text += fmt::format("{}\t{}\n", flag.name, flag.type);
+  return text + "--help\t\n--version\t\n";
+}
+
 void refuse_standard_output(const std::string& output) {
   if (io::is_standard_output(output))
     throw UsageError("--output: an archive does not go to standard output; name a file");
@@ -214,11 +221,13 @@ int64_t parse_integer(const std::string& flag, const std::string& text, int64_t 
   return value;
 }
 
-double parse_number(const std::string& flag, const std::string& text) {
+double parse_number(const std::string& flag, const std::string& text, double high) {
   double value = 0;
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || stop != text.data() + text.size() || !std::isfinite(value) || value < 0)
-    throw UsageError(fmt::format("{}: {} is not a number of 0 or more", flag, io::quote(text)));
+  if (error != std::errc() || stop != text.data() + text.size() || !(value >= 0 && value <= high))
+    throw UsageError(fmt::format(
+        "{}: {} is not a number {}", flag, io::quote(text),
+        high == std::numeric_limits<double>::max() ? "of 0 or more" : fmt::format("in [0, {}]", high)));
   return value;
 }
 

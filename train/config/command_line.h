@@ -1,6 +1,7 @@
 // Command lines of all programs: their own flags, and --section.key=value.
 #pragma once
 #include <initializer_list>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -27,11 +28,13 @@ class CommandLine {
   // Accepts --section.key for these sections ("run") and keys ("run.threads"); {}: all.
   void options(std::initializer_list<std::string_view> names = {});
 
-  // Returns false after printing --help or --version. Throws UsageError for an unknown flag (suggests the
+  // Returns false after printing --help or --version, or for --list-options the name and type of each option,
+  // a tab between (completion). Throws UsageError for an unknown flag (suggests the
   // nearest), a repeated one, a missing flag or value, or an unexpected argument.
   bool parse(int argc, const char* const* argv);
   const std::vector<Override>& overrides() const { return overrides_; }
   std::string help() const;
+  std::string option_names() const;
 
  private:
   struct Flag {
@@ -58,8 +61,9 @@ void refuse_overwriting(const std::string& output, const std::vector<std::string
 
 // Parses an integer in [low, high]; throws UsageError.
 int64_t parse_integer(const std::string& flag, const std::string& text, int64_t low, int64_t high);
-// Parses a finite number >= 0; throws UsageError.
-double parse_number(const std::string& flag, const std::string& text);
+// Parses a finite number in [0, high]; throws UsageError.
+double parse_number(const std::string& flag, const std::string& text,
+                    double high = std::numeric_limits<double>::max());
 
 // train --config FILE.ini [--dry-run | --overfit-batch STEPS] [--section.key=value …]
 struct TrainArguments {

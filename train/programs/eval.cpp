@@ -1,7 +1,9 @@
-// eval --run DIR [--run DIR …] --input labelled.tsv: measures trained models, with bootstrap intervals.
+// eval --run DIR [--run DIR …] [--against DIR …] --input labelled.tsv: measures trained models, and compares two.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
+#include <optional>
 
 #include "io/atomic_file.h"
 #include "io/error.h"
@@ -13,30 +15,102 @@
 
 using namespace warpbert;
 
-// Row i is line i + 1: there are no blank lines.
-static std::vector<io::Pairs> read_labelled(const Ensemble& ensemble, const std::string& path) {
-  std::vector<io::Pairs> input = ensemble.read(path).pairs;
-  const io::Pairs& pairs = input[0];
-  for (size_t row = 0; row < pairs.size(); row++)
-    if (!pairs.labelled(row))
-      io::fail("{}: line {}: no label; eval needs one in every row", path == "-" ? "standard input" : path,
-               row + 1);
-  return input;
+namespace {
+
+// What --run or --against names: models that score together, or one file of scores.
+struct Side {
+  std::string scores;  // the file; "": models
+  std::vector<std::string> models;
+};
+
+Side make_side(const std::string& flag, const std::vector<std::string>& paths) {
+  const auto file = std::find_if(paths.begin(), paths.end(), is_score_file);
+  if (file == paths.end()) return {"", paths};
+  if (paths.size() > 1)
+    throw UsageError(fmt::format("{}: {} is a file of scores, which is given alone", flag, *file));
+  return {*file, {}};
 }
 
+// Both sides on the same rows, which are read once.
+class Scores {
+ public:
+  Scores(const Side& first, const Side& second, const std::vector<Override>& overrides)
+      : sides_{first, second} {
+    std::vector<std::string> models = first.models;
+    models.insert(models.end(), second.models.begin(), second.models.end());
+    if (!models.empty()) models_.emplace(models, overrides);
+  }
+
+  std::vector<std::string> files() const {
+    std::vector<std::string> all = models_ ? models_->files() : std::vector<std::string>();
+    for (const Side& side : sides_)
+      if (!side.scores.empty()) all.push_back(side.scores);
+    return all;
+  }
+
+  // Of the first side, if it is one model.
+  std::optional<double> threshold() const {
+    return sides_[0].models.size() == 1 ? models_->threshold(0) : std::nullopt;
+  }
+
+  // Returns the labels; every row needs one. Row i is line i + 1: there are no blank lines.
+  std::vector<float> read(const std::string& path) {
+    input_ = path == "-" ? "standard input" : path;
+    if (models_) pairs_ = models_->read(path).pairs;
+    const std::vector<float> labels = models_ ? pairs_[0].labels : io::read_labels(path);
+    for (size_t row = 0; row < labels.size(); row++)
+      if (labels[row] == io::no_label)
+        io::fail("{}: line {}: no label; eval needs one in every row", input_, row + 1);
+    rows_ = labels.size();
+    return labels;
+  }
+
+  std::vector<float> score(size_t side) const {
+    const Side& s = sides_[side];
+    if (s.scores.empty()) return models_->score(pairs_, side ? sides_[0].models.size() : 0, s.models.size());
+    std::vector<float> scores = read_scores(s.scores);
+    if (scores.size() != rows_)
+      io::fail("{}: {} scores, but {} has {} rows", s.scores, scores.size(), input_, rows_);
+    return scores;
+  }
+
+  size_t shortened() const { return models_ ? models_->shortened(pairs_) : 0; }
+
+ private:
+  Side sides_[2];
+  std::optional<Ensemble> models_;  // of both sides
+  std::vector<io::Pairs> pairs_;
+  std::string input_;
+  size_t rows_ = 0;
+};
+
+}  // namespace
+
 int warpbert::eval_main(int argc, char** argv) {
-  std::vector<std::string> runs;
-  std::string input, output, resamples = "1000", seed = "0";
+  std::vector<std::string> runs, others;
+  std::string input, output, threshold_text, resamples = "1000", seed = "0";
   bool json = false;
   CommandLine line(
       "eval",
       "Scores labelled pairs as predict does and prints AUC, log loss, accuracy and F1 with their 95 % "
       "bootstrap intervals.\nA soft label of 0.5 or more is positive.");
-  line.repeated("--run", "DIR", "a trained model, as for predict; once more for each further model", runs);
+  line.repeated("--run", "DIR",
+                "a trained model, as for predict; once more for each further model. Or a file of scores, as "
+                "predict writes it",
+                runs);
   line.required(
       "--input", "FILE",
       "pairs, ids<TAB>ids<TAB>label a line, or clear text, as the model was trained on; - for standard input",
       input);
+  line.repeated(
+      "--against", "DIR",
+      "compare with this model or file of scores on the same rows: differences of AUC and log loss, "
+      "by paired resamples; once more for each further model",
+      others, false);
+  line.optional("--threshold", "T",
+                "also measure accuracy, F1, precision and recall at scores of T or more; default: where the "
+                "run's validation has the highest F1",
+                threshold_text);
   line.optional("--output", "FILE", "where the scores go, if they are wanted", output);
   line.optional("--bootstrap", "N", "resamples; 0: no intervals", resamples);
   line.optional("--seed", "S", "of the resamples; the same seed gives the same intervals", seed);
@@ -48,17 +122,28 @@ int warpbert::eval_main(int argc, char** argv) {
   if (io::is_standard_output(output))
     throw UsageError("--output: standard output carries the table; name a file");
 
-  const Ensemble ensemble(runs, line.overrides());
-  std::vector<std::string> files = ensemble.files();
+  const bool compares = !others.empty();
+  Scores both(make_side("--run", runs), make_side("--against", others), line.overrides());
+  std::optional<Threshold> threshold;
+  if (!threshold_text.empty())
+    threshold = {float(parse_number("--threshold", threshold_text, 1)), "as given"};
+  else if (const auto of_run = both.threshold()) threshold = {float(*of_run), "of the run's validation rows"};
+  std::vector<std::string> files = both.files();
   files.push_back(input);
   refuse_overwriting(output, files);
-  const std::vector<io::Pairs> pairs = read_labelled(ensemble, input);
-  const std::vector<float> scores = ensemble.score(pairs);
+
+  const std::vector<float> labels = both.read(input), scores = both.score(0);
   if (!output.empty()) write_scores(output, scores);
-  const Evaluation evaluation = evaluate(scores, pairs[0].labels, n, s);
-  fmt::print("{}", json ? evaluation_json(evaluation) : evaluation_table(evaluation));
-  const size_t shortened = ensemble.shortened(pairs);
-  if (json) warn_of_shortened(shortened);
-  else if (shortened) fmt::print("{} pairs were shortened to data.max_tokens\n", shortened);
+  const Evaluation evaluation = evaluate(scores, labels, n, s, threshold);
+  const PairedComparison comparison =
+      compares ? compare(scores, both.score(1), labels, n, s) : PairedComparison{};
+  const size_t shortened = both.shortened();
+  if (json) {
+    warn_of_shortened(shortened);
+    fmt::print("{}", compares ? evaluation_json(evaluation, comparison) : evaluation_json(evaluation));
+    return 0;
+  }
+  fmt::print("{}{}", evaluation_table(evaluation), compares ? comparison_table(comparison) : "");
+  if (shortened) fmt::print("{} pairs were shortened to data.max_tokens\n", shortened);
   return 0;
 }

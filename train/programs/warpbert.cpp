@@ -15,35 +15,34 @@
 
 using namespace warpbert;
 
+const std::vector<Command>& warpbert::commands() {
+  static const std::vector<Command> all = {
+      {"train", "train BERT on sentence pairs, or resume an interrupted run", train_main},
+      {"predict", "score pairs with trained models", predict_main},
+      {"eval", "measure trained models on labelled pairs, with intervals", eval_main},
+      {"report", "compare runs on one HTML page", report_main},
+      {"average", "average the weights of several models", average_main},
+      {"export", "write a model as a folder for transformers", export_main},
+      {"inspect", "write losses, logits and gradients of given batches", inspect_main},
+      {"count-tokens", "count the tokens of a corpus, for data.counts", count_tokens_main},
+      {"completion", "print a script for bash or zsh that completes options", completion_main},
+  };
+  return all;
+}
+
 namespace {
-
-struct Command {
-  std::string name, purpose;
-  int (*main)(int argc, char** argv);
-};
-
-const std::vector<Command> commands = {
-    {"train", "train BERT on sentence pairs, or resume an interrupted run", train_main},
-    {"predict", "score pairs with trained models", predict_main},
-    {"eval", "measure trained models on labelled pairs, with intervals", eval_main},
-    {"report", "compare runs on one HTML page", report_main},
-    {"average", "average the weights of several models", average_main},
-    {"export", "write a model as a folder for transformers", export_main},
-    {"inspect", "write losses, logits and gradients of given batches", inspect_main},
-    {"count-tokens", "count the tokens of a corpus, for data.counts", count_tokens_main},
-};
 
 // Finds a command, accepting _ for -.
 const Command* find(std::string name) {
   std::replace(name.begin(), name.end(), '_', '-');
   const auto is = [&](const Command& c) { return c.name == name; };
-  const auto found = std::find_if(commands.begin(), commands.end(), is);
-  return found == commands.end() ? nullptr : &*found;
+  const auto found = std::find_if(commands().begin(), commands().end(), is);
+  return found == commands().end() ? nullptr : &*found;
 }
 
 std::string help() {
   std::string text = "Usage: warpbert COMMAND [argument ...]\nTrains BERT on pairs of short texts.\n\n";
-  for (const Command& c : commands) text += fmt::format("  {:14}{}\n", c.name, c.purpose);
+  for (const Command& c : commands()) text += fmt::format("  {:14}{}\n", c.name, c.purpose);
   return text +
          "\n  -h, --help    print this; after a command, its own help\n  --version     print which build "
          "this is\n";
@@ -55,7 +54,7 @@ int describe(int argc, char** argv) {
   if (word == "--version") return fmt::print("{}\n", build_info()), 0;
   if (word == "--help" || word == "-h") return fmt::print("{}", help()), argc > 1 ? 0 : 2;
   std::vector<std::string> names;
-  for (const Command& c : commands) names.push_back(c.name);
+  for (const Command& c : commands()) names.push_back(c.name);
   const std::string near = io::nearest(word, names);
   throw UsageError(fmt::format("{} is not a command; {}", io::quote(word),
                                near.empty() ? "--help lists them" : fmt::format("did you mean '{}'?", near)));

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 #include <span>
 
 #include "io/atomic_file.h"
@@ -118,50 +119,27 @@ Json last_epoch_json(const RunRecord& run) {
 
 bool positive(float label) { return label >= 0.5f; }
 
-struct Confusion {
-  double true_positives = 0, false_negatives = 0, false_positives = 0, true_negatives = 0;
-};
-
-Confusion confusion(const RunRecord& run, float threshold) {
-  Confusion c;
-  for (size_t i = 0; i < run.scores.size(); i++) {
-    const bool found = run.scores[i] >= threshold;
-    (positive(run.labels[i]) ? (found ? c.true_positives : c.false_negatives)
-                             : (found ? c.false_positives : c.true_negatives))++;
-  }
-  return c;
-}
-
 Json confusion_json(const Confusion& c) {
-  const double found = c.true_positives + c.false_positives, positives = c.true_positives + c.false_negatives;
-  const double negatives = c.false_positives + c.true_negatives;
+  const auto or_null = [](std::optional<double> share) { return share ? Json(*share) : Json(nullptr); };
   return {{"true_positives", c.true_positives},
           {"false_negatives", c.false_negatives},
           {"false_positives", c.false_positives},
           {"true_negatives", c.true_negatives},
-          {"true_positive_rate", c.true_positives / positives},
-          {"false_positive_rate", c.false_positives / negatives},
-          {"precision", c.true_positives / found},
-          {"recall", c.true_positives / positives},
-          {"accuracy", (c.true_positives + c.true_negatives) / (positives + negatives)}};
+          {"true_positive_rate", or_null(c.recall())},
+          {"false_positive_rate", double(c.false_positives) / double(c.negatives())},
+          {"precision", or_null(c.precision())},
+          {"recall", or_null(c.recall())},
+          {"accuracy", c.accuracy()}};
 }
 
 // A point for each distinct score: rows of equal scores pass the threshold together. Of more than max_points,
 // every k-th.
-Json roc_json(const RunRecord& run) {
-  std::vector<size_t> order(run.scores.size());
-  std::iota(order.begin(), order.end(), size_t(0));
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return run.scores[a] > run.scores[b]; });
-  const auto positives = double(std::count_if(run.labels.begin(), run.labels.end(), positive));
-  const double negatives = double(run.labels.size()) - positives;
+Json roc_json(const RankedRows& rows) {
   std::vector<double> x{0}, y{0};
-  double found = 0, false_alarms = 0;
-  for (size_t i = 0; i < order.size(); i++) {
-    (positive(run.labels[order[i]]) ? found : false_alarms)++;
-    if (i + 1 < order.size() && run.scores[order[i + 1]] == run.scores[order[i]]) continue;
-    x.push_back(false_alarms / negatives), y.push_back(found / positives);
-  }
+  rows.sweep({}, [&](float, const Confusion& c) {
+    x.push_back(double(c.false_positives) / double(c.negatives()));
+    y.push_back(double(c.true_positives) / double(c.positives()));
+  });
   Json json{{"false_positive_rate", Json::array()}, {"true_positive_rate", Json::array()}};
   const size_t points = std::min(x.size(), max_points);
   for (size_t i = 0; i < points; i++) {
@@ -186,15 +164,16 @@ Json score_histogram(const RunRecord& run) {
 Json validation_json(const RunRecord& run) {
   if (run.scores.empty() || run.scores.size() != run.labels.size()) return {};
   if (std::any_of(run.scores.begin(), run.scores.end(), [](float s) { return !std::isfinite(s); })) return {};
-  const auto area = auc(run.scores, run.labels);
-  if (!area) return {};
-  const BestThreshold best = best_threshold(run.scores, run.labels);
+  const RankedRows rows(run.scores, run.labels);
+  const Measures measures = rows.measure();
+  if (!measures.auc) return {};
+  const Confusion best = rows.measure({}, float(measures.best_threshold)).at_threshold;
   return {{"rows", run.scores.size()},
-          {"auc", *area},
-          {"threshold", best.threshold},
-          {"f1", best.f1},
-          {"confusion", confusion_json(confusion(run, best.threshold))},
-          {"roc", roc_json(run)},
+          {"auc", *measures.auc},
+          {"threshold", measures.best_threshold},
+          {"f1", measures.best_f1},
+          {"confusion", confusion_json(best)},
+          {"roc", roc_json(rows)},
           {"scores", score_histogram(run)}};
 }
 

@@ -12,38 +12,15 @@
 #include <string>
 #include <vector>
 
+#include "metrics.h"
+
 namespace warpbert {
 
-// Measures of metrics.h. The threshold of highest F1 is searched anew in every resample, so the intervals at
-// it include the search's uncertainty. The best F1 stays optimistic: it is measured where it is chosen.
-struct Measures {
-  std::optional<double> auc;    // nullopt if a class is missing
-  double accuracy = 0, f1 = 0;  // at 0.5
-  double best_threshold = 0, accuracy_at_best_f1 = 0, best_f1 = 0;
-  double log_loss = 0;
-};
-
-Measures measure(std::span<const float> scores, std::span<const float> labels);
+// Measures of metrics.h; the log loss is summed in row order.
+Measures measure(std::span<const float> scores, std::span<const float> labels, float threshold = 0.5f);
 
 // Row of each draw: a 32-bit random word times `rows`, shifted right by 32; relative bias below rows·2⁻³².
 std::vector<uint32_t> draw_rows(uint64_t seed, uint32_t resample, size_t rows);
-
-// Rows by descending score.
-class RankedRows {
- public:
-  RankedRows(std::span<const float> scores, std::span<const float> labels);
-  // Measures when row i of the input occurs counts[i] times.
-  Measures measure(std::span<const uint32_t> counts) const;
-
- private:
-  struct Row {
-    float score;
-    bool positive;
-    double loss;
-    size_t index;  // in the input
-  };
-  std::vector<Row> rows_;
-};
 
 struct Interval {
   double low, high;
@@ -59,18 +36,54 @@ struct Measured {
   std::optional<Interval> interval;
 };
 
+// A threshold that the rows did not choose.
+struct Threshold {
+  float value;
+  std::string source;  // for the table: "of the validation rows"
+};
+
 struct Evaluation {
   size_t rows = 0, positives = 0;
   int resamples = 0;
   uint64_t seed = 0;
   std::vector<Measured> measures;
+  std::optional<Threshold> threshold;
+  std::vector<Measured> at_threshold;  // accuracy, F1, precision, recall
 };
 
-// Resamples that lack a class do not count for the AUC's interval.
+// Resamples where a measure is undefined do not count for its interval: those that lack a class, for the AUC.
+// The threshold of highest F1 is searched anew in every resample, so the intervals at it include the search's
+// uncertainty.
 Evaluation evaluate(std::span<const float> scores, std::span<const float> labels, int resamples,
-                    uint64_t seed);
+                    uint64_t seed, std::optional<Threshold> threshold = {});
 
 std::string evaluation_table(const Evaluation& evaluation);
 std::string evaluation_json(const Evaluation& evaluation);  // one line; undefined values are null
+
+// ---- Two models -------------------------------------------------------------------------------------------
+
+// A measure of two models on the same rows. The interval and p come from paired resamples: both models are
+// measured on the same drawn rows. p is two-sided, 2·min((1 + n(d <= 0)), (1 + n(d >= 0)))/(1 + n), at most 1,
+// for n resampled differences d (Efron & Tibshirani 1993, ch. 15).
+struct PairedDifference {
+  std::string key, name;
+  std::optional<double> first, second, difference;  // first − second
+  std::optional<Interval> interval;
+  std::optional<double> p;
+};
+
+struct PairedComparison {
+  int resamples = 0;
+  uint64_t seed = 0;
+  std::vector<PairedDifference> differences;  // AUC, log loss
+};
+
+PairedComparison compare(std::span<const float> first, std::span<const float> second,
+                         std::span<const float> labels, int resamples, uint64_t seed);
+
+std::string comparison_table(const PairedComparison& comparison);
+
+// One line: the evaluation of the first model, and under "against" the second's values and the differences.
+std::string evaluation_json(const Evaluation& first, const PairedComparison& comparison);
 
 }  // namespace warpbert

@@ -2,11 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
-#include <numeric>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
 namespace warpbert {
 
@@ -28,85 +25,96 @@ static void check(std::span<const float> scores, std::span<const float> labels) 
       throw std::invalid_argument("metrics: score " + std::to_string(i) + " is not a number");
 }
 
-static bool positive(float label) { return label >= 0.5f; }
-
-// Calls visit(score, positives, negatives) for every distinct score, from the highest down.
-template <class Visit>
-static void for_each_score(std::span<const float> scores, std::span<const float> labels, Visit visit) {
-  std::vector<size_t> order(scores.size());
-  std::iota(order.begin(), order.end(), size_t(0));
-  std::sort(order.begin(), order.end(), [&](size_t i, size_t j) { return scores[i] > scores[j]; });
-  for (size_t i = 0; i < order.size();) {
-    const float score = scores[order[i]];
-    uint64_t counts[2] = {};
-    for (; i < order.size() && scores[order[i]] == score; i++) counts[positive(labels[order[i]])]++;
-    visit(score, counts[1], counts[0]);
-  }
+static double row_loss(float score, float label) {
+  const double s = std::clamp(double(score), 1e-7, 1 - 1e-7), y = label;
+  return -(y * std::log(s) + (1 - y) * std::log(1 - s));
 }
+
+// ---- Confusion --------------------------------------------------------------------------------------------
+
+static std::optional<double> share(uint64_t part, uint64_t whole) {
+  if (!whole) return std::nullopt;
+  return double(part) / double(whole);
+}
+
+double Confusion::accuracy() const {
+  return double(true_positives + true_negatives) / double(positives() + negatives());
+}
+double Confusion::f1() const {
+  return true_positives ? 2 * double(true_positives) / double(true_positives + false_positives + positives())
+                        : 0;
+}
+std::optional<double> Confusion::precision() const {
+  return share(true_positives, true_positives + false_positives);
+}
+std::optional<double> Confusion::recall() const { return share(true_positives, positives()); }
+
+// ---- Ranked rows ------------------------------------------------------------------------------------------
+
+RankedRows::RankedRows(std::span<const float> scores, std::span<const float> labels) {
+  check(scores, labels);
+  for (size_t i = 0; i < scores.size(); i++)
+    rows_.push_back({scores[i], labels[i] >= 0.5f, row_loss(scores[i], labels[i]), i});
+  std::sort(rows_.begin(), rows_.end(), [](const Row& x, const Row& y) {
+    return x.score != y.score ? x.score > y.score : x.index < y.index;
+  });
+}
+
+Confusion RankedRows::predicted_negative(std::span<const uint32_t> counts) const {
+  Confusion c;
+  for (const Row& row : rows_)
+    (row.positive ? c.false_negatives : c.true_negatives) += counts.empty() ? 1 : counts[row.index];
+  return c;
+}
+
+Measures RankedRows::measure(std::span<const uint32_t> counts, float threshold) const {
+  Measures m;
+  Confusion last = predicted_negative(counts), at_half = last;
+  m.at_threshold = last;
+  const double positives = double(last.positives()), negatives = double(last.negatives());
+  uint64_t half_wins = 0;
+  bool any = false;
+  sweep(counts, [&](float score, const Confusion& c) {
+    half_wins += (c.false_positives - last.false_positives) * (last.true_positives + c.true_positives);
+    last = c;
+    if (score >= 0.5f) at_half = c;
+    if (score >= threshold) m.at_threshold = c;
+    if (!any || c.f1() > m.best_f1)
+      m.best_threshold = score, m.best_f1 = c.f1(), m.accuracy_at_best_f1 = c.accuracy();
+    any = true;
+  });
+  if (positives > 0 && negatives > 0) m.auc = double(half_wins) / (2 * positives * negatives);
+  m.accuracy = at_half.accuracy(), m.f1 = at_half.f1();
+  double loss = 0;
+  for (const Row& row : rows_) loss += (counts.empty() ? 1 : counts[row.index]) * row.loss;
+  m.log_loss = loss / (positives + negatives);
+  return m;
+}
+
+// ---- One measure ------------------------------------------------------------------------------------------
 
 std::optional<double> auc(std::span<const float> scores, std::span<const float> labels) {
-  check(scores, labels);
-  uint64_t positives = 0, negatives = 0, half_wins = 0;  // so far, from the highest score down
-  for_each_score(scores, labels, [&](float, uint64_t p, uint64_t n) {
-    half_wins += n * (2 * positives + p);
-    positives += p, negatives += n;
-  });
-  if (!positives || !negatives) return std::nullopt;
-  return double(half_wins) / (2 * double(positives) * double(negatives));
+  return RankedRows(scores, labels).measure().auc;
 }
 
-namespace {
-
-struct Confusion {
-  uint64_t true_positives = 0, false_positives = 0, positives = 0;  // positives: by label
-
-  double f1() const {
-    return true_positives ? 2 * double(true_positives) / double(true_positives + false_positives + positives)
-                          : 0;
-  }
-};
-
-}  // namespace
-
 double accuracy(std::span<const float> scores, std::span<const float> labels, float threshold) {
-  check(scores, labels);
-  size_t right = 0;
-  for (size_t i = 0; i < scores.size(); i++) right += (scores[i] >= threshold) == positive(labels[i]);
-  return double(right) / double(scores.size());
+  return RankedRows(scores, labels).measure({}, threshold).at_threshold.accuracy();
 }
 
 double f1(std::span<const float> scores, std::span<const float> labels, float threshold) {
-  check(scores, labels);
-  Confusion c;
-  for (size_t i = 0; i < scores.size(); i++) {
-    const bool found = scores[i] >= threshold, is = positive(labels[i]);
-    c.true_positives += found && is;
-    c.false_positives += found && !is;
-    c.positives += is;
-  }
-  return c.f1();
+  return RankedRows(scores, labels).measure({}, threshold).at_threshold.f1();
 }
 
 double log_loss(std::span<const float> scores, std::span<const float> labels) {
   check(scores, labels);
   double sum = 0;
-  for (size_t i = 0; i < scores.size(); i++) {
-    const double s = std::clamp(double(scores[i]), 1e-7, 1 - 1e-7), y = labels[i];
-    sum -= y * std::log(s) + (1 - y) * std::log(1 - s);
-  }
+  for (size_t i = 0; i < scores.size(); i++) sum += row_loss(scores[i], labels[i]);
   return sum / double(scores.size());
 }
 
 BestThreshold best_threshold(std::span<const float> scores, std::span<const float> labels) {
-  check(scores, labels);
-  Confusion c;
-  c.positives = uint64_t(std::count_if(labels.begin(), labels.end(), positive));
-  BestThreshold best{*std::max_element(scores.begin(), scores.end()), 0};
-  for_each_score(scores, labels, [&](float score, uint64_t p, uint64_t n) {
-    c.true_positives += p, c.false_positives += n;
-    if (c.f1() > best.f1) best = {score, c.f1()};
-  });
-  return best;
+  const Measures m = RankedRows(scores, labels).measure();
+  return {float(m.best_threshold), m.best_f1};
 }
 
 }  // namespace warpbert

@@ -3,14 +3,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <deque>
 #include <exception>
+#include <filesystem>
 #include <numeric>
+#include <optional>
+#include <sstream>
 #include <stdexcept>
+#include <system_error>
 
 #include "io/atomic_file.h"
+#include "io/error.h"
+#include "io/text.h"
 #include "io/text_file.h"
 #include "io/wordpiece.h"
 #include "metrics.h"
@@ -163,19 +170,19 @@ class Scorer {
 
 }  // namespace
 
-std::vector<float> Ensemble::score(const std::vector<io::Pairs>& input) const {
+std::vector<float> Ensemble::score(const std::vector<io::Pairs>& input, size_t first, size_t count) const {
   std::vector<double> sums(2 * input.at(0).size(), 0);
-  for (size_t m = 0; m < sources_.size(); m++) {
+  for (size_t m = first; m < first + count; m++) {
     Scorer scorer(sources_[m]);  // one model at a time
     const auto log_p = scorer.log_probabilities(input.at(input_of_[m]));
     scorer.warn();
     for (size_t i = 0; i < sums.size(); i++) sums[i] += log_p[i];
   }
-  return scores_of(std::move(sums));
+  return scores_of(std::move(sums), count);
 }
 
-std::vector<float> Ensemble::scores_of(std::vector<double> log_p_sums) const {
-  for (double& sum : log_p_sums) sum /= double(sources_.size());
+std::vector<float> Ensemble::scores_of(std::vector<double> log_p_sums, size_t models) const {
+  for (double& sum : log_p_sums) sum /= double(models);
   return scores(log_p_sums, sources_.at(0).options.predict.score);
 }
 
@@ -231,7 +238,7 @@ void Ensemble::filter(bool skip_bad) const {
     }
     rows += lines.pairs[0].size();
     too_long += shortened(lines.pairs);
-    output.write(scores_text(scores_of(std::move(sums)), lines.gaps));
+    output.write(scores_text(scores_of(std::move(sums), size()), lines.gaps));
   }
   output.commit();
   if (error) std::rethrow_exception(error);
@@ -273,7 +280,7 @@ Latencies Ensemble::score_one_by_one(const std::vector<io::Pairs>& input) const 
       const auto log_p = scorers[m].log_probabilities(pairs.at(input_of_[m]), row);
       sums[0] += log_p[0], sums[1] += log_p[1];
     }
-    all.scores.push_back(scores_of(std::move(sums))[0]);
+    all.scores.push_back(scores_of(std::move(sums), size())[0]);
     all.ms.push_back(ms_since(start));
   }
   return all;
@@ -314,6 +321,28 @@ void write_scores(const std::string& path, std::span<const float> scores, std::s
 
 void warn_of_shortened(size_t pairs) {
   if (pairs) fmt::print(stderr, "warning: {} pairs were shortened to data.max_tokens\n", pairs);
+}
+
+bool is_score_file(const std::string& path) {
+  std::error_code none;
+  return std::filesystem::exists(path, none) && !std::filesystem::is_directory(path, none) &&
+         !path.ends_with(".npz") && !path.ends_with(".safetensors");
+}
+
+std::vector<float> read_scores(const std::string& path) {
+  std::vector<float> scores;
+  std::istringstream text(io::read_text(path));
+  for (std::string line; std::getline(text, line);) {
+    const std::string_view word = io::strip(line);
+    float score = -1;
+    const auto [stop, error] = std::from_chars(word.data(), word.data() + word.size(), score);
+    if (error != std::errc() || stop != word.data() + word.size() || !(score >= 0 && score <= 1))
+      io::fail("{}: line {}: {} is no score; expected a number in [0, 1], one a line, as predict writes them",
+               path, scores.size() + 1, io::quote(word));
+    scores.push_back(score);
+  }
+  if (scores.empty()) io::fail("{}: no scores", path);
+  return scores;
 }
 
 }  // namespace warpbert

@@ -10,6 +10,7 @@
 // With one model and one order, the means are its own values, bit for bit.
 #pragma once
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -60,20 +61,23 @@ class Ensemble {
   // lines that are no rows are gaps.
   io::PairLines read(const std::string& path, bool skip_bad = false) const;
   // Takes the pairs of read(). Throws std::runtime_error naming model and row for a NaN score.
-  std::vector<float> score(const std::vector<io::Pairs>& input) const;
+  std::vector<float> score(const std::vector<io::Pairs>& input) const { return score(input, 0, size()); }
+  // Scores of the models first … first + count − 1 alone.
+  std::vector<float> score(const std::vector<io::Pairs>& input, size_t first, size_t count) const;
   // The same scores up to rounding, pair by pair and timed, as in a service. Keeps all models in memory.
   Latencies score_one_by_one(const std::vector<io::Pairs>& input) const;
   // Scores standard input as its lines arrive, and writes each score at once to standard output. Lines that
   // arrive together share a batch. Keeps all models in memory. Scores what precedes an error.
   void filter(bool skip_bad) const;
   size_t size() const { return sources_.size(); }
+  std::optional<double> threshold(size_t model) const { return sources_.at(model).threshold; }
   std::vector<std::string> files() const;  // of all models
   // Number of rows that exceed some model's data.max_tokens and are truncated.
   size_t shortened(const std::vector<io::Pairs>& input) const;
 
  private:
   std::vector<io::WordPiece> tokenizers() const;
-  std::vector<float> scores_of(std::vector<double> log_p_sums) const;
+  std::vector<float> scores_of(std::vector<double> log_p_sums, size_t models) const;
   std::vector<ModelSource> sources_;
   struct Tokenizer {
     TextVocabulary text;
@@ -91,5 +95,10 @@ void write_scores(const std::string& path, std::span<const float> scores, std::s
 
 // "warning: 3 pairs were shortened to data.max_tokens" on stderr, if any was.
 void warn_of_shortened(size_t pairs);
+
+// Returns whether --run or --against names a file of scores: neither a folder nor a file of weights.
+bool is_score_file(const std::string& path);
+// Throws io::Error naming the line of what is no number in [0, 1].
+std::vector<float> read_scores(const std::string& path);
 
 }  // namespace warpbert

@@ -12,6 +12,7 @@
 #include "io/text.h"
 #include "io/text_file.h"
 #include "io/vocab.h"
+#include "train/config/command_line.h"
 #include "train/data/alignment.h"
 #include "train/step/gemm_files.h"
 #include "train/step/session.h"
@@ -29,11 +30,26 @@ static Options options_of_run(const std::string& ini) {
   return options;
 }
 
+// Validation threshold of a run's best model, from its run.json; earlier versions wrote it under `validation`.
+static std::optional<double> read_threshold(const fs::path& run) {
+  const fs::path path = run / "run.json";
+  if (!fs::exists(path)) return {};
+  const auto json = nlohmann::json::parse(io::read_text(path), nullptr, false);
+  if (!json.is_object()) io::fail("{}: no JSON object", path.string());
+  for (const char* place : {"/threshold", "/validation/threshold"})
+    if (const nlohmann::json::json_pointer at(place); json.contains(at) && json[at].is_number())
+      return json[at].get<double>();
+  return {};
+}
+
 static ModelSource find_file(const std::string& path) {
   const fs::path folder = fs::absolute(path).parent_path();
   for (const fs::path& of_run : {folder, folder.parent_path()})
-    if (const std::string ini = of_run / "config.ini"; fs::exists(ini))
-      return {path, path, "", options_of_run(ini), of_run / "gemm.txt", {path, ini, of_run / "gemm.txt"}};
+    if (const std::string ini = of_run / "config.ini", gemm = of_run / "gemm.txt"; fs::exists(ini)) {
+      const bool best = fs::path(path).filename() == "best.npz";
+      const auto threshold = best ? read_threshold(of_run) : std::nullopt;
+      return {path, path, "", options_of_run(ini), gemm, {path, ini, gemm}, threshold};
+    }
   io::fail(
       "{}: no config.ini beside it or in the folder above; a model file is used in the folder of its run",
       path);
@@ -56,7 +72,8 @@ static ModelSource find_exported(const std::string& path) {
   for (const auto& [key, value] : options.items()) {
     if (!value.is_string()) io::fail("{}: warpbert: {} is no string", tokenizer, key);
     try {
-      set_option(source.options, {key, value.get<std::string>()});
+      if (key == "threshold") source.threshold = parse_number(key, value.get<std::string>());
+      else set_option(source.options, {key, value.get<std::string>()});
     } catch (const UsageError& error) {
       io::fail("{}: warpbert: {}", tokenizer, error.what());
     }
@@ -72,7 +89,7 @@ static ModelSource find_run(const std::string& path) {
           "wrote",
           path, file);
   const std::string weights = path + "/best.npz", ini = path + "/config.ini", gemm = path + "/gemm.txt";
-  return {path, weights, "", options_of_run(ini), gemm, {weights, ini, gemm}};
+  return {path, weights, "", options_of_run(ini), gemm, {weights, ini, gemm}, read_threshold(path)};
 }
 
 ModelSource find_model(const std::string& path, const std::vector<Override>& overrides) {

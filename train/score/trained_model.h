@@ -1,6 +1,7 @@
 // A trained model for scoring and export.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct ModelSource {
   Options options;        // the run's, or as exported, with the overrides
   std::string gemm = "";  // gemm.txt of the run, if it has one
   std::vector<std::string> files = {};  // all of these, and the source of the options
+  // Score of highest F1 on the validation rows; nullopt if the run has none, or no run.json yet.
+  std::optional<double> threshold = {};
 };
 
 // Resolves `path`:

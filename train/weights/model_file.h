@@ -1,6 +1,7 @@
 // A trained model as a file, which Pretrained (pretrained.h) reads.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,12 +18,12 @@ std::vector<uint8_t> model_meta(const BertConfig& config);
 // files. Atomic.
 void save_model(const std::string& path, Bert& bert, const Vocabulary& vocabulary);
 
-// Writes a Hugging Face folder: model.safetensors, config.json, vocab.txt, tokenizer_config.json.
-// BertForMaskedLM gives our logits, with segment ids 0 for both sentences. BertTokenizer gives our tokens,
-// for space-separated ids or plain text. tokenizer_config.json also stores the scoring options for
-// find_model. Creates the folder; each file is atomic. Throws io::Error if these names exist and export did
-// not write them: they may be the pretrained model's.
-void export_model(const std::string& folder, Bert& bert, const Vocabulary& vocabulary,
-                  const Options& options);
+// Writes a Hugging Face folder: model.safetensors and the texts of transformers_files.h. BertForMaskedLM gives
+// our logits, whatever the token types: row 1 of their table is a copy of row 0. BertTokenizer gives our
+// tokens, for space-separated ids or plain text. Creates the folder; each file is atomic. Throws io::Error if
+// these names exist and export did not write them: they may be the pretrained model's. Returns false if
+// README.md is someone else's: it stays.
+bool export_model(const std::string& folder, Bert& bert, const Vocabulary& vocabulary, const Options& options,
+                  std::optional<double> threshold = {});
 
 }  // namespace warpbert

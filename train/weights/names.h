@@ -7,8 +7,9 @@ namespace warpbert {
 
 namespace name {
 constexpr const char* word_embeddings = "bert.embeddings.word_embeddings.weight";
+constexpr const char* segment_embeddings = "bert.embeddings.token_type_embeddings.weight";
 constexpr const char* output_bias = "cls.predictions.bias";
-// Copies of the two above in some files; the model ties them.
+// Copies of word embedding and output bias in some files; the model ties them.
 constexpr const char* decoder_weight = "cls.predictions.decoder.weight";
 constexpr const char* decoder_bias = "cls.predictions.decoder.bias";
 // Not a model array: JSON as uint8 with what shapes do not tell.

@@ -115,6 +115,9 @@ TEST_CASE("command line: numbers") {
   CHECK(parse_number("--x", "0") == 0);
   CHECK(parse_number("--x", "15.5") == 15.5);
   CHECK(parse_number("--x", "1e3") == 1000);
+  CHECK(parse_number("--x", "1", 1) == 1);
+  CHECK(message_of<UsageError>([] { parse_number("--x", "1.01", 1); }) ==
+        "--x: '1.01' is not a number in [0, 1]");
   for (const char* text : {"", "x", "1x", " 1", "-1", "nan", "inf", "1e400"})
     CHECK(message_of<UsageError>([&] { parse_number("--x", text); }) ==
           fmt::format("--x: '{}' is not a number of 0 or more", text));

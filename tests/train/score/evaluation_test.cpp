@@ -113,6 +113,109 @@ TEST_CASE("evaluation: intervals equal those of the direct bootstrap with the sa
   check(6, "best_f1", best.f1, [](const Measures& m) { return m.best_f1; });
 }
 
+TEST_CASE("evaluation: measures at a threshold equal those counted row by row, and resample with it") {
+  const Sample s = sample(60, 20, true, 5);
+  const int resamples = 80;
+  struct Counted {
+    double accuracy, f1, precision, recall;
+  };
+  const auto count = [](const Sample& rows, float threshold) {
+    double tp = 0, fp = 0, fn = 0, tn = 0;
+    for (size_t i = 0; i < rows.scores.size(); i++) {
+      const bool found = rows.scores[i] >= threshold, is = rows.labels[i] >= 0.5f;
+      (found ? is ? tp : fp : is ? fn : tn)++;
+    }
+    return Counted{(tp + tn) / (tp + fp + fn + tn), 2 * tp / (2 * tp + fp + fn), tp / (tp + fp),
+                   tp / (tp + fn)};
+  };
+  for (const float threshold : {0.f, 0.3f, 0.65f, 0.95f}) {
+    CAPTURE(threshold);
+    const Evaluation e = evaluate(s.scores, s.labels, resamples, 2, Threshold{threshold, "as given"});
+    REQUIRE(e.at_threshold.size() == 4);
+    const auto check = [&](size_t place, const char* key, double Counted::*field) {
+      CAPTURE(key);
+      std::vector<double> values;
+      for (uint32_t r = 0; r < resamples; r++) {
+        const double value = count(resample(s, 2, r), threshold).*field;
+        if (std::isfinite(value)) values.push_back(value);
+      }
+      const Measured& m = e.at_threshold[place];
+      CHECK(m.key == key);
+      CHECK(m.value == doctest::Approx(count(s, threshold).*field).epsilon(1e-12));
+      CHECK(m.interval->low == doctest::Approx(percentile(values, 2.5)).epsilon(1e-12));
+      CHECK(m.interval->high == doctest::Approx(percentile(values, 97.5)).epsilon(1e-12));
+    };
+    check(0, "accuracy_at_threshold", &Counted::accuracy);
+    check(1, "f1_at_threshold", &Counted::f1);
+    check(2, "precision_at_threshold", &Counted::precision);
+    check(3, "recall_at_threshold", &Counted::recall);
+  }
+  const Evaluation above = evaluate(s.scores, s.labels, 5, 2, Threshold{1.f, "as given"});
+  CHECK(above.at_threshold[1].value == 0);
+  CHECK_FALSE(above.at_threshold[2].value.has_value());  // no row is predicted positive
+  CHECK(above.at_threshold[3].value == 0);
+}
+
+TEST_CASE(
+    "comparison: differences, intervals and p equal those of resamples written out, drawn once for both") {
+  const Sample a = sample(80, 50, true, 1);
+  Sample b = a;
+  std::mt19937 random(4);
+  for (float& score : b.scores) score = 0.7f * score + 0.3f * float(random() % 100) / 100;
+  const int resamples = 200;
+  const PairedComparison c = compare(a.scores, b.scores, a.labels, resamples, 3);
+  REQUIRE(c.differences.size() == 2);
+  std::vector<double> aucs, losses;
+  for (uint32_t r = 0; r < resamples; r++) {
+    const Sample x = resample(a, 3, r), y = resample(b, 3, r);
+    aucs.push_back(auc(x.scores, x.labels).value() - auc(y.scores, y.labels).value());
+    losses.push_back(log_loss(x.scores, x.labels) - log_loss(y.scores, y.labels));
+  }
+  const auto check = [&](const PairedDifference& d, double first, double second,
+                         const std::vector<double>& values) {
+    CAPTURE(d.key);
+    CHECK(d.first == first);
+    CHECK(d.second == second);
+    CHECK(d.difference == first - second);
+    CHECK(d.interval->low == doctest::Approx(percentile(values, 2.5)).epsilon(1e-9));
+    CHECK(d.interval->high == doctest::Approx(percentile(values, 97.5)).epsilon(1e-9));
+    double below = 1, above = 1;
+    for (const double v : values) below += v <= 0, above += v >= 0;
+    CHECK(d.p == std::min(1., 2 * std::min(below, above) / (resamples + 1)));
+  };
+  check(c.differences[0], *auc(a.scores, a.labels), *auc(b.scores, b.labels), aucs);
+  check(c.differences[1], log_loss(a.scores, a.labels), log_loss(b.scores, b.labels), losses);
+
+  // The other way round: differences change their sign, p stays.
+  const PairedComparison back = compare(b.scores, a.scores, a.labels, resamples, 3);
+  CHECK(*back.differences[0].difference == -*c.differences[0].difference);
+  CHECK(back.differences[0].interval->low == doctest::Approx(-c.differences[0].interval->high));
+  CHECK(back.differences[0].p == c.differences[0].p);
+}
+
+TEST_CASE("comparison: a model with itself, a certain difference, and what is not defined") {
+  const Sample s = sample(100, 60, false, 7);
+  for (const PairedDifference& d : compare(s.scores, s.scores, s.labels, 50, 0).differences) {
+    CHECK(d.difference == 0);
+    CHECK(d.interval->low == 0);
+    CHECK(d.interval->high == 0);
+    CHECK(d.p == 1);
+  }
+  const PairedComparison sure = compare(s.labels, s.scores, s.labels, 99, 0);
+  CHECK(sure.differences[0].interval->low > 0);
+  CHECK(sure.differences[0].p == doctest::Approx(2. / 100));  // the smallest that 99 resamples can show
+  const Floats ones(s.scores.size(), 1);
+  const PairedComparison one_class = compare(s.scores, s.labels, ones, 10, 0);
+  CHECK_FALSE(one_class.differences[0].difference.has_value());
+  CHECK_FALSE(one_class.differences[0].interval.has_value());
+  CHECK_FALSE(one_class.differences[0].p.has_value());
+  CHECK(one_class.differences[1].p.has_value());
+  const PairedComparison bare = compare(s.scores, s.labels, s.labels, 0, 0);
+  CHECK(bare.differences[0].difference.has_value());
+  CHECK_FALSE(bare.differences[0].p.has_value());
+  CHECK_THROWS_AS(compare(s.scores, Floats{0.5f}, s.labels, 10, 0), std::invalid_argument);
+}
+
 TEST_CASE("evaluation: draws are Philox's, the same on every machine") {
   // From a Python Philox4x32-10: (word·rows) >> 32, counter (group, 0, 0, resample), key = seed.
   CHECK(draw_rows(0, 0, 10) == std::vector<uint32_t>{3, 8, 7, 6, 9, 3, 6, 0, 0, 3});
@@ -172,6 +275,26 @@ TEST_CASE("evaluation: what is not defined") {
 
 TEST_CASE("evaluation: table and JSON") {
   const Floats scores{0.25f, 0.5f, 0.75f, 1}, labels{0, 1, 0, 1};
+  CHECK(evaluation_table(evaluate(scores, labels, 0, 0, Threshold{0.75f, "as given"})) ==
+        "rows                     4\n"
+        "positive rows            2\n"
+        "AUC                0.75000\n"
+        "log loss           0.59178\n"
+        "accuracy at 0.5    0.75000\n"
+        "F1 at 0.5          0.80000\n"
+        "threshold          0.75000   as given\n"
+        "accuracy at it     0.50000\n"
+        "F1 at it           0.50000\n"
+        "precision at it    0.50000\n"
+        "recall at it       0.50000\n"
+        "best threshold     0.50000\n"
+        "accuracy at it     0.75000\n"
+        "F1 at it           0.80000\n");
+  CHECK(comparison_table(compare(scores, Floats{0.5f, 0.5f, 0.5f, 0.5f}, labels, 0, 0)) ==
+        "\n"
+        "               --run --against  difference\n"
+        "AUC          0.75000   0.50000     0.25000\n"
+        "log loss     0.59178   0.69315    -0.10137\n");
   const std::string bare = evaluation_table(evaluate(scores, labels, 0, 0));
   CHECK(bare ==
         "rows                     4\n"
