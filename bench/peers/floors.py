@@ -7,6 +7,7 @@ prints the same floor of its own batches.
   floors.py --measure            a large bf16 product and a large copy, then the floors by them
 """
 import argparse
+import json
 
 from weights import SIZES
 
@@ -92,8 +93,12 @@ def main():
     parser.add_argument("--pairs", type=int, default=64, help="for the attention, of equal length")
     parser.add_argument("--tflops", type=float, help="bf16 rate of the matrix units")
     parser.add_argument("--tb-per-s", type=float, help="rate of a copy, bytes read plus bytes written")
-    parser.add_argument("--measure", action="store_true", help="both rates, on this GPU")
+    parser.add_argument("--measure", action="store_true", help="measure both rates on this GPU")
+    parser.add_argument("--json", action="store_true", help="with --measure: print one line of JSON instead")
     a = parser.parse_args()
+    if a.json:
+        rates, tb_per_s, name = measured()
+        return print(json.dumps({"device": name, "tflops": rates, "tb_per_s": tb_per_s}))
     shape = SIZES[a.size]
     gemm = gemm_flops(a.tokens, a.targets, a.vocabulary, **shape)
     attention = attention_flops([a.tokens / a.pairs] * a.pairs, shape["layers"], shape["hidden"])

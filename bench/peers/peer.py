@@ -7,16 +7,20 @@
 packed        hand-written BERT over packed tokens (model.py), attention by flash varlen or on a small padded grid
 padded        the same model over [sequences, length] with a mask
 transformers  BertForMaskedLM as users run it: sdpa, autocast, a label at every position
+warpbert      only --losses, by our program `inspect` of --bin, from the weights that the other peers draw
 
-A step is: copy the batch from pinned memory, forward, backward, Adam. Timed with a CUDA event after each step.
+A step copies the batch from pinned memory, then runs forward, backward and Adam. A CUDA event follows each step.
 """
 import argparse
 import json
 import os
+import pathlib
 import shutil
 import statistics
+import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 
 import numpy as np
@@ -243,6 +247,23 @@ def measure(a, device):
     return result
 
 
+def our_losses(a):
+    """Losses of `inspect`, which has dropout off and needs a training file."""
+    with tempfile.TemporaryDirectory() as folder:
+        weights = files.random_weights(data.load(a.batches)[0], files.SIZES[a.size], a.seed)
+        files.save(f"{folder}/weights.safetensors", weights)
+        pairs = "".join(f"{100 + i} {101 + i}\t{102 + i}\t{i % 2}\n" for i in range(20))
+        pathlib.Path(folder, "train.tsv").write_text(pairs)
+        pathlib.Path(folder, "run.ini").write_text("[data]\ntrain = train.tsv\n")
+        subprocess.run([
+            f"{a.bin}/inspect", f"--config={folder}/run.ini", f"--batch={a.batches}", f"--steps={a.losses}",
+            f"--output={folder}/out.npz", f"--model.weights={folder}/weights.safetensors", f"--train.lr={a.lr}",
+            f"--model.heads={files.SIZES[a.size]['heads']}", f"--train.precision={a.precision}",
+        ], check=True, stdout=subprocess.DEVNULL)
+        losses = np.load(f"{folder}/out.npz")["losses"]
+    return {"peer": a.peer, "losses": losses.tolist(), "finite": bool(np.isfinite(losses).all())}
+
+
 def what_triton_lacks():
     """It compiles its own launcher in C at run time, and says so only in the middle of a long trace."""
     if not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
@@ -256,7 +277,8 @@ def what_triton_lacks():
 
 def arguments(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peer", required=True, choices=["packed", "padded", "transformers"])
+    parser.add_argument("--peer", required=True, choices=["packed", "padded", "transformers", "warpbert"])
+    parser.add_argument("--bin", help="for warpbert: the folder of our programs")
     parser.add_argument("--mode", default="eager", choices=MODES, help="graph: the whole step is one CUDA graph")
     parser.add_argument("--autotune", action="store_true", help="compile with max-autotune: minutes of preparation")
     parser.add_argument("--gather", action="store_true", help="packed, padded, compiled: Adam of gradients in a flat array")
@@ -291,7 +313,8 @@ def main():
     for name in ("recompile_limit", "cache_size_limit"):  # one per shape; name varies by version
         if hasattr(torch._dynamo.config, name):
             setattr(torch._dynamo.config, name, 64)
-    rounded = {k: round(v, 4) if isinstance(v, float) else v for k, v in measure(a, device).items()}
+    result = our_losses(a) if a.peer == "warpbert" else measure(a, device)
+    rounded = {k: round(v, 4) if isinstance(v, float) else v for k, v in result.items()}
     print(json.dumps(rounded), flush=True)
 
 

@@ -1,9 +1,4 @@
-"""Weights by Hugging Face's names: random ones from a seed, and to and from .safetensors.
-
-weights.py OUTPUT.safetensors SIZE VOCABULARY                   random ones, for programs that are to start from the same
-"""
-import sys
-
+"""Weights by Hugging Face's names: random ones from a seed, and to and from .safetensors."""
 import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
@@ -81,8 +76,3 @@ def shape_of(weights, heads):
 
 def tensors(weights):
     return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in weights.items()}
-
-
-if __name__ == "__main__":
-    output, size, vocabulary = sys.argv[1:]
-    save(output, random_weights(int(vocabulary), SIZES[size]))
