@@ -104,6 +104,7 @@ if(Python3_FOUND)
     add_python_tests(programs report_browser_test.py ReportBrowser ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs kfold_test.py KFold ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs recipe_study_test.py RecipeStudy ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+    add_python_tests(programs alignment_study_test.py AlignmentStudy ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     # Needs -DWARPBERT_TENSORBOARD_PYTHON=<interpreter with tensorboard>, else skipped.
     if(WARPBERT_TENSORBOARD_PYTHON)
       set(PYTHON ${WARPBERT_TENSORBOARD_PYTHON})
