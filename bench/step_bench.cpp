@@ -5,9 +5,8 @@
 //            [--gbps=4300] [--json]
 //
 // Batches follow the real workload's statistics or come from a file (tokens_k, targets_k, as bench/peers
-// writes for the peers). Lower bound, equal to bench/peers/floors.py to the digit: FLOPs of all matrix
-// products / --tflops + bytes that must move / --gbps, without overlap; large products and copies reach these
-// rates.
+// writes for the peers). Lower bound: FLOPs of all GEMMs / --tflops + bytes that must move / --gbps, without
+// overlap, at the rates of large GEMMs and copies (bench/peers/floors.py measures them).
 #include <fmt/format.h>
 
 #include <algorithm>
