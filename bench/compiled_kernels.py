@@ -7,6 +7,7 @@ The log is of a build of preset cuda from scratch with WARPBERT_PTXAS_LOG=ON (.c
 shared memory. build/cuda's kernels_bench names each kernel's launch shape and bytes. The PTX interpreter
 (simt/README.md) runs each row once and counts what it executes.
 """
+import argparse
 import csv
 import datetime
 import json
@@ -18,6 +19,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
+from commands import output_of  # noqa: E402
 from ptxas import demangle, parse  # noqa: E402
 
 BUILD = ROOT / "build/cuda"
@@ -33,8 +35,8 @@ def registers(log):
 
 def bench(*arguments, **environment):
     variables = {**os.environ, "LD_PRELOAD": str(BUILD / "cuda_host/libcuda_on_cpu.so"), **environment}
-    return subprocess.run([BUILD / "bin/kernels_bench", *arguments], text=True, stdout=subprocess.PIPE, check=True,
-                          env=variables).stdout
+    return subprocess.run([BUILD / "bin/kernels_bench", *arguments], text=True, stdout=subprocess.PIPE,
+                          check=True, env=variables).stdout
 
 
 def counts(row):
@@ -58,12 +60,12 @@ def merged(launches, used, counted):
 
 
 def main():
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    used = registers(pathlib.Path(sys.argv[1]).read_text(errors="replace"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("log", type=pathlib.Path, metavar="LOG")
+    used = registers(parser.parse_args().log.read_text(errors="replace"))
     launches = [json.loads(line) for line in bench("--launches").splitlines()]
     counted = {row: counts(row) for row in dict.fromkeys(launch["row"] for launch in launches)}
-    version = subprocess.run([BUILD / "bin/train", "--version"], text=True, stdout=subprocess.PIPE).stdout.strip()
+    version = output_of(str(BUILD / "bin/train"), "--version")
     about = json.dumps({"build": version, "date": str(datetime.date.today())})
     kernels = ",\n".join(json.dumps(launch) for launch in merged(launches, used, counted))  # one a line
     (ROOT / "bench/results/compiled.json").write_text(f'{about[:-1]}, "kernels": [\n{kernels}\n]}}\n')

@@ -5,10 +5,12 @@
   bench/tables.py --check        fails, naming the page, if a page differs from the results
   bench/tables.py FILE.json ...  prints a report of these results of scripts/gpu_check
 
-A page shows the latest results of each GPU. compiled.json (bench/compiled_kernels.py) is what nvcc makes of the
-kernels, without a GPU.
+A page shows the latest results of each GPU. compiled.json (bench/compiled_kernels.py) is what nvcc makes of
+the kernels, without a GPU.
 """
+import argparse
 import json
+import math
 import pathlib
 import re
 import sys
@@ -24,24 +26,24 @@ UNITS = ("integer", "fp32", "fp64", "special", "mma", "shuffle", "shared", "glob
 
 
 def table(head, rows):
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]) + "\n"
+    lines = ["| " + " | ".join(map(str, cells)) + " |" for cells in [head, *rows]]
+    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]]) + "\n"
 
 
-# ---- Kernels as nvcc compiles them ---------------------------------------------------------------------------
+# ---- Kernels as nvcc compiles them
+# ---------------------------------------------------------------------------
 def up(n, step):
     return -(-n // step) * step
 
 
 def warps(kernel):
-    x, y, z = kernel["block"]
-    return up(x * y * z, 32) // 32
+    return up(math.prod(kernel["block"]), 32) // 32
 
 
 def resident_blocks(kernel, architecture):
-    """Blocks that a multiprocessor holds at once (CUDA's occupancy calculator for sm_80 and sm_90). Registers are
-    allocated in units of 256 a warp and of four warps; a block reserves 1 KB of shared memory besides its own, in
-    units of 128 bytes. The limits are 64 warps and 32 blocks."""
+    """Blocks that a multiprocessor holds at once (CUDA's occupancy calculator for sm_80 and sm_90). Registers
+    are allocated in units of 256 a warp and of four warps; a block reserves 1 KB of shared memory besides its
+    own, in units of 128 bytes. The limits are 64 warps and 32 blocks."""
     use, n = kernel[architecture], warps(kernel)
     by_registers = 65536 // up(max(use["registers"], 1) * 32, 256) // 4 * 4 // n
     by_shared = SHARED_KB[architecture] * 1024 // up(shared(kernel, architecture) + 1024, 128)
@@ -54,7 +56,8 @@ def shared(kernel, architecture):
 
 def firsts(kernels):
     """(kernel, its row's name, or "" if the previous kernel has the same row)"""
-    return [(k, k["row"] if i == 0 or k["row"] != kernels[i - 1]["row"] else "") for i, k in enumerate(kernels)]
+    rows = [None, *(k["row"] for k in kernels)]
+    return [(k, k["row"] if k["row"] != previous else "") for k, previous in zip(kernels, rows)]
 
 
 def kernels_table(kernels, measured):
@@ -65,11 +68,11 @@ def kernels_table(kernels, measured):
 
     rows = []
     for k, row in firsts(kernels):
-        blocks = k["grid"][0] * k["grid"][1] * k["grid"][2]
+        blocks = math.prod(k["grid"])
         waves = blocks / (resident_blocks(k, "sm_90") * MULTIPROCESSORS)
         cells = [f"{k['bytes'] * 1e-6:.3g}", *(f"{k['bytes'] / tb * 1e-6:.3g}" for tb in TB_PER_S),
                  *(f"{us[row]:.2f}" if row in us else "" for us in measured.values())]
-        rows.append([row, f"`{k['kernel']}`", k["block"][0] * k["block"][1] * k["block"][2], blocks,
+        rows.append([row, f"`{k['kernel']}`", math.prod(k["block"]), blocks,
                      both(lambda a: k[a]["registers"]), both(lambda a: shared(k, a)),
                      both(lambda a: f"{resident_blocks(k, a) * warps(k) / 64:.0%}"), f"{waves:.2f}",
                      *(cells if row else [""] * len(cells))])  # a row's first kernel shows the bytes of all
@@ -85,17 +88,20 @@ def counts_table(kernels):
     for k, row in firsts(kernels):
         c = k["counts"]
         total = sum(c[unit] for unit in UNITS)
-        clocks = {unit: c["shared_passes" if unit == "shared memory" else unit] / n for unit, n in RATES.items()}
+        issued = {**c, "shared memory": c["shared_passes"]}
+        clocks = {unit: issued[unit] / rate for unit, rate in RATES.items()}
         busiest = max(clocks, key=clocks.get)
         us = 1e-3 / MULTIPROCESSORS / GHZ / c["launches"]
-        rows.append([row, f"`{k['kernel']}`", f"{total / c['launches']:.0f}", f"{total / 4 * us:.2f}", busiest,
-                     f"{clocks[busiest] * us:.2f}", f"{c['threads'] / total / 32:.0%}",
-                     ratio(c["global_sectors"], c["global_least"]), ratio(c["shared_passes"], c["shared_least"])])
-    return table(["row", "kernel", "warp instructions", "µs to issue them", "busiest", "its µs", "lanes active",
-                  "sectors / least", "passes / least"], rows)
+        rows.append([row, f"`{k['kernel']}`", f"{total / c['launches']:.0f}", f"{total / 4 * us:.2f}",
+                     busiest, f"{clocks[busiest] * us:.2f}", f"{c['threads'] / total / 32:.0%}",
+                     ratio(c["global_sectors"], c["global_least"]),
+                     ratio(c["shared_passes"], c["shared_least"])])
+    return table(["row", "kernel", "warp instructions", "µs to issue them", "busiest", "its µs",
+                  "lanes active", "sectors / least", "passes / least"], rows)
 
 
-# ---- Results of a GPU ----------------------------------------------------------------------------------------
+# ---- Results of a GPU
+# ----------------------------------------------------------------------------------------
 def part(results, *names):
     return [row for row in results["rows"] if row["part"] in names]
 
@@ -129,8 +135,9 @@ def steps_table(results):
 
 
 def losses_table(results):
+    runs = [r for r in part(results, "losses") if "losses" in r]
     rows = [[r["name"], *(f"{x:.4f}" for x in r["losses"]), f"{r.get('difference', 0):.2g}", r["status"]]
-            for r in part(results, "losses") if "losses" in r]
+            for r in runs]
     return table(["losses, dropout off", "step 1", "2", "3", "from ours", ""], rows) if rows else ""
 
 
@@ -141,8 +148,11 @@ def caption(results):
 
 
 def rates_line(results):
-    return "".join("Large GEMMs reach " + ", ".join(f"{n:.0f} TFLOP/s in {kind}" for kind, n in r["tflops"].items())
-                   + f"; copies {r['tb_per_s']:.2f} TB/s.\n" for r in part(results, "rates") if "tflops" in r)
+    def gemms(tflops):
+        return ", ".join(f"{rate:.0f} TFLOP/s in {precision}" for precision, rate in tflops.items())
+
+    return "".join(f"Large GEMMs reach {gemms(r['tflops'])}; copies {r['tb_per_s']:.2f} TB/s.\n"
+                   for r in part(results, "rates") if "tflops" in r)
 
 
 def section(results):
@@ -153,8 +163,8 @@ def section(results):
 
 def sections(all_results):
     """All GPUs, under a heading; "" if nothing has been measured."""
-    head = ("## Results by GPU\nBERT-base, 64 pairs of 15.5 tokens, bf16, unless a row says otherwise. *Lower bound* is "
-            "that of the\nrow's own batches at the GPU's measured rates.\n\n")
+    head = ("## Results by GPU\nBERT-base, 64 pairs of 15.5 tokens, bf16, unless a row says otherwise. "
+            "*Lower bound* is that of the\nrow's own batches at the GPU's measured rates.\n\n")
     return head + "\n".join(map(section, all_results)) if all_results else ""
 
 
@@ -165,7 +175,8 @@ def report(results):
                       table(["part", "row", "result", ""], others)])
 
 
-# ---- Pages ---------------------------------------------------------------------------------------------------
+# ---- Pages
+# ---------------------------------------------------------------------------------------------------
 def filled(page, text, tables):
     """The text with each table between its markers."""
     for name, body in tables.items():
@@ -201,11 +212,16 @@ def pages(root):
 
 
 def main():
-    if files := [argument for argument in sys.argv[1:] if argument != "--check"]:
-        return print("\n".join(report(json.loads(pathlib.Path(file).read_text())) for file in files), end="")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("files", nargs="*", type=pathlib.Path, metavar="FILE.json")
+    arguments = parser.parse_args()
+    if arguments.files:
+        return print("\n".join(report(json.loads(file.read_text())) for file in arguments.files), end="")
     stale = {page: text for page, text in pages(ROOT).items() if page.read_text() != text}
-    if "--check" in sys.argv and stale:
-        sys.exit(f"tables: {', '.join(str(p.relative_to(ROOT)) for p in stale)}: not what bench/tables.py writes")
+    if arguments.check and stale:
+        names = ", ".join(str(page.relative_to(ROOT)) for page in stale)
+        sys.exit(f"tables: {names}: not what bench/tables.py writes")
     for page, text in stale.items():
         page.write_text(text)
 

@@ -27,7 +27,8 @@ def cuda_library_path(program, python):
     if not names:
         return path
     places = output_of(python, "-c", "import nvidia; print(*nvidia.__path__, sep='\\n')").splitlines()
-    found = {name: str(f.parent) for place in places for name in names for f in pathlib.Path(place).rglob(name)}
+    files = [(name, file) for place in places for name in names for file in pathlib.Path(place).rglob(name)]
+    found = {name: str(file.parent) for name, file in files}
     if lacking := [name for name in names if name not in found]:
         sys.exit(f"gpu_check: {program} needs {', '.join(lacking)}, which are neither where the loader looks "
                  f"nor with {python}'s packages; set LD_LIBRARY_PATH")
@@ -81,9 +82,10 @@ def pack(build, archive, limit_mib):
                 tar.add(file, str(file.relative_to(top)))
         size = archive.stat().st_size / 2**20
         if size > limit_mib:
-            sizes = sorted(((f.stat().st_size / 2**20, str(f.relative_to(top))) for f in files), reverse=True)
             archive.unlink()
-            sys.exit(f"gpu_check: {archive} would have {size:.1f} MiB, more than {limit_mib:g}; the largest files, "
-                     "in MiB before compression: " + ", ".join(f"{name} ({mib:.1f})" for mib, name in sizes[:5]))
+            largest = sorted(files, key=lambda f: -f.stat().st_size)[:5]
+            sizes = [f"{f.relative_to(top)} ({f.stat().st_size / 2**20:.1f})" for f in largest]
+            sys.exit(f"gpu_check: {archive} would have {size:.1f} MiB, more than {limit_mib:g}; the largest "
+                     f"files, in MiB before compression: {', '.join(sizes)}")
     print(f"{archive}: {len(files)} files, {size:.1f} MiB; there: tar xf {archive.name} && "
           "scripts/gpu_check --no-build")

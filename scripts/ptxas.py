@@ -21,8 +21,8 @@ def compile_kernels(files, architectures):
 
     def compile_one(job):
         file, architecture = job
-        command = [nvcc, "-std=c++20", "-O3", "--extended-lambda", "-Xptxas=-v", f"-arch=sm_{architecture}", "-cubin",
-                   "-o", "/dev/null", "-I", ".", os.path.relpath(file, ROOT)]  # nvcc expands $ in paths
+        command = [nvcc, "-std=c++20", "-O3", "--extended-lambda", "-Xptxas=-v", f"-arch=sm_{architecture}",
+                   "-cubin", "-o", "/dev/null", "-I", ".", os.path.relpath(file, ROOT)]  # nvcc expands $
         done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT)
         if done.returncode:
             sys.exit(f"check_ptxas: {file} does not compile for sm_{architecture}\n{done.stdout}")
@@ -43,8 +43,8 @@ def parse(log):
             sys.exit(f"check_ptxas: ptxas says nothing that this script understands about {name}")
         stack, stores, loads = map(int, properties.groups())
         memory = {kind: int(size) for size, kind in re.findall(r"(\d+) bytes (smem|lmem)", used[0])}
-        yield name, architecture, {"registers": int(used[1]), "smem": 0, "stack frame": stack, "spill stores": stores,
-                                   "spill loads": loads, "lmem": 0} | memory
+        yield name, architecture, {"registers": int(used[1]), "smem": 0, "stack frame": stack,
+                                   "spill stores": stores, "spill loads": loads, "lmem": 0} | memory
 
 
 def demangle(names):

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
 """Measures whether a start aligned by frequency learns faster than a random one, without outside data.
 
-An invented language has requests like scripts/make_demo_data's, but more words, and a popularity for every topic:
-frequencies spread over three decades. The words of an intent occur together, which is their meaning. A small BERT
-learns the language as a masked language model (`train` with train.stage = pretrain; `export`). Then the language comes
-back anonymised: fresh sentences, every word replaced by an id of a secret permutation, pairs with labels. Four starts
-are trained on them, equal except for their weights:
+An invented language has requests like scripts/make_demo_data's, but more words, and a popularity for every
+topic: frequencies spread over three decades. The words of an intent occur together, which is their meaning. A
+small BERT learns the language as a masked language model (`train` with train.stage = pretrain; `export`).
+Then the language comes back anonymised: fresh sentences, every word replaced by an id of a secret
+permutation, pairs with labels. Four starts are trained on them, equal except for their weights:
 
   random    random weights
-  shuffled  the pretrained encoder, embedding rows assigned at random: counts.json has the corpus' counts, shuffled
-  aligned   the pretrained encoder, rows by frequency rank: counts.json has the corpus' counts, as in the recipe
-  oracle    the pretrained encoder, every id at its true word's row: counts.json encodes the secret permutation
+  shuffled  pretrained, embedding rows assigned at random: counts.json has the corpus' counts, shuffled
+  aligned   pretrained, rows by frequency rank: counts.json has the corpus' counts, as in the recipe
+  oracle    pretrained, every id at its true word's row: counts.json encodes the secret permutation
 
-Writes DIR/summary.json, DIR/table.md and DIR/curves.html. The same command resumes, and more --epochs are added.
-Equal arguments give equal data on any machine, and equal results with the same build.
+Writes DIR/summary.json, DIR/table.md and DIR/curves.html. The same command resumes, and more --epochs are
+added. Equal arguments give equal data on any machine, and equal results with the same build.
 """
 import collections
 import importlib.machinery
@@ -87,7 +87,8 @@ class Language:
 
 
 def ranked(rows):
-    """[(word, count)] by falling count, equal counts by first appearance: the order in which `train` numbers ids."""
+    """[(word, count)] by falling count, equal counts by first appearance: the order in which `train` numbers
+    ids."""
     counts = collections.Counter(w for a, b, *_ in rows for w in a + b)
     return sorted(counts.items(), key=lambda item: -item[1])
 
@@ -109,17 +110,17 @@ class AlignmentStudy(Study):
         self.corpus = [self.language.neighbours(dice) for _ in range(a.counted)]
         self.write_pairs("corpus.tsv", self.corpus[: a.corpus], range(self.language.vocabulary))
         epochs = self.train("pretraining", {
-            **TRAINING, **SHAPE, "data.train": self.dir / "corpus.tsv", "train.stage": "pretrain", "train.lr": 1e-3,
-            "train.epochs": a.pretraining_epochs})
+            **TRAINING, **SHAPE, "data.train": self.dir / "corpus.tsv", "train.stage": "pretrain",
+            "train.lr": 1e-3, "train.epochs": a.pretraining_epochs})
         for e in epochs:
-            print(f"pretraining epoch {e['epoch']}: masked-token loss {e['loss_mlm']:.3f}, {e['seconds']:.0f} s", flush=True)
+            print(f"pretraining epoch {e['epoch']}: masked-token loss {e['loss_mlm']:.3f}", flush=True)
         if not (self.dir / "plain/model.safetensors").exists():
             self.program("export", "--run", self.dir / "pretraining", "--output", self.dir / "plain")
         return epochs
 
     def anonymise(self):
-        """Labelled pairs of fresh sentences under a secret permutation, and the counts.json of each start. Returns the
-        quality of the alignment by frequency."""
+        """Labelled pairs of fresh sentences under a secret permutation, and the counts.json of each start.
+        Returns the quality of the alignment by frequency."""
         a, dice, pair = self.arguments, Dice(3), self.language.pair
         rows = [pair(dice) for _ in range(a.rows)] + [pair(dice)[:2] for _ in range(a.unlabelled)]
         self.write_pairs("train.tsv", rows, dice.shuffled(range(10000, 10000 + self.language.vocabulary)))
@@ -145,6 +146,7 @@ class AlignmentStudy(Study):
         exact = [count for rank, (word, count) in enumerate(target) if plain[rank] == word]
         off = sorted(abs(rank - rank_of[word]) for rank, (word, _) in enumerate(target) if word in rank_of)
         alike = sum(n for r, (w, n) in enumerate(target) if w in group and group[w] == group.get(plain[r]))
+        wrong = [rank for rank, (word, _) in enumerate(target) if plain[rank] != word]
         return {
             "matches": sum(row[2] for row in rows[: a.rows]) / a.rows,
             "tokens_a_pair": tokens_in(rows) / len(rows),
@@ -156,17 +158,18 @@ class AlignmentStudy(Study):
             "exact_tokens": sum(exact) / tokens,
             "same_group_tokens": alike / tokens,
             "median_rank_error": off[len(off) // 2],
-            "first_wrong_rank": 1 + next((r for r, (word, _) in enumerate(target) if plain[r] != word), len(target)),
+            "first_wrong_rank": 1 + min(wrong, default=len(target)),
         }
 
     def start(self, start_and_seed):
         start, seed = start_and_seed
-        pretrained = {"model.weights": self.dir / "plain/model.safetensors", "data.vocab": self.dir / "plain/vocab.txt",
-                      "data.counts": self.dir / f"{start}.json"}
+        pretrained = {"model.weights": self.dir / "plain/model.safetensors",
+                      "data.vocab": self.dir / "plain/vocab.txt", "data.counts": self.dir / f"{start}.json"}
         a, options = self.arguments, SHAPE if start == "random" else pretrained
         epochs = self.train(f"{start}-{seed}", {
-            **TRAINING, **options, "data.train": self.dir / "train.tsv", "data.validation_every": VALIDATION_EVERY,
-            "train.epochs": a.epochs, "train.lr": a.lr, "train.seed": seed})
+            **TRAINING, **options, "data.train": self.dir / "train.tsv",
+            "data.validation_every": VALIDATION_EVERY, "train.epochs": a.epochs, "train.lr": a.lr,
+            "train.seed": seed})
         print(f"{start}, seed {seed}: AUC " + " ".join(f"{e['auc']:.3f}" for e in epochs), flush=True)
         return {"start": start, "seed": seed, "epochs": epochs}
 
@@ -174,8 +177,8 @@ class AlignmentStudy(Study):
         a, pretraining, facts = self.arguments, self.pretrain(), self.anonymise()
         print(json.dumps(facts), flush=True)
         runs = self.each(self.start, [(start, seed) for seed in a.seeds for start in STARTS])
-        summary = {"arguments": {k: str(v) for k, v in vars(a).items()}, "facts": facts, "pretraining": pretraining,
-                   "runs": runs}
+        summary = {"arguments": {k: str(v) for k, v in vars(a).items()}, "facts": facts,
+                   "pretraining": pretraining, "runs": runs}
         (self.dir / "summary.json").write_text(json.dumps(summary, indent=1))
         (self.dir / "table.md").write_text(table(runs))
         names = [word for r in runs for word in ("--run", self.dir / f"{r['start']}-{r['seed']}")]
@@ -186,7 +189,8 @@ class AlignmentStudy(Study):
 def table(runs):
     """Means over the seeds by epoch, and half the largest difference between seeds."""
     text = ""
-    for key, title in {"auc": "AUC", "loss_mlm": "Loss of masked tokens", "loss_cls": "Loss of [CLS]"}.items():
+    titles = {"auc": "AUC", "loss_mlm": "Loss of masked tokens", "loss_cls": "Loss of [CLS]"}
+    for key, title in titles.items():
         head = [f"{title} after epoch", *(str(i + 1) for i in range(len(runs[0]["epochs"]))), "seeds ±"]
         text += "| " + " | ".join(head) + " |\n|" + "---|" * len(head) + "\n"
         for start in STARTS:
@@ -201,7 +205,7 @@ def main():
     parser = parser_of(__doc__)
     option = parser.add_argument
     option("--corpus", type=int, default=12000, help="sentence pairs that pretrain (default 12000)")
-    option("--counted", type=int, default=60000, help="sentence pairs whose words are counted, those included (default 60000)")
+    option("--counted", type=int, default=60000, help="sentence pairs that are counted (default 60000)")
     option("--pretraining-epochs", type=int, default=10, metavar="N", help="default 10")
     option("--rows", type=int, default=3600, help="anonymised pairs, a third for validation (default 3600)")
     option("--unlabelled", type=int, default=900, help="more pairs without label (default 900)")

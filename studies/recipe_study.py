@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Measures the effect of each option of the recipe: trains a small BERT from scratch once per option and compares.
+"""Measures the effect of each option of the recipe: trains a small BERT from scratch once per option and
+compares.
 
   studies/recipe_study.py DIR --train train.tsv [--unlabelled more.tsv] [--only base ema ...]
 
-The first --rows labelled lines of the training file train; every tenth of them validates, which chooses the epoch.
-The next --holdout lines measure every model; no run sees them. All runs are equal except for the option: 2 layers,
-hidden 128, batch 32, lr 1e-3, fp32. `base` runs with three seeds, which show the size of chance.
+The first --rows labelled lines of the training file train; every tenth of them validates, which chooses the
+epoch. The next --holdout lines measure every model; no run sees them. All runs are equal except for the
+option: 2 layers, hidden 128, batch 32, lr 1e-3, fp32. `base` runs with three seeds, which show the size of
+chance.
 
 Writes DIR/results.json and DIR/table.md. The same command resumes. Only the time depends on the machine.
 """
@@ -55,13 +57,15 @@ class RecipeStudy(Study):
         lines = [line for line in arguments.train.read_bytes().split(b"\n") if line.count(b"\t") == 2]
         n = arguments.rows + arguments.holdout
         if len(lines) < n:
-            sys.exit(f"error: {arguments.train.resolve()}: {len(lines)} labelled pairs; --rows and --holdout ask for {n}")
+            sys.exit(f"error: {arguments.train.resolve()}: {len(lines)} labelled pairs; --rows and --holdout "
+                     f"ask for {n}")
         for name, part in ("train.tsv", lines[: arguments.rows]), ("holdout.tsv", lines[arguments.rows : n]):
             (self.dir / name).write_bytes(b"\n".join(part) + b"\n")
 
     def evaluate(self, name, runs, options=(), seconds=None, validation=None):
         names = [word for run in runs for word in ("--run", self.dir / run)]
-        measured = json.loads(self.program("eval", *names, "--input", self.dir / "holdout.tsv", "--json", *options))
+        pairs = ["--input", self.dir / "holdout.tsv"]
+        measured = json.loads(self.program("eval", *names, *pairs, "--json", *options))
         result = {"name": name, "seconds": seconds, "validation_auc": validation, "holdout": measured}
         print(json.dumps(result), flush=True)
         return result
@@ -81,9 +85,11 @@ class RecipeStudy(Study):
         return self.evaluate(name, [name], seconds=sum(epoch["seconds"] for epoch in epochs), validation=auc)
 
     def run(self):
-        names = self.arguments.only or [name for name in ROWS if name != "unlabelled" or self.arguments.unlabelled]
+        a = self.arguments
+        names = a.only or [name for name in ROWS if name != "unlabelled" or a.unlabelled]
         results = self.each(self.row, names)
-        results += [self.evaluate(name, *what) for name, what in SCORINGS.items() if set(what[0]) <= set(names)]
+        results += [self.evaluate(name, runs, options) for name, (runs, options) in SCORINGS.items()
+                    if set(runs) <= set(names)]
         (self.dir / "results.json").write_text(json.dumps(results, indent=1))
         (self.dir / "table.md").write_text(table(results))
         print(table(results))
@@ -95,14 +101,15 @@ def meaning(name):
         runs, options = SCORINGS[name]
         return f"{', '.join(runs)}: scored together, {' '.join(options) or 'no option'}"
     stages = ROWS[name] if isinstance(ROWS[name], tuple) else (ROWS[name],)
-    return ", then ".join(" ".join(f"`{key} = {value}`" for key, value in options.items()) for options in stages)
+    return ", then ".join(" ".join(f"`{k} = {v}`" for k, v in options.items()) for options in stages)
 
 
 def table(results):
     """Gains are over the mean of the seeds of base."""
     base = [r["holdout"]["auc"]["value"] for r in results if r["name"].startswith("base")]
     seconds = next((r["seconds"] for r in results if r["name"] == "base"), None)
-    text = "| run | options | validation AUC | AUC | 95 % interval | over base | time |\n|---|---|---|---|---|---|---|\n"
+    head = "| run | options | validation AUC | AUC | 95 % interval | over base | time |\n"
+    text = head + "|---" * 7 + "|\n"
     for r in results:
         auc = r["holdout"]["auc"]
         cells = [r["name"], meaning(r["name"]), f"{r['validation_auc']:.4f}" if r["validation_auc"] else "",
@@ -116,11 +123,12 @@ def table(results):
 def main():
     parser = parser_of(__doc__)
     parser.add_argument("--train", type=pathlib.Path, required=True, metavar="FILE", help="labelled pairs")
-    parser.add_argument("--unlabelled", type=pathlib.Path, metavar="FILE", help="more pairs, for the row `unlabelled`")
+    parser.add_argument("--unlabelled", type=pathlib.Path, metavar="FILE",
+                        help="pairs for the row `unlabelled`")
     parser.add_argument("--rows", type=int, default=20000, help="pairs that train (default 20000)")
     parser.add_argument("--holdout", type=int, default=20000, help="pairs that measure (default 20000)")
     parser.add_argument("--epochs", type=int, default=6, help="of each run (default 6)")
-    parser.add_argument("--only", nargs="+", choices=ROWS, metavar="NAME", help=f"of {', '.join(ROWS)} (default: all)")
+    parser.add_argument("--only", nargs="+", choices=ROWS, metavar="NAME", help=f"of {', '.join(ROWS)}")
     RecipeStudy(parser.parse_args()).run()
 
 

@@ -10,11 +10,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def parser_of(description):
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("directory", type=pathlib.Path, metavar="DIR")
-    parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/cpu/bin", help="default: build/cpu/bin")
+    parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/cpu/bin", metavar="DIR",
+                        help="our programs (default build/cpu/bin)")
     parser.add_argument("--threads", type=int, default=0, help="of a run (default 0: one a processor)")
-    parser.add_argument("--jobs", type=int, default=1, help="concurrent runs (default 1); results depend on neither")
+    parser.add_argument("--jobs", type=int, default=1, help="concurrent runs (default 1)")
     return parser
 
 
@@ -32,7 +33,8 @@ class Study:
         return done.stdout
 
     def train(self, run, options):
-        """The epoch lines of the run's metrics.jsonl. An existing run resumes, a finished one stays as it is."""
+        """The epoch lines of the run's metrics.jsonl. An existing run resumes, a finished one stays as it
+        is."""
         options = {**options, "run.directory": self.dir / run, "run.threads": self.arguments.threads,
                    "run.checkpoint_minutes": 0}
         sections = {}

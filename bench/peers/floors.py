@@ -4,8 +4,8 @@
   floors.py --measure           one line of text
   floors.py --measure --json    one line of JSON
 
-A step's lower bound is its GEMM operations over the first rate, plus the bytes of its parameters over the second
-(docs/benchmarks.md). step_bench counts both for its own batches; bench/tables.py divides.
+A step's lower bound is its GEMM operations over the first rate, plus the bytes of its parameters over the
+second (docs/benchmarks.md). step_bench counts both for its own batches; bench/tables.py divides.
 """
 import argparse
 import json
@@ -42,14 +42,14 @@ def measured():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--measure", action="store_true", required=True, help="measure on this GPU")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     rates = measured()
     gemm = ", ".join(f"{precision} {rate:.1f}" for precision, rate in rates["tflops"].items())
-    print(json.dumps(rates) if arguments.json else
-          f"{rates['device']}: GEMM {gemm} TFLOP/s, copy {rates['tb_per_s']:.2f} TB/s")
+    line = f"{rates['device']}: GEMM {gemm} TFLOP/s, copy {rates['tb_per_s']:.2f} TB/s"
+    print(json.dumps(rates) if arguments.json else line)
 
 
 if __name__ == "__main__":

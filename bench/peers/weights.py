@@ -34,7 +34,8 @@ def shapes(vocabulary, layers, hidden, heads, intermediate, positions):
 
 
 def random_weights(vocabulary, shape, seed=0, vectors=0.0):
-    """N(0, 0.02) matrices, biases 0, gains 1; `vectors` is the deviation of what is added to biases and gains."""
+    """N(0, 0.02) matrices, biases 0, gains 1; `vectors` is the deviation of what is added to biases and
+    gains."""
     rng = np.random.default_rng(seed)
     weights = {}
     for name, extent in shapes(vocabulary, **shape).items():
@@ -59,8 +60,9 @@ def padded(vocabulary):
 
 
 def pad_vocabulary(weights):
-    """Rows of zeros up to a multiple of 64, for GEMMs with aligned rows, and biases of -10,000: their probability and
-    all their gradients are exactly 0, so that loss and steps are those of the real vocabulary."""
+    """Rows of zeros up to a multiple of 64, for GEMMs with aligned rows, and biases of -10,000: their
+    probability and all their gradients are exactly 0, so that loss and steps are those of the real
+    vocabulary."""
     table, bias = weights[WORDS], weights[OUTPUT_BIAS]
     extra = padded(len(table)) - len(table)
     table = np.concatenate([table, np.zeros((extra, table.shape[1]), np.float32)])

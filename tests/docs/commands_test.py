@@ -1,5 +1,5 @@
-"""Every command in the pages exists, with each sub-command, option, key and preset that the page gives it. The
-walkthrough of docs/text.md and scripts/demo also run, in a copy.
+"""Every command in the pages exists, with each sub-command, option, key and preset that the page gives it.
+The walkthrough of docs/text.md and scripts/demo also run, in a copy.
 
 commands_test.py BIN_DIR [unittest arguments]
 """
@@ -17,10 +17,10 @@ import unittest
 
 BIN = pathlib.Path(sys.argv.pop(1)).resolve()
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "simt/README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "simt/README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 OURS = ("scripts/", "bench/", "studies/", "io/convert/", "tests/", "build/", ".ci/")
 # Programs of the system, which no page explains; `ctest` and `cmake` are checked for presets.
-OTHERS = {"ctest", "cmake", "cp", "mkdir", "cat", "zcat", "cut", "sort", "head", "cd", "pip", "cpack", "gdb", "ncu"}
+OTHERS = set("ctest cmake cpack cp mkdir cat zcat cut sort head cd pip gdb ncu".split())
 # What a page shows but no build has. tanh is the example of a new op in CONTRIBUTING.md.
 EXCEPTIONS = {"kernels/tanh.cu", "--only=tanh_forward", "^kernels/tanh_test/|^engine/ops_test/tanh"}
 
@@ -87,7 +87,8 @@ def in_sentences(page):
 
 @functools.cache
 def options_of(*command):
-    """The text that names all options: --help, or the source of a shell script and of Python whose imports fail."""
+    """The text that names all options: --help, or the source of a shell script and of Python whose imports
+    fail."""
     source = command[0].read_bytes()
     shell = source.startswith(b"#!") and b"python" not in source.splitlines()[0]
     runner = [sys.executable] if command[0].suffix == ".py" else []
@@ -150,7 +151,7 @@ def faults(words):
 
 class Commands(unittest.TestCase):
     def test_every_command_of_the_pages_exists(self):
-        found = [(where, words) for page in PAGES for source in (in_blocks, in_sentences) for where, words in source(page)]
+        found = [command for page in PAGES for source in (in_blocks, in_sentences) for command in source(page)]
         self.assertGreater(len(found), 120)
         wrong = [f"{where}: {fault}" for where, words in found for fault in faults(words)]
         self.assertEqual(wrong, [])
@@ -159,7 +160,7 @@ class Commands(unittest.TestCase):
         for line, fault in {
             "scripts/no_such": "no program scripts/no_such",
             "build/cuda/bin/trian --config a.ini": "no program build/cuda/bin/trian",
-            "X=1 build/cpu/bin/train --config a.ini --train.speed=3": "build/cpu/bin/train has no option --train.speed",
+            "X=1 build/cpu/bin/train --train.speed=3": "build/cpu/bin/train has no option --train.speed",
             "warpbert evaluate --run a": "warpbert has no command evaluate",
             "warpbert average [--weights a]": "warpbert has no option --weights",
             "cd x && scripts/gpu_check --append": "scripts/gpu_check has no option --append",

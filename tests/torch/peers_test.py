@@ -42,18 +42,18 @@ class Peers(unittest.TestCase):
     def build(self, peer, *more):
         line = ["--peer", peer, "--precision", "fp32", "--dropout", "0", "--lr", str(LR), "--heads", "3"]
         line += ["--batches", str(self.dir / "batches.npz"), "--weights", str(self.dir / "model.safetensors"), *more]
-        peer, stepper, vocabulary, _ = peers.build(peers.arguments(line), CPU)
+        peer, train_step, vocabulary, _ = peers.build(peers.arguments(line), CPU)
         self.assertEqual(vocabulary, VOCABULARY)
-        return peer, stepper
+        return peer, train_step
 
     def train(self, *arguments):
         """Returns the losses of the steps and the final parameters by Hugging Face name."""
-        peer, stepper = self.build(*arguments)
-        stepper.prepare()
+        peer, train_step = self.build(*arguments)
+        train_step.prepare()
         losses = []
         for k in range(STEPS):
-            stepper.step(k)
-            losses.append(stepper.last.item())
+            train_step.step(k)
+            losses.append(train_step.last.item())
         return losses, {name: p.float().numpy() for name, p in peer.parameters(VOCABULARY).items()}
 
     def ours(self):
@@ -108,7 +108,7 @@ class Peers(unittest.TestCase):
         torch.manual_seed(1)
         start = [torch.randn(n) for n in (8, 64, 40)]
         gradients = [[torch.randn_like(p) for p in start] for _ in range(3)]
-        masters = []
+        results = []
         for compiled, gather in ((torch.compile, False), (torch.compile, True), (lambda f: f, False)):
             parameters = [torch.nn.Parameter(p.clone()) for p in start]
             update = FlatAdam(parameters, torch.float32, compiled, 1e-2, gather)
@@ -116,10 +116,10 @@ class Peers(unittest.TestCase):
                 for p, g in zip(parameters, step):
                     p.grad = g.clone()
                 update.step()
-            masters.append(update.master.clone())
-        for other in masters[1:]:
-            torch.testing.assert_close(masters[0], other, rtol=0, atol=1e-6)  # float rounding near 1
-        self.assertGreater(float((masters[0] - torch.cat(start)).abs().max()), 1e-3)
+            results.append(update.master.clone())
+        for other in results[1:]:
+            torch.testing.assert_close(results[0], other, rtol=0, atol=1e-6)  # float rounding near 1
+        self.assertGreater(float((results[0] - torch.cat(start)).abs().max()), 1e-3)
 
     def test_both_updates_agree_in_bf16(self):
         with mock.patch.object(peers, "compiler", lambda a: lambda f: f):
@@ -165,14 +165,14 @@ class Peers(unittest.TestCase):
         moved = max(np.abs(ours["param/" + n] - start[n]).max() for n in start)
         self.assertGreater(moved, 50 * 2e-5)
 
-    def test_filler_changes_nothing(self):
+    def test_padding_changes_nothing(self):
         close, far = (self.train("packed", "--token-bucket", bucket) for bucket in ("8", "512"))
         np.testing.assert_allclose(close[0], far[0], rtol=1e-6)
         for name in close[1]:
             if not name.endswith("key.bias"):
                 np.testing.assert_allclose(close[1][name], far[1][name], atol=1e-5, err_msg=name)
 
-    def test_bf16_keeps_masters_in_fp32(self):
+    def test_bf16_keeps_master_weights_in_fp32(self):
         exact, _ = self.train("packed")
         for kind in ("packed", "padded", "transformers"):
             losses, parameters = self.train(kind, "--precision", "bf16")
@@ -183,7 +183,7 @@ class Peers(unittest.TestCase):
     def test_dropout_has_the_recipes_sites(self):
         real = F.dropout
         for kind in ("packed", "padded", "transformers"):
-            _, stepper = self.build(kind, "--dropout", "0.1")
+            _, train_step = self.build(kind, "--dropout", "0.1")
             sites = []
 
             def counted(x, p=0.5, training=True, inplace=False):
@@ -191,13 +191,13 @@ class Peers(unittest.TestCase):
                 return real(x, p, training, inplace)
 
             with mock.patch.object(F, "dropout", counted):
-                stepper.step(0)
+                train_step.step(0)
             self.assertEqual([p for p in sites if p], [0.1] * (1 + 2 * SHAPE["layers"]), kind)
 
     def test_preparation_leaves_the_weights(self):
-        peer, stepper = self.build("packed", "--precision", "bf16")
+        peer, train_step = self.build("packed", "--precision", "bf16")
         before = [x.clone() for x in peer.optimiser.state()]
-        stepper.prepare()
+        train_step.prepare()
         for x, y in zip(before, peer.optimiser.state()):
             self.assertTrue(torch.equal(x, y))
 
