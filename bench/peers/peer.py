@@ -17,7 +17,6 @@ import json
 import os
 import pathlib
 import shutil
-import statistics
 import subprocess
 import sys
 import sysconfig
@@ -235,16 +234,10 @@ def measure(a, device):
         train_step.step(k)
         losses.append(train_step.last.item())
     result["losses"] = losses
-    if a.parameters:
-        found = {"param/" + n: p.float().cpu().numpy() for n, p in peer.parameters(vocabulary).items()}
-        np.savez(a.parameters, losses=np.array(losses, np.float32), **found)
     if a.steps:
         ms = times(train_step, a.steps, a.warmup)
         p10, median, p90 = np.percentile(ms, [10, 50, 90])
-        half = len(ms) // 2
-        halves = [statistics.median(ms[:half]), statistics.median(ms[half:])] if half else ms
-        result |= {"ms": median, "p10": p10, "p90": p90, "halves": halves, "steps": a.steps}
-        result["mean"] = statistics.mean(ms)
+        result |= {"ms": median, "p10": p10, "p90": p90, "mean": float(np.mean(ms)), "steps": a.steps}
         result["pairs_s"] = 1e3 * facts["pairs"] / result["mean"]
     result["finite"] = bool(torch.isfinite(train_step.last)) and bool(np.isfinite(losses).all())
     on_gpu = device.type == "cuda"
@@ -298,11 +291,11 @@ def arguments(argv=None):
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--lr", type=float, default=1e-5)
     parser.add_argument("--token-bucket", type=int, help="packed: multiple of rows; default: our buckets")
-    parser.add_argument("--length-bucket", type=int, default=8, help="padded, transformers: lengths are")
+    parser.add_argument("--length-bucket", type=int, default=8,
+                        help="padded, transformers: multiple of lengths")
     parser.add_argument("--warmup", type=int, default=64, help="steps before those that are timed")
     parser.add_argument("--steps", type=int, default=256, help="steps timed; 0: none")
     parser.add_argument("--losses", type=int, default=0, help="print the losses of so many first steps")
-    parser.add_argument("--parameters", help="write these losses and the parameters after them, .npz")
     parser.add_argument("--seed", type=int, default=0)
     a = parser.parse_args(argv)
     flash = torch.cuda.is_available() and a.precision == "bf16"
