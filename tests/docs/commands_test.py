@@ -1,5 +1,5 @@
-"""Every command in the pages exists, with each sub-command, option, key and preset that the page gives it.
-The walkthrough of docs/text.md and scripts/demo also run, in a copy.
+"""Every command in the pages and in bench/*_rows.txt exists, with each sub-command, option, key and preset
+that the page gives it. The walkthrough of docs/text.md and scripts/demo also run, in a copy.
 
 commands_test.py BIN_DIR [unittest arguments]
 """
@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "simt/README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 OURS = ("scripts/", "bench/", "studies/", "io/convert/", "tests/", "build/", ".ci/")
 # Programs of the system, which no page explains; `ctest` and `cmake` are checked for presets.
-OTHERS = set("ctest cmake cpack cp mkdir cat zcat cut sort head cd pip gdb ncu".split())
+OTHERS = set("ctest cmake cpack cp mkdir cat zcat cut sort head cd pip gdb ncu compute-sanitizer".split())
 # What a page shows but no build has. tanh is the example of a new op in CONTRIBUTING.md.
 EXCEPTIONS = {"kernels/tanh.cu", "--only=tanh_forward", "^kernels/tanh_test/|^engine/ops_test/tanh"}
 
@@ -85,6 +85,18 @@ def in_sentences(page):
             yield f"{page.name}:{text.count(chr(10), 0, match.start()) + 1}", words
 
 
+def in_rows(page):
+    """(where, words) of each row of scripts/gpu_check"""
+    words = {"PYTHON": ["python3"]}
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        head, equals, text = line.partition(" = ")
+        if equals and line[0] != "#":
+            command = [part for word in text.split() for part in words.get(word, [word])]
+            words[head] = [re.sub("^BIN/", "build/cpu/bin/", word) for word in command]
+            if not head.isupper():
+                yield f"{page.name}:{number}", words[head]
+
+
 @functools.cache
 def options_of(*command):
     """The text that names all options: --help, or the source of a shell script and of Python whose imports
@@ -124,7 +136,7 @@ def faults(words):
         if rest and rest[0] not in presets("build"):
             yield f"no preset {rest[0]}"
         return
-    if name in OTHERS or name in ("python3", "true") or "runs/" in name:
+    if name in OTHERS or name in ("python3", "true") or "runs/" in name or name.startswith("TESTS/"):
         return
     match = re.match(r"build/\w+/(bin|tests)/(\w+)$", name)
     if match or not name.startswith(OURS):
@@ -152,8 +164,10 @@ def faults(words):
 class Commands(unittest.TestCase):
     def test_every_command_of_the_pages_exists(self):
         found = [command for page in PAGES for source in (in_blocks, in_sentences) for command in source(page)]
+        rows = [command for page in ROOT.glob("bench/*_rows.txt") for command in in_rows(page)]
         self.assertGreater(len(found), 120)
-        wrong = [f"{where}: {fault}" for where, words in found for fault in faults(words)]
+        self.assertGreater(len(rows), 60)
+        wrong = [f"{where}: {fault}" for where, words in found + rows for fault in faults(words)]
         self.assertEqual(wrong, [])
 
     def test_faults_of_commands_are_found(self):
