@@ -13,7 +13,7 @@ from commands import ROOT, output_of
 # Libraries of every GPU machine. cuBLASLt (0.5 GB) comes from the machine's toolkit or from PyTorch.
 SYSTEM = re.compile(r"(linux-vdso|ld-linux.*|libc|libm|libdl|librt|libpthread|libresolv|libutil|libstdc\+\+|"
                     r"libgcc_s|libcuda|libcublas|libcublasLt|libnv.*)\.so")
-FOLDERS = ["scripts", "bench", "configs", "docs", "tests/golden", "tests/programs", "tests/torch"]
+FOLDERS = ["scripts", "bench", "configs", "tests/golden", "tests/programs", "tests/torch"]
 
 
 def missing(program):
