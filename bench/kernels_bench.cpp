@@ -66,16 +66,16 @@ double seconds(Device& device, const KernelCase& c) {
 }
 
 void time(Device& device, const KernelCase& c, double gbps, bool json) {
-  const double t = seconds(device, c), floor = c.bytes / (gbps * 1e9);
+  const double t = seconds(device, c), bound = c.bytes / (gbps * 1e9);
   if (json) {
     const nlohmann::ordered_json line = {{"row", c.name},           {"us", t * 1e6},
                                          {"bytes", c.bytes},        {"flops", c.flops},
-                                         {"floor_us", floor * 1e6}, {"product", c.product}};
+                                         {"floor_us", bound * 1e6}, {"product", c.product}};
     fmt::print("{}\n", line.dump());
   } else {
     fmt::print("{:28} {:>10.2f} {:>9.2f} {:>9.2f} {:>9.1f} {:>9.1f} {:>10.2f} {:>7.1f}\n", c.name, t * 1e6,
-               c.bytes * 1e-6, c.flops * 1e-9, c.bytes / t * 1e-9, c.flops / t * 1e-9, floor * 1e6,
-               t / floor);
+               c.bytes * 1e-6, c.flops * 1e-9, c.bytes / t * 1e-9, c.flops / t * 1e-9, bound * 1e6,
+               t / bound);
   }
   std::fflush(stdout);  // results survive a time limit
 }
@@ -107,7 +107,7 @@ void print_launches(Device& device, const KernelCase& c) {
 int time_kernels(int argc, char** argv) {
   Settings s;
   CommandLine line("kernels_bench",
-                   "Times every kernel at the sizes of one training step, each beside its floor.");
+                   "Times every kernel at the sizes of one training step, with its lower bound.");
   line.optional("--tokens", "N", "of the packed batch", s.tokens);
   line.optional("--pairs", "N", "of the batch", s.pairs);
   line.optional("--targets", "N", "that the batch is to predict", s.targets);
@@ -115,11 +115,10 @@ int time_kernels(int argc, char** argv) {
   line.optional("--heads", "N", "of attention", s.heads);
   line.optional("--vocabulary", "N", "tokens", s.vocabulary);
   line.toggle("--fp32", "activations and matrices in fp32, not bf16", s.fp32);
-  line.optional("--gbps", "N", "what large copies reach, for the floor", s.gbps);
+  line.optional("--gbps", "N", "what large copies reach, for the lower bound", s.gbps);
   line.toggle("--tune", "algorithms of the matrix products are timed first, as with run.gemm_tuning", s.tune);
   line.toggle("--json", "a line of JSON about the build, and one for each row", s.json);
-  line.toggle("--launches", "run nothing: a line of JSON for each launch of each row (scripts/kernel_table)",
-              s.launches);
+  line.toggle("--launches", "run nothing: a line of JSON for each launch of each row", s.launches);
   line.optional("--only", "ROW", "this row alone", s.only);
   line.toggle("--once", "run each row once and time nothing: for a profiler, or to count what it does",
               s.once);
@@ -170,7 +169,7 @@ int time_kernels(int argc, char** argv) {
                                  many, few)
                    : "the simulator's");
     fmt::print("{:28} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10} {:>7}\n", "kernel", "µs", "MB", "GFLOP", "GB/s",
-               "GFLOP/s", "floor µs", "ratio");
+               "GFLOP/s", "bound µs", "ratio");
   }
   for (const KernelCase& c : rows) time(device, c, gbps, s.json);
   return 0;

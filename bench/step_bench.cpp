@@ -5,9 +5,8 @@
 //            [--gbps=4300] [--json]
 //
 // Batches follow the real workload's statistics or come from a file (tokens_k, targets_k, as bench/peers
-// writes for the peers). Lower bound, equal to bench/peers/floors.py to the digit: FLOPs of all matrix
-// products / --tflops + bytes that must move / --gbps, without overlap; large products and copies reach these
-// rates.
+// writes for the peers). Lower bound: FLOPs of all GEMMs / --tflops + bytes that must move / --gbps, without
+// overlap, at the rates of large GEMMs and copies (bench/peers/floors.py measures them).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -80,7 +79,7 @@ Batch random_batch(unsigned seed, int sequences, double mean, int longest, const
   return packed_batch(tokens, targets, sequences, longest);
 }
 
-// Bytes no implementation can avoid. Adam reads master, both moments and gradient, and writes the first
+// Bytes no implementation can avoid. Adam reads master weight, both moments and gradient, and writes the first
 // three: 28 per parameter. Forward and backward read the weights, backward writes the gradient: 12. With bf16
 // weights and gradients, and Adam writing the weight: 28 + 6; our fp32 gradients add 4. Activations may stay
 // in the cache.
@@ -88,7 +87,7 @@ double bytes(double parameters, bool bf16) { return parameters * (bf16 ? 28 + 6 
 
 int bench(int argc, char** argv) {
   Settings s;
-  CommandLine line("step_bench", "Times whole training steps and prints the floor beside them.");
+  CommandLine line("step_bench", "Times whole training steps and prints their lower bound.");
   line.optional("--size", "NAME", "tiny, mini, small, medium, base, large", s.size);
   line.optional("--precision", "NAME", "bf16, fp32, tf32", s.precision);
   line.optional("--batch", "N", "pairs a step", s.batch);
@@ -178,7 +177,7 @@ int bench(int argc, char** argv) {
   const auto percentile = [&](double p) {
     return times[std::min(times.size() - 1, size_t(p * double(times.size())))] * 1e3;
   };
-  const double floor = (flops / flops_per_second + moved / bytes_per_second) / steps * 1e3;
+  const double bound = (flops / flops_per_second + moved / bytes_per_second) / steps * 1e3;
   const double ms = streamed / steps * 1e3, memory = io::mib(device.bytes_high_water());
   const LossSums sums = train_step.take_losses();
   if (!train_step.all_finite())  // Adam skipped steps: the time means nothing
@@ -199,7 +198,7 @@ int bench(int argc, char** argv) {
                                          {"p90_ms", percentile(0.9)},
                                          {"pairs_per_s", pairs / streamed},
                                          {"memory_mib", memory},
-                                         {"floor_ms", floor},
+                                         {"floor_ms", bound},
                                          {"gflop", flops / steps * 1e-9},
                                          {"mb", moved / steps * 1e-6},
                                          {"loss", sums.loss()}};
@@ -209,14 +208,15 @@ int bench(int argc, char** argv) {
   fmt::print("{}; BERT-{}, {}, {} pairs, {:.0f} tokens, {:.1f} M parameters{}\n", device.name(), s.size,
              s.precision, batches[0].sequences, tokens / steps, double(bert.store.real_size()) * 1e-6,
              Device::is_gpu() ? "" : "; times are the simulator's");
-  fmt::print("a step    {:.3f} ms ({:.3f} median with a wait after each, {:.3f} to {:.3f})\n", ms,
+  fmt::print("a step    {:.3f} ms ({:.3f} median, synchronized after each, {:.3f} to {:.3f})\n", ms,
              percentile(0.5), percentile(0.1), percentile(0.9));
   fmt::print("speed     {:.0f} pairs/s, {:.0f} tokens/s\n", pairs / streamed, tokens / streamed);
   fmt::print("memory    {:.0f} MiB\n", memory);
   fmt::print(
-      "floor     {:.3f} ms: {:.1f} GFLOP at {} TFLOP/s and {:.0f} MB at {} GB/s; a step takes {:.2f} times "
-      "that\n",
-      floor, flops / steps * 1e-9, s.tflops, moved / steps * 1e-6, s.gbps, ms / floor);
+      "bound     {:.3f} ms at least: {:.1f} GFLOP at {} TFLOP/s and {:.0f} MB at {} GB/s; a step takes "
+      "{:.2f} "
+      "times that\n",
+      bound, flops / steps * 1e-9, s.tflops, moved / steps * 1e-6, s.gbps, ms / bound);
   return 0;
 }
 

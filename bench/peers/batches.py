@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Batches with the statistics of the real workload, from a seed, into one file that every peer and step_bench read.
+"""Batches with the statistics of the real workload, from a seed, into one file that every peer and step_bench
+read.
 
-  batches.py --output batches.npz                                   64 batches of 64 pairs, 15.5 tokens on average
+  batches.py --output batches.npz                                   64 batches of 64 pairs, 15.5 tokens each
   batches.py --output b.npz --pairs 256
   batches.py --output b.npz --pairs 16 --mean 230 --longest 512     long rows
 
@@ -29,7 +30,8 @@ def words(rng, count, probabilities):
 
 
 def batch(rng, pairs, mean, longest, probabilities):
-    """[CLS] a [SEP] b [SEP]; 15 % of the words are targets, 80 % of them [MASK], 10 % another word; 72 % of rows labelled."""
+    """[CLS] a [SEP] b [SEP]; 15 % of the words are targets, 80 % of them [MASK], 10 % another word; 72 % of
+    rows labelled."""
     rows = lengths(rng, pairs, mean, longest)
     tokens = np.zeros((pairs, rows.max()), np.int32)
     targets = np.zeros_like(tokens)
@@ -57,7 +59,8 @@ def make(path, count=64, pairs=64, mean=15.5, longest=35, vocabulary=VOCABULARY,
     weight = 1 / (np.arange(vocabulary - FIRST_WORD) + 10.0)  # Zipf
     arrays = {"vocabulary": np.array([vocabulary], np.int32)}
     for k in range(count):
-        arrays[f"tokens_{k}"], arrays[f"targets_{k}"] = batch(rng, pairs, mean, longest, weight / weight.sum())
+        drawn = batch(rng, pairs, mean, longest, weight / weight.sum())
+        arrays[f"tokens_{k}"], arrays[f"targets_{k}"] = drawn
     np.savez(path, **arrays)
 
 
@@ -83,11 +86,11 @@ def describe(batches):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--output", required=True, help="the .npz to be written")
     parser.add_argument("--count", type=int, default=64, help="batches")
     parser.add_argument("--pairs", type=int, default=64, help="rows of a batch")
-    parser.add_argument("--mean", type=float, default=15.5, help="tokens of a row on average, special ones included")
+    parser.add_argument("--mean", type=float, default=15.5, help="mean tokens of a row, with special ones")
     parser.add_argument("--longest", type=int, default=35, help="longer rows are cut")
     parser.add_argument("--vocabulary", type=int, default=VOCABULARY)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,7 +1,8 @@
-"""Batches in static shapes: what a compiled step and a captured graph need, and one copy brings to the device.
+"""Batches in static shapes, as compiled steps and captured graphs need them, in one buffer for one copy.
 
-A shape is chosen for each batch from a few buckets. Filler never meets real tokens: in the packed layout it forms
-sequences of its own behind the real ones, in the padded layout it is masked; filler targets are labelled -100.
+Each batch gets a shape from a few buckets. Padding never touches real tokens: in the packed layout it forms
+sequences of its own after the real ones, in the padded layout it is masked. Padding targets are labelled
+-100.
 """
 from dataclasses import dataclass
 
@@ -33,8 +34,8 @@ def target_capacity(targets):
 
 
 def capacities(sizes, bucket, rare=0.05):
-    """Each size rounded up, to a multiple or by a function; buckets that hold less than `rare` of the batches give them
-    to the next larger one, as each bucket costs a compilation and a graph."""
+    """Rounds each size up, to a multiple or by a function. A bucket with less than `rare` of the batches
+    joins the next larger one, because each costs a compilation and a graph."""
     chosen = np.array([bucket(n) if callable(bucket) else round_up(n, bucket) for n in sizes])
     for size in sorted(set(chosen))[:-1]:
         if (chosen == size).mean() < rare:
@@ -58,7 +59,8 @@ class Fields:
             view.copy_(torch.from_numpy(np.ascontiguousarray(arrays[name])))
 
     def views(self, buffer):
-        return {name: buffer[at : at + size].view(dtype).view(shape) for name, (at, size, dtype, shape) in self.places.items()}
+        places = self.places.items()
+        return {name: buffer[at : at + n].view(dtype).view(shape) for name, (at, n, dtype, shape) in places}
 
 
 def _gathered(rows, labels, capacity):
@@ -69,32 +71,34 @@ def _gathered(rows, labels, capacity):
 
 
 def target_capacities(batches, others, rare=0.05):
-    """Our own step's buckets of targets. One that, together with its batch's other size, holds less than `rare` of the
-    batches joins the next larger one that is there with this size, since each such pair is a shape."""
+    """Our step's buckets of targets. A pair of buckets is a shape: one with less than `rare` of the batches
+    joins the next larger bucket of targets that has the same other size."""
     chosen = [target_capacity(int((labels != 0).sum())) for _, labels in batches]
     for other in sorted(set(others)):
         here = [k for k, size in enumerate(others) if size == other]
-        for k, size in zip(here, capacities([chosen[k] for k in here], lambda n: n, rare * len(others) / len(here))):
+        sizes = capacities([chosen[k] for k in here], lambda n: n, rare * len(others) / len(here))
+        for k, size in zip(here, sizes):
             chosen[k] = size
     return chosen
 
 
 def packed(batches, token_bucket=token_capacity):
-    """Real tokens back to back. Also where each row lies in a [sequences, length] grid, and back."""
+    """Real tokens back to back, with each row's index in a [sequences, length] grid, and the inverse."""
     counts = [int((tokens != 0).sum()) for tokens, _ in batches]
     rows = capacities(counts, token_bucket)
     length = round_up(max(tokens.shape[1] for tokens, _ in batches), 8)
-    fillers = max(-(-(capacity - n) // length) for capacity, n in zip(rows, counts))
+    padding = max(-(-(capacity - n) // length) for capacity, n in zip(rows, counts))
     for (tokens, labels), capacity, targets in zip(batches, rows, target_capacities(batches, rows)):
-        shape = Shape(capacity, len(tokens) + fillers, length, targets)
+        shape = Shape(capacity, len(tokens) + padding, length, targets)
         yield shape, _pack(tokens, labels, shape)
 
 
 def _pack(tokens, labels, shape):
     real = tokens != 0
     ends = np.cumsum(real.sum(1))
-    fillers = shape.sequences - len(tokens)
-    ends = np.concatenate([[0], ends, np.minimum(ends[-1] + shape.length * np.arange(1, fillers + 1), shape.rows)])
+    padding = shape.sequences - len(tokens)
+    padding_ends = np.minimum(ends[-1] + shape.length * np.arange(1, padding + 1), shape.rows)
+    ends = np.concatenate([[0], ends, padding_ends])
     ids, wanted = np.zeros(shape.rows, np.int64), np.zeros(shape.rows, np.int64)
     ids[: real.sum()], wanted[: real.sum()] = tokens[real], labels[real]
     sequence = np.repeat(np.arange(shape.sequences), np.diff(ends))
@@ -103,7 +107,8 @@ def _pack(tokens, labels, shape):
     to_grid = np.zeros(shape.sequences * shape.length, np.int64)  # empty places read row 0, masked
     to_grid[to_packed] = np.arange(shape.rows)
     target_rows = np.flatnonzero(wanted)
-    fields = {"ids": ids, "positions": positions, "starts": ends.astype(np.int32), "to_packed": to_packed, "to_grid": to_grid}
+    fields = {"ids": ids, "positions": positions, "starts": ends.astype(np.int32), "to_packed": to_packed,
+              "to_grid": to_grid}
     return fields | _gathered(target_rows, wanted[target_rows], shape.targets)
 
 
@@ -111,18 +116,21 @@ def padded(batches, length_bucket=8):
     """[sequences, length] with padding, the head's rows gathered."""
     lengths = capacities([tokens.shape[1] for tokens, _ in batches], length_bucket)
     for (tokens, labels), length, targets in zip(batches, lengths, target_capacities(batches, lengths)):
-        ids, wanted = _widen(tokens, length), _widen(labels, length).ravel()
+        ids, wanted = _pad(tokens, length), _pad(labels, length).ravel()
         rows = np.flatnonzero(wanted)
-        yield Shape(ids.size, len(ids), length, targets), {"ids": ids} | _gathered(rows, wanted[rows], targets)
+        shape = Shape(ids.size, len(ids), length, targets)
+        yield shape, {"ids": ids} | _gathered(rows, wanted[rows], targets)
 
 
 def transformers(batches, length_bucket=8):
-    """What BertForMaskedLM takes: [sequences, length], and a label at every position."""
-    lengths = capacities([tokens.shape[1] for tokens, _ in batches], length_bucket, rare=0 if length_bucket == 1 else 0.05)
+    """[sequences, length] with a label at every position, for BertForMaskedLM."""
+    rare = 0 if length_bucket == 1 else 0.05
+    lengths = capacities([tokens.shape[1] for tokens, _ in batches], length_bucket, rare)
     for (tokens, labels), length in zip(batches, lengths):
-        ids, wanted = _widen(tokens, length), _widen(labels, length)
-        yield Shape(ids.size, len(ids), length, ids.size), {"ids": ids, "labels": np.where(wanted == 0, IGNORED, wanted)}
+        ids, wanted = _pad(tokens, length), _pad(labels, length)
+        labels = np.where(wanted == 0, IGNORED, wanted)
+        yield Shape(ids.size, len(ids), length, ids.size), {"ids": ids, "labels": labels}
 
 
-def _widen(array, length):
+def _pad(array, length):
     return np.pad(array, ((0, 0), (0, length - array.shape[1]))).astype(np.int64)

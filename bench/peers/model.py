@@ -1,7 +1,8 @@
-"""BERT written by hand for PyTorch: fused QKV, tied embedding, head on gathered targets; rows packed or padded.
+"""BERT written by hand for PyTorch: fused QKV, tied embedding, head on gathered targets; rows packed or
+padded.
 
-Post-norm encoder, erf GELU, LayerNorm epsilon 1e-12, dropout behind the embedding and behind each sublayer (25 sites at
-12 layers), none of attention probabilities.
+Post-norm encoder, erf GELU, LayerNorm epsilon 1e-12. Dropout follows the embedding and each sublayer (25
+sites at 12 layers); attention probabilities have none.
 """
 import torch
 import torch.nn.functional as F
@@ -20,8 +21,9 @@ except ImportError:
 
 
 class Move(torch.autograd.Function):
-    """y = x[there]. Rows of x lie once in y, at `back`, and elsewhere y is filler: so the gradient is a gather, too,
-    without atomics; `real`, if given, says which rows of x are no filler and have a gradient at all."""
+    """y = x[there]. Each row of x is once in y, at `back`; the other rows of y are padding. The gradient is
+    therefore a gather too, without atomics. `real` (optional) marks the rows of x that are not padding and
+    have a gradient."""
 
     @staticmethod
     def forward(ctx, x, there, back, real):
@@ -36,7 +38,7 @@ class Move(torch.autograd.Function):
 
 
 class Attention:
-    """Of one batch: from [rows, 3H] to [rows, H]."""
+    """Attention of one batch, from [rows, 3H] to [rows, H]."""
 
     def __init__(self, kind, shape, heads, fields):
         self.kind, self.shape, self.heads, self.fields = kind, shape, heads, fields
@@ -77,26 +79,28 @@ class Layer(nn.Module):
     def __init__(self, hidden, intermediate):
         super().__init__()
         self.qkv, self.output = nn.Linear(hidden, 3 * hidden), nn.Linear(hidden, hidden)
-        self.widen, self.narrow = nn.Linear(hidden, intermediate), nn.Linear(intermediate, hidden)
+        self.intermediate = nn.Linear(hidden, intermediate)
+        self.output_dense = nn.Linear(intermediate, hidden)
         self.attention_norm, self.output_norm = nn.LayerNorm(hidden, 1e-12), nn.LayerNorm(hidden, 1e-12)
 
     def forward(self, x, attend, p):
         x = self.attention_norm(x + F.dropout(self.output(attend(self.qkv(x))), p))
-        return self.output_norm(x + F.dropout(self.narrow(F.gelu(self.widen(x))), p))
+        return self.output_norm(x + F.dropout(self.output_dense(F.gelu(self.intermediate(x))), p))
 
 
 class Bert(nn.Module):
     def __init__(self, vocabulary, layers, hidden, heads, intermediate, positions, dropout=0.1):
         super().__init__()
         self.heads, self.dropout = heads, dropout
-        self.words, self.positions, self.segments = (nn.Embedding(n, hidden) for n in (vocabulary, positions, 2))
+        self.words, self.positions = nn.Embedding(vocabulary, hidden), nn.Embedding(positions, hidden)
+        self.segments = nn.Embedding(2, hidden)
         self.norm = nn.LayerNorm(hidden, 1e-12)
         self.layers = nn.ModuleList(Layer(hidden, intermediate) for _ in range(layers))
         self.transform, self.transform_norm = nn.Linear(hidden, hidden), nn.LayerNorm(hidden, 1e-12)
         self.output_bias = nn.Parameter(torch.zeros(vocabulary))
 
     def forward(self, fields, shape, attention):
-        """The mean cross-entropy of the targets."""
+        """Mean cross-entropy of the targets."""
         ids = fields["ids"]
         if attention == "direct":
             places = self.positions.weight[: shape.length]
@@ -112,7 +116,7 @@ class Bert(nn.Module):
         return F.cross_entropy(logits.float(), fields["labels"], ignore_index=IGNORED)
 
     def sources(self):
-        """Every parameter, with the names of what it holds, one above the other."""
+        """Each parameter with the names of the arrays that it concatenates."""
         yield self.words.weight, [WORDS]
         yield self.positions.weight, ["bert.embeddings.position_embeddings.weight"]
         yield self.segments.weight, ["bert.embeddings.token_type_embeddings.weight"]
@@ -123,8 +127,8 @@ class Bert(nn.Module):
                 (layer.qkv, [f"{at}.attention.self.{name}" for name in ("query", "key", "value")]),
                 (layer.output, [f"{at}.attention.output.dense"]),
                 (layer.attention_norm, [f"{at}.attention.output.LayerNorm"]),
-                (layer.widen, [f"{at}.intermediate.dense"]),
-                (layer.narrow, [f"{at}.output.dense"]),
+                (layer.intermediate, [f"{at}.intermediate.dense"]),
+                (layer.output_dense, [f"{at}.output.dense"]),
                 (layer.output_norm, [f"{at}.output.LayerNorm"]),
             ]
         modules += [(self.transform, ["cls.predictions.transform.dense"])]

@@ -4,19 +4,23 @@
   batches.py --output batches.npz
   peer.py --peer packed --mode compile+graph --size base --batches batches.npz
 
-packed        hand-written BERT over packed tokens (model.py), attention by flash varlen or on a small padded grid
-padded        the same model over [sequences, length] with a mask
-transformers  BertForMaskedLM as users run it: sdpa, autocast, a label at every position
+packed        hand-written BERT over packed tokens (model.py), attention by flash varlen or on a small padded
+grid padded        the same model over [sequences, length] with a mask transformers  BertForMaskedLM as users
+run it: sdpa, autocast, a label at every position warpbert      only --losses, by our program `inspect` of
+--bin, from the weights that the other peers draw
 
-A step is: copy the batch from pinned memory, forward, backward, Adam. Timed with a CUDA event after each step.
+A step copies the batch from pinned memory, then runs forward, backward and Adam. A CUDA event follows each
+step.
 """
 import argparse
 import json
 import os
+import pathlib
 import shutil
-import statistics
+import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 
 import numpy as np
@@ -32,7 +36,7 @@ MODES = ["eager", "compile", "graph", "compile+graph"]
 
 
 class HandWritten:
-    """packed and padded. bf16 weights with fp32 masters, or fp32 throughout."""
+    """packed and padded. bf16 weights with fp32 master weights, or fp32 throughout."""
 
     def __init__(self, a, loaded, shape, device):
         self.kind = a.attention if a.peer == "packed" else "direct"
@@ -52,7 +56,7 @@ class HandWritten:
     def parameters(self, vocabulary):
         names = {id(p): n for p, n in self.bert.sources()}
         found = {}
-        for p, master in zip(self.bert.parameters(), self.optimiser.masters()):
+        for p, master in zip(self.bert.parameters(), self.optimiser.master_weights()):
             wanted = names[id(p)]
             for name, part in zip(wanted, master.chunk(len(wanted))):
                 found[name] = part[:vocabulary] if name in (files.WORDS, files.OUTPUT_BIAS) else part
@@ -74,7 +78,8 @@ class Transformers:
         )  # fmt: skip
         self.bert = BertForMaskedLM(config)
         left = self.bert.load_state_dict(files.tensors(loaded), strict=False)
-        assert not left.unexpected_keys and all("decoder" in k or "_ids" in k for k in left.missing_keys), left
+        known = all("decoder" in key or "_ids" in key for key in left.missing_keys)
+        assert not left.unexpected_keys and known, left
         self.bert.to(device).train()
         self.optimiser = FusedAdam(self.bert.parameters(), a.lr)
         self.forward = compiler(a)(self.bert) if "compile" in a.mode else self.bert
@@ -103,14 +108,14 @@ def compiler(a):
 
 
 class Slot:
-    """A shape's buffer on the device and, once captured, its graph."""
+    """A shape's buffer on the device and, after capture, its graph."""
 
     def __init__(self, fields, device):
         self.buffer = torch.zeros(fields.bytes, dtype=torch.uint8, device=device)
         self.fields, self.graph = fields.views(self.buffer), None
 
 
-class Stepper:
+class TrainStep:
     def __init__(self, peer, mode, shaped, device):
         self.peer, self.device = peer, device
         self.capture = "graph" in mode and device.type == "cuda"  # CPU: static shapes, no graph
@@ -126,7 +131,7 @@ class Stepper:
             self.batches.append((shape, host))
 
     def prepare(self):
-        """Compiles and captures every shape; the weights are afterwards what they were."""
+        """Compiles and captures every shape, then restores the weights."""
         saved = [x.to("cpu", copy=True) for x in self.peer.optimiser.state()]
         for shape, slot in self.slots.items():
             slot.buffer.copy_(next(host for s, host in self.batches if s == shape))
@@ -172,28 +177,28 @@ def shaped_batches(a, batches):
     return layout.transformers(batches, a.length_bucket)
 
 
-def times(stepper, steps, warmup):
+def times(train_step, steps, warmup):
     """Milliseconds of each step."""
     for k in range(warmup):
-        stepper.step(k)
-    if stepper.device.type != "cuda":
+        train_step.step(k)
+    if train_step.device.type != "cuda":
         clock = [time.perf_counter()]
         for k in range(steps):
-            stepper.step(k)
+            train_step.step(k)
             clock.append(time.perf_counter())
         return [1e3 * (b - a) for a, b in zip(clock, clock[1:])]
     events = [torch.cuda.Event(enable_timing=True) for _ in range(steps + 1)]
     torch.cuda.synchronize()
     events[0].record()
     for k in range(steps):
-        stepper.step(k)
+        train_step.step(k)
         events[k + 1].record()
     torch.cuda.synchronize()
     return [a.elapsed_time(b) for a, b in zip(events, events[1:])]
 
 
 def build(a, device):
-    """The peer, its stepper and facts about the batches."""
+    """The peer, its train step, the vocabulary's size and statistics of the batches."""
     vocabulary, batches = data.load(a.batches)
     if a.weights:
         loaded = files.load(a.weights)
@@ -205,46 +210,62 @@ def build(a, device):
         loaded = files.random_weights(vocabulary, shape, a.seed)
     longest = max(tokens.shape[1] for tokens, _ in batches)
     if longest > shape["positions"]:
-        sys.exit(f"peer: {a.batches} has rows of {longest} tokens; the model has {shape['positions']} positions")
+        positions = shape["positions"]
+        sys.exit(f"peer: {a.batches} has rows of {longest} tokens; the model has {positions} positions")
     torch.manual_seed(a.seed)
     peer = (Transformers if a.peer == "transformers" else HandWritten)(a, loaded, shape, device)
-    stepper = Stepper(peer, a.mode, shaped_batches(a, batches), device)
-    return peer, stepper, vocabulary, data.describe(batches)
+    train_step = TrainStep(peer, a.mode, shaped_batches(a, batches), device)
+    return peer, train_step, vocabulary, data.describe(batches)
 
 
 def measure(a, device):
     began = time.perf_counter()
-    peer, stepper, vocabulary, facts = build(a, device)
-    result = {"peer": a.peer, "mode": a.mode + (" autotune" if a.autotune else ""), "size": a.size, "precision": a.precision}
+    peer, train_step, vocabulary, facts = build(a, device)
+    mode = a.mode + (" autotune" if a.autotune else "")
+    result = {"peer": a.peer, "mode": mode, "size": a.size, "precision": a.precision}
     if a.peer == "packed":
         result["attention"] = a.attention
-    stepper.prepare()
+    train_step.prepare()
     result["prepare_s"] = round(time.perf_counter() - began, 1)
-    result |= {"pairs": facts["pairs"], "tokens": facts["tokens"], "targets": facts["targets"], "dropout": a.dropout}
-    result["shapes"] = [list(vars(s).values()) for s in stepper.slots]  # rows, sequences, length, targets
+    result |= {key: facts[key] for key in ("pairs", "tokens", "targets")} | {"dropout": a.dropout}
+    result["shapes"] = [list(vars(s).values()) for s in train_step.slots]  # rows, sequences, length, targets
     losses = []
     for k in range(a.losses):  # from the initial weights; comparable between peers at dropout 0
-        stepper.step(k)
-        losses.append(stepper.last.item())
+        train_step.step(k)
+        losses.append(train_step.last.item())
     result["losses"] = losses
-    if a.parameters:
-        found = {"param/" + n: p.float().cpu().numpy() for n, p in peer.parameters(vocabulary).items()}
-        np.savez(a.parameters, losses=np.array(losses, np.float32), **found)
     if a.steps:
-        ms = times(stepper, a.steps, a.warmup)
+        ms = times(train_step, a.steps, a.warmup)
         p10, median, p90 = np.percentile(ms, [10, 50, 90])
-        halves = [statistics.median(ms[: len(ms) // 2]), statistics.median(ms[len(ms) // 2 :])] if len(ms) > 1 else ms
-        result |= {"ms": median, "p10": p10, "p90": p90, "halves": halves, "mean": statistics.mean(ms), "steps": a.steps}
+        result |= {"ms": median, "p10": p10, "p90": p90, "mean": float(np.mean(ms)), "steps": a.steps}
         result["pairs_s"] = 1e3 * facts["pairs"] / result["mean"]
-    result["finite"] = bool(torch.isfinite(stepper.last)) and bool(np.isfinite(losses).all())
+    result["finite"] = bool(torch.isfinite(train_step.last)) and bool(np.isfinite(losses).all())
     on_gpu = device.type == "cuda"
     result["memory_MiB"] = torch.cuda.max_memory_reserved() >> 20 if on_gpu else None
     result |= {"torch": torch.__version__, "device": torch.cuda.get_device_name() if on_gpu else "CPU"}
     return result
 
 
+def our_losses(a):
+    """Losses of `inspect`, which has dropout off and needs a training file."""
+    with tempfile.TemporaryDirectory() as folder:
+        weights = files.random_weights(data.load(a.batches)[0], files.SIZES[a.size], a.seed)
+        files.save(f"{folder}/weights.safetensors", weights)
+        pairs = "".join(f"{100 + i} {101 + i}\t{102 + i}\t{i % 2}\n" for i in range(20))
+        pathlib.Path(folder, "train.tsv").write_text(pairs)
+        pathlib.Path(folder, "run.ini").write_text("[data]\ntrain = train.tsv\n")
+        subprocess.run([
+            f"{a.bin}/inspect", f"--config={folder}/run.ini", f"--batch={a.batches}", f"--steps={a.losses}",
+            f"--output={folder}/out.npz", f"--model.weights={folder}/weights.safetensors", f"--train.lr={a.lr}",
+            f"--model.heads={files.SIZES[a.size]['heads']}", f"--train.precision={a.precision}",
+        ], check=True, stdout=subprocess.DEVNULL)
+        losses = np.load(f"{folder}/out.npz")["losses"]
+    return {"peer": a.peer, "losses": losses.tolist(), "finite": bool(np.isfinite(losses).all())}
+
+
 def what_triton_lacks():
-    """It compiles its own launcher in C at run time, and says so only in the middle of a long trace."""
+    """Names what is missing. Triton compiles its launchers in C at run time, and tells so deep in a long
+    trace."""
     if not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
         return "Triton needs a C compiler at run time: no gcc or clang on PATH, and CC is not set"
     scheme = sysconfig.get_default_scheme()  # as in Triton: Debian's posix_local may lack the include folder
@@ -255,25 +276,26 @@ def what_triton_lacks():
 
 
 def arguments(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peer", required=True, choices=["packed", "padded", "transformers"])
-    parser.add_argument("--mode", default="eager", choices=MODES, help="graph: the whole step is one CUDA graph")
-    parser.add_argument("--autotune", action="store_true", help="compile with max-autotune: minutes of preparation")
-    parser.add_argument("--gather", action="store_true", help="packed, padded, compiled: Adam of gradients in a flat array")
-    parser.add_argument("--attention", choices=["varlen", "grid"], help="of packed; default: varlen in bf16 on a GPU")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--peer", required=True, choices=["packed", "padded", "transformers", "warpbert"])
+    parser.add_argument("--bin", help="for warpbert: the folder of our programs")
+    parser.add_argument("--mode", default="eager", choices=MODES, help="graph: a CUDA graph of the whole step")
+    parser.add_argument("--autotune", action="store_true", help="compile with max-autotune, for minutes")
+    parser.add_argument("--gather", action="store_true", help="compiled: Adam of gradients in a flat array")
+    parser.add_argument("--attention", choices=["varlen", "grid"], help="of packed; default on a GPU in bf16: varlen")
     parser.add_argument("--size", default="base", choices=files.SIZES)
     parser.add_argument("--precision", default="bf16", choices=["bf16", "fp32"])
     parser.add_argument("--batches", required=True, help="the .npz that batches.py wrote")
-    parser.add_argument("--weights", help=".safetensors by Hugging Face's names; default: random, from the seed")
+    parser.add_argument("--weights", help=".safetensors; default: random, from the seed")
     parser.add_argument("--heads", type=int, default=0, help="of --weights; default: the size's")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--lr", type=float, default=1e-5)
-    parser.add_argument("--token-bucket", type=int, help="packed: rows are a multiple of it; default: our own buckets")
-    parser.add_argument("--length-bucket", type=int, default=8, help="padded, transformers: lengths are")
+    parser.add_argument("--token-bucket", type=int, help="packed: multiple of rows; default: our buckets")
+    parser.add_argument("--length-bucket", type=int, default=8,
+                        help="padded, transformers: multiple of lengths")
     parser.add_argument("--warmup", type=int, default=64, help="steps before those that are timed")
     parser.add_argument("--steps", type=int, default=256, help="steps timed; 0: none")
-    parser.add_argument("--losses", type=int, default=0, help="print the losses of so many steps before all others")
-    parser.add_argument("--parameters", help="write those losses, and the parameters after them, to this .npz")
+    parser.add_argument("--losses", type=int, default=0, help="print the losses of so many first steps")
     parser.add_argument("--seed", type=int, default=0)
     a = parser.parse_args(argv)
     flash = torch.cuda.is_available() and a.precision == "bf16"
@@ -291,7 +313,8 @@ def main():
     for name in ("recompile_limit", "cache_size_limit"):  # one per shape; name varies by version
         if hasattr(torch._dynamo.config, name):
             setattr(torch._dynamo.config, name, 64)
-    rounded = {k: round(v, 4) if isinstance(v, float) else v for k, v in measure(a, device).items()}
+    result = our_losses(a) if a.peer == "warpbert" else measure(a, device)
+    rounded = {k: round(v, 4) if isinstance(v, float) else v for k, v in result.items()}
     print(json.dumps(rounded), flush=True)
 
 

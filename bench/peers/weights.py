@@ -1,9 +1,4 @@
-"""Weights by Hugging Face's names: random ones from a seed, and to and from .safetensors.
-
-weights.py OUTPUT.safetensors SIZE VOCABULARY                   random ones, for programs that are to start from the same
-"""
-import sys
-
+"""Weights by Hugging Face's names: random ones from a seed, and to and from .safetensors."""
 import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
@@ -39,7 +34,8 @@ def shapes(vocabulary, layers, hidden, heads, intermediate, positions):
 
 
 def random_weights(vocabulary, shape, seed=0, vectors=0.0):
-    """N(0, 0.02) matrices, biases 0, gains 1; `vectors` is the deviation of what is added to biases and gains."""
+    """N(0, 0.02) matrices, biases 0, gains 1; `vectors` is the deviation of what is added to biases and
+    gains."""
     rng = np.random.default_rng(seed)
     weights = {}
     for name, extent in shapes(vocabulary, **shape).items():
@@ -64,8 +60,9 @@ def padded(vocabulary):
 
 
 def pad_vocabulary(weights):
-    """Rows of zeros up to a multiple of 64, for GEMMs with aligned rows, and biases of -10,000: their probability and
-    all their gradients are exactly 0, so that loss and steps are those of the real vocabulary."""
+    """Rows of zeros up to a multiple of 64, for GEMMs with aligned rows, and biases of -10,000: their
+    probability and all their gradients are exactly 0, so that loss and steps are those of the real
+    vocabulary."""
     table, bias = weights[WORDS], weights[OUTPUT_BIAS]
     extra = padded(len(table)) - len(table)
     table = np.concatenate([table, np.zeros((extra, table.shape[1]), np.float32)])
@@ -81,8 +78,3 @@ def shape_of(weights, heads):
 
 def tensors(weights):
     return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in weights.items()}
-
-
-if __name__ == "__main__":
-    output, size, vocabulary = sys.argv[1:]
-    save(output, random_weights(int(vocabulary), SIZES[size]))

@@ -1,8 +1,8 @@
 """CRC-32C (Castagnoli), the checksum of TensorFlow's checkpoints; fast enough for gigabytes with NumPy alone.
 
-The register is linear over GF(2): after A‖B it is advance(register of A, |B| bytes) ^ register of B from zero.
-The data is split into LANES pieces of equal length. One NumPy operation updates the registers of all lanes by table;
-they are then folded pairwise.
+The register is linear over GF(2): after A‖B it is advance(register of A, |B| bytes) ^ register of B from
+zero. The data is split into LANES pieces of equal length. One NumPy operation updates the registers of all
+lanes by table; they are then folded pairwise.
 """
 from __future__ import annotations
 

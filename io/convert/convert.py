@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Converts a pretrained BERT to the .npz that training starts from.
 
-SOURCE is a TensorFlow checkpoint (its prefix or its folder), a .safetensors, .bin or .npz file (Hugging Face, UER or
-TencentPretrain), an .index.json of shards, or a folder with one of these. See docs/weights.md.
+SOURCE is a TensorFlow checkpoint (its prefix or its folder), a .safetensors, .bin or .npz file (Hugging
+Face, UER or TencentPretrain), an .index.json of shards, or a folder with one of these. See docs/weights.md.
 """
 from __future__ import annotations
 
@@ -137,7 +137,8 @@ def measure(names: list[Name], arrays: dict[str, Array], column: str) -> dict[st
 
 
 def expected_shape(name: Name, family: str, sizes: dict[str, int]) -> tuple[int, ...]:
-    """Shape in the source: TensorFlow kernels are [in, out]; UER's segment table has a leading padding row."""
+    """Shape in the source: TensorFlow kernels are [in, out]; UER's segment table has a leading padding
+    row."""
     dims = name.dims(sizes)
     if family == "tf" and name.tf.endswith("/kernel"):
         return dims[::-1]
@@ -247,16 +248,16 @@ def convert(arguments: argparse.Namespace) -> str:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="convert.py", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+                                     formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("source", metavar="SOURCE")
     parser.add_argument("output", metavar="OUTPUT.npz")
     parser.add_argument("--from", choices=["auto", *LAYOUTS], default="auto",
-                        help="refuse a source whose names are of another family (default: take it as it is)")
+                        help="refuse a source with names of another family (default: accept any)")
     parser.add_argument("--config", metavar="FILE", help="default: bert_config.json or config.json beside the source")
     parser.add_argument("--ignore", metavar="PATTERN", action="append", default=[],
-                        help="leave out these unknown arrays; may be given several times")
+                        help="skip unknown arrays that match; repeatable")
     parser.add_argument("--drop-output-matrix", action="store_true",
-                        help="use the word embedding as output matrix where the source has one of its own")
+                        help="use the word embedding as output matrix even if the source has another")
     parsed = parser.parse_args(arguments)
     if not parsed.output.endswith(".npz"):
         parser.error(f"{parsed.output} does not end in .npz")

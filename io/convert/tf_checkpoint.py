@@ -102,7 +102,7 @@ def _array(name: str, entry: bytes, shards: list[str]) -> Array:
         if sliced:
             raise ConvertError(f"{name} is stored in slices (a partitioned variable), which is not read")
         if not os.path.exists(shard):
-            raise ConvertError(f"{shard} is missing: {name} lies in it")
+            raise ConvertError(f"{shard} is missing: it holds {name}")
         raw = read_span(shard, fields[4], fields[5], name)
         if masked_crc32c(raw) != fields[6]:
             raise ConvertError(f"{shard}: wrong CRC-32C of {name}: the file is damaged")

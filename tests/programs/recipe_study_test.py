@@ -1,4 +1,4 @@
-"""End-to-end test of scripts/recipe_study on few rows.
+"""End-to-end test of studies/recipe_study.py on few rows.
 
 recipe_study_test.py BIN_DIR [unittest arguments]
 """
@@ -11,7 +11,7 @@ import tempfile
 import unittest
 
 BIN = pathlib.Path(sys.argv.pop(1)).resolve()
-SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "scripts/recipe_study"
+SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "studies/recipe_study.py"
 ROWS, HOLDOUT = 100, 50
 
 

@@ -1,4 +1,4 @@
-"""check_folders reports includes that violate the layering of the folders.
+"""check_folders reports includes that violate the layering of the folders, and stray files at the top level.
 
 check_folders_test.py SCRIPTS_DIR [unittest arguments]
 """
@@ -16,13 +16,15 @@ ROOMS = {"kernels": "nothing of ours", "engine": "`kernels`", "io": "nothing of 
 
 
 class Folders(unittest.TestCase):
-    def check(self, files, rooms=ROOMS):
+    def check(self, files, rooms=ROOMS, git=False):
         pages = {f"{room}/README.md": f"# Room\n- Includes from: {below}.\n" for room, below in rooms.items()}
         with tempfile.TemporaryDirectory() as folder:
             for name, text in {**pages, **files}.items():
                 path = pathlib.Path(folder) / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
+            if git:
+                subprocess.run(["git", "init", "-q", folder], check=True)
             done = subprocess.run([sys.executable, SCRIPT, folder], capture_output=True, text=True)
             return done.returncode, (done.stdout + done.stderr).replace(folder + "/", "")
 
@@ -52,6 +54,21 @@ class Folders(unittest.TestCase):
     def test_a_page_that_names_no_room_is_named(self):
         code, text = self.check({"io/npz.h": ""}, {"io": "`text`"})
         self.assertEqual((code, text), (1, "io/README.md: there is no room text\n"))
+
+    def test_a_stray_file_at_the_top_level_is_named(self):
+        files = {"io/npz.h": "", "README.md": "# x\n## Rooms\n| [io/](io/README.md) | files |\n## Next\nnot/a/room\n",
+                 "CMakeLists.txt": "", ".clang-format": "", ".gitignore": "build/\n", "build/x.o": ""}
+        self.assertEqual(self.check(files, {"io": "nothing of ours"})[0], 0)
+        stray = {"a-1.0-py3-none-any.whl": "", "not/a/file": "", "io/more.txt": ""}
+        code, text = self.check({**files, **stray}, {"io": "nothing of ours"})
+        message = ": not in the map of rooms of README.md; the top level holds nothing else\n"
+        self.assertEqual((code, text), (1, f"a-1.0-py3-none-any.whl{message}not{message}"))
+
+    def test_ignored_files_of_a_repository_are_not_stray(self):
+        files = {"io/npz.h": "", "README.md": "## Rooms\n| io/ |\n", ".gitignore": "*.log\n", "a.log": ""}
+        for more, code in ({}, 0), ({"b.whl": ""}, 1):
+            with self.subTest(more):
+                self.assertEqual(self.check({**files, **more}, {"io": "nothing of ours"}, git=True)[0], code)
 
     def test_no_sources_is_an_error(self):
         code, text = self.check({"README.md": ""})
