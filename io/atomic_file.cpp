@@ -18,7 +18,6 @@ namespace warpbert::io {
 
 std::string writing_failure(const std::string& path, int error) {
   const char* advice = error == ENOSPC || error == EDQUOT ? "; free some space and start again"
-                       : error == EFBIG                   ? "; raise the limit of file sizes (ulimit -f)"
                        : error == EACCES || error == EROFS || error == EPERM
                            ? "; choose a folder you may write to"
                        : error == ENOENT || error == ENOTDIR ? "; its folder does not exist"
