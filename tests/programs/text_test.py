@@ -208,12 +208,16 @@ class Text(unittest.TestCase):
         # A lost line shifts all rows behind it.
         words = (GOLDEN / "vocab.txt").read_text(encoding="utf-8").split()
         plain = [w for w in words if not w.startswith("[")]
-        self.write("few.tsv", "".join(f"{plain[i]} {plain[i + 1]}\t{plain[i]}\t{i % 2}\n" for i in range(20)))
+        self.write("few.tsv", "".join(f"{plain[i]} {plain[i + 1]}\t{plain[i]}\t{i % 3 % 2}\n" for i in range(20)))
         lost = self.write("lost.txt", "\n".join(words[:-1]) + "\n")
         weights = GOLDEN / "weights.hf.npz"
         args = f"--model.weights={weights}", f"--data.train={self.dir}/few.tsv", "--data.test=", "--model.heads=4", "--data.vocab"
         self.assertIn(f"warning: {lost}: {len(words) - 1} tokens, but the word embedding of {weights} has {len(words)} rows; if a line is missing,",
                       self.warned("train", "--config", self.ini, "--dry-run", *args, lost)[1])
+        # Unless the weights' configuration counts as many tokens: the other rows are padding.
+        config = self.write("config.json", json.dumps({"vocab_size": len(words) - 1, "num_attention_heads": 4}))
+        self.assertEqual(self.warned("train", "--config", self.ini, "--dry-run", *args, lost, f"--model.config={config}")[1],
+                         f"warning: {config}: vocab_size = {len(words) - 1}, but {weights} has {len(words)} rows; the last 1 are taken for padding\n")
 
     def test_inputs_that_are_not_what_a_model_of_text_reads(self):
         """They are scored, or refused where rows would be lost; stderr says so."""

@@ -57,6 +57,7 @@ class Session {
   Options options_;
   std::unique_ptr<Pretrained> pretrained_;
   bool aligned_ = false;  // the ids are aligned to the rows of a plain-text model
+  int used_rows_ = 0;     // of the pretrained word embedding, without padding; 0: unknown
   Dataset set_;
   std::optional<Vocabulary> vocabulary_;
   TokenPairs tokens_;

@@ -12,6 +12,7 @@
 #include "io/error.h"
 #include "io/file_kind.h"
 #include "io/text.h"
+#include "io/text_file.h"
 #include "names.h"
 #include "weights_file.h"
 
@@ -333,13 +334,14 @@ ConfigFacts read_config_facts(const std::string& text, const std::string& what, 
   const char* heads = json.contains("heads") ? "heads" : "num_attention_heads";
   const char* epsilon = json.contains("ln_eps") ? "ln_eps" : "layer_norm_eps";
   facts.heads = int(std::min(number(heads), 1e6)), facts.layer_norm_epsilon = number(epsilon);
+  facts.vocabulary = int(std::min<double>(number("vocab_size"), shape.vocabulary));
   return facts;
 }
 
 // Uses the first source that exists: model.config, `__meta__` with heads, a configuration beside the weights.
 static ConfigFacts find_config_facts(const ModelOptions& options, const Pretrained& pretrained) {
   if (!options.config.empty())
-    return read_config_facts(io::read_file(options.config), options.config, pretrained);
+    return read_config_facts(io::read_text(options.config), options.config, pretrained);
   if (!pretrained.meta().empty()) {
     const ConfigFacts facts =
         read_config_facts(pretrained.meta(), pretrained.path() + ": __meta__", pretrained);
@@ -347,17 +349,18 @@ static ConfigFacts find_config_facts(const ModelOptions& options, const Pretrain
   }
   for (const char* name : {"bert_config.json", "config.json"}) {
     const std::string beside = fs::path(pretrained.path()).parent_path() / name;
-    if (fs::exists(beside)) return read_config_facts(io::read_file(beside), beside, pretrained);
+    if (fs::exists(beside)) return read_config_facts(io::read_text(beside), beside, pretrained);
   }
   return {};
 }
 
-void resolve(ModelOptions& options, const Pretrained* pretrained) {
+ConfigFacts resolve(ModelOptions& options, const Pretrained* pretrained) {
+  ConfigFacts facts;
   if (pretrained) {
     const BertConfig shape = pretrained->shape();
     options.layers = shape.layers, options.hidden = shape.hidden, options.intermediate = shape.intermediate;
     options.max_positions = shape.max_positions;
-    const ConfigFacts facts = find_config_facts(options, *pretrained);
+    facts = find_config_facts(options, *pretrained);
     if (!options.heads) options.heads = facts.heads;
     if (!options.layer_norm_epsilon) options.layer_norm_epsilon = facts.layer_norm_epsilon;
     if (!options.heads) {
@@ -372,6 +375,7 @@ void resolve(ModelOptions& options, const Pretrained* pretrained) {
   if (!options.intermediate) options.intermediate = 4 * options.hidden;
   if (!options.heads) options.heads = std::max(options.hidden / 64, 1);
   if (!options.layer_norm_epsilon) options.layer_norm_epsilon = 1e-12;
+  return facts;
 }
 
 }  // namespace warpbert
