@@ -333,6 +333,7 @@ ConfigFacts read_config_facts(const std::string& text, const std::string& what, 
   const char* heads = json.contains("heads") ? "heads" : "num_attention_heads";
   const char* epsilon = json.contains("ln_eps") ? "ln_eps" : "layer_norm_eps";
   facts.heads = int(std::min(number(heads), 1e6)), facts.layer_norm_epsilon = number(epsilon);
+  facts.vocabulary = int(number("vocab_size"));
   return facts;
 }
 
@@ -352,12 +353,13 @@ static ConfigFacts find_config_facts(const ModelOptions& options, const Pretrain
   return {};
 }
 
-void resolve(ModelOptions& options, const Pretrained* pretrained) {
+ConfigFacts resolve(ModelOptions& options, const Pretrained* pretrained) {
+  ConfigFacts facts;
   if (pretrained) {
     const BertConfig shape = pretrained->shape();
     options.layers = shape.layers, options.hidden = shape.hidden, options.intermediate = shape.intermediate;
     options.max_positions = shape.max_positions;
-    const ConfigFacts facts = find_config_facts(options, *pretrained);
+    facts = find_config_facts(options, *pretrained);
     if (!options.heads) options.heads = facts.heads;
     if (!options.layer_norm_epsilon) options.layer_norm_epsilon = facts.layer_norm_epsilon;
     if (!options.heads) {
@@ -372,6 +374,7 @@ void resolve(ModelOptions& options, const Pretrained* pretrained) {
   if (!options.intermediate) options.intermediate = 4 * options.hidden;
   if (!options.heads) options.heads = std::max(options.hidden / 64, 1);
   if (!options.layer_norm_epsilon) options.layer_norm_epsilon = 1e-12;
+  return facts;
 }
 
 }  // namespace warpbert

@@ -74,6 +74,7 @@ class Pretrained {
 struct ConfigFacts {
   int heads = 0;
   double layer_norm_epsilon = 0;
+  int vocabulary = 0;  // rows of the word embedding without padding
 };
 // Parses bert_config.json (Google) or config.json (Hugging Face); `what` names it in messages. Throws
 // io::Error for anything but a JSON object, models that are not computed here (activations other than GELU,
@@ -82,7 +83,8 @@ struct ConfigFacts {
 ConfigFacts read_config_facts(const std::string& text, const std::string& what, const Pretrained& weights);
 
 // Fills in open options: shapes from the weights, then heads and ε from model.config, `__meta__`, or a
-// (bert_)config.json beside the weights. `pretrained` may be null. Warns on stderr if it guesses.
-void resolve(ModelOptions& options, const Pretrained* pretrained);
+// (bert_)config.json beside the weights. `pretrained` may be null. Warns on stderr if it guesses. Returns what
+// the configuration says.
+ConfigFacts resolve(ModelOptions& options, const Pretrained* pretrained);
 
 }  // namespace warpbert
