@@ -813,6 +813,9 @@ class Programs(unittest.TestCase):
         words.write_text((GOLDEN / "vocab.txt").read_text() + "more\n")
         stderr = self.golden(f"--data.vocab={words}", counts, f"--run.directory={self.dir}/words", code=1).stderr
         self.assertIn("301 tokens, but the word embedding", stderr)
+        words.write_text("".join((GOLDEN / "vocab.txt").read_text().splitlines(True)[:-1]))
+        done = subprocess.run([BIN / "train", "--config", self.dir / "golden.ini", f"--data.vocab={words}", counts, f"--run.directory={self.dir}/words"], capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.stderr, f"warning: {words}: 299 tokens, but the word embedding of {GOLDEN}/weights.tf.npz has 300 rows; if a line is missing, every token after it has its neighbour's row\n")
 
     def test_a_guessed_number_of_heads_is_a_warning(self):
         folder = self.dir / "alone"
@@ -845,6 +848,20 @@ class Programs(unittest.TestCase):
         (self.dir / "text.tsv").write_text("! #\t$\t1\n# $\t!\t0\n" * 20)
         text = ("--data.text=true", f"--data.train={self.dir}/text.tsv", "--data.test=", f"--model.weights={folder}")
         self.assertIn(f"words of {folder}/vocab.txt keep their rows", self.golden(*text, "--dry-run").stdout)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 298}))
+        done = subprocess.run([BIN / "train", "--config", self.dir / "golden.ini", *text, "--dry-run"], capture_output=True, text=True, timeout=300)
+        model = folder / "model.safetensors"
+        self.assertEqual(done.stderr.splitlines()[:2], [
+            f"warning: {folder}/config.json: vocab_size = 298, but {model} has 300 rows; the last 2 are taken for padding",
+            f"warning: {folder}/vocab.txt: 300 tokens, but the word embedding of {model} has 300 rows, 298 without padding; if a line is missing, every token after it has its neighbour's row"])
+        words = (folder / "vocab.txt").read_text().splitlines()
+        (folder / "vocab.txt").write_text("\n".join(words[:298]) + "\n")
+        done = subprocess.run([BIN / "train", "--config", self.dir / "golden.ini", *text, "--dry-run"], capture_output=True, text=True, timeout=300)
+        self.assertEqual((done.returncode, done.stderr.count("\n")), (0, 1), done.stderr)  # padding needs no tokens
+        shutil.copy(GOLDEN / "bert_config.json", folder / "config.json")
+        over = ("--batch", GOLDEN / "golden.npz", "--output", folder / "model.safetensors")
+        self.assertIn("is read too", self.program("inspect", "--config", self.ini, f"--model.weights={folder}", *over, code=2).stderr)
         (folder / "vocab.txt").unlink()
         self.assertIn("data.vocab: missing; the folder of", self.golden(*text, "--dry-run", code=2).stderr)
         self.assertIn("data.vocab: missing", self.golden(counts, f"--model.weights={folder}", code=2).stderr)

@@ -78,13 +78,13 @@ static std::vector<int> every_row(int n) {
 }
 
 // Token i of a vocabulary has row i of the embedding: if a line is lost, all later tokens have wrong rows.
-// `used`: rows without padding; 0: unknown.
-static void check_rows(size_t tokens, const std::string& vocab, const Pretrained& pretrained, int used) {
-  const auto rows = size_t(pretrained.shape().vocabulary);
-  const std::string what = fmt::format("{}: {} tokens, but the word embedding of {} has {} rows", vocab,
-                                       tokens, pretrained.path(), rows);
+void Session::check_rows(size_t tokens) const {
+  const auto rows = size_t(pretrained_->shape().vocabulary), real = unpadded_rows_ ? unpadded_rows_ : rows;
+  const std::string what =
+      fmt::format("{}: {} tokens, but the word embedding of {} has {} rows{}", options_.data.vocab, tokens,
+                  pretrained_->path(), rows, real < rows ? fmt::format(", {} without padding", real) : "");
   if (tokens > rows) throw io::Error(what);
-  if (tokens < rows && tokens != size_t(used))
+  if (tokens != real)
     fmt::print(stderr, "warning: {}; if a line is missing, every token after it has its neighbour's row\n",
                what);
 }
@@ -102,7 +102,7 @@ Session::Session(Options options) : options_(std::move(options)) {
           "fresh to start with a new one",
           model.weights);
   }
-  used_rows_ = resolve(model, pretrained_.get()).vocabulary;
+  unpadded_rows_ = size_t(resolve(model, pretrained_.get()).vocabulary);
   if (model.max_positions < options_.data.max_tokens + 3)
     throw UsageError(fmt::format(
         "model.max_positions = {}: pairs of data.max_tokens = {} tokens and three special ones need {}",
@@ -144,8 +144,7 @@ void Session::read_text_vocabulary() {
   if (of_run && *pretrained_->vocabulary() != *vocabulary_)
     throw UsageError(fmt::format("data.vocab, data.lowercase: {} in {} case is not what {} was trained with",
                                  data.vocab, data.lowercase ? "lower" : "given", pretrained_->path()));
-  if (pretrained_ && !of_run)
-    check_rows(vocabulary_->text()->tokens.size(), data.vocab, *pretrained_, used_rows_);
+  if (pretrained_ && !of_run) check_rows(vocabulary_->text()->tokens.size());
 }
 
 void Session::load() {
@@ -336,7 +335,7 @@ std::vector<int> Session::first_rows() {
     return text_rows(*vocabulary_);
   }
   const auto vocab = io::read_vocab(data.vocab);
-  check_rows(vocab.size(), data.vocab, *pretrained_, used_rows_);
+  check_rows(vocab.size());
   const int words = vocabulary_->size() - token::first_word;
   const TokenCounts counts = read_counts(data.counts);
   auto aligned = aligned_rows(vocab, counts, words, data.vocab);

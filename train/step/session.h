@@ -48,6 +48,7 @@ class Session {
 
  private:
   void take_vocabulary_of_folder();
+  void check_rows(size_t tokens) const;
   void read_text_vocabulary();
   void print_data() const;
   void print_classes() const;
@@ -56,8 +57,8 @@ class Session {
 
   Options options_;
   std::unique_ptr<Pretrained> pretrained_;
-  bool aligned_ = false;  // the ids are aligned to the rows of a plain-text model
-  int used_rows_ = 0;     // of the pretrained word embedding, without padding; 0: unknown
+  size_t unpadded_rows_ = 0;  // of its word embedding; 0: not known
+  bool aligned_ = false;      // the ids are aligned to the rows of a plain-text model
   Dataset set_;
   std::optional<Vocabulary> vocabulary_;
   TokenPairs tokens_;

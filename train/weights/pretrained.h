@@ -83,8 +83,8 @@ struct ConfigFacts {
 ConfigFacts read_config_facts(const std::string& text, const std::string& what, const Pretrained& weights);
 
 // Fills in open options: shapes from the weights, then heads and ε from model.config, `__meta__`, or a
-// (bert_)config.json beside the weights. `pretrained` may be null. Warns on stderr if it guesses.
-// Returns what the configuration says.
+// (bert_)config.json beside the weights. `pretrained` may be null. Warns on stderr if it guesses. Returns what
+// the configuration says.
 ConfigFacts resolve(ModelOptions& options, const Pretrained* pretrained);
 
 }  // namespace warpbert
