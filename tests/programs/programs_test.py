@@ -845,6 +845,8 @@ class Programs(unittest.TestCase):
         (self.dir / "text.tsv").write_text("! #\t$\t1\n# $\t!\t0\n" * 20)
         text = ("--data.text=true", f"--data.train={self.dir}/text.tsv", "--data.test=", f"--model.weights={folder}")
         self.assertIn(f"words of {folder}/vocab.txt keep their rows", self.golden(*text, "--dry-run").stdout)
+        over = ("--batch", GOLDEN / "golden.npz", "--output", folder / "model.safetensors")
+        self.assertIn("is read too", self.program("inspect", "--config", self.ini, f"--model.weights={folder}", *over, code=2).stderr)
         (folder / "vocab.txt").unlink()
         self.assertIn("data.vocab: missing; the folder of", self.golden(*text, "--dry-run", code=2).stderr)
         self.assertIn("data.vocab: missing", self.golden(counts, f"--model.weights={folder}", code=2).stderr)

@@ -206,10 +206,10 @@ void refuse_standard_output(const std::string& output) {
 void refuse_overwriting(const std::string& output, const std::vector<std::string>& inputs) {
   if (output.empty()) return;  // not wanted
   std::error_code none;
+  if (!std::filesystem::is_regular_file(output, none)) return;
   const auto folder = std::filesystem::absolute(output).parent_path();  // inputs may be folders, read in part
   for (const std::string& input : inputs)
-    if (std::filesystem::is_regular_file(output, none) && (std::filesystem::equivalent(output, input, none) ||
-                                                           std::filesystem::equivalent(folder, input, none)))
+    if (std::filesystem::equivalent(output, input, none) || std::filesystem::equivalent(folder, input, none))
       throw UsageError(fmt::format("--output: {} is read too, and would be lost; name another file", output));
 }
 
