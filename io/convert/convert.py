@@ -235,7 +235,7 @@ def convert(arguments: argparse.Namespace) -> str:
         configuration.warn(f"{path}: {len(blank)} of {len(names)} arrays are constant or zero in large part: "
                            f"{listed(blank)}; if a download was resumed, fetch the file again")
 
-    meta = {"format": 1, "vocab_size": sizes["V"], "layers": layers}
+    meta = {"format": 1, "vocab_size": config.get("V", sizes["V"]), "layers": layers}
     if "heads" in config:
         meta["heads"] = config["heads"]
     meta |= {"hidden_act": config.get("hidden_act", "gelu"), "ln_eps": config.get("ln_eps", 1e-12),

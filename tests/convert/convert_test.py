@@ -555,7 +555,8 @@ class Convert(unittest.TestCase):
     def test_configuration_of_another_model(self):
         source = self.safetensors(WEIGHTS)
         self.config(vocab_size=296)
-        self.convert(source, warns="vocab_size = 296, but the word embedding has 300 rows; the last 4 are taken for padding")
+        said = "vocab_size = 296, but the word embedding has 300 rows; the last 4 are taken for padding"
+        self.assertEqual(self.convert(source, warns=said)[1]["vocab_size"], 296)
         self.output.unlink()
         for key, value in (("num_hidden_layers", 3), ("hidden_size", 128), ("vocab_size", 301),
                            ("intermediate_size", 255), ("max_position_embeddings", 512)):

@@ -845,6 +845,16 @@ class Programs(unittest.TestCase):
         (self.dir / "text.tsv").write_text("! #\t$\t1\n# $\t!\t0\n" * 20)
         text = ("--data.text=true", f"--data.train={self.dir}/text.tsv", "--data.test=", f"--model.weights={folder}")
         self.assertIn(f"words of {folder}/vocab.txt keep their rows", self.golden(*text, "--dry-run").stdout)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 298}))
+        done = subprocess.run([BIN / "train", "--config", self.dir / "golden.ini", *text, "--dry-run"], capture_output=True, text=True, timeout=300)
+        said = f"warning: {folder}/config.json: vocab_size = 298, but {folder}/model.safetensors has 300 rows; the last 2 are taken for padding"
+        self.assertEqual(done.stderr.splitlines()[0], said)
+        words = (folder / "vocab.txt").read_text().splitlines()
+        (folder / "vocab.txt").write_text("\n".join(words[:298]) + "\n")
+        done = subprocess.run([BIN / "train", "--config", self.dir / "golden.ini", *text, "--dry-run"], capture_output=True, text=True, timeout=300)
+        self.assertEqual((done.returncode, done.stderr.count("\n")), (0, 1), done.stderr)  # padding needs no tokens
+        shutil.copy(GOLDEN / "bert_config.json", folder / "config.json")
         over = ("--batch", GOLDEN / "golden.npz", "--output", folder / "model.safetensors")
         self.assertIn("is read too", self.program("inspect", "--config", self.ini, f"--model.weights={folder}", *over, code=2).stderr)
         (folder / "vocab.txt").unlink()
