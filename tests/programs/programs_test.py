@@ -813,6 +813,9 @@ class Programs(unittest.TestCase):
         words.write_text((GOLDEN / "vocab.txt").read_text() + "more\n")
         stderr = self.golden(f"--data.vocab={words}", counts, f"--run.directory={self.dir}/words", code=1).stderr
         self.assertIn("301 tokens, but the word embedding", stderr)
+        words.write_text("".join((GOLDEN / "vocab.txt").read_text().splitlines(True)[:-1]))
+        done = subprocess.run([BIN / "train", "--config", self.dir / "golden.ini", f"--data.vocab={words}", counts, f"--run.directory={self.dir}/words"], capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.stderr, f"warning: {words}: 299 tokens, but the word embedding of {GOLDEN}/weights.tf.npz has 300 rows; if a line is missing, every token after it has its neighbour's row\n")
 
     def test_a_guessed_number_of_heads_is_a_warning(self):
         folder = self.dir / "alone"
