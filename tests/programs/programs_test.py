@@ -690,7 +690,7 @@ class Programs(unittest.TestCase):
             name, launches, mean, share, *rates = re.fullmatch(r"(.*?) +([\d.]+) +([\d.]+) +([\d.]+)%((?: +(?:[\d.]+|-)){4})", line).groups()
             rows[name] = float(launches), float(mean), float(share), rates[0].split()
         kernels = " ".join(rows)
-        for part in ("embedding", "attention_forward", "attention_backward", "layer_norm", "gelu", "cross_entropy", "adam", "column_sum", "sum_losses"):
+        for part in ("embedding", "attention_forward", "attention_backward", "layer_norm", "gelu", "cross_entropy", "adam", "partial_sums", "sum_losses"):
             self.assertRegex(kernels, rf"\b\w*{part}\w*kernel", kernels)
         self.assertEqual(next(row[0] for name, row in rows.items() if name.startswith("sum_losses_kernel")), 1)
         gemms = [row for name, row in rows.items() if name.startswith("gemm fp32 [")]
