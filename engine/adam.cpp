@@ -32,7 +32,7 @@ Adam::Adam(ParameterStore& store, AdamOptions options) : store_(store), options_
     history_ = DeviceArray<double>(device, std::vector<double>(kernels::norm_history, 0.0));
     do_update_ = DeviceArray<int>(device, 1);
   }
-  if (options.average_decay > 0) store.keep_average();
+  if (options.ema_decay > 0) store.keep_ema();
 }
 
 double Adam::grad_norm() { return std::sqrt(squared_norm_.download()[0]); }
@@ -44,7 +44,7 @@ double Adam::skipped() { return history_.size() ? history_.download().back() : 0
 AdamSteps Adam::count(double lr) {
   const double t = double(++steps_), beta1 = options_.beta1, beta2 = options_.beta2;
   const double step_size = lr * std::sqrt(1 - std::pow(beta2, t)) / (1 - std::pow(beta1, t));
-  const double average = 1 - std::min(options_.average_decay, (1 + t) / (10 + t));
+  const double average = 1 - std::min(options_.ema_decay, (1 + t) / (10 + t));
   AdamSteps steps;
   for (const Group& group : groups_)
     steps.push_back({float(step_size * group.lr_scale),
@@ -70,9 +70,9 @@ void Adam::update(size_t first, size_t last, const kernels::AdamStep* steps, con
   const Parameter& end = *in_memory_[last - 1];
   const size_t offset = p.offset, n = end.offset + end.padded_size() - offset;
   const bool rounded = store_.rounded() && p.kind != ParameterKind::vector;
-  kernels::AdamArrays arrays{store_.masters() + offset, rounded ? store_.rounded() + offset : nullptr,
+  kernels::AdamArrays arrays{store_.master_weights() + offset, rounded ? store_.rounded() + offset : nullptr,
                              store_.m() + offset, store_.v() + offset, store_.grads() + offset};
-  if (store_.average()) arrays.average = store_.average() + offset;
+  if (store_.ema_weights()) arrays.average = store_.ema_weights() + offset;
   if (!norm_first()) arrays.squares = squares_.data() + offset / kernels::adam_values_a_block + first;
   kernels::adam(stream, arrays, n, {options_.beta1, options_.beta2, options_.epsilon},
                 steps + group_[p.index], do_update);

@@ -11,8 +11,8 @@ struct AdamOptions {
   float weight_decay = 0;   // decoupled
   float clip_norm = 0;      // limit of the global gradient norm; 0: off
   float outlier_limit = 0;  // skips updates whose norm exceeds mean + limit·deviation of the last 128; 0: off
-  // EMA weights: average = d·average + (1 − d)·master, d = min(average_decay, (1 + t)/(10 + t)); 0: none
-  double average_decay = 0;
+  // EMA weights: average = d·average + (1 − d)·master, d = min(ema_decay, (1 + t)/(10 + t)); 0: none
+  double ema_decay = 0;
 };
 
 // Scalars of one update per parameter group; in device memory, so that captured graphs see new values.

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "fnv.h"
+
 namespace warpbert {
 namespace {
 
@@ -20,9 +22,9 @@ constexpr const char* header =
     "algorithm\n";
 
 uint64_t checksum(std::string_view text) {
-  uint64_t h = 14695981039346656037u;
-  for (const char c : text) h = (h ^ uint8_t(c)) * 1099511628211u;
-  return h;
+  Fnv<uint64_t> hash;
+  for (const char c : text) hash.add(uint8_t(c));
+  return hash.value();
 }
 
 std::string line_of(const GemmKey& p, const GemmAlgorithm& choice) {
@@ -104,8 +106,8 @@ std::pair<GemmKey, GemmAlgorithm> parse_line(const std::string& line) {
 std::string gemm_cache_text(const GemmCache& cache) {
   std::string text = header;
   size_t count = 0;
-  for (const auto& [machine, choices] : cache) {
-    text += fmt::format("[{}]\n", machine);
+  for (const auto& [environment, choices] : cache) {
+    text += fmt::format("[{}]\n", environment);
     for (const auto& [product, choice] : choices) text += line_of(product, choice);
     count += choices.size();
   }

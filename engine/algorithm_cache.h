@@ -2,7 +2,7 @@
 //
 // Algorithms differ in time, several-fold for small products, and in summation order, hence in the last bits.
 // Choices are kept by the process, in the run's directory (a resumed run has the same bits) and in a file per
-// machine (nothing is timed twice).
+// environment (nothing is timed twice).
 #pragma once
 #include <array>
 #include <compare>
@@ -42,7 +42,7 @@ struct AlgorithmCache {
 // Machine (GPU name, library versions) -> its choices.
 using GemmCache = std::map<std::string, std::map<GemmKey, GemmAlgorithm>>;
 
-// Text form: a section per machine, a line per product; the last line holds a count and a checksum.
+// Text form: a section per environment, a line per product; the last line holds a count and a checksum.
 std::string gemm_cache_text(const GemmCache& cache);
 // Throws std::runtime_error "line N: …" for text that gemm_cache_text does not write.
 GemmCache parse_gemm_cache(const std::string& text);

@@ -23,24 +23,24 @@ void ParameterStore::allocate(Device& device, Precision precision, bool trainabl
   for (ParameterKind kind : {ParameterKind::matrix, ParameterKind::vector, ParameterKind::embedding})
     for (Parameter& p : parameters_)
       if (p.kind == kind) p.offset = size_, size_ += p.padded_size();
-  masters_ = DeviceArray<float>(device, size_);
-  masters_.zero();
+  master_weights_ = DeviceArray<float>(device, size_);
+  master_weights_.zero();
   if (precision == Precision::bf16) rounded_ = DeviceArray<bf16>(device, size_);
   if (trainable) {
     for (auto* buffer : {&grads_, &m_, &v_}) *buffer = DeviceArray<float>(device, size_), buffer->zero();
   }
   for (Parameter& p : parameters_) {
     const bool rounded = precision == Precision::bf16 && p.kind != ParameterKind::vector;
-    p.master = masters_.data() + p.offset;
+    p.master = master_weights_.data() + p.offset;
     p.dtype = rounded ? DType::bf16 : DType::f32;
     p.value = rounded ? static_cast<void*>(rounded_.data() + p.offset) : p.master;
     p.grad = trainable ? grads_.data() + p.offset : nullptr;
   }
-  round_masters();
+  round_weights();
 }
 
-void ParameterStore::round_masters() {
-  if (rounded_.size()) kernels::cast(device_->stream(), rounded_.data(), masters_.data(), size_);
+void ParameterStore::round_weights() {
+  if (rounded_.size()) kernels::cast(device_->stream(), rounded_.data(), master_weights_.data(), size_);
 }
 
 void ParameterStore::start_step() {
@@ -51,14 +51,14 @@ void ParameterStore::continue_step() {
   for (Parameter& p : parameters_) p.grad_written = true;
 }
 
-void ParameterStore::keep_average() {
-  average_ = DeviceArray<float>(*device_, size_);
-  average_.upload(masters_.download());
+void ParameterStore::keep_ema() {
+  ema_weights_ = DeviceArray<float>(*device_, size_);
+  ema_weights_.upload(master_weights_.download());
 }
 
-void ParameterStore::exchange_average() {
-  kernels::swap(device_->stream(), masters_.data(), average_.data(), size_);
-  round_masters();
+void ParameterStore::swap_ema() {
+  kernels::swap(device_->stream(), master_weights_.data(), ema_weights_.data(), size_);
+  round_weights();
 }
 
 void ParameterStore::finish_backward() {

@@ -59,15 +59,15 @@ class ParameterStore {
   void allocate(Device& device, Precision precision, bool trainable = true);
 
   // Refreshes the rounded copy; call it after changing master weights from outside.
-  void round_masters();
+  void round_weights();
   void start_step();       // all gradients are unwritten
   void continue_step();    // the next backward pass adds to existing gradients
   void finish_backward();  // zeroes unwritten gradients
 
-  // EMA weights, maintained by Adam. exchange_average() swaps them with the master weights, for evaluation.
-  void keep_average();  // starts from the master weights
-  void exchange_average();
-  float* average() { return average_.data(); }  // null without EMA
+  // EMA weights, maintained by Adam. swap_ema() swaps them with the master weights, for evaluation.
+  void keep_ema();  // starts from the master weights
+  void swap_ema();
+  float* ema_weights() { return ema_weights_.data(); }  // null without EMA
 
   Device& device() const { return *device_; }
   std::deque<Parameter>& parameters() { return parameters_; }
@@ -75,7 +75,7 @@ class ParameterStore {
   size_t size() const { return size_; }  // with padding
   size_t real_size() const;              // values in files
 
-  float* masters() { return masters_.data(); }
+  float* master_weights() { return master_weights_.data(); }
   bf16* rounded() { return rounded_.data(); }  // null in fp32
   float* grads() { return grads_.data(); }
   float* m() { return m_.data(); }
@@ -96,7 +96,7 @@ class ParameterStore {
   Device* device_ = nullptr;
   std::deque<Parameter> parameters_;
   size_t size_ = 0;
-  DeviceArray<float> masters_, grads_, m_, v_, average_;
+  DeviceArray<float> master_weights_, grads_, m_, v_, ema_weights_;
   DeviceArray<bf16> rounded_;
 };
 

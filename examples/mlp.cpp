@@ -26,7 +26,7 @@ int main() {
   for (const auto& array : store.named()) {
     std::vector<float> values(array.size);
     for (float& v : values) v = normal(random);
-    store.upload(store.masters(), array, values);
+    store.upload(store.master_weights(), array, values);
   }
   std::vector<float> x(n * inputs);
   std::vector<kernels::Target> y(n);  // all 2⁸ inputs

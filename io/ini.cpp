@@ -43,7 +43,7 @@ std::vector<IniEntry> read_ini(const std::string& path) {
       if (close == statement.npos) refuse(": neither [section] nor key = value");
       const std::string_view after = strip(statement.substr(close + 1));
       if (!after.empty() && after[0] != ';' && after[0] != '#')
-        refuse(" has text behind [section]; put it on a line of its own");
+        refuse(" has text after [section]; put it on a line of its own");
       section = statement.substr(1, close - 1);
       continue;
     }

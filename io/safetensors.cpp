@@ -102,7 +102,7 @@ class Safetensors : public Archive {
       if (n < 0 || __builtin_mul_overflow(expected, n, &expected))
         fail("{}: array '{}' has an absurd shape; save the file again", path_, name);
     if (range.size() != 2 || range[0] > range[1] || range[1] > bytes)
-      fail("{}: array '{}' lies outside the file; it is damaged or cut off, copy it again", path_, name);
+      fail("{}: array '{}' is outside the file; it is damaged or cut off, copy it again", path_, name);
     if (range[1] - range[0] != uint64_t(expected))
       fail("{}: array '{}': shape {} of {} needs {} bytes, the file holds {}; save it again", path_, name,
            shape_text(shape), type, expected, range[1] - range[0]);

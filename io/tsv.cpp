@@ -70,7 +70,7 @@ bool is_rounded_by_a_spreadsheet(std::string_view word) {
       std::any_of(word.begin(), word.end(), [](unsigned char c) { return c >= 0x80 || std::isalpha(c); });
   refuse("{} is no id; expected a non-negative integer{}", quote(word),
          word[0] == '"' ? "; cells are written without quotes"
-         : is_text      ? "; clear text needs data.text = true, in training too"
+         : is_text      ? "; plain text needs data.text = true, in training too"
                         : "");
 }
 

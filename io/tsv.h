@@ -23,7 +23,7 @@ struct Pairs {
   size_t count_labelled() const;
   std::span<const int64_t> a(size_t row) const { return sentence(2 * row); }
   std::span<const int64_t> b(size_t row) const { return sentence(2 * row + 1); }
-  void resize(size_t rows);  // drops the rows behind
+  void resize(size_t rows);  // drops the rows after these
 
  private:
   std::span<const int64_t> sentence(size_t s) const {

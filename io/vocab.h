@@ -14,7 +14,7 @@ struct VocabFile {
 
 // Reads either form, told apart by content.
 //   vocab.txt        line i, from 0, is token i; blanks inside are part of it. A second column, in every line
-//                    behind a tab, is ignored.
+//                    after a tab, is ignored.
 //   tokenizer.json   a WordPiece model and added tokens; warns of normalizers that WordPiece (wordpiece.h)
 //                    does not follow.
 // Throws Error for an id without a token, a token of two ids, and models other than BERT's.

@@ -82,9 +82,9 @@ static Tensor encoder_layer(Tape& t, const BertConfig& c, const EncoderLayer& w,
   Tensor mixed = linear(t, context, *w.attention_output.weight, "attention output");
   x = add_dropout_norm(t, x, mixed, *w.attention_output.bias, w.attention_norm,
                        t.dropout(c.dropout, site + 1));
-  Tensor wide = gelu(t, linear(t, x, *w.intermediate.weight, "intermediate"), *w.intermediate.bias);
-  Tensor narrow = linear(t, wide, *w.output.weight, "output");
-  return add_dropout_norm(t, x, narrow, *w.output.bias, w.output_norm, t.dropout(c.dropout, site + 2));
+  Tensor intermediate = gelu(t, linear(t, x, *w.intermediate.weight, "intermediate"), *w.intermediate.bias);
+  Tensor output = linear(t, intermediate, *w.output.weight, "output");
+  return add_dropout_norm(t, x, output, *w.output.bias, w.output_norm, t.dropout(c.dropout, site + 2));
 }
 
 Tensor encode(Tape& t, const Bert& bert, const Packing& batch) {

@@ -5,15 +5,16 @@
 #include <thread>
 
 #include "bert.h"
+#include "engine/fnv.h"
 #include "engine/random.h"
 
 namespace warpbert {
 
-// FNV-1a, 32 bits: an array's `site` for random4.
+// An array's `site` for random4.
 static uint32_t hash(const std::string& name) {
-  uint32_t h = 2166136261u;
-  for (unsigned char c : name) h = (h ^ c) * 16777619u;
-  return h;
+  Fnv<uint32_t> hash;
+  for (const unsigned char c : name) hash.add(c);
+  return hash.value();
 }
 
 // Standard normal, redrawn while |z| > 2 (Box & Muller 1958, one of the pair). Draw k of element i is group
@@ -49,9 +50,9 @@ void initialise(Bert& bert, uint64_t seed, float sigma, const std::string& prefi
     const bool gain = array.name.ends_with("LayerNorm.weight"), vector = array.shape.size() == 1;
     std::vector<float> values(array.size, gain ? 1.0f : 0.0f);
     if (!vector) draw(values, seed, hash(array.name), sigma);
-    store.upload(store.masters(), array, values);
+    store.upload(store.master_weights(), array, values);
   }
-  store.round_masters();
+  store.round_weights();
 }
 
 }  // namespace warpbert

@@ -151,13 +151,13 @@ void reserve_buffers() {
   constexpr size_t bytes = size_t(32) << 22;                           // OpenBLAS's BUFFER_SIZE
   std::vector<void*> buffers(size_t(std::min(simt::workers(), 128)));  // beyond, OpenBLAS prints a warning
   for (size_t i = 0; i < buffers.size(); i++) {
-    void* const trial = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (trial == MAP_FAILED)
+    void* const probe = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (probe == MAP_FAILED)
       throw std::runtime_error(fmt::format(
           "out of memory: OpenBLAS needs {} MiB of address space for each of {} threads; set run.threads "
           "to fewer, or raise the limit (ulimit -v)",
           bytes >> 20, buffers.size()));
-    munmap(trial, bytes);
+    munmap(probe, bytes);
     buffers[i] = blas_memory_alloc ? blas_memory_alloc(0) : nullptr;
   }
   for (void* buffer : buffers)

@@ -177,7 +177,7 @@ def check_tied(layout: Layout, own: dict[str, str], source: Source, result: dict
 
 
 def looks_blank(name: Name, values: np.ndarray) -> bool:
-    """True for arrays that no training leaves behind, as `train` has it (train/weights/pretrained.cpp)."""
+    """True for arrays that training never leaves, as `train` has it (train/weights/pretrained.cpp)."""
     flat = values.ravel()
     gain, bias = name.canonical.endswith("LayerNorm.weight"), name.canonical.endswith("bias")
     if flat.size > 1 and (flat == flat[0]).all():

@@ -253,7 +253,7 @@ cudaError_t cudaGetDeviceCount(int* n) {
 cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
   *p = {};
-  std::strcpy(p->name, "simulator behind the CUDA runtime");
+  std::strcpy(p->name, "simulator as a CUDA runtime");
   p->major = 9;
   return cudaSuccess;
 }

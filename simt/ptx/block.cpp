@@ -118,10 +118,10 @@ void Block::advance(Warp& w, size_t number, int patience) {
       for (int lane = 0; lane < lanes; lane++)
         if (bool(guard[lane]) == i.guard_negated) mask &= ~(Mask(1) << lane);
     }
-    if (i.arrived != Meeting::none && i.arrived != Meeting::branch && i.arrived != Meeting::end) {
+    if (i.arrived != Rendezvous::none && i.arrived != Rendezvous::branch && i.arrived != Rendezvous::end) {
       Mask wanted = w.live_;
-      if (i.arrived == Meeting::warp_barrier || i.arrived == Meeting::shuffle) {
-        const uint64_t* const named = w.row(i.from[i.arrived == Meeting::shuffle ? 3 : 0]);
+      if (i.arrived == Rendezvous::warp_barrier || i.arrived == Rendezvous::shuffle) {
+        const uint64_t* const named = w.row(i.from[i.arrived == Rendezvous::shuffle ? 3 : 0]);
         const uint64_t first = named[std::countr_zero(mask)];
         for (int lane = 0; lane < lanes; lane++)
           if (mask >> lane & 1 && Mask(named[lane]) != Mask(first)) fail("lanes name different masks");
@@ -129,7 +129,7 @@ void Block::advance(Warp& w, size_t number, int patience) {
       }
       if (mask & ~wanted) fail("a lane is not in the mask");
       if (wanted & w.exited_) fail("lanes have returned that others wait for");
-      if (i.arrived == Meeting::barrier) {
+      if (i.arrived == Rendezvous::barrier) {
         if (barrier_ >= 0 && barrier_ != part.at) fail("threads of a block wait at different barriers");
         barrier_ = part.at;
         w.in_barrier_ |= mask;
@@ -145,7 +145,7 @@ void Block::advance(Warp& w, size_t number, int patience) {
       counts.executed[size_t(part.at)]++;
       if (i.unit != Unit::none) counts.threads += uint64_t(std::popcount(mask));
     }
-    if (i.arrived == Meeting::branch) {
+    if (i.arrived == Rendezvous::branch) {
       if (mask == part.mask) part.at = int(i.offset);
       else if (!mask) part.at++;
       else {
@@ -154,7 +154,7 @@ void Block::advance(Warp& w, size_t number, int patience) {
       }
       continue;
     }
-    if (i.arrived == Meeting::end) {
+    if (i.arrived == Rendezvous::end) {
       w.exited_ |= mask;
       part.mask &= ~mask, part.at++;
       if (part.mask) continue;

@@ -64,7 +64,7 @@ Execute of3(F) {
 using Table = std::unordered_map<std::string, Known>;
 
 void add(Table& table, const std::string& opcode, Unit unit, Execute execute,
-         Meeting arrived = Meeting::none) {
+         Rendezvous arrived = Rendezvous::none) {
   table[opcode] = {execute, arrived, unit};
 }
 
@@ -343,12 +343,12 @@ void memory_of(Table& t, const std::string& type) {
   for (const auto& [infix, pieces] : {std::pair{".", 1}, {".v2.", 2}, {".v4.", 4}}) {
     const std::string end = infix + type;
     const int bytes = int(sizeof(T));
-    t["ld.param" + end] = {load<Space::parameter, T>, Meeting::none, Unit::none, bytes, pieces};
-    t["ld.global" + end] = {load<Space::global, T>, Meeting::none, Unit::global, bytes, pieces};
-    t["ld.global.nc" + end] = {load<Space::constant, T>, Meeting::none, Unit::global, bytes, pieces};
-    t["ld.shared" + end] = {load<Space::shared, T>, Meeting::none, Unit::shared, bytes, pieces};
-    t["st.global" + end] = {store<Space::global, T>, Meeting::none, Unit::global, bytes, pieces};
-    t["st.shared" + end] = {store<Space::shared, T>, Meeting::none, Unit::shared, bytes, pieces};
+    t["ld.param" + end] = {load<Space::parameter, T>, Rendezvous::none, Unit::none, bytes, pieces};
+    t["ld.global" + end] = {load<Space::global, T>, Rendezvous::none, Unit::global, bytes, pieces};
+    t["ld.global.nc" + end] = {load<Space::constant, T>, Rendezvous::none, Unit::global, bytes, pieces};
+    t["ld.shared" + end] = {load<Space::shared, T>, Rendezvous::none, Unit::shared, bytes, pieces};
+    t["st.global" + end] = {store<Space::global, T>, Rendezvous::none, Unit::global, bytes, pieces};
+    t["st.shared" + end] = {store<Space::shared, T>, Rendezvous::none, Unit::shared, bytes, pieces};
   }
 }
 
@@ -554,26 +554,26 @@ const Table& table() {
     // cvta is the identity: global addresses are generic, shared ones are used only as shared.
     for (const char* cvta : {"cvta.to.global.u64", "cvta.shared.u64", "cvta.to.shared.u64"})
       add(t, cvta, Unit::none, of1<uint64_t>([](uint64_t a) { return a; }));
-    t["atom.global.add.u32"] = {atomic_add, Meeting::none, Unit::global, 4, 1};
-    t["red.global.add.u32"] = {atomic_add_only, Meeting::none, Unit::global, 4, 1};
-    t["cp.async.cg.shared.global"] = {copy_later, Meeting::none, Unit::global, 16, 1};
+    t["atom.global.add.u32"] = {atomic_add, Rendezvous::none, Unit::global, 4, 1};
+    t["red.global.add.u32"] = {atomic_add_only, Rendezvous::none, Unit::global, 4, 1};
+    t["cp.async.cg.shared.global"] = {copy_later, Rendezvous::none, Unit::global, 16, 1};
     add(t, "cp.async.commit_group", Unit::none, close_group);
     add(t, "cp.async.wait_group", Unit::none, wait_for_groups);
-    add(t, "shfl.sync.bfly.b32", Unit::shuffle, shuffle<'b'>, Meeting::shuffle);
-    add(t, "shfl.sync.down.b32", Unit::shuffle, shuffle<'d'>, Meeting::shuffle);
-    add(t, "shfl.sync.up.b32", Unit::shuffle, shuffle<'u'>, Meeting::shuffle);
-    add(t, "shfl.sync.idx.b32", Unit::shuffle, shuffle<'i'>, Meeting::shuffle);
+    add(t, "shfl.sync.bfly.b32", Unit::shuffle, shuffle<'b'>, Rendezvous::shuffle);
+    add(t, "shfl.sync.down.b32", Unit::shuffle, shuffle<'d'>, Rendezvous::shuffle);
+    add(t, "shfl.sync.up.b32", Unit::shuffle, shuffle<'u'>, Rendezvous::shuffle);
+    add(t, "shfl.sync.idx.b32", Unit::shuffle, shuffle<'i'>, Rendezvous::shuffle);
     add(t, "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", Unit::mma, multiply_matrices,
-        Meeting::aligned);
-    t["ldmatrix.sync.aligned.m8n8.x4.shared.b16"] = {load_matrices<false>, Meeting::aligned, Unit::shared, 16,
-                                                     1};
-    t["ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16"] = {load_matrices<true>, Meeting::aligned,
+        Rendezvous::aligned);
+    t["ldmatrix.sync.aligned.m8n8.x4.shared.b16"] = {load_matrices<false>, Rendezvous::aligned, Unit::shared,
+                                                     16, 1};
+    t["ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16"] = {load_matrices<true>, Rendezvous::aligned,
                                                            Unit::shared, 16, 1};
-    add(t, "bar.sync", Unit::control, nothing, Meeting::barrier);
-    add(t, "bar.warp.sync", Unit::control, nothing, Meeting::warp_barrier);
-    add(t, "bra", Unit::control, nothing, Meeting::branch),
-        add(t, "bra.uni", Unit::control, nothing, Meeting::branch);
-    add(t, "ret", Unit::control, nothing, Meeting::end);
+    add(t, "bar.sync", Unit::control, nothing, Rendezvous::barrier);
+    add(t, "bar.warp.sync", Unit::control, nothing, Rendezvous::warp_barrier);
+    add(t, "bra", Unit::control, nothing, Rendezvous::branch),
+        add(t, "bra.uni", Unit::control, nothing, Rendezvous::branch);
+    add(t, "ret", Unit::control, nothing, Rendezvous::end);
     return t;
   }();
   return all;

@@ -141,7 +141,7 @@ class KernelParser {
       if (found == labels_.end()) throw std::runtime_error("no label " + label);
       kernel_.code[size_t(instruction)].offset = found->second;
     }
-    if (kernel_.code.empty() || kernel_.code.back().arrived == Meeting::none)
+    if (kernel_.code.empty() || kernel_.code.back().arrived == Rendezvous::none)
       throw std::runtime_error("the code runs beyond its end");
     return std::move(kernel_);
   }
@@ -161,8 +161,8 @@ class KernelParser {
     string opcode(s.substr(0, end));
     const auto operands = operands_of(s.substr(end));
     decode(i, opcode, operands);
-    if (i.guard >= 0 && i.arrived != Meeting::none && i.arrived != Meeting::branch &&
-        i.arrived != Meeting::end)
+    if (i.guard >= 0 && i.arrived != Rendezvous::none && i.arrived != Rendezvous::branch &&
+        i.arrived != Rendezvous::end)
       throw std::runtime_error("a guarded " + opcode + " is not known");
     kernel_.code.push_back(std::move(i));
   }

@@ -26,11 +26,11 @@ enum class Unit { none, integer, fp32, fp64, special, mma, shuffle, shared, glob
 constexpr size_t units = size_t(Unit::control) + 1;
 
 // Branches, and rendezvous of lanes.
-enum class Meeting { none, branch, end, barrier, warp_barrier, shuffle, aligned };
+enum class Rendezvous { none, branch, end, barrier, warp_barrier, shuffle, aligned };
 
 struct Instruction {
   Execute execute = nullptr;
-  Meeting arrived = Meeting::none;
+  Rendezvous arrived = Rendezvous::none;
   Unit unit = Unit::none;
   int guard = -1;  // predicate register; -1: none
   bool guard_negated = false;
@@ -68,7 +68,7 @@ std::map<std::string, std::function<Kernel()>> parse(const std::string& text);
 // Instruction of this name (add.f32); null if unsupported.
 struct Known {
   Execute execute;
-  Meeting arrived;
+  Rendezvous arrived;
   Unit unit;
   int bytes = 0, pieces = 1;
 };

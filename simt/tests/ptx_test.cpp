@@ -283,7 +283,7 @@ TEST_CASE("ptx: mma and ldmatrix, by the fragments of the PTX ISA") {
   }
 }
 
-TEST_CASE("ptx: an mma cuts off what lies beyond 24 bits of the largest term") {
+TEST_CASE("ptx: an mma cuts off what is beyond 24 bits of the largest term") {
   const auto dot = [](float c, std::vector<float> products) {  // first element of lane 0
     std::vector<uint32_t> in(2);
     const auto bf16 = [](float x) { return bits(x) >> 16; };

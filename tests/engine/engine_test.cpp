@@ -58,16 +58,16 @@ TEST_CASE("parameters: order of the buffers, pieces, padding, rounding") {
   CHECK(named[5].name == "k");
   CHECK(named[5].shape == std::vector<int>{8, 8});
   std::vector<float> values(64, 1.00390625f);  // halfway between two bf16 values: ties to even
-  store.upload(store.masters(), named[5], values);
-  store.round_masters();
+  store.upload(store.master_weights(), named[5], values);
+  store.round_weights();
   std::vector<bf16> rounded(24 * 8);
   device.download(rounded.data(), qkv.value, rounded.size() * sizeof(bf16));
   CHECK(to_float(rounded[63]) == 0);
   CHECK(to_float(rounded[64]) == 1.0f);
   CHECK(to_float(rounded[127]) == 1.0f);
   CHECK(to_float(rounded[128]) == 0);
-  CHECK(store.download(store.masters(), named[5]) == values);
-  CHECK_THROWS_WITH_AS(store.upload(store.masters(), named[5], {1.0f}), "k: 1 values for 64",
+  CHECK(store.download(store.master_weights(), named[5]) == values);
+  CHECK_THROWS_WITH_AS(store.upload(store.master_weights(), named[5], {1.0f}), "k: 1 values for 64",
                        std::invalid_argument);
 }
 
@@ -80,8 +80,8 @@ TEST_CASE("adam: decay for matrices only, clipping, nothing when a loss was not 
   const auto named = store.named();
   const auto gradient = normal<float>(64, 1, 0, 3), small = normal<float>(8, 1, 0, 4);
   const auto reset = [&] {
-    store.upload(store.masters(), named[0], std::vector<float>(64, 1.0f));
-    store.upload(store.masters(), named[1], std::vector<float>(8, 1.0f));
+    store.upload(store.master_weights(), named[0], std::vector<float>(64, 1.0f));
+    store.upload(store.master_weights(), named[1], std::vector<float>(8, 1.0f));
     device.zero(store.m(), store.size() * 4), device.zero(store.v(), store.size() * 4);
     store.upload(store.grads(), named[0], gradient);
     store.upload(store.grads(), named[1], small);
@@ -101,8 +101,8 @@ TEST_CASE("adam: decay for matrices only, clipping, nothing when a loss was not 
     const double s = g * 0.5 / norm, rate = 0.01 * std::sqrt(1 - 0.999) / (1 - 0.9);
     return 1 - 0.01 * decay - rate * 0.1 * s / (std::sqrt(0.001 * s * s) + 1e-7);
   };
-  const auto matrix = store.download(store.masters(), named[0]),
-             vector = store.download(store.masters(), named[1]);
+  const auto matrix = store.download(store.master_weights(), named[0]),
+             vector = store.download(store.master_weights(), named[1]);
   for (int i = 0; i < 64; i++) CHECK(matrix[i] == doctest::Approx(expected(gradient[i], 0.1)).epsilon(1e-6));
   for (int i = 0; i < 8; i++) CHECK(vector[i] == doctest::Approx(expected(small[i], 0)).epsilon(1e-6));
 
@@ -110,11 +110,11 @@ TEST_CASE("adam: decay for matrices only, clipping, nothing when a loss was not 
   DeviceArray<int> ok(device, std::vector<int>{0});
   Adam stopped(store, {});
   stopped.step(0.01, ok.data());
-  CHECK(store.download(store.masters(), named[0]) == std::vector<float>(64, 1.0f));
+  CHECK(store.download(store.master_weights(), named[0]) == std::vector<float>(64, 1.0f));
   CHECK(store.download(store.m(), named[0]) == std::vector<float>(64, 0.0f));
 }
 
-TEST_CASE("adam: rates by parameter, the norm and the running mean, updated one by one or together") {
+TEST_CASE("adam: rates by parameter, the norm and the EMA, updated one by one or together") {
   Device device;
   ParameterStore store;
   const auto add = [&](ParameterKind kind, int rows, int cols, const char* name, float scale) {
@@ -130,11 +130,11 @@ TEST_CASE("adam: rates by parameter, the norm and the running mean, updated one 
   store.allocate(device, Precision::fp32);
   const auto named = store.named();
   AdamOptions options;
-  options.weight_decay = 0.1f, options.average_decay = 0.2;  // the cap (1 + t)/(10 + t) is 2/11 at t = 1
+  options.weight_decay = 0.1f, options.ema_decay = 0.2;  // the cap (1 + t)/(10 + t) is 2/11 at t = 1
   const auto train = [&](bool early) {
     device.zero(store.m(), store.size() * 4), device.zero(store.v(), store.size() * 4);
     for (const auto& array : named)
-      store.upload(store.masters(), array, std::vector<float>(array.size, 1.0f));
+      store.upload(store.master_weights(), array, std::vector<float>(array.size, 1.0f));
     Adam adam(store, options);
     CHECK(adam.groups() == 4);  // lr_scale 1 and 0.25 with decay, 1 without, 0 with
     double norm = 0;
@@ -153,7 +153,7 @@ TEST_CASE("adam: rates by parameter, the norm and the running mean, updated one 
     }
     std::vector<std::vector<float>> all;
     for (const auto& array : named)
-      for (float* buffer : {store.masters(), store.m(), store.v(), store.average()})
+      for (float* buffer : {store.master_weights(), store.m(), store.v(), store.ema_weights()})
         all.push_back(store.download(buffer, array));
     return all;
   };
@@ -172,12 +172,12 @@ TEST_CASE("adam: rates by parameter, the norm and the running mean, updated one 
   }
   CHECK(together[4][77] == doctest::Approx(p).epsilon(1e-6));
   CHECK(together[7][77] == doctest::Approx(average).epsilon(1e-6));
-  const auto masters = store.download(store.masters(), named[1]),
-             mean = store.download(store.average(), named[1]);
-  store.exchange_average();
-  CHECK(store.download(store.masters(), named[1]) == mean);
-  store.exchange_average();
-  CHECK(store.download(store.masters(), named[1]) == masters);
+  const auto masters = store.download(store.master_weights(), named[1]),
+             mean = store.download(store.ema_weights(), named[1]);
+  store.swap_ema();
+  CHECK(store.download(store.master_weights(), named[1]) == mean);
+  store.swap_ema();
+  CHECK(store.download(store.master_weights(), named[1]) == masters);
 }
 
 TEST_CASE("adam: an outlier's gradient changes nothing") {
@@ -192,7 +192,7 @@ TEST_CASE("adam: an outlier's gradient changes nothing") {
   const auto step = [&](float size) {
     store.upload(store.grads(), array, std::vector<float>(64, size));
     adam.step(0.01);
-    return store.download(store.masters(), array)[0];
+    return store.download(store.master_weights(), array)[0];
   };
   float before = 0;
   for (int i = 0; i < 130; i++) before = step(i % 2 ? 0.1f : 0.11f);

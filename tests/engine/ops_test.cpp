@@ -172,7 +172,7 @@ TEST_CASE("cross_entropy: the gradient is that of the mean loss") {
   Parameter& bias = p.vector(16, "bias");
   p.allocate(lab.device, Precision::fp32);
   const auto named = p.named()[0];
-  p.upload(p.masters(), named, normal<float>(16, 0.5f));
+  p.upload(p.master_weights(), named, normal<float>(16, 0.5f));
   const int M = 5, capacity = 8, classes = 13;
   const auto rows = lab.rows(capacity, M);
   std::vector<kernels::Target> targets(capacity);
@@ -202,7 +202,7 @@ TEST_CASE("cross_entropy: the gradient is that of the mean loss") {
   std::vector<float> host(capacity), gradient(values.size());
   lab.device.download(host.data(), losses, capacity * sizeof(float));
   lab.device.download(gradient.data(), logits.grad().data, gradient.size() * sizeof(float));
-  const auto b = p.download(p.masters(), named), bias_gradient = p.download(p.grads(), named);
+  const auto b = p.download(p.master_weights(), named), bias_gradient = p.download(p.grads(), named);
   double mean = 0;
   for (float l : host) mean += l / M;
   CHECK(mean == doctest::Approx(loss(values, b)).epsilon(1e-5));

@@ -55,7 +55,7 @@ TEST_CASE("ini: refused, with file and line") {
   CHECK(refusal("[a]\nx = 1\nnonsense\n") == "line 3: neither [section] nor key = value");
   CHECK(refusal("[a\nx = 1\n") == "line 1: neither [section] nor key = value");
   CHECK(refusal("[a]\n= 1\n") == "line 2 has no key before its value");
-  CHECK(refusal("[a] x = 1\n") == "line 1 has text behind [section]; put it on a line of its own");
+  CHECK(refusal("[a] x = 1\n") == "line 1 has text after [section]; put it on a line of its own");
   CHECK(refusal(std::string("[a]\nx = 1\0 2\n", 13)) == "line 2 holds a zero byte; is this an INI file?");
   CHECK(message_of<io::Error>([] { io::read_ini("/none/a.ini"); }) ==
         "/none/a.ini: cannot be opened: No such file or directory");

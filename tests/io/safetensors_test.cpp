@@ -55,7 +55,7 @@ TEST_CASE("safetensors: what is refused") {
         "array 'w' has dtype 'F8_E4M3', which is not supported; save it as F32");
   CHECK(one(R"({"dtype":"F32","shape":[3],"data_offsets":[0,8]})") ==
         "array 'w': shape [3] of F32 needs 12 bytes, the file holds 8; save it again");
-  const std::string outside = "array 'w' lies outside the file; it is damaged or cut off, copy it again";
+  const std::string outside = "array 'w' is outside the file; it is damaged or cut off, copy it again";
   CHECK(one(R"({"dtype":"F32","shape":[3],"data_offsets":[0,12]})") == outside);
   CHECK(one(R"({"dtype":"F32","shape":[2],"data_offsets":[8,0]})") == outside);
   CHECK(one(R"({"dtype":"F32","shape":[2],"data_offsets":[-8,0]})") == outside);

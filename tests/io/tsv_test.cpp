@@ -49,12 +49,12 @@ TEST_CASE("tsv: what strip() forgives") {
 
 TEST_CASE("tsv: refused, with file and line") {
   CHECK(refusal("1\t2\n1 x\t2\n") ==
-        "p.tsv: line 2: 'x' is no id; expected a non-negative integer; clear text needs data.text = true, in "
+        "p.tsv: line 2: 'x' is no id; expected a non-negative integer; plain text needs data.text = true, in "
         "training too");
   CHECK(refusal("1\t2\n1 2\t\n") == "p.tsv: line 2: the second sentence is empty");
   CHECK(refusal("1\t2\n1 2\t\t\n") == "p.tsv: line 2: the second sentence is empty");
   CHECK(
-      refusal("\xe7\x87\x88\t2\n").ends_with("integer; clear text needs data.text = true, in training too"));
+      refusal("\xe7\x87\x88\t2\n").ends_with("integer; plain text needs data.text = true, in training too"));
   CHECK(refusal("1\t2\n1\t-2\n") == "p.tsv: line 2: '-2' is no id; expected a non-negative integer");
   CHECK(refusal("-0\t2\n") == "p.tsv: line 1: '-0' is no id; expected a non-negative integer");
   CHECK(refusal("1.5\t2\n") == "p.tsv: line 1: '1.5' is no id; expected a non-negative integer");
@@ -92,7 +92,7 @@ TEST_CASE("tsv: files without rows, and bytes that are no text") {
   CHECK(refusal("\xff\xfe"
                 "1\t2") == "p.tsv: is UTF-16; save it as UTF-8 or plain ASCII");
   CHECK(refusal(std::string("1\t2\n\x01\x1b[31m\t2\n")) ==
-        "p.tsv: line 2: '\\x01\\x1b[31m' is no id; expected a non-negative integer; clear text needs "
+        "p.tsv: line 2: '\\x01\\x1b[31m' is no id; expected a non-negative integer; plain text needs "
         "data.text = true, "
         "in "
         "training too");
@@ -100,7 +100,7 @@ TEST_CASE("tsv: files without rows, and bytes that are no text") {
         "p.tsv: line 1: '\\x00' is no id; expected a non-negative integer");
 }
 
-TEST_CASE("tsv: clear text is cut, with the labels and lines of ids") {
+TEST_CASE("tsv: plain text is cut, with the labels and lines of ids") {
   const std::vector<std::string> vocab = {"hello", "[UNK]", "[PAD]", "##s", "[MASK]", "lamp",
                                           "[CLS]", "燈",    "[SEP]", "?",   "7"};
   io::WordPiece lower(vocab, "v.txt", true), cased(vocab, "v.txt", false);

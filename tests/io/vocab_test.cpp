@@ -85,7 +85,7 @@ TEST_CASE("vocab.txt: faults are named with their line, and with the way out") {
   CHECK(files.refusal(std::string("[\0P\0", 4)) == ": is UTF-16; save it as UTF-8 or plain ASCII");
 }
 
-TEST_CASE("tokenizer.json: tokens by id, added ones behind") {
+TEST_CASE("tokenizer.json: tokens by id, added ones last") {
   Files files;
   const auto read = [&](const Json& json, const char* name = "tokenizer.json") {
     return io::read_vocab_file(files.folder.write(name, json.dump()));

@@ -145,8 +145,7 @@ TEST_CASE("adam: refuses coefficients that make no sense") {
                        doctest::Contains("adam: beta1 = 0.9"), std::invalid_argument);
 }
 
-TEST_CASE(
-    "adam: the running mean of the masters, and the sum of squares of the gradient before it is scaled") {
+TEST_CASE("adam: the EMA of the master weights, and the sum of squares of the gradient before it is scaled") {
   for (size_t n : {1, 8, 31, 2048, 4099}) {
     Run run(n), plain(n);
     Buffer<float> average(normal<float>(n + 16, 0.02f, 0, 7));

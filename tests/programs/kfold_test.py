@@ -189,9 +189,9 @@ exec {BIN}/train "$@"
             os.killpg(process.pid, signal.SIGINT) if to_all else process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=120)
             self.assertEqual((process.returncode, err), (130, ""), out)
-            self.assertIn("the same command goes on from here", out)
+            self.assertIn("the same command resumes it", out)
             self.assertFalse((self.dir / "out/fold-1").exists())
-        self.assertIn("fold-0: going on from its last checkpoint", self.kfold(*options).stdout)
+        self.assertIn("fold-0: resuming from its last checkpoint", self.kfold(*options).stdout)
 
     def test_what_is_wrong_is_said(self):
         self.assertIn("--folds 1: at least 2", self.kfold("--folds", 1, code=1).stderr)

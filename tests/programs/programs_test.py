@@ -189,8 +189,8 @@ class Programs(unittest.TestCase):
                 process.send_signal(signal_)
                 out, err = process.communicate(timeout=60)
                 self.assertEqual((process.returncode, err), (130, ""), out)
-                self.assertIn("goes on from here", out)
-            self.assertIn("going on from its last checkpoint", self.train(*options, f"--run.directory={stopped}").stdout)
+                self.assertIn("the same command resumes it", out)
+            self.assertIn("resuming from its last checkpoint", self.train(*options, f"--run.directory={stopped}").stdout)
             self.assert_same_results(straight, stopped)
 
     def test_a_closed_terminal_and_a_closed_pipe_leave_a_checkpoint(self):
@@ -206,7 +206,7 @@ class Programs(unittest.TestCase):
         process.stdout.close()
         self.assertEqual((process.stderr.read(), process.wait(timeout=60)), ("", 130))
         process.stderr.close()
-        self.assertIn("going on from its last checkpoint", self.train(*options, f"--run.directory={stopped}").stdout)
+        self.assertIn("resuming from its last checkpoint", self.train(*options, f"--run.directory={stopped}").stdout)
         self.assert_same_results(straight, stopped)
 
     def test_nohup_is_not_stopped_by_a_closed_terminal(self):
@@ -271,7 +271,7 @@ class Programs(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("trying the one before", done.stderr)
         self.assertEqual(sorted(p.name for p in (self.run_dir / "checkpoints").iterdir()), [newest.name, newest.name + ".damaged"])
-        self.assertIn("going on from its last", self.train("--run.keep_checkpoints=1", *options[1:-1], "--train.epochs=3").stdout)
+        self.assertIn("resuming from its last", self.train("--run.keep_checkpoints=1", *options[1:-1], "--train.epochs=3").stdout)
 
     def test_a_checkpoint_of_another_format_is_named(self):
         self.train()
@@ -322,7 +322,7 @@ class Programs(unittest.TestCase):
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=60)
             self.assertEqual((process.returncode, err), (130, ""), out)
-            self.assertIn("going on from its last checkpoint", self.train(*options, f"--run.directory={stopped}").stdout)
+            self.assertIn("resuming from its last checkpoint", self.train(*options, f"--run.directory={stopped}").stdout)
             self.assert_same_results(straight, stopped)
             steps = [line for line in self.metrics(straight) if line["kind"] == "step"]
             self.assertTrue(all(line["grad_norm"] > 0 for line in steps))
@@ -408,7 +408,7 @@ class Programs(unittest.TestCase):
         for name in ("runs", "train.tsv", "test.tsv", "tiny.ini"):
             (self.dir / name).rename(moved / name)
         self.ini = moved / "tiny.ini"
-        self.assertIn("going on from its last checkpoint", self.train("--train.epochs=3").stdout)
+        self.assertIn("resuming from its last checkpoint", self.train("--train.epochs=3").stdout)
         self.assertIn(f"train = {moved}/train.tsv", (moved / "runs/tiny/config.ini").read_text())
 
     def test_more_epochs_on_a_finished_run(self):
@@ -418,7 +418,7 @@ class Programs(unittest.TestCase):
         self.train("--train.epochs=4")
         self.assert_same_results(straight, self.run_dir)
         self.refuses("train.epochs", "--train.epochs=3", code=2)
-        self.assertIn("with more train.epochs it goes on", self.train("--train.epochs=4").stdout)
+        self.assertIn("more train.epochs resume it", self.train("--train.epochs=4").stdout)
 
     def test_a_finished_run_that_goes_on_is_not_finished(self):
         self.train("--train.epochs=1", "--run.log_every=1")
@@ -599,11 +599,11 @@ class Programs(unittest.TestCase):
         out = self.train("--overfit-batch=150", "--model.dropout=0", "--train.lr=3e-3").stdout
         self.assertRegex(out, r"learnt    the loss of the first batch fell from [3-9][.]\d+ to 0[.]\d+")
         self.assertRegex(out, r"step +1 .*\nstep +10 .*")
-        message = self.refuses("the first batch is not learnt by heart: the loss of its masked tokens was", "--overfit-batch=20", "--train.lr=1e-9")
+        message = self.refuses("the first batch is not overfitted: the loss of its masked tokens was", "--overfit-batch=20", "--train.lr=1e-9")
         self.assertIn("after 20 steps", message)
         # Labels independent of the text: predicting class frequencies costs a tenth of the initial loss.
         (self.dir / "train.tsv").write_text("".join(f"100 101\t102 103\t{int(i % 3 == 0)}\n" for i in range(100)))
-        out = self.refuses("not learnt by heart: the loss of its labels was", "--overfit-batch=60", "--train.stage=finetune", "--mask.probability=0",
+        out = self.refuses("not overfitted: the loss of its labels was", "--overfit-batch=60", "--train.stage=finetune", "--mask.probability=0",
                            "--model.dropout=0", "--train.lr=3e-3")
         self.assertRegex(out, r"is 0[.][5-7]\d+ after 60 steps, more than 0[.]0[5-7]")
         self.assertFalse(self.run_dir.exists())
@@ -1050,18 +1050,18 @@ class Programs(unittest.TestCase):
         self.assertIn(said, self.program("inspect", "--config", self.ini, "--batch", run / "best.npz", "--output", run / "best.npz", code=2).stderr)
         self.assertEqual((file.read_bytes(), (run / "best.npz").read_bytes()), before)
 
-    def test_shortened_pairs_are_counted(self):
+    def test_truncated_pairs_are_counted(self):
         run, file = self.fit("one"), self.dir / "long.tsv"
         file.write_text(" ".join(["100"] * 20) + "\t" + " ".join(["101"] * 13) + "\t1\n100\t101\t0\n")
         done = self.program("predict", "--run", run, "--input", file, "--output", self.dir / "s.csv")
-        self.assertEqual(done.stdout, f"2 scores written to {self.dir}/s.csv; 1 pairs were shortened to data.max_tokens\n")
-        self.assertTrue(self.program("eval", "--run", run, "--input", file).stdout.endswith("\n1 pairs were shortened to data.max_tokens\n"))
+        self.assertEqual(done.stdout, f"2 scores written to {self.dir}/s.csv; 1 pairs were truncated to data.max_tokens\n")
+        self.assertTrue(self.program("eval", "--run", run, "--input", file).stdout.endswith("\n1 pairs were truncated to data.max_tokens\n"))
         # Where standard output is for results, standard error says so.
         for name, *args in (["predict", "--output", "-"], ["predict", "--latency"], ["eval", "--json"]):
             done = subprocess.run([BIN / name, "--run", run, "--input", file, *args], capture_output=True, text=True)
-            self.assertEqual((done.returncode, done.stderr), (0, "warning: 1 pairs were shortened to data.max_tokens\n"), name)
+            self.assertEqual((done.returncode, done.stderr), (0, "warning: 1 pairs were truncated to data.max_tokens\n"), name)
         done = subprocess.run([BIN / "predict", "--run", run, "--input", "-", "--output", "-"], input=file.read_text(), capture_output=True, text=True)
-        self.assertEqual(done.stderr, "warning: 1 pairs were shortened to data.max_tokens\n")
+        self.assertEqual(done.stderr, "warning: 1 pairs were truncated to data.max_tokens\n")
 
     def test_latency(self):
         """Pairs one by one: prints the table; scores equal plain predict up to rounding."""

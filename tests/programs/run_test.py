@@ -144,7 +144,7 @@ class Runs(unittest.TestCase):
             before = self.files(run)
             for name in names:
                 (run / name).unlink()
-                self.assertIn("going on from its last checkpoint", self.train(*options).stdout)
+                self.assertIn("resuming from its last checkpoint", self.train(*options).stdout)
                 after = self.files(run)
                 self.assertEqual(set(before), set(after))
                 for file in ("scores.csv", "best.npz", "metrics.jsonl"):
@@ -195,7 +195,7 @@ class Runs(unittest.TestCase):
         (self.dir / "linked.ini").symlink_to(config)
         for path in ("folder/config.ini", "linked.ini"):
             self.assertIn("this run is finished", self.program("train", "--config", self.dir / path).stdout)
-        # A copy goes on by itself.
+        # A copy resumes by itself.
         copy = self.dir / "copy"
         shutil.copytree(moved, copy)
         before = self.files(moved)
@@ -250,7 +250,7 @@ class Runs(unittest.TestCase):
                 shutil.rmtree(self.run_dir, ignore_errors=True)
                 code, out, err = self.interrupt(getattr(signal, name))
                 self.assertEqual((code, err), (130, ""), out)
-                self.assertIn("goes on from here", out)
+                self.assertIn("the same command resumes it", out)
                 self.assertEqual(len(list((self.run_dir / "checkpoints").iterdir())), 1)
 
     def test_a_killed_run_has_logged_its_start(self):

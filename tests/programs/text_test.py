@@ -205,7 +205,7 @@ class Text(unittest.TestCase):
         ]:
             self.assertIn(f"{self.write(name, content)}: {message}", self.train(f"--data.vocab={self.dir}/{name}", code=1))
 
-        # A lost line shifts all rows behind it.
+        # A lost line shifts all rows after it.
         words = (GOLDEN / "vocab.txt").read_text(encoding="utf-8").split()
         plain = [w for w in words if not w.startswith("[")]
         self.write("few.tsv", "".join(f"{plain[i]} {plain[i + 1]}\t{plain[i]}\t{i % 3 % 2}\n" for i in range(20)))
@@ -253,7 +253,7 @@ class Text(unittest.TestCase):
         self.assertNotEqual(one, other)
         for a, b, mean in zip(one, other, both, strict=True):
             self.assertTrue(min(a, b) - 1e-6 <= mean <= max(a, b) + 1e-6)
-        self.assertIn(f"{self.run_dir} reads clear text, but {self.dir}/ids reads ids", self.predict("--run", self.run_dir, "--run", self.dir / "ids", code=2))
+        self.assertIn(f"{self.run_dir} reads plain text, but {self.dir}/ids reads ids", self.predict("--run", self.run_dir, "--run", self.dir / "ids", code=2))
         self.assertIn("is no id", self.predict("--run", self.dir / "ids", code=1))
 
         # Weights of a run keep the vocabulary they were trained on.
@@ -267,7 +267,7 @@ class Text(unittest.TestCase):
         self.assertIn("only models of one vocabulary", self.program("average", self.run_dir / "best.npz", self.dir / "other/best.npz", "--output", self.dir / "mean.npz", code=1))
         ini = self.run_dir / "config.ini"
         ini.write_text(ini.read_text().replace("\ntext = true", "\ntext = false"))
-        self.assertIn("a model of clear text, but its config.ini says data.text = false", self.predict("--run", self.run_dir, "--input", self.dir / "ids.tsv", code=1))
+        self.assertIn("a model of plain text, but its config.ini says data.text = false", self.predict("--run", self.run_dir, "--input", self.dir / "ids.tsv", code=1))
         ini = self.dir / "ids/config.ini"
         ini.write_text(ini.read_text().replace("\ntext = false", "\ntext = true"))
         self.assertIn("has no array 'vocab/wordpiece'", self.predict("--run", self.dir / "ids", code=1))
@@ -290,7 +290,7 @@ class Text(unittest.TestCase):
         self.write("vocab.txt", changed)
         self.assertIn("its vocabulary is not that of the data", self.train(*options, f"--run.directory={stopped}", code=1))
         self.write("vocab.txt", original)
-        self.assertIn("going on from its last checkpoint", self.train(*options, f"--run.directory={stopped}"))
+        self.assertIn("resuming from its last checkpoint", self.train(*options, f"--run.directory={stopped}"))
         for name in ("best.npz", "scores.csv"):
             self.assertEqual((stopped / name).read_bytes(), (self.run_dir / name).read_bytes(), name)
 
@@ -318,7 +318,7 @@ class Text(unittest.TestCase):
 
     def test_refused(self):
         self.assertIn("data.vocab: missing; with data.text = true", self.train("--data.vocab=", code=2))
-        self.assertIn("clear text needs data.text = true, in training too", self.train("--data.text=false", code=1))
+        self.assertIn("plain text needs data.text = true, in training too", self.train("--data.text=false", code=1))
         no_bert = self.write("words.txt", "[PAD]\n[UNK]\nlamp\n")
         self.assertIn("words.txt lacks [CLS], [SEP], [MASK]", self.train(f"--data.vocab={no_bert}", code=1))
         bad = self.write("bad.tsv", b"lamp\tlights\t1\nlamp \xff\tlights\t0\n")

@@ -50,7 +50,7 @@ inline void check_gradients(
   unsigned seed = 100;
   for (const auto& array : store.named()) {
     const float mean = array.name.ends_with("gamma") ? 1.0f : 0.0f;
-    store.upload(store.masters(), array, normal<float>(array.size, 0.5f, mean, seed++));
+    store.upload(store.master_weights(), array, normal<float>(array.size, 0.5f, mean, seed++));
   }
   std::deque<DeviceArray<float>> memory;
   for (auto& v : values) memory.emplace_back(lab.device, v);
@@ -120,11 +120,11 @@ inline void check_gradients(
             [&](size_t e, float step) { values[i][e] += step; });
   size_t k = 0;
   for (const auto& array : store.named()) {
-    auto master = store.download(store.masters(), array);
+    auto master = store.download(store.master_weights(), array);
     const auto original = master;
     compare(array.name, gradients[k++], array.size, [&](size_t e, float step) {
       master[e] = master[e] == original[e] ? original[e] + step : original[e];
-      store.upload(store.masters(), array, master);
+      store.upload(store.master_weights(), array, master);
     });
   }
 }

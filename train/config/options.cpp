@@ -39,10 +39,10 @@ std::vector<Option> make_table() {
       path("data.vocab", data, &DataOptions::vocab,
            "the pretrained model's vocab.txt or tokenizer.json; needed with weights, and for text"),
       choice("data.text", data, &DataOptions::text, {"false", "true"},
-             "the pairs are clear text, sentence<TAB>sentence[<TAB>label], cut by WordPiece; no counts are "
+             "the pairs are plain text, sentence<TAB>sentence[<TAB>label], cut by WordPiece; no counts are "
              "needed"),
       choice("data.lowercase", data, &DataOptions::lowercase, {"false", "true"},
-             "of clear text: in lower case and without accents, for an uncased vocab.txt"),
+             "of plain text: in lower case and without accents, for an uncased vocab.txt"),
       integer("data.max_tokens", data, &DataOptions::max_tokens, {2, kernels::max_attention_length - 3},
               "tokens of both sentences together, without [CLS] and [SEP]; the longer sentence is cut"),
       integer("data.min_count", data, &DataOptions::min_count, {1, unlimited}, "rarer ids become [UNK]"),
@@ -73,7 +73,7 @@ std::vector<Option> make_table() {
       integer("model.max_positions", model, &ModelOptions::max_positions, {5, 65535},
               "rows of the position table; the weights' shapes win"),
       real("model.dropout", model, &ModelOptions::dropout, below_one,
-           "dropout behind embeddings, attention and feed-forward"),
+           "dropout after embeddings, attention and feed-forward"),
       real("model.attention_dropout", model, &ModelOptions::attention_dropout, below_one,
            "dropout of attention probabilities"),
       real("model.layer_norm_epsilon", model, &ModelOptions::layer_norm_epsilon, fraction,
@@ -88,7 +88,7 @@ std::vector<Option> make_table() {
       with(
           integer("train.epochs", train, &TrainOptions::epochs, {0, unlimited},
                   "passes over the training pairs; 0: save the initial model. May grow when a run is "
-                  "resumed, but for "
+                  "resumed, except for "
                   "runs with train.warmup or a train.schedule, whose rates depend on it, and off the grid of "
                   "run.evaluate_every"),
           Change::may_grow),
@@ -125,7 +125,7 @@ std::vector<Option> make_table() {
       real("train.embedding_rate", train, &TrainOptions::embedding_rate, {0, 1000},
            "and the embeddings at this share of that"),
       real("train.ema", train, &TrainOptions::ema, below_one,
-           "decay of a running mean of the weights, which is evaluated and kept in their place; 0: none"),
+           "decay of the EMA weights, which are evaluated and kept in place of the weights; 0: none"),
       real("train.fgm", train, &TrainOptions::fgm, {0, 1000},
            "adversarial training: length of the step that the word embedding takes along its gradient; "
            "doubles a "
@@ -142,7 +142,7 @@ std::vector<Option> make_table() {
       distribution(
           "mask.ngram", mask, &MaskOptions::ngram, 8,
           "probabilities of predicted spans of 1, 2, 3, ... tokens, such as 0.7,0.2,0.1; a token is left out "
-          "behind each span; 1: single tokens, as they fall"),
+          "after each span; 1: single tokens, as they fall"),
 
       choice("loss.scale", &Options::loss, &LossOptions::scale, {"mean", "keras_fill"},
              "mean over the targets, or that times the fill of the padded batch, as the reference prints it"),
@@ -184,7 +184,7 @@ std::vector<Option> make_table() {
              "on a GPU, time the library's algorithms for each matrix product when it is met first; false: "
              "its choice"),
       with(path("run.gemm_cache", run, &RunOptions::gemm_cache,
-                "the file that remembers what was fastest; empty: warpbert/gemm.txt in the user's cache "
+                "the file that keeps autotuned algorithms; empty: warpbert/gemm.txt in the user's cache "
                 "folder"),
            Change::allowed),
       with(choice("run.csv", run, &RunOptions::csv, {"false", "true"},
@@ -258,7 +258,7 @@ void check_together(const Options& options) {
         fmt::format("mask.mask + mask.keep = {} is more than 1", options.mask.mask + options.mask.keep));
   if (options.mask.probability > 0.5 && options.mask.ngram[0] < 1)
     throw UsageError(fmt::format(
-        "mask.probability = {}: at most 0.5 with spans (mask.ngram), for a token is left out behind each",
+        "mask.probability = {}: at most 0.5 with spans (mask.ngram), for a token is left out after each",
         options.mask.probability));
   const int folds = options.data.validation_every, patience = options.train.patience;
   if (folds == 1)

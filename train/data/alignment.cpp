@@ -54,7 +54,7 @@ std::vector<int> text_rows(const Vocabulary& vocabulary) {
     const auto found = place(special);
     rows.push_back(int((found == tokens.end() ? place("[UNK]") : found) - tokens.begin()));
   }
-  for (const int64_t id : vocabulary.cipher_ids()) rows.push_back(int(id));
+  for (const int64_t id : vocabulary.dataset_ids()) rows.push_back(int(id));
   return rows;
 }
 

@@ -9,7 +9,7 @@
 // and is predicted in all three cases. [UNK] is treated like a word; a row may have no masked token.
 //
 // With `ngram` = w_1, w_2, … spans are predicted, of n tokens with probability w_n. Each token of a span is
-// masked, kept or replaced independently. A span lies in one sentence, and the token after it is excluded, so
+// masked, kept or replaced independently. A span is inside one sentence, and the token after it is excluded, so
 // that spans never touch. Spans of n tokens need a sentence of 3n − 2 (two: 4, three: 7); longer draws are
 // clipped to what the sentence allows. A free token starts a span with probability
 //

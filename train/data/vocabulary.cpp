@@ -29,11 +29,11 @@ Vocabulary::Vocabulary(const io::Pairs& pairs, int min_count) {
         min_count);
   std::stable_sort(counts.begin(), counts.end(),
                    [](const Count& x, const Count& y) { return x.count > y.count; });
-  for (const Count& c : counts) cipher_ids_.push_back(c.id);
+  for (const Count& c : counts) dataset_ids_.push_back(c.id);
   index();
 }
 
-Vocabulary::Vocabulary(std::vector<int64_t> cipher_ids) : cipher_ids_(std::move(cipher_ids)) { index(); }
+Vocabulary::Vocabulary(std::vector<int64_t> dataset_ids) : dataset_ids_(std::move(dataset_ids)) { index(); }
 
 Vocabulary::Vocabulary(TextVocabulary text, const std::string& path) : text_(std::move(text)) {
   const auto special = io::WordPiece(text_->tokens, path, text_->lowercase).special();
@@ -41,14 +41,14 @@ Vocabulary::Vocabulary(TextVocabulary text, const std::string& path) : text_(std
     const std::string& token = text_->tokens[id];
     if (std::find(special.begin(), special.end(), int(id)) == special.end() && token != "[NO]" &&
         token != "[YES]")
-      cipher_ids_.push_back(int64_t(id));
+      dataset_ids_.push_back(int64_t(id));
   }
   index();
   for (size_t i = 0; i < special.size(); i++) tokens_.emplace(special[i], int(i));
 }
 
 void Vocabulary::index() {
-  for (int64_t id : cipher_ids_) {
+  for (int64_t id : dataset_ids_) {
     const int next = token::first_word + int(tokens_.size());
     if (id < 0) throw std::invalid_argument("vocabulary: negative id " + std::to_string(id));
     if (!tokens_.emplace(id, next).second)
@@ -56,8 +56,8 @@ void Vocabulary::index() {
   }
 }
 
-int Vocabulary::token(int64_t cipher_id) const {
-  const auto found = tokens_.find(cipher_id);
+int Vocabulary::token(int64_t dataset_id) const {
+  const auto found = tokens_.find(dataset_id);
   return found == tokens_.end() ? token::unknown : found->second;
 }
 
@@ -89,8 +89,9 @@ std::vector<io::ArrayView> VocabularyArrays::views() const {
   const auto view = [](const char* name, const auto& values) {
     return io::view(name, {int64_t(values.size())}, values);
   };
-  if (!vocabulary_.text()) return {view(ids_name, vocabulary_.cipher_ids())};
-  return {view(ids_name, vocabulary_.cipher_ids()), view(text_name, text_), view(lowercase_name, lowercase_)};
+  if (!vocabulary_.text()) return {view(ids_name, vocabulary_.dataset_ids())};
+  return {view(ids_name, vocabulary_.dataset_ids()), view(text_name, text_),
+          view(lowercase_name, lowercase_)};
 }
 
 std::optional<TextVocabulary> load_text_vocabulary(io::Archive& archive) {
@@ -114,7 +115,7 @@ std::optional<Vocabulary> load_vocabulary(io::Archive& archive) {
   if (auto text = load_text_vocabulary(archive)) {
     const std::string what = archive.path() + ": " + text_name;
     Vocabulary vocabulary(std::move(*text), what);
-    if (vocabulary.cipher_ids() != ids) io::fail("{} does not fit {}", what, ids_name);
+    if (vocabulary.dataset_ids() != ids) io::fail("{} does not fit {}", what, ids_name);
     return vocabulary;
   }
   try {
@@ -124,11 +125,11 @@ std::optional<Vocabulary> load_vocabulary(io::Archive& archive) {
   }
 }
 
-DataFacts describe(const io::Pairs& pairs, const Vocabulary& vocabulary) {
-  DataFacts facts{};
-  facts.rows = int(pairs.size());
-  facts.words = int64_t(pairs.ids.size());
-  if (!facts.rows) return facts;
+DatasetStatistics describe(const io::Pairs& pairs, const Vocabulary& vocabulary) {
+  DatasetStatistics statistics{};
+  statistics.rows = int(pairs.size());
+  statistics.words = int64_t(pairs.ids.size());
+  if (!statistics.rows) return statistics;
 
   std::unordered_map<int64_t, bool> known;
   int64_t unknown = 0;
@@ -137,9 +138,9 @@ DataFacts describe(const io::Pairs& pairs, const Vocabulary& vocabulary) {
     unknown += !kept;
     known.emplace(id, kept);
   }
-  facts.unknown_share = double(unknown) / double(facts.words);
-  facts.distinct = int(known.size());
-  for (const auto& [id, kept] : known) facts.dropped += !kept;
+  statistics.unknown_share = double(unknown) / double(statistics.words);
+  statistics.distinct = int(known.size());
+  for (const auto& [id, kept] : known) statistics.dropped += !kept;
 
   std::vector<int> lengths;
   for (size_t row = 0; row < pairs.size(); row++) {
@@ -147,12 +148,12 @@ DataFacts describe(const io::Pairs& pairs, const Vocabulary& vocabulary) {
   }
   std::sort(lengths.begin(), lengths.end());
   const auto percentile = [&](size_t percent) { return lengths[(percent * lengths.size() + 99) / 100 - 1]; };
-  facts.mean_length = double(facts.words) / facts.rows + 3;
-  facts.p50 = percentile(50), facts.p90 = percentile(90), facts.p99 = percentile(99),
-  facts.longest = percentile(100);
-  facts.lengths.resize(facts.longest + 1);
-  for (int length : lengths) facts.lengths[length]++;
-  return facts;
+  statistics.mean_length = double(statistics.words) / statistics.rows + 3;
+  statistics.p50 = percentile(50), statistics.p90 = percentile(90), statistics.p99 = percentile(99),
+  statistics.longest = percentile(100);
+  statistics.lengths.resize(statistics.longest + 1);
+  for (int length : lengths) statistics.lengths[length]++;
+  return statistics;
 }
 
 }  // namespace warpbert

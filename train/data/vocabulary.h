@@ -1,4 +1,4 @@
-// Model tokens: seven special ones, then the dataset token ids (`cipher_ids`), most frequent first.
+// Model tokens: seven special ones, then the dataset token ids (`dataset_ids`), most frequent first.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -30,27 +30,27 @@ class Vocabulary {
   // by first appearance. Throws io::Error if none does.
   Vocabulary(const io::Pairs& pairs, int min_count);
 
-  // A stored vocabulary: cipher_ids[i] is token 7 + i. Throws std::invalid_argument for a negative or
+  // A stored vocabulary: dataset_ids[i] is token 7 + i. Throws std::invalid_argument for a negative or
   // repeated id.
-  explicit Vocabulary(std::vector<int64_t> cipher_ids);
+  explicit Vocabulary(std::vector<int64_t> dataset_ids);
 
   // Plain text: all tokens of vocab.txt in order, used or not, except special ones. [NO] and [YES] in a text
   // are ordinary text. Throws io::Error naming `path` if one of BERT's five special tokens is missing.
   Vocabulary(TextVocabulary text, const std::string& path);
 
-  int size() const { return token::first_word + int(cipher_ids_.size()); }  // V, special tokens included
-  const std::vector<int64_t>& cipher_ids() const { return cipher_ids_; }    // of tokens 7 … V − 1
-  int token(int64_t cipher_id) const;                                       // token::unknown if not kept
+  int size() const { return token::first_word + int(dataset_ids_.size()); }  // V, special tokens included
+  const std::vector<int64_t>& dataset_ids() const { return dataset_ids_; }   // of tokens 7 … V − 1
+  int token(int64_t dataset_id) const;                                       // token::unknown if not kept
   TokenPairs encode(const io::Pairs& pairs) const;
   const std::optional<TextVocabulary>& text() const { return text_; }  // nullopt: texts are ids
   bool operator==(const Vocabulary& other) const {
-    return cipher_ids_ == other.cipher_ids_ && text_ == other.text_;
+    return dataset_ids_ == other.dataset_ids_ && text_ == other.text_;
   }
 
  private:
   void index();
 
-  std::vector<int64_t> cipher_ids_;
+  std::vector<int64_t> dataset_ids_;
   std::unordered_map<int64_t, int> tokens_;
   std::optional<TextVocabulary> text_;
 };
@@ -73,7 +73,7 @@ std::optional<Vocabulary> load_vocabulary(io::Archive& archive);
 std::optional<TextVocabulary> load_text_vocabulary(io::Archive& archive);
 
 // Dataset statistics.
-struct DataFacts {
+struct DatasetStatistics {
   int rows;
   int64_t words;          // tokens, special ones excluded
   double unknown_share;   // of words
@@ -83,6 +83,6 @@ struct DataFacts {
   int p50, p90, p99, longest;
   std::vector<long> lengths;  // [n]: rows of length n
 };
-DataFacts describe(const io::Pairs& pairs, const Vocabulary& vocabulary);
+DatasetStatistics describe(const io::Pairs& pairs, const Vocabulary& vocabulary);
 
 }  // namespace warpbert

@@ -74,7 +74,7 @@ class Scores {
     return scores;
   }
 
-  size_t shortened() const { return models_ ? models_->shortened(pairs_) : 0; }
+  size_t truncated() const { return models_ ? models_->truncated(pairs_) : 0; }
 
  private:
   Side sides_[2];
@@ -100,7 +100,7 @@ int warpbert::eval_main(int argc, char** argv) {
                 runs);
   line.required(
       "--input", "FILE",
-      "pairs, ids<TAB>ids<TAB>label a line, or clear text, as the model was trained on; - for standard input",
+      "pairs, ids<TAB>ids<TAB>label a line, or plain text, as the model was trained on; - for standard input",
       input);
   line.repeated(
       "--against", "DIR",
@@ -137,13 +137,13 @@ int warpbert::eval_main(int argc, char** argv) {
   const Evaluation evaluation = evaluate(scores, labels, n, s, threshold);
   const PairedComparison comparison =
       compares ? compare(scores, both.score(1), labels, n, s) : PairedComparison{};
-  const size_t shortened = both.shortened();
+  const size_t truncated = both.truncated();
   if (json) {
-    warn_of_shortened(shortened);
+    warn_of_truncated(truncated);
     fmt::print("{}", compares ? evaluation_json(evaluation, comparison) : evaluation_json(evaluation));
     return 0;
   }
   fmt::print("{}{}", evaluation_table(evaluation), compares ? comparison_table(comparison) : "");
-  if (shortened) fmt::print("{} pairs were shortened to data.max_tokens\n", shortened);
+  if (truncated) fmt::print("{} pairs were truncated to data.max_tokens\n", truncated);
   return 0;
 }

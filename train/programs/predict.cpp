@@ -24,7 +24,7 @@ int warpbert::predict_main(int argc, char** argv) {
       "or a folder that export wrote. Once more for each further model",
       runs);
   line.required("--input", "FILE",
-                "pairs, ids<TAB>ids[<TAB>label] a line, or clear text, as the model was trained on; - for "
+                "pairs, ids<TAB>ids[<TAB>label] a line, or plain text, as the model was trained on; - for "
                 "standard input",
                 input);
   line.optional(
@@ -58,11 +58,11 @@ int warpbert::predict_main(int argc, char** argv) {
   } else {
     write_scores(output, ensemble.score(pairs), lines.gaps);
   }
-  const size_t shortened = ensemble.shortened(pairs);
-  if (to_standard_output || output.empty()) return warn_of_shortened(shortened), 0;
+  const size_t truncated = ensemble.truncated(pairs);
+  if (to_standard_output || output.empty()) return warn_of_truncated(truncated), 0;
   fmt::print("{} scores{} written to {}{}{}\n", pairs[0].size(),
              ensemble.size() > 1 ? fmt::format(" of {} models", ensemble.size()) : "", output,
-             shortened ? fmt::format("; {} pairs were shortened to data.max_tokens", shortened) : "",
+             truncated ? fmt::format("; {} pairs were truncated to data.max_tokens", truncated) : "",
              lines.gaps.empty() ? "" : fmt::format("; {} lines have none", lines.gaps.size()));
   return 0;
 }

@@ -1,8 +1,8 @@
 // train --config base.ini [--section.key=value …]
 #include "programs.h"
 #include "train/config/command_line.h"
+#include "train/run/dry_run.h"
 #include "train/run/trainer.h"
-#include "train/run/trial.h"
 
 using namespace warpbert;
 

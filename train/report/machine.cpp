@@ -23,23 +23,23 @@ static std::string look_up(const char* path, const std::string& key, char separa
   return "";
 }
 
-std::vector<Fact> machine_facts(const std::string& device) {
-  std::vector<Fact> facts;
-  if (!device.empty()) facts.emplace_back("Device", device);
+std::vector<Fact> environment(const std::string& device) {
+  std::vector<Fact> rows;
+  if (!device.empty()) rows.emplace_back("Device", device);
   if (const std::string name = look_up("/proc/cpuinfo", "model name", ':'); !name.empty())
-    facts.emplace_back("Processor", fmt::format("{}, {} cores", name, std::thread::hardware_concurrency()));
-  else facts.emplace_back("Processor cores", fmt::format("{}", std::thread::hardware_concurrency()));
+    rows.emplace_back("Processor", fmt::format("{}, {} cores", name, std::thread::hardware_concurrency()));
+  else rows.emplace_back("Processor cores", fmt::format("{}", std::thread::hardware_concurrency()));
   struct sysinfo memory;
   if (sysinfo(&memory) == 0)
-    facts.emplace_back("Memory",
-                       fmt::format("{:.1f} GiB", double(memory.totalram) * memory.mem_unit / (1 << 30)));
+    rows.emplace_back("Memory",
+                      fmt::format("{:.1f} GiB", double(memory.totalram) * memory.mem_unit / (1 << 30)));
   struct utsname kernel;
   const std::string system = look_up("/etc/os-release", "PRETTY_NAME", '=');
   if (uname(&kernel) == 0)
-    facts.emplace_back("System", fmt::format("{}{}{} {}", system, system.empty() ? "" : ", ", kernel.sysname,
-                                             kernel.release));
-  facts.emplace_back("Build", build_info());
-  return facts;
+    rows.emplace_back("System", fmt::format("{}{}{} {}", system, system.empty() ? "" : ", ", kernel.sysname,
+                                            kernel.release));
+  rows.emplace_back("Build", build_info());
+  return rows;
 }
 
 }  // namespace warpbert

@@ -31,7 +31,7 @@ struct RunRecord {
   std::vector<ClassCounts> classes;   // of training and validation
   std::vector<std::pair<std::string, double>> time_split;  // name and seconds
   std::vector<Fact> facts;                                 // about data and model
-  std::vector<Fact> machine;                               // machine_facts()
+  std::vector<Fact> machine;                               // environment()
   std::string config;                                      // the text of config.ini
 };
 
@@ -44,6 +44,6 @@ void write_report(const std::string& html_path, const std::string& json_path, co
 Json epochs_json(const std::vector<EpochRecord>& epochs);
 
 // Processor, cores, memory, operating system, build; `device` as the engine names it.
-std::vector<Fact> machine_facts(const std::string& device);
+std::vector<Fact> environment(const std::string& device);
 
 }  // namespace warpbert

@@ -9,6 +9,7 @@
 #include "io/error.h"
 #include "io/npz.h"
 #include "run_directory.h"
+#include "train/weights/host_arrays.h"
 #include "train/weights/model_file.h"
 #include "train/weights/names.h"
 #include "train/weights/pretrained.h"
@@ -27,8 +28,8 @@ struct Buffer {
   float* data;
 };
 std::vector<Buffer> buffers(ParameterStore& store) {
-  std::vector<Buffer> all = {{"", store.masters()}, {"optim.m/", store.m()}, {"optim.v/", store.v()}};
-  if (store.average()) all.push_back({"ema/", store.average()});
+  std::vector<Buffer> all = {{"", store.master_weights()}, {"optim.m/", store.m()}, {"optim.v/", store.v()}};
+  if (store.ema_weights()) all.push_back({"ema/", store.ema_weights()});
   return all;
 }
 
@@ -145,14 +146,9 @@ std::string data_files(const DataOptions& data) {
 
 void save_checkpoint(const std::string& path, Session& session, const RunState& state) {
   ParameterStore& store = session.bert().store;
-  std::vector<std::vector<float>> values;
-  std::vector<io::ArrayView> arrays;
-  for (const auto& [prefix, data] : buffers(store))
-    for (const auto& array : store.named()) {
-      values.push_back(store.download(data, array));
-      arrays.push_back(
-          io::view(prefix + array.name, {array.shape.begin(), array.shape.end()}, values.back()));
-    }
+  HostArrays parameters;
+  for (const auto& [prefix, data] : buffers(store)) parameters.add(store, data, prefix);
+  std::vector<io::ArrayView>& arrays = parameters.views;
   const VocabularyArrays words(session.vocabulary());
   const std::vector<uint8_t> meta = model_meta(session.bert().config);
   const std::string json = to_json(state, session.options());
@@ -182,7 +178,7 @@ RunState load_checkpoint(const std::string& path, Session& session) {
       require_float(archive->at(prefix + array.name), path);
       store.upload(data, array, archive->load<float>(prefix + array.name));
     }
-  store.round_masters();
+  store.round_weights();
   return state;
 }
 

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 FileSizes file_sizes(Bert& bert) {
   const double model = double(bert.store.real_size()) * sizeof(float);
-  return {model * (bert.store.average() ? 4 : 3), model};  // weights and Adam's moments; EMA weights
+  return {model * (bert.store.ema_weights() ? 4 : 3), model};  // weights and Adam's moments; EMA weights
 }
 
 double most_bytes(const Options& options, const FileSizes& sizes, double steps_per_epoch) {

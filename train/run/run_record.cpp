@@ -15,7 +15,7 @@ namespace {
 
 std::vector<Fact> facts(Session& session) {
   const Options& options = session.options();
-  const DataFacts& f = session.facts();
+  const DatasetStatistics& f = session.statistics();
   const Bert& bert = session.bert();
   const BertConfig& c = bert.config;
   return {{"Training file", options.data.train},
@@ -58,10 +58,10 @@ RunRecord run_record(Session& session, const RunDirectory& directory, const RunS
   record.classes = {count_classes("training", session.set().training),
                     count_classes("validation", session.set().validation)};
   record.data_hash = hash_text(state.start_hash);
-  record.lengths = session.facts().lengths;
+  record.lengths = session.statistics().lengths;
   record.time_split = std::move(time_split);
   record.facts = facts(session);
-  record.machine = machine_facts(session.device().name() + ", " + precision_text(options.train.precision));
+  record.machine = environment(session.device().name() + ", " + precision_text(options.train.precision));
   record.config = config_text(options);
   return record;
 }

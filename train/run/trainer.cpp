@@ -205,7 +205,7 @@ void Trainer::evaluate(EpochRecord& record) {
   Measures measures;
   std::vector<float> scores;
   const bool averaged = options_.train.ema > 0;
-  if (averaged) bert_.store.exchange_average();
+  if (averaged) bert_.store.swap_ema();
   if (!rows.empty() && options_.train.stage != Stage::pretrain) {
     scores = score(rows);
     const std::vector<float> labels = labels_of(rows);
@@ -220,7 +220,7 @@ void Trainer::evaluate(EpochRecord& record) {
   book(state_.spent.scoring);
   keep_if_among_best(measures.auc);
   if (state_.best.front().second == state_.epoch) state_.best_scores = std::move(scores);
-  if (averaged) bert_.store.exchange_average();
+  if (averaged) bert_.store.swap_ema();
   book(state_.spent.saving);
 }
 
@@ -301,7 +301,7 @@ int Trainer::run() {
   log_ = std::make_unique<RunLog>(directory_, options_.run);
   if (Device::is_gpu() && options_.run.gemm_tuning) {
     const std::string& cache = options_.run.gemm_cache;
-    gemm_files_.emplace(device_.algorithm_cache(), gemm_machine(device_), directory_.gemm(),
+    gemm_files_.emplace(device_.algorithm_cache(), gemm_environment(device_), directory_.gemm(),
                         cache.empty() ? default_gemm_cache() : cache);
   }
   if (!epochs) save_model(directory_.best(), bert_, session_.vocabulary());
@@ -335,7 +335,7 @@ void Trainer::stop(const std::string& where) {
   save();
   log_->write_tables();
   if (progress_) progress_->clear();
-  fmt::print("stopped   {}; the same command goes on from here\n", where);
+  fmt::print("stopped   {}; the same command resumes it\n", where);
 }
 
 // Warns of a training that left nothing useful.
@@ -398,7 +398,7 @@ int train(const Options& given) {
     fmt::print("{}: this run is finished{}\n", directory.path(),
                finished->stopped_early
                    ? fmt::format(", stopped after epoch {} by train.patience", finished->epochs)
-               : may_grow(options) ? "; with more train.epochs it goes on"
+               : may_grow(options) ? "; more train.epochs resume it"
                                    : "");
     return 0;
   }
@@ -407,7 +407,7 @@ int train(const Options& given) {
   trainer.flush_log();
   check_disk_space(session);
   if (again && trainer.resume()) {
-    fmt::print("{}: going on from its last checkpoint\n", directory.path());
+    fmt::print("{}: resuming from its last checkpoint\n", directory.path());
     std::error_code ignored;
     // Both cover fewer epochs; without the report the run counts as incomplete.
     for (const std::string& file : {directory.report(), directory.run_json()})

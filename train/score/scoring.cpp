@@ -76,8 +76,8 @@ Ensemble::Ensemble(const std::vector<std::string>& runs, const std::vector<Overr
     const bool text = source.options.data.text;
     if (text != sources_[0].options.data.text)
       throw UsageError(fmt::format("{} reads {}, but {} reads {}; score with them one at a time",
-                                   sources_[0].path, text ? "ids" : "clear text", source.path,
-                                   text ? "clear text" : "ids"));
+                                   sources_[0].path, text ? "ids" : "plain text", source.path,
+                                   text ? "plain text" : "ids"));
     Tokenizer tokenizer{text ? read_text_vocabulary(source) : TextVocabulary{}, source.path};
     const auto known = std::find_if(vocabularies_.begin(), vocabularies_.end(),
                                     [&](const Tokenizer& other) { return other.text == tokenizer.text; });
@@ -192,7 +192,7 @@ std::vector<std::string> Ensemble::files() const {
   return all;
 }
 
-size_t Ensemble::shortened(const std::vector<io::Pairs>& input) const {
+size_t Ensemble::truncated(const std::vector<io::Pairs>& input) const {
   size_t n = 0;
   for (size_t row = 0; row < input.at(0).size(); row++) {
     bool longer = false;
@@ -237,13 +237,13 @@ void Ensemble::filter(bool skip_bad) const {
       for (size_t i = 0; i < sums.size(); i++) sums[i] += log_p[i];
     }
     rows += lines.pairs[0].size();
-    too_long += shortened(lines.pairs);
+    too_long += truncated(lines.pairs);
     output.write(scores_text(scores_of(std::move(sums), size()), lines.gaps));
   }
   output.commit();
   if (error) std::rethrow_exception(error);
   for (const Scorer& scorer : scorers) scorer.warn();
-  warn_of_shortened(too_long);
+  warn_of_truncated(too_long);
 }
 
 // ---- Latency ----------------------------------------------------------------------------------------------
@@ -319,8 +319,8 @@ void write_scores(const std::string& path, std::span<const float> scores, std::s
   io::write_file_atomically(path, scores_text(scores, gaps));
 }
 
-void warn_of_shortened(size_t pairs) {
-  if (pairs) fmt::print(stderr, "warning: {} pairs were shortened to data.max_tokens\n", pairs);
+void warn_of_truncated(size_t pairs) {
+  if (pairs) fmt::print(stderr, "warning: {} pairs were truncated to data.max_tokens\n", pairs);
 }
 
 bool is_score_file(const std::string& path) {

@@ -73,7 +73,7 @@ class Ensemble {
   std::optional<double> threshold(size_t model) const { return sources_.at(model).threshold; }
   std::vector<std::string> files() const;  // of all models
   // Number of rows that exceed some model's data.max_tokens and are truncated.
-  size_t shortened(const std::vector<io::Pairs>& input) const;
+  size_t truncated(const std::vector<io::Pairs>& input) const;
 
  private:
   std::vector<io::WordPiece> tokenizers() const;
@@ -93,8 +93,8 @@ std::string scores_text(std::span<const float> scores, std::span<const size_t> g
 // Atomic; "-" is standard output.
 void write_scores(const std::string& path, std::span<const float> scores, std::span<const size_t> gaps = {});
 
-// "warning: 3 pairs were shortened to data.max_tokens" on stderr, if any was.
-void warn_of_shortened(size_t pairs);
+// "warning: 3 pairs were truncated to data.max_tokens" on stderr, if any was.
+void warn_of_truncated(size_t pairs);
 
 // Returns whether --run or --against names a file of scores: neither a folder nor a file of weights.
 bool is_score_file(const std::string& path);

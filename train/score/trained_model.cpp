@@ -153,7 +153,7 @@ static Vocabulary read_vocabulary(const ModelSource& source, const Pretrained& f
   if (source.vocab.empty()) {
     if (bool(file.vocabulary()->text()) != source.options.data.text)
       io::fail("{}: a model of {}, but its config.ini says data.text = {}", source.weights,
-               source.options.data.text ? "ids" : "clear text", source.options.data.text);
+               source.options.data.text ? "ids" : "plain text", source.options.data.text);
     return *file.vocabulary();
   }
   Vocabulary vocabulary = read_exported_vocabulary(source.vocab, source.options.data);
@@ -170,7 +170,8 @@ TrainedModel::TrainedModel(const ModelSource& source)
       vocabulary(read_vocabulary(source, *file)),
       bert((resolve(options.model, file.get()), bert_config(options.model, vocabulary.size()))) {
   // The run's GEMM algorithms reproduce the run's scores.
-  if (Device::is_gpu()) read_algorithm_cache(device->algorithm_cache(), source.gemm, gemm_machine(*device));
+  if (Device::is_gpu())
+    read_algorithm_cache(device->algorithm_cache(), source.gemm, gemm_environment(*device));
   bert.store.allocate(*device, options.train.precision, false);
   file->load(bert);
 }

@@ -46,37 +46,38 @@ std::string default_gemm_cache() {
   return "";
 }
 
-std::string gemm_machine(const Device& device) {
+std::string gemm_environment(const Device& device) {
   return fmt::format("{}; {}", device.name(), Gemm::library());
 }
 
-void read_algorithm_cache(AlgorithmCache& choices, const std::string& path, const std::string& machine) {
+void read_algorithm_cache(AlgorithmCache& choices, const std::string& path, const std::string& environment) {
   const GemmCache cache = read_cache(path, "");
-  if (const auto found = cache.find(machine); found != cache.end())
+  if (const auto found = cache.find(environment); found != cache.end())
     choices.chosen.insert(found->second.begin(), found->second.end());
 }
 
-GemmFiles::GemmFiles(AlgorithmCache& choices, std::string machine, std::string run_file, std::string cache)
+GemmFiles::GemmFiles(AlgorithmCache& choices, std::string environment, std::string run_file,
+                     std::string cache)
     : choices_(choices),
-      machine_(std::move(machine)),
+      environment_(std::move(environment)),
       run_file_(std::move(run_file)),
       cache_(std::move(cache)) {
-  run_ = read_cache(run_file_, ", and the run goes on with algorithms that may round otherwise");
-  if (const auto mine = run_.find(machine_); mine != run_.end())
+  run_ = read_cache(run_file_, ", and the run continues with algorithms that may round otherwise");
+  if (const auto mine = run_.find(environment_); mine != run_.end())
     choices_.chosen.insert(mine->second.begin(), mine->second.end());
   else if (!run_.empty())
     fmt::print(
         stderr,
-        "warning: {}: the run was begun on '{}', this is '{}'; it goes on with algorithms that may round "
+        "warning: {}: the run was begun on '{}', this is '{}'; it continues with algorithms that may round "
         "otherwise\n",
-        run_file_, run_.begin()->first, machine_);
+        run_file_, run_.begin()->first, environment_);
   saved_ = choices_.chosen.size();
-  read_algorithm_cache(choices_, cache_, machine_);
+  read_algorithm_cache(choices_, cache_, environment_);
 }
 
 void GemmFiles::save() {
   if (choices_.chosen.size() == saved_) return;
-  run_[machine_] = choices_.chosen;
+  run_[environment_] = choices_.chosen;
   io::write_file_atomically(run_file_, gemm_cache_text(run_));
   saved_ = choices_.chosen.size();
   save_cache();
@@ -88,7 +89,7 @@ void GemmFiles::save_cache() {
   try {
     fs::create_directories(fs::path(cache_).parent_path());
     GemmCache cache = read_cache(cache_, "");
-    auto& mine = cache[machine_];
+    auto& mine = cache[environment_];
     const size_t before = mine.size();
     mine.insert(choices_.chosen.begin(), choices_.chosen.end());
     if (mine.size() == before) return;

@@ -11,16 +11,16 @@ namespace warpbert {
 std::string default_gemm_cache();
 
 // Cache key of a GPU: its name and library versions, on one line.
-std::string gemm_machine(const Device& device);
+std::string gemm_environment(const Device& device);
 
-// Adds the choices of `machine` from a GemmCache file, if it exists. Warns on stderr about a damaged file.
-void read_algorithm_cache(AlgorithmCache& choices, const std::string& path, const std::string& machine);
+// Adds the choices of `environment` from a GemmCache file, if it exists. Warns on stderr about a damaged file.
+void read_algorithm_cache(AlgorithmCache& choices, const std::string& path, const std::string& environment);
 
 class GemmFiles {
  public:
   // Reads both files; the run's choices win. Warns if the run's file has other machines' choices only.
   // `cache` may be "".
-  GemmFiles(AlgorithmCache& choices, std::string machine, std::string run_file, std::string cache);
+  GemmFiles(AlgorithmCache& choices, std::string environment, std::string run_file, std::string cache);
 
   // Writes new choices to both files. Throws io::Error if the run's cannot be written; warns once if the
   // cache cannot.
@@ -29,7 +29,7 @@ class GemmFiles {
  private:
   void save_cache();
   AlgorithmCache& choices_;
-  std::string machine_, run_file_, cache_;
+  std::string environment_, run_file_, cache_;
   GemmCache run_;     // other machines included
   size_t saved_ = 0;  // number of this machine's choices in run_
 };

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <deque>
 
 #include "batch_file.h"
 #include "io/npz.h"
 #include "session.h"
+#include "train/weights/host_arrays.h"
 #include "train_step.h"
 
 namespace warpbert {
@@ -35,25 +35,16 @@ class Inspection {
 
   void look(const PaddedBatch& batch);
   void take_steps(io::Archive& batches, int steps, const Options& options);
-  void write(const std::string& path) const { io::write_npz(path, arrays_); }
+  void write(const std::string& path) const { io::write_npz(path, arrays_.views); }
 
  private:
-  void add(std::string name, std::vector<int64_t> shape, std::vector<float> values) {
-    values_.push_back(std::move(values));
-    arrays_.push_back(io::view(std::move(name), std::move(shape), values_.back()));
-  }
-  void add_parameters(const std::string& prefix, const float* buffer) {
-    for (const auto& array : bert_.store.named())
-      add(prefix + array.name, {array.shape.begin(), array.shape.end()}, bert_.store.download(buffer, array));
-  }
   void add_hidden(const PaddedBatch& batch, const std::vector<float>& packed);
   void add_logits(const Batch& batch, const std::vector<float>& padded, int padded_vocabulary);
 
   Precision precision_;
   Device& device_;
   Bert& bert_;
-  std::deque<std::vector<float>> values_;
-  std::vector<io::ArrayView> arrays_;
+  HostArrays arrays_;
 };
 
 // Runs the ops of pair_matching_loss one by one, to expose intermediate results.
@@ -83,10 +74,10 @@ void Inspection::look(const PaddedBatch& padded) {
 
   double sum = 0;
   for (const float l : losses) sum += l;
-  add("loss", {1}, {float(sum / batch.targets)});
+  arrays_.add("loss", {1}, {float(sum / batch.targets)});
   add_logits(batch, logit_values, logits.cols());
   add_hidden(padded, hidden_values);
-  add_parameters("grad/", bert_.store.grads());
+  arrays_.add(bert_.store, bert_.store.grads(), "grad/");
   fmt::print("batch 0   {} sequences, {} tokens, {} targets; loss {:.6f}\n", batch.sequences, batch.tokens,
              batch.targets, sum / batch.targets);
 }
@@ -99,7 +90,7 @@ void Inspection::add_logits(const Batch& batch, const std::vector<float>& padded
   for (int m = 0; m < batch.targets; m++)
     for (int t = 0; t < V; t++)
       logits.push_back(padded[size_t(m) * size_t(padded_vocabulary) + size_t(t)] + bias[size_t(t)]);
-  add("logits", {batch.targets, V}, std::move(logits));
+  arrays_.add("logits", {batch.targets, V}, std::move(logits));
 }
 
 void Inspection::add_hidden(const PaddedBatch& batch, const std::vector<float>& packed) {
@@ -108,7 +99,7 @@ void Inspection::add_hidden(const PaddedBatch& batch, const std::vector<float>& 
   size_t row = 0;
   for (size_t i = 0; i < batch.tokens.size(); i++)
     if (batch.tokens[i]) std::copy_n(&packed[row++ * H], H, &hidden[i * H]);
-  add("hidden", {batch.sequences, batch.length, int64_t(H)}, std::move(hidden));
+  arrays_.add("hidden", {batch.sequences, batch.length, int64_t(H)}, std::move(hidden));
 }
 
 void Inspection::take_steps(io::Archive& batches, int steps, const Options& options) {
@@ -120,8 +111,8 @@ void Inspection::take_steps(io::Archive& batches, int steps, const Options& opti
     step.run(read_batch(batches, k, bert_.config).packed, options.train.lr);
     losses.push_back(float(step.take_losses().loss()));
   }
-  add("losses", {steps}, std::move(losses));
-  add_parameters("param/", bert_.store.masters());
+  arrays_.add("losses", {steps}, std::move(losses));
+  arrays_.add(bert_.store, bert_.store.master_weights(), "param/");
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "engine/fnv.h"
 #include "io/error.h"
 #include "io/tsv.h"
 #include "io/vocab.h"
@@ -66,7 +67,7 @@ AdamOptions adam_options(const TrainOptions& t) {
 }
 
 const char* precision_text(Precision precision) {
-  return precision == Precision::bf16   ? "bf16 with fp32 masters"
+  return precision == Precision::bf16   ? "bf16 with fp32 master weights"
          : precision == Precision::fp32 ? "fp32"
                                         : "tf32";
 }
@@ -133,7 +134,7 @@ void Session::read_text_vocabulary() {
   const bool run_reads_text = of_run && pretrained_->vocabulary()->text();
   if (of_run && run_reads_text != data.text)
     throw UsageError(fmt::format("data.text = {}, but {} was trained on {}", data.text, pretrained_->path(),
-                                 run_reads_text ? "clear text" : "ids"));
+                                 run_reads_text ? "plain text" : "ids"));
   if (!data.text) return;
   if (data.vocab.empty())
     throw UsageError(
@@ -186,7 +187,7 @@ void Session::read_data() {
   };
   io::Pairs train = read(data.train);
   if (train.count_labelled() == 0 && options_.train.stage != Stage::pretrain)
-    io::fail("{}: no row has a label; training needs labelled pairs, but for train.stage = pretrain",
+    io::fail("{}: no row has a label; training needs labelled pairs, except with train.stage = pretrain",
              data.train);
   set_ = make_dataset(std::move(train), data.test.empty() ? io::Pairs{} : read(data.test), data.max_tokens,
                       data.validation_every, data.fold);
@@ -199,7 +200,7 @@ void Session::read_data() {
   if (pretrained_ && pretrained_->vocabulary()) vocabulary_ = pretrained_->vocabulary();
   else if (!data.text) vocabulary_.emplace(set_.pairs, data.min_count);
   tokens_ = vocabulary_->encode(set_.pairs);
-  facts_ = describe(set_.pairs, *vocabulary_);
+  statistics_ = describe(set_.pairs, *vocabulary_);
 }
 
 void Session::print_data() const {
@@ -208,18 +209,19 @@ void Session::print_data() const {
       "data      {} pairs: {} labelled to train on, {} to validate on, {} of the test file; mean {:.1f} "
       "tokens, "
       "longest {}\n",
-      facts_.rows, count_labelled(set_.training), set_.validation.size(), set_.test.size(),
-      facts_.mean_length, facts_.longest);
+      statistics_.rows, count_labelled(set_.training), set_.validation.size(), set_.test.size(),
+      statistics_.mean_length, statistics_.longest);
   print_classes();
   warn_of_rows();
   if (data.text) {
-    fmt::print("          {} of {} words occur, {:.2f} % of tokens are [UNK]; {} pairs shortened\n",
-               facts_.distinct - facts_.dropped, vocabulary_->cipher_ids().size(), 100 * facts_.unknown_share,
-               set_.truncated);
+    fmt::print("          {} of {} words occur, {:.2f} % of tokens are [UNK]; {} pairs truncated\n",
+               statistics_.distinct - statistics_.dropped, vocabulary_->dataset_ids().size(),
+               100 * statistics_.unknown_share, set_.truncated);
     return;
   }
-  fmt::print("          {} of {} ids make the vocabulary, {:.2f} % of tokens are [UNK]; {} pairs shortened\n",
-             facts_.distinct - facts_.dropped, facts_.distinct, 100 * facts_.unknown_share, set_.truncated);
+  fmt::print("          {} of {} ids make the vocabulary, {:.2f} % of tokens are [UNK]; {} pairs truncated\n",
+             statistics_.distinct - statistics_.dropped, statistics_.distinct,
+             100 * statistics_.unknown_share, set_.truncated);
 }
 
 static bool is_match(const Example& row) { return row.label >= 0.5f; }  // false without a label
@@ -252,10 +254,10 @@ void Session::warn_of_rows() const {
       if (!path.empty())
         fmt::print(stderr, "warning: {} is not used: without model.weights the first weights are random\n",
                    key);
-  if (facts_.unknown_share > 0.5)
+  if (statistics_.unknown_share > 0.5)
     fmt::print(stderr,
                "warning: {}: {:.0f} % of tokens are [UNK]; are these pairs what the vocabulary is for?\n",
-               data.train, 100 * facts_.unknown_share);
+               data.train, 100 * statistics_.unknown_share);
   if (options_.train.stage == Stage::pretrain || !options_.train.epochs) return;
   std::set<float> labels;
   for (const Example& row : set_.training)
@@ -280,24 +282,10 @@ void Session::warn_of_rows() const {
              data.train, which);
 }
 
-namespace {
-
-// FNV-1a over 64-bit words.
-class Hash {
- public:
-  void add(uint64_t x) { h_ = (h_ ^ x) * 1099511628211u; }
-  uint64_t value() const { return h_; }
-
- private:
-  uint64_t h_ = 14695981039346656037u;
-};
-
-}  // namespace
-
 std::string hash_text(uint64_t hash) { return fmt::format("{:016x}", hash); }
 
 uint64_t Session::data_hash() const {
-  Hash hash;
+  Fnv<uint64_t> hash;
   for (const int32_t token : tokens_.tokens) hash.add(uint64_t(token));
   for (const size_t start : tokens_.starts) hash.add(start);
   for (const auto* examples : {&set_.training, &set_.validation})
@@ -307,9 +295,9 @@ uint64_t Session::data_hash() const {
 }
 
 uint64_t Session::start_hash() const {
-  Hash hash;
+  Fnv<uint64_t> hash;
   hash.add(data_hash());
-  for (const int64_t id : vocabulary_->cipher_ids()) hash.add(uint64_t(id));
+  for (const int64_t id : vocabulary_->dataset_ids()) hash.add(uint64_t(id));
   if (const auto& text = vocabulary_->text()) {
     hash.add(text->lowercase);
     for (const std::string& word : text->tokens)
@@ -331,7 +319,7 @@ std::vector<int> Session::first_rows() {
     return every_row(vocabulary_->size());
   }
   if (data.text) {
-    fmt::print("vocabulary {} words of {} keep their rows\n", vocabulary_->cipher_ids().size(), data.vocab);
+    fmt::print("vocabulary {} words of {} keep their rows\n", vocabulary_->dataset_ids().size(), data.vocab);
     return text_rows(*vocabulary_);
   }
   const auto vocab = io::read_vocab(data.vocab);
@@ -350,7 +338,7 @@ std::vector<int> Session::first_rows() {
                "in the order of {}\n",
                data.counts, counted, words, data.vocab);
   fmt::print("aligned   {} ids to the {} most frequent of {} tokens; {} ids below min_count {} are [UNK]\n",
-             words, words, vocab.size(), facts_.dropped, data.min_count);
+             words, words, vocab.size(), statistics_.dropped, data.min_count);
   return aligned;
 }
 

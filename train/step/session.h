@@ -20,7 +20,7 @@ BertConfig bert_config(const ModelOptions& options, int vocabulary);
 
 AdamOptions adam_options(const TrainOptions& options);
 
-// "bf16 with fp32 masters", "fp32" or "tf32"
+// "bf16 with fp32 master weights", "fp32" or "tf32"
 const char* precision_text(Precision precision);
 
 std::string hash_text(uint64_t hash);  // 16 hexadecimal digits
@@ -40,7 +40,7 @@ class Session {
   const Dataset& set() const { return set_; }
   const Vocabulary& vocabulary() const { return *vocabulary_; }
   const TokenPairs& tokens() const { return tokens_; }
-  const DataFacts& facts() const { return facts_; }
+  const DatasetStatistics& statistics() const { return statistics_; }
   uint64_t data_hash() const;   // of all pairs, and the training and validation labels
   uint64_t start_hash() const;  // of these, the vocabulary, and the rows that align it to the weights
   Device& device() { return *device_; }
@@ -62,7 +62,7 @@ class Session {
   Dataset set_;
   std::optional<Vocabulary> vocabulary_;
   TokenPairs tokens_;
-  DataFacts facts_;
+  DatasetStatistics statistics_;
   std::unique_ptr<Device> device_;
   std::unique_ptr<Bert> bert_;
 };

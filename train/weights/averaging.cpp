@@ -44,7 +44,7 @@ static void check_alike(const Pretrained& a, const Pretrained& b) {
   if (one != other) io::fail("{}: {}, but {} has {}", b.path(), other, a.path(), one);
   if (a.meta() != b.meta())
     io::fail("{}: __meta__ is {}, but {} has {}", b.path(), b.meta(), a.path(), a.meta());
-  const auto &ids = a.vocabulary()->cipher_ids(), &others = b.vocabulary()->cipher_ids();
+  const auto &ids = a.vocabulary()->dataset_ids(), &others = b.vocabulary()->dataset_ids();
   if (*a.vocabulary() == *b.vocabulary()) return;
   if (ids == others)
     io::fail("{}: not the words of {}; only models of one vocabulary have a mean", b.path(), a.path());

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "host_arrays.h"
 #include "io/atomic_file.h"
 #include "io/error.h"
 #include "io/format.h"
@@ -16,23 +17,6 @@
 
 namespace warpbert {
 
-namespace {
-
-// Host copy of the master weights, with named views for the writers.
-struct HostModel {
-  std::vector<std::vector<float>> values;
-  std::vector<io::ArrayView> arrays;
-
-  explicit HostModel(ParameterStore& store) {
-    for (const auto& array : store.named()) {
-      values.push_back(store.download(store.masters(), array));
-      arrays.push_back(io::view(array.name, {array.shape.begin(), array.shape.end()}, values.back()));
-    }
-  }
-};
-
-}  // namespace
-
 std::vector<uint8_t> model_meta(const BertConfig& c) {
   const nlohmann::ordered_json json = {
       {"format", 1}, {"heads", c.heads}, {"ln_eps", io::decimal(c.layer_norm_epsilon)}};
@@ -41,18 +25,19 @@ std::vector<uint8_t> model_meta(const BertConfig& c) {
 }
 
 void save_model(const std::string& path, Bert& bert, const Vocabulary& vocabulary) {
-  HostModel model(bert.store);
+  HostArrays model;
+  model.add(bert.store, bert.store.master_weights());
   const VocabularyArrays words(vocabulary);
-  for (auto& view : words.views()) model.arrays.push_back(std::move(view));
+  for (auto& view : words.views()) model.views.push_back(std::move(view));
   const std::vector<uint8_t> meta = model_meta(bert.config);
-  model.arrays.push_back(io::view(name::meta, {int64_t(meta.size())}, meta));
-  io::write_npz(path, model.arrays);
+  model.views.push_back(io::view(name::meta, {int64_t(meta.size())}, meta));
+  io::write_npz(path, model.views);
 }
 
 // Training reads row 0 of the segment table alone; row 1 is as it came. Made equal, both are right.
-static void copy_first_segment(HostModel& model) {
-  for (size_t i = 0; i < model.arrays.size(); i++) {
-    if (model.arrays[i].name != name::segment_embeddings) continue;
+static void copy_first_segment(HostArrays& model) {
+  for (size_t i = 0; i < model.views.size(); i++) {
+    if (model.views[i].name != name::segment_embeddings) continue;
     std::vector<float>& rows = model.values[i];
     std::copy_n(rows.begin(), rows.size() / 2, rows.begin() + long(rows.size() / 2));
   }
@@ -76,18 +61,19 @@ bool export_model(const std::string& folder, Bert& bert, const Vocabulary& vocab
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) io::fail("{}: cannot make the folder: {}", folder, error.message());
-  const ExportFacts facts{bert.config, vocabulary, options, threshold};
+  const ExportedModel exported{bert.config, vocabulary, options, threshold};
   // Written first: it marks the folder as ours if the export is interrupted.
-  io::write_file_atomically(folder + "/tokenizer_config.json", tokenizer_config_json(facts));
-  HostModel model(bert.store);
+  io::write_file_atomically(folder + "/tokenizer_config.json", tokenizer_config_json(exported));
+  HostArrays model;
+  model.add(bert.store, bert.store.master_weights());
   copy_first_segment(model);
-  io::write_safetensors(folder + "/model.safetensors", model.arrays);
+  io::write_safetensors(folder + "/model.safetensors", model.views);
   io::write_file_atomically(folder + "/config.json", config_json(bert.config));
   io::write_file_atomically(folder + "/vocab.txt", vocab_text(vocabulary));
-  io::write_file_atomically(folder + "/tokenizer.json", tokenizer_json(facts));
+  io::write_file_atomically(folder + "/tokenizer.json", tokenizer_json(exported));
   const std::string card = folder + "/README.md";
   if (std::filesystem::exists(card) && !is_model_card(io::read_file(card))) return false;
-  io::write_file_atomically(card, model_card(facts));
+  io::write_file_atomically(card, model_card(exported));
   return true;
 }
 

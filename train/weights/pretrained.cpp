@@ -36,7 +36,7 @@ Pretrained::Pretrained(const std::string& path) : archive_(io::open_archive(find
   vocabulary_ = load_vocabulary(*archive_);
   if (vocabulary_ && vocabulary_->size() != shape_.vocabulary)
     io::fail("{}: vocab/cipher_ids has {} ids, but the word embedding has {} rows; {} were expected",
-             this->path(), vocabulary_->cipher_ids().size(), shape_.vocabulary, vocabulary_->size());
+             this->path(), vocabulary_->dataset_ids().size(), shape_.vocabulary, vocabulary_->size());
 }
 
 void require_float(const io::ArrayInfo& array, const std::string& path) {
@@ -195,7 +195,7 @@ void Pretrained::check_tied(const char* copy, const char* original) {
            worst);
 }
 
-// True for arrays that no training leaves behind: all values equal (but biases of 0 and gains of 1, as they are
+// True for arrays that training never leaves: all values equal (but biases of 0 and gains of 1, as they are
 // initialised), or a sixteenth of them one run of zeros. Zero rows of a few unused tokens are no such run.
 static bool looks_blank(const std::string& name, const std::vector<float>& v) {
   constexpr size_t shortest = 32;  // no run of zeros
@@ -266,9 +266,9 @@ void Pretrained::load(Bert& bert, std::span<const int> rows, bool head) {
         std::copy_n(&v[size_t(rows[t]) * width], width, &chosen[t * width]);
       v.swap(chosen);
     }
-    store.upload(store.masters(), array, v);
+    store.upload(store.master_weights(), array, v);
   }
-  store.round_masters();
+  store.round_weights();
   warn_of_blanks();
 }
 
@@ -280,7 +280,8 @@ void Pretrained::load(Bert& bert) {
 
 // ---- Configuration beside the weights ---------------------------------------------------------------------
 
-ConfigFacts read_config_facts(const std::string& text, const std::string& what, const Pretrained& weights) {
+PublishedConfig read_published_config(const std::string& text, const std::string& what,
+                                      const Pretrained& weights) {
   const auto json = nlohmann::json::parse(text, nullptr, false);
   if (const std::string kind = io::foreign_kind(text); !json.is_object())
     io::fail("{}: {}", what, kind.empty() ? "no JSON object" : "is " + kind);
@@ -330,39 +331,39 @@ ConfigFacts read_config_facts(const std::string& text, const std::string& what, 
             "{}: {} = {}, but {} has {}; it is the configuration of another model, or arrays are missing",
             what, key, said, weights.path(), size);
     }
-  ConfigFacts facts;
+  PublishedConfig config;
   const char* heads = json.contains("heads") ? "heads" : "num_attention_heads";
   const char* epsilon = json.contains("ln_eps") ? "ln_eps" : "layer_norm_eps";
-  facts.heads = int(std::min(number(heads), 1e6)), facts.layer_norm_epsilon = number(epsilon);
-  facts.vocabulary = int(std::min<double>(number("vocab_size"), shape.vocabulary));
-  return facts;
+  config.heads = int(std::min(number(heads), 1e6)), config.layer_norm_epsilon = number(epsilon);
+  config.vocabulary = int(std::min<double>(number("vocab_size"), shape.vocabulary));
+  return config;
 }
 
 // Uses the first source that exists: model.config, `__meta__` with heads, a configuration beside the weights.
-static ConfigFacts find_config_facts(const ModelOptions& options, const Pretrained& pretrained) {
+static PublishedConfig find_published_config(const ModelOptions& options, const Pretrained& pretrained) {
   if (!options.config.empty())
-    return read_config_facts(io::read_text(options.config), options.config, pretrained);
+    return read_published_config(io::read_text(options.config), options.config, pretrained);
   if (!pretrained.meta().empty()) {
-    const ConfigFacts facts =
-        read_config_facts(pretrained.meta(), pretrained.path() + ": __meta__", pretrained);
-    if (facts.heads) return facts;
+    const PublishedConfig config =
+        read_published_config(pretrained.meta(), pretrained.path() + ": __meta__", pretrained);
+    if (config.heads) return config;
   }
   for (const char* name : {"bert_config.json", "config.json"}) {
     const std::string beside = fs::path(pretrained.path()).parent_path() / name;
-    if (fs::exists(beside)) return read_config_facts(io::read_text(beside), beside, pretrained);
+    if (fs::exists(beside)) return read_published_config(io::read_text(beside), beside, pretrained);
   }
   return {};
 }
 
-ConfigFacts resolve(ModelOptions& options, const Pretrained* pretrained) {
-  ConfigFacts facts;
+PublishedConfig resolve(ModelOptions& options, const Pretrained* pretrained) {
+  PublishedConfig config;
   if (pretrained) {
     const BertConfig shape = pretrained->shape();
     options.layers = shape.layers, options.hidden = shape.hidden, options.intermediate = shape.intermediate;
     options.max_positions = shape.max_positions;
-    facts = find_config_facts(options, *pretrained);
-    if (!options.heads) options.heads = facts.heads;
-    if (!options.layer_norm_epsilon) options.layer_norm_epsilon = facts.layer_norm_epsilon;
+    config = find_published_config(options, *pretrained);
+    if (!options.heads) options.heads = config.heads;
+    if (!options.layer_norm_epsilon) options.layer_norm_epsilon = config.layer_norm_epsilon;
     if (!options.heads) {
       options.heads = std::max(options.hidden / 64, 1);
       fmt::print(stderr,
@@ -375,7 +376,7 @@ ConfigFacts resolve(ModelOptions& options, const Pretrained* pretrained) {
   if (!options.intermediate) options.intermediate = 4 * options.hidden;
   if (!options.heads) options.heads = std::max(options.hidden / 64, 1);
   if (!options.layer_norm_epsilon) options.layer_norm_epsilon = 1e-12;
-  return facts;
+  return config;
 }
 
 }  // namespace warpbert

@@ -71,7 +71,7 @@ class Pretrained {
 };
 
 // Configuration that shapes do not tell; 0: not given.
-struct ConfigFacts {
+struct PublishedConfig {
   int heads = 0;
   double layer_norm_epsilon = 0;
   int vocabulary = 0;  // rows of the word embedding without padding
@@ -80,11 +80,12 @@ struct ConfigFacts {
 // io::Error for anything but a JSON object, models that are not computed here (activations other than GELU,
 // relative positions, decoders, untied output matrices), and shapes other than those of `weights`. Warns for
 // tanh GELU, which is computed as erf GELU, and for padding rows of the word embedding.
-ConfigFacts read_config_facts(const std::string& text, const std::string& what, const Pretrained& weights);
+PublishedConfig read_published_config(const std::string& text, const std::string& what,
+                                      const Pretrained& weights);
 
 // Fills in open options: shapes from the weights, then heads and ε from model.config, `__meta__`, or a
 // (bert_)config.json beside the weights. `pretrained` may be null. Warns on stderr if it guesses. Returns what
 // the configuration says.
-ConfigFacts resolve(ModelOptions& options, const Pretrained* pretrained);
+PublishedConfig resolve(ModelOptions& options, const Pretrained* pretrained);
 
 }  // namespace warpbert

@@ -23,7 +23,7 @@ constexpr std::array<const char*, token::first_word> special = {"[PAD]",  "[UNK]
 std::vector<std::string> tokens_of(const Vocabulary& vocabulary) {
   std::vector<std::string> tokens(special.begin(), special.end());
   const auto& words = vocabulary.text();
-  for (const int64_t id : vocabulary.cipher_ids())
+  for (const int64_t id : vocabulary.dataset_ids())
     tokens.push_back(words ? words->tokens[size_t(id)] : fmt::format("{}", id));
   return tokens;
 }
@@ -52,7 +52,7 @@ nlohmann::json post_processor() {
 
 }  // namespace
 
-int ExportFacts::longest() const { return std::min(options.data.max_tokens + 3, config.max_positions); }
+int ExportedModel::longest() const { return std::min(options.data.max_tokens + 3, config.max_positions); }
 
 // ---- Configurations ---------------------------------------------------------------------------------------
 
@@ -81,7 +81,7 @@ std::string vocab_text(const Vocabulary& vocabulary) {
   return text;
 }
 
-std::string tokenizer_json(const ExportFacts& model) {
+std::string tokenizer_json(const ExportedModel& model) {
   using Json = nlohmann::json;  // ordered_json takes quadratic time for the vocabulary
   // [NO] and [YES] are not among the added tokens: in a text they are ordinary characters.
   Json added = Json::array(), vocab = Json::object();
@@ -121,7 +121,7 @@ std::string tokenizer_json(const ExportFacts& model) {
   return json.dump(2) + "\n";
 }
 
-std::string tokenizer_config_json(const ExportFacts& model) {
+std::string tokenizer_config_json(const ExportedModel& model) {
   Json json = {{"tokenizer_class", "BertTokenizer"},  {"do_lower_case", lowercase(model.vocabulary)},
                {"model_max_length", model.longest()}, {"model_input_names", {"input_ids", "attention_mask"}},
                {"pad_token", special[token::pad]},    {"unk_token", special[token::unknown]},
@@ -144,12 +144,12 @@ constexpr std::string_view card_mark =
 // A pair for the card's lines: sentences, or the first ids of the vocabulary.
 std::pair<std::string, std::string> sample_pair(const Vocabulary& vocabulary) {
   if (vocabulary.text()) return {"how do I get there", "what is the way"};
-  const auto& ids = vocabulary.cipher_ids();
+  const auto& ids = vocabulary.dataset_ids();
   const auto id = [&](size_t i) { return fmt::format("{}", ids.empty() ? 0 : ids[i % ids.size()]); };
   return {id(0) + " " + id(1), id(1) + " " + id(2)};
 }
 
-std::string score_lines(const ExportFacts& model) {
+std::string score_lines(const ExportedModel& model) {
   const auto [a, b] = sample_pair(model.vocabulary);
   const PredictOptions& predict = model.options.predict;
   std::string text = fmt::format(
@@ -176,7 +176,7 @@ a, b = ["{}"], ["{}"]
   return text + "print(scores.tolist())\n```\n";
 }
 
-std::string input_lines(const ExportFacts& model) {
+std::string input_lines(const ExportedModel& model) {
   const auto& words = model.vocabulary.text();
   const int limit = model.longest() - 3;
   std::string text =
@@ -201,7 +201,7 @@ std::string input_lines(const ExportFacts& model) {
 
 }  // namespace
 
-std::string model_card(const ExportFacts& model) {
+std::string model_card(const ExportedModel& model) {
   const BertConfig& c = model.config;
   std::string text = fmt::format(
       R"(---

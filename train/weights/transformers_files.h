@@ -11,7 +11,7 @@
 namespace warpbert {
 
 // An exported model. `threshold`: score of highest F1 on the validation rows, if known.
-struct ExportFacts {
+struct ExportedModel {
   const BertConfig& config;
   const Vocabulary& vocabulary;
   const Options& options;
@@ -24,12 +24,12 @@ std::string config_json(const BertConfig& config);
 std::string vocab_text(const Vocabulary& vocabulary);
 // Tokenizers without tokenizer_config.json (Rust, JavaScript) read this file alone. Both sentences have
 // type 0.
-std::string tokenizer_json(const ExportFacts& model);
+std::string tokenizer_json(const ExportedModel& model);
 // Leaves token_type_ids out of the model's inputs, and stores the scoring options for find_model.
-std::string tokenizer_config_json(const ExportFacts& model);
+std::string tokenizer_config_json(const ExportedModel& model);
 
 // README.md: how to score a pair, in lines that run. Begins with a mark; a README.md without it is not ours.
-std::string model_card(const ExportFacts& model);
+std::string model_card(const ExportedModel& model);
 bool is_model_card(const std::string& text);
 
 }  // namespace warpbert

@@ -225,7 +225,7 @@ TEST_CASE("options: a list of probabilities") {
   CHECK(refusal("mask.ngram", "0,0,0,0,0,0,0,0,1") ==
         "--mask.ngram: '0,0,0,0,0,0,0,0,1' is not a list of at most 8 numbers");
   CHECK(message_of<UsageError>([&] { read(folder, "[mask]\nprobability = 0.6\nngram = 0.5,0.5\n"); }) ==
-        "mask.probability = 0.6: at most 0.5 with spans (mask.ngram), for a token is left out behind each");
+        "mask.probability = 0.6: at most 0.5 with spans (mask.ngram), for a token is left out after each");
 }
 
 TEST_CASE("options: faults of the INI itself are usage errors with file and line") {
@@ -272,7 +272,7 @@ TEST_CASE("options: the saved configuration gives back the same options, whateve
   CHECK(config_text(read_options(folder.write("plain.ini", config_text(plain)))) == config_text(plain));
 }
 
-TEST_CASE("options: every key stands in the saved configuration with its meaning") {
+TEST_CASE("options: every key is in the saved configuration with its meaning") {
   const std::string text = config_text(Options());
   std::set<std::string> names;
   for (const OptionInfo& info : option_list()) {

@@ -99,7 +99,7 @@ TEST_CASE("loader: its batches are those made directly, epoch after epoch, the l
   }
 }
 
-TEST_CASE("loader: started in the middle it goes on as one that came from the beginning") {
+TEST_CASE("loader: started in the middle it continues as one that came from the beginning") {
   const Data data;
   for (uint32_t step : {0u, 1u, 13u, 14u, 15u}) {  // 15 steps per epoch: step 15 starts the next epoch
     Loader loader(data.tokens, data.examples, data.masking, 7, 0, 2, step);

@@ -21,7 +21,7 @@ TEST_CASE("vocabulary: ids, order and tokens of the golden fixture") {
   Ids ids;
   std::ifstream words = open_golden("vocabulary.txt");
   for (int64_t id, count; words >> id >> count;) ids.push_back(id);
-  CHECK(vocabulary.cipher_ids() == ids);
+  CHECK(vocabulary.dataset_ids() == ids);
 
   const TokenPairs encoded = vocabulary.encode(data.pairs);
   REQUIRE(encoded.size() == 260);
@@ -46,9 +46,9 @@ TEST_CASE("vocabulary: falling counts, ties by first appearance, a before b, fro
   io::Pairs pairs;
   add(pairs, {50, 9, 9}, {7, 3000000000});  // id: count = 50: 2, 9: 3, 7: 3, 3000000000: 2, 8: 1
   add(pairs, {7, 8}, {50, 3000000000, 9, 7});
-  CHECK(Vocabulary(pairs, 1).cipher_ids() == Ids{9, 7, 50, 3000000000, 8});
-  CHECK(Vocabulary(pairs, 2).cipher_ids() == Ids{9, 7, 50, 3000000000});
-  CHECK(Vocabulary(pairs, 3).cipher_ids() == Ids{9, 7});
+  CHECK(Vocabulary(pairs, 1).dataset_ids() == Ids{9, 7, 50, 3000000000, 8});
+  CHECK(Vocabulary(pairs, 2).dataset_ids() == Ids{9, 7, 50, 3000000000});
+  CHECK(Vocabulary(pairs, 3).dataset_ids() == Ids{9, 7});
   CHECK_THROWS_WITH_AS(Vocabulary(pairs, 4),
                        "no id of the data occurs data.min_count (= 4) times, so no vocabulary can be made; "
                        "lower data.min_count",
@@ -63,7 +63,7 @@ TEST_CASE("vocabulary: falling counts, ties by first appearance, a before b, fro
 
 TEST_CASE("vocabulary: made again from its stored ids") {
   const io::Pairs pairs = random_pairs(200, 60, 12, 3);
-  const Vocabulary counted(pairs, 8), stored(counted.cipher_ids());
+  const Vocabulary counted(pairs, 8), stored(counted.dataset_ids());
   CHECK(stored.size() == counted.size());
   CHECK(stored.encode(pairs).tokens == counted.encode(pairs).tokens);
   CHECK(stored.encode(pairs).starts == pairs.starts);
@@ -71,40 +71,40 @@ TEST_CASE("vocabulary: made again from its stored ids") {
   CHECK_THROWS_WITH_AS(Vocabulary(Ids{4, -2}), "vocabulary: negative id -2", std::invalid_argument);
 }
 
-TEST_CASE("vocabulary: facts about the data") {
+TEST_CASE("vocabulary: statistics about the data") {
   io::Pairs pairs;  // 100 rows, lengths 1 + 1 … 1 + 100: a unique id, then id 5 repeated
   for (int row = 0; row < 100; row++)
     add(pairs, {1000 + row}, Ids(size_t(row + 1), 5), row % 4 ? io::no_label : 1);
-  const DataFacts facts = describe(pairs, Vocabulary(pairs, 2));
-  CHECK(facts.rows == 100);
-  CHECK(facts.words == 5150);
-  CHECK(facts.unknown_share == 100 / 5150.);
-  CHECK(facts.distinct == 101);
-  CHECK(facts.dropped == 100);
-  CHECK(facts.mean_length == 54.5);
-  CHECK(facts.p50 == 54);
-  CHECK(facts.p90 == 94);
-  CHECK(facts.p99 == 103);
-  CHECK(facts.longest == 104);
+  const DatasetStatistics statistics = describe(pairs, Vocabulary(pairs, 2));
+  CHECK(statistics.rows == 100);
+  CHECK(statistics.words == 5150);
+  CHECK(statistics.unknown_share == 100 / 5150.);
+  CHECK(statistics.distinct == 101);
+  CHECK(statistics.dropped == 100);
+  CHECK(statistics.mean_length == 54.5);
+  CHECK(statistics.p50 == 54);
+  CHECK(statistics.p90 == 94);
+  CHECK(statistics.p99 == 103);
+  CHECK(statistics.longest == 104);
   std::vector<long> one_each(105, 1);  // lengths 5 … 104
   std::fill_n(one_each.begin(), 5, 0);
-  CHECK(facts.lengths == one_each);
+  CHECK(statistics.lengths == one_each);
   CHECK(describe({}, Vocabulary(Ids{1})).rows == 0);
 
   io::Pairs one;
   add(one, {1}, {2, 3});
-  const DataFacts single = describe(one, Vocabulary(Ids{1, 2, 3, 4}));
+  const DatasetStatistics single = describe(one, Vocabulary(Ids{1, 2, 3, 4}));
   CHECK(single.unknown_share == 0);
   CHECK(single.dropped == 0);
   CHECK(single.p50 == 6);
   CHECK(single.longest == 6);
 }
 
-TEST_CASE("vocabulary: clear text keeps all words in order, and special tokens are the model's own") {
+TEST_CASE("vocabulary: plain text keeps all words in order, and special tokens are the model's own") {
   const std::vector<std::string> tokens = {"a",     "[MASK]", "[NO]",  "[UNK]", "b",
                                            "[SEP]", "[PAD]",  "[CLS]", "##c"};
   const Vocabulary vocabulary(TextVocabulary{tokens, false}, "v.txt");
-  CHECK(vocabulary.cipher_ids() == Ids{0, 4, 8});
+  CHECK(vocabulary.dataset_ids() == Ids{0, 4, 8});
   CHECK(vocabulary.size() == 10);
   const std::vector<int> expected = {
       7, token::mask, token::unknown, token::unknown, 8, token::sep, token::pad, token::cls, 9};
@@ -117,7 +117,7 @@ TEST_CASE("vocabulary: clear text keeps all words in order, and special tokens a
         }) == "v.txt lacks [UNK], [CLS], [SEP], [MASK]: it is no BERT vocabulary");
 }
 
-TEST_CASE("vocabulary: of clear text, in a model file and back") {
+TEST_CASE("vocabulary: of plain text, in a model file and back") {
   const TemporaryFolder folder;
   const std::string path = folder / "v.npz", text = path + ": vocab/wordpiece";
   const TextVocabulary words{{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "\xe7\x87\x88", "##c"}, false};

@@ -88,7 +88,7 @@ TEST_CASE("comparison: a run under way has no results yet") {
   CHECK(run["epochs"] == Json::array());
 }
 
-TEST_CASE("comparison: folders of one name go by their paths, with or without a slash behind them") {
+TEST_CASE("comparison: folders of one name go by their paths, with or without a trailing slash") {
   const TemporaryFolder folder;
   const std::string a = write_run(folder, "a/run", "", 0.7), b = write_run(folder, "b/run", "", 0.7);
   const std::string c = write_run(folder, "other", "", 0.7);

@@ -51,7 +51,7 @@ RunRecord example(int epochs, int steps_per_epoch, int rows = 400) {
   run.time_split = {{"training", 3300}, {"validation", 310}, {"test scores", 95}, {"start", 20}};
   run.facts = {{"Training file", "train.tsv"}, {"Pairs", "16000, 14000 of them labelled"}};
   run.classes = {{"training", 6000, 8000}, {"validation", size_t(rows) * 2 / 5, size_t(rows) * 3 / 5}};
-  run.machine = machine_facts("simulator");
+  run.machine = environment("simulator");
   run.config = "[train]\nlr = 1e-3\n";
   return run;
 }
@@ -360,7 +360,7 @@ TEST_CASE("report: page and run.json are written whole") {
 }
 
 TEST_CASE("report: the machine's facts begin with the device and end with the compiler") {
-  const std::vector<Fact> facts = machine_facts("GPU X");
+  const std::vector<Fact> facts = environment("GPU X");
   REQUIRE(facts.size() >= 3);
   CHECK(facts.front() == Fact("Device", "GPU X"));
   CHECK(facts.back().first == "Build");

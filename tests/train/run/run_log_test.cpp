@@ -69,7 +69,7 @@ TEST_CASE("run log: off, it leaves metrics.jsonl alone") {
   CHECK(count_events(directory.path()) == 0);
 }
 
-TEST_CASE("run log: tables are made anew by every epoch, and when a run goes on") {
+TEST_CASE("run log: tables are made anew by every epoch, and when a run is resumed") {
   const TemporaryFolder folder;
   const RunDirectory directory(folder / "run");
   {
@@ -89,7 +89,7 @@ TEST_CASE("run log: tables are made anew by every epoch, and when a run goes on"
   CHECK(contents(directory.epochs_csv()) == epochs_csv({}));
 }
 
-TEST_CASE("run log: a run that goes on has one file of events, with no step twice") {
+TEST_CASE("run log: a resumed run has one file of events, with no step twice") {
   const TemporaryFolder folder;
   const RunDirectory directory(folder / "run");
   folder.write("run/events.out.tfevents.0000000001.warpbert", "of the run before");

@@ -21,7 +21,7 @@ struct Sample {
   Floats scores, labels;
 };
 
-// `distinct` score values and weakly correlated labels; with `soft`, a third of the labels lies in (0, 1).
+// `distinct` score values and weakly correlated labels; with `soft`, a third of the labels is in (0, 1).
 Sample sample(int rows, int distinct, bool soft, unsigned seed) {
   std::mt19937 random(seed);
   Sample s;

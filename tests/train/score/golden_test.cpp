@@ -49,9 +49,9 @@ struct Golden {
         const auto rows = golden->load<float>(words ? "variant/no_yes_rows" : "variant/no_yes_bias");
         std::copy(rows.begin(), rows.end(), values.begin() + token::no * (words ? 64 : 1));
       }
-      store.upload(store.masters(), array, values);
+      store.upload(store.master_weights(), array, values);
     }
-    store.round_masters();
+    store.round_weights();
   }
 
   Batch batch(int k) {
@@ -203,7 +203,7 @@ TEST_CASE("golden: four Adam steps") {
     double worst = 0;
     for (const auto& array : g.bert.store.named()) {
       if (key_bias(array.name)) continue;
-      const auto ours = g.bert.store.download(g.bert.store.masters(), array);
+      const auto ours = g.bert.store.download(g.bert.store.master_weights(), array);
       const double d =
           largest_difference(ours, g.golden->load<float>("step" + std::to_string(t) + "/" + array.name));
       INFO("step ", t, ", ", array.name, ": ", d);

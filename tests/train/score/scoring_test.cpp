@@ -169,7 +169,7 @@ TEST_CASE(
   CHECK(Ensemble({run}, {}).score({exchanged(m.pairs)}) != Ensemble({run}, {}).score({m.pairs}));
 }
 
-TEST_CASE("scoring: one by one, the bits of batches of one pair, and the batches' own but for rounding") {
+TEST_CASE("scoring: one by one, the bits of batches of one pair, and the batches' own except for rounding") {
   Models m;
   for (const bool swap : {false, true})
     for (const size_t models : {1, 3})
@@ -295,7 +295,7 @@ TEST_CASE("scoring: what is missing or damaged is named") {
   CHECK(vocabulary_refused(special + "1\n2\n").starts_with("9 tokens, but the word embedding of "));
   for (const char* name : {"/vocab.txt", "/config.json"}) {
     std::filesystem::remove(hf + name);
-    std::filesystem::remove(hf + "/tokenizer.json");  // stands in for vocab.txt
+    std::filesystem::remove(hf + "/tokenizer.json");  // replaces vocab.txt
     CHECK(refusal<io::Error>(hf) == hf + name + ": not found; a folder that export wrote has it");
     export_model(hf, m.one.bert, m.one.vocabulary, m.one.options);
   }
@@ -303,17 +303,17 @@ TEST_CASE("scoring: what is missing or damaged is named") {
   const auto arrays = m.one.bert.store.named();
   const auto array =
       *std::find_if(arrays.begin(), arrays.end(), [](auto& a) { return a.name == name::output_bias; });
-  auto values = m.one.bert.store.download(m.one.bert.store.masters(), array);
+  auto values = m.one.bert.store.download(m.one.bert.store.master_weights(), array);
   values[6] = std::numeric_limits<float>::quiet_NaN();  // the bias of [YES]
-  m.one.bert.store.upload(m.one.bert.store.masters(), array, values);
+  m.one.bert.store.upload(m.one.bert.store.master_weights(), array, values);
   m.one.save(run);
   CHECK(refusal<io::Error>(run) == run + "/best.npz: cls.predictions.bias has a value that is not finite");
   for (const auto& a : arrays) {  // finite weights whose products overflow
     if (!a.name.ends_with("LayerNorm.weight")) continue;
-    m.one.bert.store.upload(m.one.bert.store.masters(), a, std::vector<float>(a.size, 3e38f));
+    m.one.bert.store.upload(m.one.bert.store.master_weights(), a, std::vector<float>(a.size, 3e38f));
   }
   values[6] = 0;
-  m.one.bert.store.upload(m.one.bert.store.masters(), array, values);
+  m.one.bert.store.upload(m.one.bert.store.master_weights(), array, values);
   m.one.save(run);
   CHECK(refusal<std::runtime_error>(run) ==
         run + "/best.npz: the score of row 1 is not a number; the model is damaged");

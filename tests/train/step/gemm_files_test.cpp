@@ -73,7 +73,7 @@ TEST_CASE("gemm files: a run that went to another machine finds its algorithms a
     files.save();
   }
   CHECK(output.text() == "warning: " + run +
-                             ": the run was begun on 'A', this is 'B'; it goes on with algorithms that "
+                             ": the run was begun on 'A', this is 'B'; it continues with algorithms that "
                              "may round otherwise\n");
   AlgorithmCache choices;
   GemmFiles(choices, "A", run, "");
@@ -89,7 +89,7 @@ TEST_CASE("gemm files: damage is ignored with a warning that says what follows")
   CHECK(choices.chosen.empty());
   CHECK(output.text() ==
         "warning: " + run +
-            ": line 2: the file ends early; it is ignored, and the run goes on with algorithms that "
+            ": line 2: the file ends early; it is ignored, and the run continues with algorithms that "
             "may round otherwise\nwarning: " +
             cache + ": line 1: no [machine] before it; it is ignored\n");
   choices.chosen[product(128)] = choice(1);
@@ -98,7 +98,7 @@ TEST_CASE("gemm files: damage is ignored with a warning that says what follows")
   CHECK(parse_gemm_cache(contents(cache)).size() == 1);
 }
 
-TEST_CASE("gemm files: a run that goes on on another machine says so") {
+TEST_CASE("gemm files: a run resumed in another environment says so") {
   const TemporaryFolder folder;
   const std::string run = folder.write("gemm.txt", gemm_cache_text({{"A", {{product(128), choice(1)}}}}));
   AlgorithmCache choices;
@@ -107,7 +107,7 @@ TEST_CASE("gemm files: a run that goes on on another machine says so") {
   CHECK(choices.chosen.empty());
   CHECK(output.text() ==
         "warning: " + run +
-            ": the run was begun on 'A', this is 'B'; it goes on with algorithms that may round "
+            ": the run was begun on 'A', this is 'B'; it continues with algorithms that may round "
             "otherwise\n");
 }
 
@@ -130,7 +130,7 @@ TEST_CASE("gemm files: a cache that cannot be written is no reason to stop, a ru
   CHECK_THROWS(nowhere.save());
 }
 
-TEST_CASE("gemm files: the cache lies where such files lie") {
+TEST_CASE("gemm files: the cache is in its usual place") {
   const char* home = std::getenv("HOME");
   const std::string before = home ? home : "";
   setenv("XDG_CACHE_HOME", "/c", 1);

@@ -49,7 +49,7 @@ struct Result {
 struct Setting {
   AdamOptions adam;
   int parts = 1;  // micro-batches per step
-  float adversary = 0;
+  float fgm = 0;
 };
 
 Result train(Precision precision, bool graphs, const Setting& setting = {}, size_t most_graphs = 256) {
@@ -61,8 +61,8 @@ Result train(Precision precision, bool graphs, const Setting& setting = {}, size
   bert.store.allocate(device, precision);
   initialise(bert, 1, 0.1f);
   set_layer_lr(bert, 0.5f, 2);
-  ModelSteps steps(device, bert, precision,
-                   {.seed = 5, .adam = setting.adam, .fgm_epsilon = setting.adversary}, graphs);
+  ModelSteps steps(device, bert, precision, {.seed = 5, .adam = setting.adam, .fgm_epsilon = setting.fgm},
+                   graphs);
   steps.resources.graphs.limit(most_graphs);
   for (int step = 0; step < 24; step++) {
     std::vector<Batch> parts;
@@ -76,9 +76,9 @@ Result train(Precision precision, bool graphs, const Setting& setting = {}, size
       const auto values = bert.store.download(buffer, array);
       all.insert(all.end(), values.begin(), values.end());
     };
-    append(result.masters, bert.store.masters());
+    append(result.masters, bert.store.master_weights());
     append(result.m, bert.store.m()), append(result.v, bert.store.v());
-    if (bert.store.average()) append(result.v, bert.store.average());
+    if (bert.store.ema_weights()) append(result.v, bert.store.ema_weights());
   }
   return result;
 }
@@ -98,7 +98,7 @@ struct Looked {
     return c;
   }
   std::vector<float> gradients() { return all(bert.store.grads()); }
-  std::vector<float> masters() { return all(bert.store.masters()); }
+  std::vector<float> master_weights() { return all(bert.store.master_weights()); }
 
  private:
   std::vector<float> all(const float* buffer) {
@@ -115,7 +115,7 @@ struct Looked {
 
 TEST_CASE("step: a graph gives the bits of the kernels sent one by one, in every order of its branches") {
   AdamOptions clipped;
-  clipped.clip_norm = 0.5f, clipped.weight_decay = 0.1f, clipped.average_decay = 0.9;
+  clipped.clip_norm = 0.5f, clipped.weight_decay = 0.1f, clipped.ema_decay = 0.9;
   for (const Precision precision : {Precision::fp32, Precision::bf16})
     for (const Setting& setting : {Setting{}, {clipped}, {{}, 3}, {{}, 1, 0.5f}, {clipped, 1, 0.5f}}) {
       const Result plain = train(precision, false, setting);
@@ -193,7 +193,7 @@ TEST_CASE("step: parts add up to the gradient of the whole batch") {
   CHECK(added.grad_norm() == doctest::Approx(once.grad_norm()).epsilon(1e-6));
 }
 
-TEST_CASE("step: the adversary adds the gradient at the word embedding moved by epsilon along its own") {
+TEST_CASE("step: FGM adds the gradient at the word embedding moved by epsilon along its own") {
   const Batch data = batch(2, Looked::config().vocabulary);
   Looked one, by_hand;
   StepResources resources(one.device, one.bert, Precision::fp32);
@@ -209,12 +209,12 @@ TEST_CASE("step: the adversary adds the gradient at the word embedding moved by 
   auto expected = by_hand.gradients();
   const auto word = store.named()[0];
   CHECK(word.name == "bert.embeddings.word_embeddings.weight");
-  auto table = store.download(store.masters(), word);
+  auto table = store.download(store.master_weights(), word);
   const auto gradient = store.download(store.grads(), word);
   double square = 0;
   for (float g : gradient) square += double(g) * g;
   for (size_t i = 0; i < table.size(); i++) table[i] += float(0.7 * gradient[i] / std::sqrt(square));
-  store.upload(store.masters(), word, table);
+  store.upload(store.master_weights(), word, table);
   plain.run(data, 0);
   CHECK(plain.take_losses().loss() > loss);
   const auto second = by_hand.gradients();
@@ -224,24 +224,24 @@ TEST_CASE("step: the adversary adds the gradient at the word embedding moved by 
   CHECK(step.take_losses().loss() == doctest::Approx(loss).epsilon(1e-6));  // reports the clean pass
   // The perturbation is undone: weights differ from the initial ones by Adam's step only.
   Looked fresh;
-  const auto before = fresh.bert.store.download(fresh.bert.store.masters(), word),
-             after = one.bert.store.download(one.bert.store.masters(), word);
+  const auto before = fresh.bert.store.download(fresh.bert.store.master_weights(), word),
+             after = one.bert.store.download(one.bert.store.master_weights(), word);
   CHECK(largest_difference(after, before) <
         1.01e-3 * 0.1 / std::sqrt(0.001) * std::sqrt(1 - 0.999) / (1 - 0.9));
 
   CHECK_THROWS_AS(step.run(std::vector<Batch>{data, data}, 1e-3), std::logic_error);
 }
 
-TEST_CASE("step: a loss that is not finite, of the adversary's pass alone as well, changes no weight") {
+TEST_CASE("step: a loss that is not finite, of FGM's pass alone as well, changes no weight") {
   const Batch data = batch(2, Looked::config().vocabulary);
   Looked model;
-  const auto before = model.masters();
+  const auto before = model.master_weights();
   StepResources resources(model.device, model.bert, Precision::fp32);
   TrainStep step(resources, {.seed = 5, .fgm_epsilon = INFINITY});
   step.run(data, 1e-3);
   CHECK(std::isfinite(step.take_losses().loss()));
   CHECK_FALSE(step.all_finite());
-  CHECK(model.masters() == before);
+  CHECK(model.master_weights() == before);
 }
 
 TEST_CASE("step: a gradient that is not finite is told of, unless its step was skipped") {
@@ -254,12 +254,12 @@ TEST_CASE("step: a gradient that is not finite is told of, unless its step was s
     ParameterStore& store = model.bert.store;
     for (const auto& array : store.named())
       if (array.name == "cls.predictions.transform.dense.weight") {
-        auto weights = store.download(store.masters(), array);
+        auto weights = store.download(store.master_weights(), array);
         for (float& w : weights) w *= 1e-6f;
-        store.upload(store.masters(), array, weights);
+        store.upload(store.master_weights(), array, weights);
       }
-    store.round_masters();
-    const auto before = model.masters();
+    store.round_weights();
+    const auto before = model.master_weights();
     AdamOptions adam;
     adam.outlier_limit = limit;
     StepResources resources(model.device, model.bert, Precision::fp32);
@@ -269,7 +269,7 @@ TEST_CASE("step: a gradient that is not finite is told of, unless its step was s
     CHECK(std::isfinite(step.take_losses().loss()));
     CHECK_FALSE(std::isfinite(step.grad_norm()));
     CHECK(step.all_finite() == (limit > 0));
-    CHECK((model.masters() == before) == (limit > 0));
+    CHECK((model.master_weights() == before) == (limit > 0));
   }
 }
 

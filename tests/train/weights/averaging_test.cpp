@@ -33,9 +33,9 @@ struct Saved {
   }
   void spoil(const Vocabulary& vocabulary) {
     const auto array = bert.store.named()[3];
-    auto values = bert.store.download(bert.store.masters(), array);
+    auto values = bert.store.download(bert.store.master_weights(), array);
     values[1] = std::numeric_limits<float>::infinity();
-    bert.store.upload(bert.store.masters(), array, values);
+    bert.store.upload(bert.store.master_weights(), array, values);
     save_model(path, bert, vocabulary);
   }
 };

@@ -85,7 +85,7 @@ struct Loaded {
   }
   std::vector<float> operator[](const std::string& name) {
     for (const auto& array : bert.store.named())
-      if (array.name == name) return bert.store.download(bert.store.masters(), array);
+      if (array.name == name) return bert.store.download(bert.store.master_weights(), array);
     return {};
   }
 };
@@ -366,7 +366,7 @@ TEST_CASE("pretrained: names that a wrapper has prefixed") {
             .ends_with("; these are UER's names, which io/convert/convert.py converts"));
 }
 
-TEST_CASE("pretrained: arrays that no training leaves behind are counted and named") {
+TEST_CASE("pretrained: arrays that training never leaves are counted and named") {
   TemporaryFolder folder;
   const std::string path = folder / "a.npz";
   const Captured err(stderr);
@@ -477,7 +477,7 @@ TEST_CASE(
   save_model(folder / "ours.npz", model.bert, vocabulary);
   Pretrained ours(folder / "ours.npz");
   REQUIRE(ours.vocabulary());
-  CHECK(ours.vocabulary()->cipher_ids() == vocabulary.cipher_ids());
+  CHECK(ours.vocabulary()->dataset_ids() == vocabulary.dataset_ids());
   Loaded again(ours, all_rows());
   save_model(folder / "again.npz", again.bert, *ours.vocabulary());
   CHECK(contents(folder / "again.npz") == contents(folder / "ours.npz"));
@@ -489,8 +489,8 @@ TEST_CASE(
   save_model(folder / "ours.npz", model.bert, vocabulary);
   ModelOptions options;
   options.weights = folder / "ours.npz";
-  const Pretrained with_facts(options.weights);
-  resolve(options, &with_facts);
+  const Pretrained with_config(options.weights);
+  resolve(options, &with_config);
   CHECK(options.heads == 4);
   CHECK(options.layer_norm_epsilon == 1e-5);
 
@@ -544,7 +544,7 @@ TEST_CASE("configuration files: another activation, other positions, other shape
   TemporaryFolder folder;
   const Pretrained file(Arrays().write(folder / "a.npz"));
   const auto refused = [&](const char* text) {
-    return message_of<io::Error>([&] { read_config_facts(text, "config.json", file); });
+    return message_of<io::Error>([&] { read_published_config(text, "config.json", file); });
   };
   CHECK(
       refused(
@@ -593,7 +593,7 @@ TEST_CASE("configuration files: another activation, other positions, other shape
               "missing",
               key, folder / "a.npz", size));
   const Captured err(stderr);
-  CHECK(read_config_facts(R"({"vocab_size": 8})", "config.json", file).vocabulary == 8);
+  CHECK(read_published_config(R"({"vocab_size": 8})", "config.json", file).vocabulary == 8);
   CHECK(err.text() == "warning: config.json: vocab_size = 8, but " + (folder / "a.npz") +
                           " has 11 rows; the last 3 are taken for padding\n");
 }

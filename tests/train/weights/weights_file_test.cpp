@@ -12,7 +12,7 @@ static std::string refusal(const std::string& path) {
   return message_of<io::Error>([&] { find_weights(path); });
 }
 
-TEST_CASE("weights file: a Hugging Face folder stands for its model") {
+TEST_CASE("weights file: a Hugging Face folder as weights") {
   TemporaryFolder folder;
   const std::string here = folder / ".";
   CHECK(refusal(here) == here + ": a folder without model.safetensors; name the file of the weights");

@@ -1,4 +1,4 @@
-#include "trial.h"
+#include "dry_run.h"
 
 #include <fmt/format.h>
 
@@ -113,7 +113,7 @@ void overfit_batch(const Options& options, int most_steps) {
     const double limit = learnt_below(p, was);
     if (is <= limit) return;
     throw std::runtime_error(
-        fmt::format("the first batch is not learnt by heart: the loss of its {} was {:.4f} and is {:.4f} "
+        fmt::format("the first batch is not overfitted: the loss of its {} was {:.4f} and is {:.4f} "
                     "after {} steps, more than "
                     "{:.4f}, a tenth of what is reached without looking at the pairs; try more steps or "
                     "another train.lr, and look "
