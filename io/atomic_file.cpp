@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <random>
 #include <system_error>
 #include <utility>
 
@@ -53,6 +54,35 @@ static int open_descriptor(std::string_view path) {
   return -1;
 }
 
+// Names of temporaries: "<name>.warpbert-<8 hexadecimal digits>.tmp". Long names are cut: the limit is 255 bytes.
+static constexpr std::string_view mark = ".warpbert-", end_mark = ".tmp";
+static constexpr size_t random_digits = 8, most_of_the_name = 200;
+
+// Creates a new file beside `path` and returns its descriptor, or −1 with errno.
+static int create_beside(const std::string& path, std::string& temporary) {
+  const size_t name = path.rfind('/') + 1;  // npos + 1 = 0
+  const std::string stem = path.substr(0, name) + path.substr(name, most_of_the_name);
+  std::random_device random;
+  for (int attempt = 0; attempt < 100; attempt++) {
+    temporary = fmt::format("{}{}{:08x}{}", stem, mark, random(), end_mark);
+    const int descriptor = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor >= 0 || errno != EEXIST) return descriptor;
+  }
+  return -1;
+}
+
+void remove_left_overs(const std::string& folder) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename();
+    const size_t tail = mark.size() + random_digits + end_mark.size();
+    if (name.size() <= tail || !name.ends_with(end_mark) ||
+        name.compare(name.size() - tail, mark.size(), mark))
+      continue;
+    std::filesystem::remove(entry.path(), ignored);
+  }
+}
+
 bool is_standard_output(const std::string& path) { return open_descriptor(path) == STDOUT_FILENO; }
 
 AtomicFile::AtomicFile(std::string path) : path_(path == "-" ? "standard output" : path), place_(path) {
@@ -65,8 +95,9 @@ AtomicFile::AtomicFile(std::string path) : path_(path == "-" ? "standard output"
     if (S_ISDIR(status.st_mode)) fail_writing(path_, EISDIR);
     descriptor_ = open(path.c_str(), O_WRONLY | O_CLOEXEC);
   } else if (found == 0 || errno != ELOOP) {
-    place_ = followed(path), temporary_ = place_ + ".tmp";
-    descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    place_ = followed(path);
+    descriptor_ = create_beside(place_, temporary_);
+    if (descriptor_ >= 0 && found == 0) fchmod(descriptor_, status.st_mode & 07777);  // as far as allowed
   }
   if (descriptor_ < 0) fail_writing(path_, errno);
 }

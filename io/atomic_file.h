@@ -1,6 +1,6 @@
-// A file that appears whole or not at all: written as a temporary, flushed, renamed. Until then the old file
-// survives a full disk, an exception or a killed process. Symbolic links stay, their target is replaced.
-// Devices and pipes are written directly.
+// A file that appears whole or not at all: written under a new, random name beside it, flushed, renamed. Until
+// then the old file survives a full disk, an exception or a killed process. Symbolic links stay, their target
+// is replaced; the mode of a replaced file stays. Devices and pipes are written directly.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -10,8 +10,7 @@ namespace warpbert::io {
 
 class AtomicFile {
  public:
-  // Opens `<path>.tmp`, overwriting a stale one. "-" is standard output; /dev/stdout and /dev/fd/N are this
-  // process's open descriptors.
+  // "-" is standard output; /dev/stdout and /dev/fd/N are this process's open descriptors.
   explicit AtomicFile(std::string path);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -30,6 +29,9 @@ class AtomicFile {
   std::string temporary_;  // "": written directly
   int descriptor_ = -1;
 };
+
+// Removes what killed processes left of AtomicFiles in `folder`. No writer may be at work there.
+void remove_left_overs(const std::string& folder);
 
 // "<path>: cannot be written: <error, an errno>; <remedy>"
 std::string writing_failure(const std::string& path, int error);

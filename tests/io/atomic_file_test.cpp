@@ -1,10 +1,8 @@
 #include "io/atomic_file.h"
 
 #include <doctest/doctest.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
-#include <csignal>
 #include <thread>
 
 #include "io/error.h"
@@ -31,41 +29,66 @@ TEST_CASE("atomic file: appears at commit, not before, and leaves nothing beside
   CHECK(folder.count_files() == 1);
 }
 
-TEST_CASE("atomic file: without commit the older file stays, and a killed writer's left-over is replaced") {
+TEST_CASE("atomic file: without commit the older file stays") {
   const TemporaryFolder folder;
   const std::string path = folder.write("a", "old");
   { io::AtomicFile(path).write("half of the n"); }
   CHECK(contents(path) == "old");
   CHECK(folder.count_files() == 1);
+}
 
-  folder.write("a.tmp", "a long left-over of a killed process");
-  io::write_file_atomically(path, "new");
-  CHECK(contents(path) == "new");
+TEST_CASE("atomic file: files and links of similar names are nobody's temporaries") {
+  const TemporaryFolder folder;
+  folder.write("a.tmp", "precious"), folder.write("victim", "untouched");
+  std::filesystem::create_symlink("victim", folder / "b.tmp");
+  io::write_file_atomically(folder / "a", "new");
+  io::write_file_atomically(folder / "b", "new");
+  CHECK(contents(folder / "a.tmp") == "precious");
+  CHECK(contents(folder / "victim") == "untouched");
+  CHECK(folder.count_files() == 5);
+}
+
+TEST_CASE("atomic file: two writers of one file, the later commit wins") {
+  const TemporaryFolder folder;
+  const std::string path = folder / std::string(240, 'n');  // a name that leaves little room
+  io::AtomicFile one(path), two(path);
+  one.write("one"), two.write("two");
+  two.commit(), one.commit();
+  CHECK(contents(path) == "one");
   CHECK(folder.count_files() == 1);
 }
 
-TEST_CASE("atomic file: a full disk is named, and nothing is lost") {
+TEST_CASE("atomic file: the mode of a replaced file stays") {
   const TemporaryFolder folder;
-  const std::string path = folder.write("a", "precious");
-  std::filesystem::create_symlink("/dev/full", path + ".tmp");
-  CHECK(message_of<io::Error>([&] { io::write_file_atomically(path, "new"); }) ==
-        path + ": cannot be written: No space left on device; free some space and start again");
-  CHECK(contents(path) == "precious");
-  CHECK(folder.count_files() == 1);
+  const std::string path = folder.write("a", "secret");
+  chmod(path.c_str(), 0600);
+  io::write_file_atomically(path, "still secret");
+  struct stat status;
+  REQUIRE(stat(path.c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0600);
 }
 
-TEST_CASE("atomic file: a write that stops half way is an error") {
+TEST_CASE("atomic file: left-overs of killed processes are removed, and nothing else") {
+  const TemporaryFolder folder;
+  {
+    static auto* const killed = new io::AtomicFile(folder / "a.npz");  // as if killed: never destroyed
+    killed->write("half");
+  }
+  folder.write("b.npz", ""), folder.write("c.npz.tmp", ""), folder.write("x.warpbert-.tmp", "");
+  REQUIRE(folder.count_files() == 4);
+  io::remove_left_overs(folder / "");
+  CHECK(folder.count_files() == 3);
+  io::remove_left_overs(folder / "none");
+}
+
+TEST_CASE("atomic file: a write that stops half way is an error, and nothing is lost") {
   const TemporaryFolder folder;
   const std::string path = folder.write("a", "precious");
-  rlimit before;
-  getrlimit(RLIMIT_FSIZE, &before);
-  const rlimit small{1000, before.rlim_max};
-  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
-  setrlimit(RLIMIT_FSIZE, &small);
-  const std::string message =
-      message_of<io::Error>([&] { io::write_file_atomically(path, std::string(5000, 'x')); });
-  setrlimit(RLIMIT_FSIZE, &before);
-  std::signal(SIGXFSZ, handler);
+  std::string message;
+  {
+    const FileSizeLimit limit(1000);
+    message = message_of<io::Error>([&] { io::write_file_atomically(path, std::string(5000, 'x')); });
+  }
   CHECK(message == path + ": cannot be written: File too large");
   CHECK(contents(path) == "precious");
   CHECK(folder.count_files() == 1);

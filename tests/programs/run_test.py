@@ -225,7 +225,7 @@ class Runs(unittest.TestCase):
             (self.dir / name).rename(deep / name)
         self.ini = deep / "tiny.ini"
         self.train("--train.epochs=1")
-        self.assertIn("going on", self.train("--train.epochs=2").stdout)
+        self.assertIn("resuming", self.train("--train.epochs=2").stdout)
         self.program("predict", "--run", deep / "runs/tiny", "--input", deep / "test.tsv", "--output", deep / "s.csv")
 
     # ---- Signals, locks, processors, limits ----------------------------------------------------------------

@@ -26,7 +26,10 @@ RunDirectory::RunDirectory(const std::string& path) : path_(path) {
   const std::string file = path + "/lock";
   lock_ = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (lock_ < 0) throw io::Error(io::writing_failure(file, errno));
-  if (flock(lock_, LOCK_EX | LOCK_NB) == 0) return;
+  if (flock(lock_, LOCK_EX | LOCK_NB) == 0) {
+    for (const char* folder : {"", "/checkpoints", "/models"}) io::remove_left_overs(path + folder);
+    return;
+  }
   const int failure = errno;
   if (failure == EWOULDBLOCK)
     throw io::Error(fmt::format(
