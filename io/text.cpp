@@ -34,15 +34,19 @@ std::string read_file(const std::string& path, size_t longest) {
   return text;
 }
 
+std::string printable(std::string_view text, std::string_view kept) {
+  std::string out;
+  for (const unsigned char c : text) {
+    if ((c < 0x20 || c == 0x7f) && kept.find(char(c)) == kept.npos) out += fmt::format("\\x{:02x}", c);
+    else out += char(c);
+  }
+  return out;
+}
+
 std::string quote(std::string_view text) {
   size_t longest = 40;
   while (longest < text.size() && (text[longest] & 0xc0) == 0x80) longest--;  // not inside a character
-  std::string out = "'";
-  for (const unsigned char c : text.substr(0, longest)) {
-    if (c < 0x20 || c == 0x7f) out += fmt::format("\\x{:02x}", c);
-    else out += char(c);
-  }
-  return out + (text.size() > longest ? "…'" : "'");
+  return "'" + printable(text.substr(0, longest)) + (text.size() > longest ? "…'" : "'");
 }
 
 std::string listed(std::span<const std::string> names) {

@@ -10,6 +10,9 @@ namespace warpbert::io {
 // a folder, or unreadable.
 std::string read_file(const std::string& path, size_t longest = std::string::npos);
 
+// `text` with control characters escaped as \x1b, for the terminal's sake; those in `kept` stay.
+std::string printable(std::string_view text, std::string_view kept = {});
+
 // `text` in quotes, truncated to 40 bytes; control characters are escaped for the terminal's sake.
 std::string quote(std::string_view text);
 

@@ -23,6 +23,11 @@ TEST_CASE("text: nearest finds slips and stays silent otherwise") {
   CHECK(io::nearest("x", {}).empty());
 }
 
+TEST_CASE("text: control characters are printed escaped") {
+  CHECK(io::printable("a\x1b[31mb\x7f\n\t") == "a\\x1b[31mb\\x7f\\x0a\\x09");
+  CHECK(io::printable("one\ntwo\r", "\n") == "one\ntwo\\x0d");
+}
+
 TEST_CASE("text: quote shortens and escapes, and cuts no character in two") {
   CHECK(io::quote("abc") == "'abc'");
   CHECK(io::quote("a\x1b[0m\n") == "'a\\x1b[0m\\x0a'");

@@ -658,6 +658,7 @@ class Programs(unittest.TestCase):
     def test_missing_files(self):
         self.refuses("absent.tsv", "--data.train=absent.tsv")
         self.assertIn("absent.ini", self.program("train", "--config", "absent.ini", code=2).stderr)
+        self.assertIn(r"a\x1b[31mb.ini: cannot be opened", self.program("train", "--config", "a\x1b[31mb.ini", code=2).stderr)
 
     def test_malformed_row_names_the_line(self):
         (self.dir / "train.tsv").write_text(pairs(3, True, 1) + "1 2\tx 3\t1\n")

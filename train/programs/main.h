@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "io/atomic_file.h"
+#include "io/text.h"
 #include "train/config/options.h"
 
 namespace warpbert {
@@ -29,7 +30,8 @@ int run_main(int argc, char** argv, Body body) {
   const auto report = [&](const char* message, int code) {
     const std::string program = argc > 0 ? std::filesystem::path(argv[0]).filename().string() : "warpbert";
     std::fflush(stdout);  // earlier output precedes the message
-    std::fputs(fmt::format("{}: error: {}\n", program, message).c_str(), stderr);  // never throws
+    const std::string text = io::printable(fmt::format("{}: error: {}", program, message), "\n") + "\n";
+    std::fputs(text.c_str(), stderr);  // never throws
     return code;
   };
 #if defined(__x86_64__)
