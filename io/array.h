@@ -55,7 +55,7 @@ class Archive {
   std::vector<ArrayInfo> arrays_;
 };
 
-// Opens .npz, .safetensors, or the .index.json of several .safetensors, told apart by content. Throws Error
+// Opens .npz, .safetensors, or the .index.json of several .safetensors, recognised by content. Throws Error
 // naming any other kind of file (file_kind.h).
 std::unique_ptr<Archive> open_archive(const std::string& path);
 

@@ -54,7 +54,8 @@ static int open_descriptor(std::string_view path) {
   return -1;
 }
 
-// Names of temporaries: "<name>.warpbert-<8 hexadecimal digits>.tmp". Long names are cut: the limit is 255 bytes.
+// Names of temporaries: "<name>.warpbert-<8 hexadecimal digits>.tmp". Long names are truncated, as the limit is
+// 255 bytes.
 static constexpr std::string_view mark = ".warpbert-", end_mark = ".tmp";
 static constexpr size_t random_digits = 8, most_of_the_name = 200;
 

@@ -1,6 +1,6 @@
-// A file that appears whole or not at all: written under a new, random name beside it, flushed, renamed. Until
-// then the old file survives a full disk, an exception or a killed process. Symbolic links stay, their target
-// is replaced; the mode of a replaced file stays. Devices and pipes are written directly.
+// A file that appears whole or not at all: written under a new, random name beside it, flushed, renamed.
+// Until then the old file survives a full disk, an exception or a killed process. Symbolic links stay, their
+// target is replaced; the mode of a replaced file stays. Devices and pipes are written directly.
 #pragma once
 #include <cstdint>
 #include <string>

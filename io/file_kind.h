@@ -8,7 +8,7 @@ namespace warpbert::io {
 
 constexpr size_t file_kind_bytes = 512;  // first bytes that foreign_kind looks at
 
-// What foreign_kind says of a zip archive of no special kind; an .npz is one.
+// Result of foreign_kind for a zip archive of no special kind; an .npz is one.
 constexpr std::string_view zip_archive = "a zip archive; unpack it";
 
 // Kind of a file by its first bytes, with the way out: "a Git LFS pointer, …; fetch it with `git lfs pull`".

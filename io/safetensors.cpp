@@ -110,7 +110,8 @@ class Safetensors : public Archive {
     begins_[name] = range[0];
   }
 
-  // JSON objects are sorted by name; arrays() promises file order. Empty arrays precede the one at their place.
+  // JSON objects are sorted by name; arrays() promises file order. Empty arrays precede the one at their
+  // place.
   void sort_by_place() {
     std::stable_sort(arrays_.begin(), arrays_.end(), [&](const ArrayInfo& a, const ArrayInfo& b) {
       return std::pair(begins_[a.name], a.size() > 0) < std::pair(begins_[b.name], b.size() > 0);

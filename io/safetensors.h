@@ -7,8 +7,8 @@ namespace warpbert::io {
 // Arrays must fill the file without holes or overlaps, as the format demands.
 std::unique_ptr<Archive> open_safetensors(const std::string& path);
 
-// Opens the .safetensors that an .index.json names: {"weight_map": {"array": "file", …}}. nullptr if `path` is
-// other JSON. Throws Error naming a missing shard or array.
+// Opens the .safetensors that an .index.json names: {"weight_map": {"array": "file", …}}. Returns nullptr if
+// `path` is other JSON. Throws Error naming a missing shard or array.
 std::unique_ptr<Archive> open_sharded(const std::string& path);
 
 // Atomic. Adds the metadata {"format": "pt"}, which transformers demands.

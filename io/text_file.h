@@ -1,7 +1,7 @@
 // Text files: one reader for pairs, vocabularies, configurations and corpora.
 //
-// gzip is unpacked, told by its first bytes and not by the name; a UTF-8 BOM is dropped. UTF-16, and files of
-// another kind (file_kind.h), are refused by name.
+// gzip is unpacked, recognised by its first bytes and not by the name; a UTF-8 BOM is dropped. UTF-16, and
+// files of another kind (file_kind.h), are refused by name.
 #pragma once
 #include <memory>
 #include <string>

@@ -49,7 +49,8 @@ class PairReader {
 
   // Both throw Error with file and line for: an id that is not a non-negative integer, a label outside
   // [0, 1], an empty sentence, a blank line between rows, one column or more than three, the rest of a cell
-  // with a line break; with tokenizers also for invalid UTF-8 and a sentence without tokens. Earlier rows stay.
+  // with a line break; with tokenizers also for invalid UTF-8 and a sentence without tokens. Earlier rows
+  // stay.
   void add(std::string_view bytes);
   void finish();  // at the end; throws Error also for a file without rows
 

@@ -73,8 +73,8 @@ class TokenizerJson {
     if (!added.empty())
       fmt::print(
           stderr,
-          "warning: {}: {} added tokens, such as {}, keep their rows, but texts are cut as if they were "
-          "ordinary ones\n",
+          "warning: {}: {} added tokens, such as {}, keep their rows, but texts are tokenized as if they "
+          "were ordinary ones\n",
           path_, added.size(), quote(added[0]));
     return {by_id(), lowercases()};
   }

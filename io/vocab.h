@@ -8,11 +8,11 @@ namespace warpbert::io {
 
 struct VocabFile {
   std::vector<std::string> tokens;  // by id
-  // Whether texts are lower-cased, as tokenizer.json or the tokenizer_config.json beside vocab.txt says.
+  // True if tokenizer.json, or the tokenizer_config.json beside vocab.txt, says that texts are lower-cased.
   std::optional<bool> lowercase;
 };
 
-// Reads either form, told apart by content.
+// Reads either form, recognised by content.
 //   vocab.txt        line i, from 0, is token i; blanks inside are part of it. A second column, in every line
 //                    after a tab, is ignored.
 //   tokenizer.json   a WordPiece model and added tokens; warns of normalizers that WordPiece (wordpiece.h)

@@ -16,7 +16,7 @@ def find_nvcc():
 
 
 def compile_kernels(files, architectures):
-    """What ptxas prints."""
+    """Compiles the files for the architectures; returns the output of ptxas."""
     nvcc = find_nvcc()
 
     def compile_one(job):

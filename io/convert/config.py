@@ -18,7 +18,7 @@ KEYS = {
     "hidden_act": ("hidden_act",),
     "ln_eps": ("layer_norm_eps", "ln_eps"),
 }
-# What the engine computes, and what is said of other values; null is as good as a missing key.
+# The value that the engine computes, and the advice for others; null is as good as a missing key.
 BERT = "BERT's erf-GELU and absolute positions are"
 ENCODER = "an encoder is, where each word sees all others"
 RUN = {

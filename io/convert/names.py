@@ -83,8 +83,8 @@ class Layout:
     aliases: list[tuple[str, str]]  # older spellings, as substitutions
 
 
-# What a wrapper puts before BERT's names. Any name may precede `bert.`; without it only these, for `roberta.` and
-# others hold other models.
+# Prefixes that wrappers put before BERT's names. Any name may precede `bert.`; without it only these may, for
+# `roberta.` and others hold other models.
 WRAPPER = r"(?:(?:module|_orig_mod|model|base_model|auto_model|bert_model|encoder|backbone|bert|0)\.)*"
 
 TF = Layout(

@@ -16,7 +16,7 @@ from arrays import Array, ConvertError, Source, decode, narrow, read_span, requi
 DTYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16", "BOOL": "bool",
           **{f"{kind}{bits}": f"{word}int{bits}" for kind, word in (("I", ""), ("U", "u")) for bits in (8, 16, 32, 64)}}
 
-# Where trainers keep the state dict among other things, the likeliest first.
+# Keys under which trainers keep the state dict, the likeliest first.
 STATE_KEYS = ("state_dict", "model_state_dict", "model", "module")
 
 

@@ -291,7 +291,7 @@ class Convert(unittest.TestCase):
         buffers = {f"bert.embeddings.{name}_ids": ("I64", np.arange(64)) for name in ("position", "token_type")}
         self.assert_same(self.convert(self.safetensors({**WEIGHTS, **POOLER, **buffers}))[0])
 
-    # What wrappers put before the names.
+    # Prefixes of wrappers.
 
     def test_wrapped_names(self):
         bare = {name.removeprefix("bert."): v for name, v in WEIGHTS.items() if name not in HEAD}

@@ -21,7 +21,7 @@ PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "simt/README.md", *sorted(ROOT.glob(
 OURS = ("scripts/", "bench/", "studies/", "io/convert/", "tests/", "build/", ".ci/")
 # Programs of the system, which no page explains; `ctest` and `cmake` are checked for presets.
 OTHERS = set("ctest cmake cpack cp mkdir cat zcat cut sort head cd pip gdb ncu compute-sanitizer".split())
-# What a page shows but no build has. tanh is the example of a new op in CONTRIBUTING.md.
+# Names that a page shows but no build has. tanh is the example of a new op in CONTRIBUTING.md.
 EXCEPTIONS = {"kernels/tanh.cu", "--only=tanh_forward", "^kernels/tanh_test/|^engine/ops_test/tanh"}
 
 

@@ -100,7 +100,7 @@ TEST_CASE("tsv: files without rows, and bytes that are no text") {
         "p.tsv: line 1: '\\x00' is no id; expected a non-negative integer");
 }
 
-TEST_CASE("tsv: plain text is cut, with the labels and lines of ids") {
+TEST_CASE("tsv: plain text is tokenized, with the labels and lines of ids") {
   const std::vector<std::string> vocab = {"hello", "[UNK]", "[PAD]", "##s", "[MASK]", "lamp",
                                           "[CLS]", "燈",    "[SEP]", "?",   "7"};
   io::WordPiece lower(vocab, "v.txt", true), cased(vocab, "v.txt", false);

@@ -102,8 +102,8 @@ TEST_CASE("tokenizer.json: tokens by id, added ones last") {
     const Captured captured(stderr);
     CHECK(read(json).tokens == more);
     CHECK(captured.text().ends_with(
-        "tokenizer.json: 1 added tokens, such as '[E1]', keep their rows, but texts are cut as if they were "
-        "ordinary ones\n"));
+        "tokenizer.json: 1 added tokens, such as '[E1]', keep their rows, but texts are tokenized as if they "
+        "were ordinary ones\n"));
   }
   json = tokenizer(words);
   json["normalizer"]["lowercase"] = false;

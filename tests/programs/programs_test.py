@@ -595,9 +595,9 @@ class Programs(unittest.TestCase):
         self.assertGreaterEqual(float(said[1]) + 0.1, peak)
         self.assertLess(float(said[2]), float(said[1]))
 
-    def test_a_batch_is_learnt_by_heart_or_the_program_fails(self):
+    def test_a_batch_is_overfitted_or_the_program_fails(self):
         out = self.train("--overfit-batch=150", "--model.dropout=0", "--train.lr=3e-3").stdout
-        self.assertRegex(out, r"learnt    the loss of the first batch fell from [3-9][.]\d+ to 0[.]\d+")
+        self.assertRegex(out, r"overfit   the loss of the first batch fell from [3-9][.]\d+ to 0[.]\d+")
         self.assertRegex(out, r"step +1 .*\nstep +10 .*")
         message = self.refuses("the first batch is not overfitted: the loss of its masked tokens was", "--overfit-batch=20", "--train.lr=1e-9")
         self.assertIn("after 20 steps", message)
@@ -1057,7 +1057,7 @@ class Programs(unittest.TestCase):
         done = self.program("predict", "--run", run, "--input", file, "--output", self.dir / "s.csv")
         self.assertEqual(done.stdout, f"2 scores written to {self.dir}/s.csv; 1 pairs were truncated to data.max_tokens\n")
         self.assertTrue(self.program("eval", "--run", run, "--input", file).stdout.endswith("\n1 pairs were truncated to data.max_tokens\n"))
-        # Where standard output is for results, standard error says so.
+        # Standard error says so if standard output is for results.
         for name, *args in (["predict", "--output", "-"], ["predict", "--latency"], ["eval", "--json"]):
             done = subprocess.run([BIN / name, "--run", run, "--input", file, *args], capture_output=True, text=True)
             self.assertEqual((done.returncode, done.stderr), (0, "warning: 1 pairs were truncated to data.max_tokens\n"), name)
@@ -1193,7 +1193,7 @@ class Programs(unittest.TestCase):
         check(chosen, "--run", self.dir / "hf")
         middle = sorted(self.predict("--run", self.run_dir, "--input", rows))[LABELLED // 3]
         check(middle, "--run", self.run_dir, "--threshold", repr(middle))
-        # Of an ensemble, or of another model of the run, no threshold is known.
+        # An ensemble, and other models of the run, have no known threshold.
         for models in (("--run", self.run_dir, "--run", self.run_dir), ("--run", sorted((self.run_dir / "models").iterdir())[0])):
             args = ("eval", "--input", rows, "--bootstrap=0", *models)
             self.assertNotIn("\nthreshold ", self.program(*args).stdout)

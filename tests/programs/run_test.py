@@ -158,7 +158,7 @@ class Runs(unittest.TestCase):
         self.train()
         shutil.rmtree(self.run_dir / "checkpoints")
         self.assertIn("this run is finished", self.unchanged(self.train).stdout)
-        self.unchanged(self.refuses, "this run is finished and its checkpoints were removed: it cannot go on; its files stay", "--train.epochs=3")
+        self.unchanged(self.refuses, "this run is finished and its checkpoints were removed: it cannot be resumed; its files stay", "--train.epochs=3")
         train = self.dir / "train.tsv"
         rows = train.read_text()
         train.write_text("\n".join(reversed(rows.splitlines())) + "\n")

@@ -239,11 +239,10 @@ TrainArguments parse_train_arguments(int argc, const char* const* argv) {
   line.toggle("--dry-run", "check the files and the memory, run a few steps, write nothing",
               arguments.dry_run);
   std::string steps;
-  line.optional(
-      "--overfit-batch", "STEPS",
-      "learn the first batch by heart in so many steps, write nothing; fails unless the losses of masked "
-      "tokens and of labels both fall to a tenth of what is reached without looking at the pairs",
-      steps);
+  line.optional("--overfit-batch", "STEPS",
+                "overfit the first batch in so many steps, write nothing; fails unless the losses of masked "
+                "tokens and of labels both fall to a tenth of what is reached without looking at the pairs",
+                steps);
   line.options();
   arguments.help = !line.parse(argc, argv);
   if (arguments.help) return arguments;

@@ -29,8 +29,8 @@ class CommandLine {
   void options(std::initializer_list<std::string_view> names = {});
 
   // Returns false after printing --help or --version, or for --list-options the name and type of each option,
-  // a tab between (completion). Throws UsageError for an unknown flag (suggests the
-  // nearest), a repeated one, a missing flag or value, or an unexpected argument.
+  // a tab between (completion). Throws UsageError for an unknown flag (suggests the nearest), a repeated one,
+  // a missing flag or value, or an unexpected argument.
   bool parse(int argc, const char* const* argv);
   const std::vector<Override>& overrides() const { return overrides_; }
   std::string help() const;

@@ -39,12 +39,12 @@ std::vector<Option> make_table() {
       path("data.vocab", data, &DataOptions::vocab,
            "the pretrained model's vocab.txt or tokenizer.json; needed with weights, and for text"),
       choice("data.text", data, &DataOptions::text, {"false", "true"},
-             "the pairs are plain text, sentence<TAB>sentence[<TAB>label], cut by WordPiece; no counts are "
-             "needed"),
+             "the pairs are plain text, sentence<TAB>sentence[<TAB>label], tokenized by WordPiece; no counts "
+             "are needed"),
       choice("data.lowercase", data, &DataOptions::lowercase, {"false", "true"},
              "of plain text: in lower case and without accents, for an uncased vocab.txt"),
       integer("data.max_tokens", data, &DataOptions::max_tokens, {2, kernels::max_attention_length - 3},
-              "tokens of both sentences together, without [CLS] and [SEP]; the longer sentence is cut"),
+              "tokens of both sentences together, without [CLS] and [SEP]; the longer sentence is truncated"),
       integer("data.min_count", data, &DataOptions::min_count, {1, unlimited}, "rarer ids become [UNK]"),
       integer(
           "data.validation_every", data, &DataOptions::validation_every, {0, unlimited},
@@ -79,7 +79,7 @@ std::vector<Option> make_table() {
       real("model.layer_norm_epsilon", model, &ModelOptions::layer_norm_epsilon, fraction,
            "added to the variance; 0: from the configuration where heads come from, else 1e-12"),
       real("model.initializer_range", model, &ModelOptions::initializer_range, {0, 10},
-           "standard deviation of random weights, before they are cut at twice that"),
+           "standard deviation of random weights, before they are truncated at twice that"),
 
       choice("train.stage", train, &TrainOptions::stage, {"joint", "pretrain", "finetune"},
              "joint: labels and masked tokens; pretrain: masked tokens alone, labels stay unseen; finetune: "
@@ -281,7 +281,7 @@ void check_together(const Options& options) {
   const bool in_folder = fs::is_directory(options.model.weights, none);  // which may bring its vocab.txt
   if (options.data.text && options.data.vocab.empty() && !in_folder)
     throw UsageError(
-        "data.vocab: missing; with data.text = true it is the vocab.txt that the texts are cut by");
+        "data.vocab: missing; with data.text = true it is the vocab.txt that tokenizes the texts");
   if (options.profile.kernels && !options.profile.start_step)
     throw UsageError("profile.kernels needs a window; set profile.start_step to its first step, such as 100");
   if (options.data.train.empty()) throw UsageError("data.train: missing; name the file of pairs to train on");
@@ -311,8 +311,8 @@ std::string option_value(const Options& options, std::string_view name) { return
 
 static constexpr std::string_view config_title = "# The configuration of this run, complete";
 
-// The folder of the run whose config.ini this is, or "". train wrote the file, and the run's lock or log is beside
-// it.
+// Returns the folder of the run whose config.ini this is, or "". train wrote the file, and the run's lock or
+// log is beside it.
 static std::string folder_of_run(const std::string& ini_path) {
   std::error_code none;
   fs::path ini = fs::absolute(ini_path).lexically_normal();

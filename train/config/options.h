@@ -132,8 +132,8 @@ struct Override {
 };
 
 // Reads defaults, INI file (paths relative to its folder), then overrides (paths relative to the current
-// folder). run.directory defaults to runs/<INI name> beside the INI; that of a run's own config.ini is its folder.
-// Throws UsageError for any error.
+// folder). run.directory defaults to runs/<INI name> beside the INI; that of a run's own config.ini is its
+// folder. Throws UsageError for any error.
 Options read_options(const std::string& ini_path, const std::vector<Override>& overrides = {});
 
 // Sets one key. Throws UsageError for an unknown key or an invalid value.

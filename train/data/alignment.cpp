@@ -50,7 +50,7 @@ std::vector<int> text_rows(const Vocabulary& vocabulary) {
   const auto& tokens = vocabulary.text()->tokens;
   const auto place = [&](std::string_view token) { return std::find(tokens.begin(), tokens.end(), token); };
   std::vector<int> rows;
-  for (const char* special : {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[NO]", "[YES]"}) {
+  for (const char* special : token::special) {
     const auto found = place(special);
     rows.push_back(int((found == tokens.end() ? place("[UNK]") : found) - tokens.begin()));
   }

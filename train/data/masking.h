@@ -9,8 +9,8 @@
 // and is predicted in all three cases. [UNK] is treated like a word; a row may have no masked token.
 //
 // With `ngram` = w_1, w_2, … spans are predicted, of n tokens with probability w_n. Each token of a span is
-// masked, kept or replaced independently. A span is inside one sentence, and the token after it is excluded, so
-// that spans never touch. Spans of n tokens need a sentence of 3n − 2 (two: 4, three: 7); longer draws are
+// masked, kept or replaced independently. A span is inside one sentence, and the token after it is excluded,
+// so that spans never touch. Spans of n tokens need a sentence of 3n − 2 (two: 4, three: 7); longer draws are
 // clipped to what the sentence allows. A free token starts a span with probability
 //
 //   q = p / (E·(1 − p)),    E = mean length of the spans of such a sentence

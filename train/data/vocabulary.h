@@ -1,5 +1,6 @@
 // Model tokens: seven special ones, then the dataset token ids (`dataset_ids`), most frequent first.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -15,6 +16,8 @@ namespace warpbert {
 namespace token {
 constexpr int pad = 0, unknown = 1, cls = 2, sep = 3, mask = 4, no = 5, yes = 6;
 constexpr int first_word = 7;  // the most frequent dataset token id
+constexpr std::array<const char*, first_word> special = {"[PAD]",  "[UNK]", "[CLS]", "[SEP]",
+                                                         "[MASK]", "[NO]",  "[YES]"};
 }  // namespace token
 
 // WordPiece vocabulary of plain text (data.text); a word's dataset token id is its index in `tokens`.

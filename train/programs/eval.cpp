@@ -1,4 +1,4 @@
-// eval --run DIR [--run DIR …] [--against DIR …] --input labelled.tsv: measures trained models, and compares two.
+// eval --run DIR [--run DIR …] [--against DIR …] --input labelled.tsv: measures trained models, compares two.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,7 +17,7 @@ using namespace warpbert;
 
 namespace {
 
-// What --run or --against names: models that score together, or one file of scores.
+// Value of --run or --against: models that score together, or one file of scores.
 struct Side {
   std::string scores;  // the file; "": models
   std::vector<std::string> models;
@@ -48,7 +48,7 @@ class Scores {
     return all;
   }
 
-  // Of the first side, if it is one model.
+  // Validation threshold of the first side, if it is one model.
   std::optional<double> threshold() const {
     return sides_[0].models.size() == 1 ? models_->threshold(0) : std::nullopt;
   }

@@ -13,7 +13,7 @@ int warpbert::report_main(int argc, char** argv) {
   std::string output;
   CommandLine line(
       "report",
-      "Writes a page that compares runs, finished or under way: curves, results, options that differ. A "
+      "Writes a page that compares runs, finished or in progress: curves, results, options that differ. A "
       "finished run's own page is its report.html.");
   line.repeated("--run", "DIR", "the folder of a run; once more for each further one", runs);
   line.required("--output", "FILE.html", "the page to be written; - for standard output", output);

@@ -41,10 +41,10 @@ struct RunState {
   std::map<std::string, std::string> options;
 };
 
-// Whether the weights of a complete run's last checkpoint are those of best.npz.
+// Returns whether the last checkpoint of a complete run has the weights of best.npz.
 bool holds_best(const RunState& state, const Options& options);
 
-// The checkpoint belongs to other data or to another configuration.
+// Thrown if the checkpoint belongs to other data or to another configuration.
 struct DataChanged : io::Error {
   using Error::Error;
 };

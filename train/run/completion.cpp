@@ -27,7 +27,7 @@ std::string missing_result(const RunDirectory& directory, const Options& options
   return fs::exists(directory.run_json()) ? "" : directory.run_json();
 }
 
-// What run.json tells of a run whose checkpoints were removed.
+// Judges a run whose checkpoints were removed by its run.json.
 Completion read_run_json(const RunDirectory& directory, Session& session) {
   const Options& options = session.options();
   const auto refuse = [&](const std::string& because) {
@@ -49,7 +49,7 @@ Completion read_run_json(const RunDirectory& directory, Session& session) {
                     directory.path(), data_files(options.data)));
   const int wanted = read_options(directory.config()).train.epochs;
   const int epochs = int(json.value("epochs", nlohmann::json::array()).size());
-  if (epochs == wanted && options.train.epochs > wanted) refuse("it cannot go on");
+  if (epochs == wanted && options.train.epochs > wanted) refuse("it cannot be resumed");
   return {epochs, epochs < wanted};
 }
 

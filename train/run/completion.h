@@ -1,4 +1,4 @@
-// A finished run: what tells that there is nothing left to do.
+// Detection of finished runs, which have nothing left to do.
 #pragma once
 #include <optional>
 
@@ -12,9 +12,9 @@ struct Completion {
   bool stopped_early;
 };
 
-// Returns nullopt if epochs or results are missing, and resuming makes them. Otherwise reads the session's data.
-// Throws DataChanged if the run was started with other data. Checkpoints may have been removed to save room;
-// throws io::Error if something is missing that only they could restore.
+// Returns nullopt if epochs or results are missing, and resuming makes them. Otherwise reads the session's
+// data. Throws DataChanged if the run was started with other data. Checkpoints may have been removed to save
+// room; throws io::Error if something is missing that only they could restore.
 std::optional<Completion> completion(const RunDirectory& directory, Session& session);
 
 }  // namespace warpbert

@@ -14,8 +14,8 @@ FileSizes file_sizes(Bert& bert);
 // written beside the one that it replaces.
 double most_bytes(const Options& options, const FileSizes& sizes, double steps_per_epoch);
 
-// Throws io::Error unless the file system of run.directory, which need not exist yet, has room for the run, and
-// the process may write files of that size (ulimit -f). Files of the run that are there count as room.
+// Throws io::Error unless the file system of run.directory, which need not exist yet, has room for the run,
+// and the process may write files of that size (ulimit -f). Existing files of the run count as room.
 void check_disk_space(Session& session);
 
 }  // namespace warpbert

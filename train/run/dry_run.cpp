@@ -76,7 +76,7 @@ Predictable predictable(const std::vector<Batch>& parts, int group) {
 
 // Loss limit: lower bound plus a tenth of the distance to the best constant prediction, which needs no input.
 // If all targets are equal, to the first loss instead.
-double learnt_below(const Predictable& p, double first) {
+double loss_limit(const Predictable& p, double first) {
   const double from = p.constant - p.least > 1e-6 ? p.constant : first;
   return p.least + (from - p.least) / 10;
 }
@@ -110,7 +110,7 @@ void overfit_batch(const Options& options, int most_steps) {
   const auto check = [&](const char* what, int group, double targets, double was, double is) {
     if (!targets) return;
     const Predictable p = predictable(batch, group);
-    const double limit = learnt_below(p, was);
+    const double limit = loss_limit(p, was);
     if (is <= limit) return;
     throw std::runtime_error(
         fmt::format("the first batch is not overfitted: the loss of its {} was {:.4f} and is {:.4f} "
@@ -122,7 +122,7 @@ void overfit_batch(const Options& options, int most_steps) {
   };
   check("masked tokens", 0, first.mlm_targets, first.loss_mlm(), last.loss_mlm());
   check("labels", 1, first.cls_targets, first.loss_cls(), last.loss_cls());
-  fmt::print("learnt    the loss of the first batch fell from {:.4f} to {:.4f}\n", first.loss(), last.loss());
+  fmt::print("overfit   the loss of the first batch fell from {:.4f} to {:.4f}\n", first.loss(), last.loss());
 }
 
 }  // namespace warpbert

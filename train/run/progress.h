@@ -8,7 +8,8 @@
 
 namespace warpbert {
 
-// "loss 1.2345  masked tokens 2.3456  [CLS] 0.6789"; omits parts without targets (pretraining has no labels); "no targets".
+// "loss 1.2345  masked tokens 2.3456  [CLS] 0.6789"; omits parts without targets (pretraining has no labels).
+// "no targets" if the loss itself is not finite.
 std::string losses_text(double loss, double loss_mlm, double loss_cls);
 
 struct ProgressState {

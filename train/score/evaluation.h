@@ -63,7 +63,7 @@ std::string evaluation_json(const Evaluation& evaluation);  // one line; undefin
 // ---- Two models -------------------------------------------------------------------------------------------
 
 // A measure of two models on the same rows. The interval and p come from paired resamples: both models are
-// measured on the same drawn rows. p is two-sided, 2·min((1 + n(d <= 0)), (1 + n(d >= 0)))/(1 + n), at most 1,
+// measured on the same drawn rows. p is two-sided, 2·min(1 + n(d <= 0), 1 + n(d >= 0))/(1 + n), at most 1,
 // for n resampled differences d (Efron & Tibshirani 1993, ch. 15).
 struct PairedDifference {
   std::string key, name;

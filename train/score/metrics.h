@@ -28,7 +28,7 @@ struct Confusion {
   std::optional<double> recall() const;     // nullopt without positives
 };
 
-// All measures of one sample. The best F1 is optimistic: it is measured on the rows that choose its threshold.
+// All measures of one sample. The best F1 is optimistic: the same rows choose and measure its threshold.
 struct Measures {
   std::optional<double> auc;    // nullopt if a class is missing
   double accuracy = 0, f1 = 0;  // at 0.5

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <charconv>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -30,7 +29,7 @@ static Options options_of_run(const std::string& ini) {
   return options;
 }
 
-// Validation threshold of a run's best model, from its run.json; earlier versions wrote it under `validation`.
+// Reads the validation threshold of a run's best model; earlier versions wrote it under `validation`.
 static std::optional<double> read_threshold(const fs::path& run) {
   const fs::path path = run / "run.json";
   if (!fs::exists(path)) return {};
@@ -104,17 +103,15 @@ ModelSource find_model(const std::string& path, const std::vector<Override>& ove
 }
 
 Vocabulary read_exported_vocabulary(const std::string& path, const DataOptions& data) {
-  constexpr std::array<std::string_view, token::first_word> special = {"[PAD]",  "[UNK]", "[CLS]", "[SEP]",
-                                                                       "[MASK]", "[NO]",  "[YES]"};
   const std::vector<std::string> tokens = io::read_vocab(path);
-  for (size_t i = 0; i < special.size(); i++)
-    if (i >= tokens.size() || tokens[i] != special[i])
+  for (size_t i = 0; i < token::special.size(); i++)
+    if (i >= tokens.size() || tokens[i] != token::special[i])
       io::fail(
           "{}: line {}: {} was expected; a vocabulary that export wrote begins with the seven special tokens",
-          path, i + 1, special[i]);
+          path, i + 1, token::special[i]);
   if (data.text) return Vocabulary({tokens, data.lowercase}, path);
   std::vector<int64_t> ids;
-  for (size_t i = special.size(); i < tokens.size(); i++) {
+  for (size_t i = token::first_word; i < tokens.size(); i++) {
     const char* end = tokens[i].data() + tokens[i].size();
     int64_t id = -1;
     const auto [stop, error] = std::from_chars(tokens[i].data(), end, id);

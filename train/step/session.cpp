@@ -22,8 +22,8 @@
 
 namespace warpbert {
 
-// Threads of run.threads = 0: one for each processor that this process may use (taskset, batch systems). 0 where
-// that is all of them, and where SIMT_WORKERS says.
+// Threads of run.threads = 0: one for each processor that this process may use (taskset, batch systems).
+// Returns 0 if that is all of them, or if SIMT_WORKERS is set.
 static int default_threads() {
   cpu_set_t allowed;
   if (std::getenv("SIMT_WORKERS") || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 0;

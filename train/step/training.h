@@ -11,8 +11,8 @@ ModelSteps make_steps(Session& session);
 // Training batches from `step` (from 0) of `epoch` (from 1) on.
 Loader make_loader(const Session& session, int epoch = 1, int step = 0);
 
-// Labelled training rows, labels smoothed as in training, that are scored beside the validation rows, so that log
-// losses compare: as many, at most 2,000, evenly spread.
+// Labelled training rows, labels smoothed as in training, that are scored beside the validation rows, so that
+// log losses compare: as many, at most 2,000, evenly spread.
 std::vector<Example> training_sample(const Session& session);
 
 // The longest pairs in one batch, which determine peak memory. The second is empty if nothing is scored.

@@ -29,8 +29,9 @@ struct CanonicalName {
 // Other names are returned unchanged.
 CanonicalName canonical_name(std::string name);
 
-// What a wrapper put before BERT's names: "module." (DataParallel), "_orig_mod." (torch.compile), "model.", …;
-// "" if nothing. Told by the word embedding. Throws io::Error naming `path` if several BERTs are wrapped.
+// Prefix that a wrapper put before BERT's names: "module." (DataParallel), "_orig_mod." (torch.compile),
+// "model.", …; "" if none. Found by the name of the word embedding. Throws io::Error naming `path` if several
+// BERTs are wrapped.
 std::string wrapper_prefix(std::span<const std::string> names, const std::string& path);
 
 }  // namespace warpbert

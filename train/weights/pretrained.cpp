@@ -167,8 +167,8 @@ static double rounding(io::DType type) {
   return type == io::DType::bf16 ? 0x1p-7 : type == io::DType::f16 ? 0x1p-10 : 0x1p-22;
 }
 
-// Files may hold the tied matrix twice, perhaps rounded in two ways. If the copies differ by more, the model is
-// untied, which is not supported.
+// Files may hold the tied matrix twice, perhaps rounded in two ways. If the copies differ by more, the model
+// is untied, which is not supported.
 void Pretrained::check_tied(const char* copy, const char* original) {
   const auto found = sources_.find(copy);
   if (found == sources_.end() || !sources_.count(original)) return;

@@ -21,9 +21,9 @@ void require_float(const io::ArrayInfo& array, const std::string& path);
 
 class Pretrained {
  public:
-  // Opens the file that find_weights() names and judges it: whole (read once), floating point, a complete BERT
-  // with or without masked-language head, and nothing inside it that is not computed here. Throws io::Error
-  // naming the array. Warns on stderr of arrays outside of BERT, which are left out.
+  // Opens the file that find_weights() names and checks it: whole (read once), floating point, a complete
+  // BERT with or without masked-language head, and nothing inside it that is not computed here. Throws
+  // io::Error naming the array. Warns on stderr of arrays outside of BERT, which are left out.
   explicit Pretrained(const std::string& path);
 
   const std::string& path() const { return archive_->path(); }
@@ -84,8 +84,8 @@ PublishedConfig read_published_config(const std::string& text, const std::string
                                       const Pretrained& weights);
 
 // Fills in open options: shapes from the weights, then heads and ε from model.config, `__meta__`, or a
-// (bert_)config.json beside the weights. `pretrained` may be null. Warns on stderr if it guesses. Returns what
-// the configuration says.
+// (bert_)config.json beside the weights. `pretrained` may be null. Warns on stderr if it guesses. Returns the
+// values of the configuration.
 PublishedConfig resolve(ModelOptions& options, const Pretrained* pretrained);
 
 }  // namespace warpbert

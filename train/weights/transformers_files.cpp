@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
@@ -17,11 +16,8 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-constexpr std::array<const char*, token::first_word> special = {"[PAD]",  "[UNK]", "[CLS]", "[SEP]",
-                                                                "[MASK]", "[NO]",  "[YES]"};
-
 std::vector<std::string> tokens_of(const Vocabulary& vocabulary) {
-  std::vector<std::string> tokens(special.begin(), special.end());
+  std::vector<std::string> tokens(token::special.begin(), token::special.end());
   const auto& words = vocabulary.text();
   for (const int64_t id : vocabulary.dataset_ids())
     tokens.push_back(words ? words->tokens[size_t(id)] : fmt::format("{}", id));
@@ -87,7 +83,7 @@ std::string tokenizer_json(const ExportedModel& model) {
   Json added = Json::array(), vocab = Json::object();
   for (int id = 0; id < token::no; id++)
     added.push_back({{"id", id},
-                     {"content", special[size_t(id)]},
+                     {"content", token::special[size_t(id)]},
                      {"single_word", false},
                      {"lstrip", false},
                      {"rstrip", false},
@@ -122,11 +118,12 @@ std::string tokenizer_json(const ExportedModel& model) {
 }
 
 std::string tokenizer_config_json(const ExportedModel& model) {
-  Json json = {{"tokenizer_class", "BertTokenizer"},  {"do_lower_case", lowercase(model.vocabulary)},
-               {"model_max_length", model.longest()}, {"model_input_names", {"input_ids", "attention_mask"}},
-               {"pad_token", special[token::pad]},    {"unk_token", special[token::unknown]},
-               {"cls_token", special[token::cls]},    {"sep_token", special[token::sep]},
-               {"mask_token", special[token::mask]}};
+  Json json = {
+      {"tokenizer_class", "BertTokenizer"},       {"do_lower_case", lowercase(model.vocabulary)},
+      {"model_max_length", model.longest()},      {"model_input_names", {"input_ids", "attention_mask"}},
+      {"pad_token", token::special[token::pad]},  {"unk_token", token::special[token::unknown]},
+      {"cls_token", token::special[token::cls]},  {"sep_token", token::special[token::sep]},
+      {"mask_token", token::special[token::mask]}};
   for (const auto key : {"data.text", "data.lowercase", "data.max_tokens", "train.stage", "train.precision",
                          "predict.score", "predict.swap", "predict.batch"})
     json["warpbert"][key] = option_value(model.options, key);

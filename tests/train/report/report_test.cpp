@@ -267,7 +267,7 @@ TEST_CASE("report: a record counts by the steps that it covers") {
 }
 
 TEST_CASE("report: a record counts by the steps that it says") {
-  // Of an epoch's two records, resumed from a checkpoint without the first.
+  // An epoch has two records: the run was resumed from a checkpoint without the first.
   RunRecord run = steps_with({4, 1}, {50, 5});
   run.steps[0].steps = 10, run.steps[1].steps = 5;
   run.epochs = {{1, 3, 3, 3}};
