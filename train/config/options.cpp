@@ -177,8 +177,8 @@ std::vector<Option> make_table() {
       integer("run.keep_best", run, &RunOptions::keep_best, {1, unlimited},
               "how many models stay: best.npz, and for more than 1 models/epoch-N.npz of the best epochs"),
       with(choice("run.graphs", run, &RunOptions::graphs, {"false", "true"},
-                  "replay steps as graphs; false shows every launch and range to a profiler, and gives the "
-                  "same bits"),
+                  "launch steps as CUDA graphs; false shows every launch and range to a profiler, and gives "
+                  "the same bits"),
            Change::allowed),
       choice("run.gemm_tuning", run, &RunOptions::gemm_tuning, {"false", "true"},
              "on a GPU, time the library's algorithms for each matrix product when it is met first; false: "

@@ -20,7 +20,7 @@ inline constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
 double unix_time();  // seconds since 1970
 
 // Steps since the previous record: mean losses (`loss` over all targets, the others over their own) and
-// speeds. Steps without a target are not made: they count in no mean and in no speed.
+// speeds. Steps without a target are skipped: they count in no mean and in no speed.
 struct StepRecord {
   int epoch;  // from 1
   long step;  // from 1, over all epochs
@@ -30,7 +30,7 @@ struct StepRecord {
   double tflops = undefined;     // 10¹² FLOP/s of the matrix products
   double memory_mib = undefined, memory_peak_mib = undefined;  // on the device: current and peak
   double time = undefined;                                     // unix_time() of the record
-  double steps = undefined;  // that the record covers: fewer at the end of an epoch
+  double steps = undefined;  // number that the record covers; fewer at the end of an epoch
 };
 
 struct EpochRecord {

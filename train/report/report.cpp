@@ -17,7 +17,7 @@ namespace {
 
 constexpr size_t max_points = 400;  // of a curve
 
-// ---- Curves over steps ----------------------------------------------------------------------------------------------
+// ---- Curves over steps ------------------------------------------------------------------------------------
 
 // Values with weights; a value that is not finite has weight 0.
 struct Weighted {
@@ -115,7 +115,7 @@ Json last_epoch_json(const RunRecord& run) {
   return json;
 }
 
-// ---- Validation -----------------------------------------------------------------------------------------------------
+// ---- Validation -------------------------------------------------------------------------------------------
 
 bool positive(float label) { return label >= 0.5f; }
 
@@ -177,7 +177,7 @@ Json validation_json(const RunRecord& run) {
           {"scores", score_histogram(run)}};
 }
 
-// ---- Data and time --------------------------------------------------------------------------------------------------
+// ---- Data and time ----------------------------------------------------------------------------------------
 
 Json classes_json(const std::vector<ClassCounts>& classes) {
   Json json = Json::array();

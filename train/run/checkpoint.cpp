@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <exception>
-#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 

@@ -10,7 +10,6 @@
 #include <exception>
 #include <filesystem>
 #include <numeric>
-#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <system_error>

@@ -1,7 +1,5 @@
 #include "trained_model.h"
 
-#include <fmt/format.h>
-
 #include <charconv>
 #include <filesystem>
 #include <nlohmann/json.hpp>

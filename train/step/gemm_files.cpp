@@ -1,17 +1,16 @@
 #include "gemm_files.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <stdexcept>
 #include <system_error>
 
 #include "engine/gemm.h"
 #include "io/atomic_file.h"
-#include "io/error.h"
 
 namespace warpbert {
 namespace fs = std::filesystem;
@@ -93,9 +92,7 @@ void GemmFiles::save_cache() {
     const size_t before = mine.size();
     mine.insert(choices_.chosen.begin(), choices_.chosen.end());
     if (mine.size() == before) return;
-    const std::string beside = fmt::format("{}.{}", cache_, getpid());
-    io::write_file_atomically(beside, gemm_cache_text(cache));
-    fs::rename(beside, cache_);
+    io::write_file_atomically(cache_, gemm_cache_text(cache));
   } catch (const std::runtime_error& error) {
     fmt::print(stderr, "warning: the algorithms of matrix products cannot be kept for other runs: {}\n",
                error.what());
