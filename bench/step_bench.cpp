@@ -79,8 +79,8 @@ Batch random_batch(unsigned seed, int sequences, double mean, int longest, const
   return packed_batch(tokens, targets, sequences, longest);
 }
 
-// Bytes no implementation can avoid. Adam reads master weight, both moments and gradient, and writes the first
-// three: 28 per parameter. Forward and backward read the weights, backward writes the gradient: 12. With bf16
+// Bytes no implementation can avoid. Adam reads master weight, both moments and gradient, and writes the
+// first three: 28 per parameter. Forward and backward read the weights, backward writes the gradient: 12. With bf16
 // weights and gradients, and Adam writing the weight: 28 + 6; our fp32 gradients add 4. Activations may stay
 // in the cache.
 double bytes(double parameters, bool bf16) { return parameters * (bf16 ? 28 + 6 : 28 + 12); }

@@ -132,7 +132,7 @@ GemmCache parse_gemm_cache(const std::string& text) {
       if (line.starts_with('[') && line.ends_with(']')) {
         section = &cache[line.substr(1, line.size() - 2)];
       } else if (!line.starts_with('#')) {
-        if (!section) throw std::runtime_error("no [machine] before it");
+        if (!section) throw std::runtime_error("no [environment] before it");
         section->insert(parse_line(line));
         count++;
       }

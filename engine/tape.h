@@ -3,8 +3,8 @@
 // One tape serves one forward pass; its arena holds outputs and what backward needs. Without recording
 // (evaluation) there are no closures and no dropout.
 //
-// Weight gradients and reductions of partial sums run on a side stream beside data gradients, if there is one.
-// Ops do not see it: weight_gradient(), reduce() and additive_grad() order the two streams.
+// Weight gradients and reductions of partial sums run on a side stream beside data gradients, if there is
+// one. Ops do not see it: weight_gradient(), reduce() and additive_grad() order the two streams.
 #pragma once
 #include <deque>
 #include <functional>

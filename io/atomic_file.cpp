@@ -1,6 +1,7 @@
 #include "atomic_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,8 +55,8 @@ static int open_descriptor(std::string_view path) {
   return -1;
 }
 
-// Names of temporaries: "<name>.warpbert-<8 hexadecimal digits>.tmp". Long names are truncated, as the limit is
-// 255 bytes.
+// Names of temporaries: "<name>.warpbert-<8 hexadecimal digits>.tmp". Long names are truncated, as the limit
+// is 255 bytes.
 static constexpr std::string_view mark = ".warpbert-", end_mark = ".tmp";
 static constexpr size_t random_digits = 8, most_of_the_name = 200;
 
@@ -67,6 +68,7 @@ static int create_beside(const std::string& path, std::string& temporary) {
   for (int attempt = 0; attempt < 100; attempt++) {
     temporary = fmt::format("{}{}{:08x}{}", stem, mark, random(), end_mark);
     const int descriptor = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor >= 0) flock(descriptor, LOCK_EX | LOCK_NB);  // tells remove_left_overs of a writer
     if (descriptor >= 0 || errno != EEXIST) return descriptor;
   }
   return -1;
@@ -80,7 +82,10 @@ void remove_left_overs(const std::string& folder) {
     if (name.size() <= tail || !name.ends_with(end_mark) ||
         name.compare(name.size() - tail, mark.size(), mark))
       continue;
-    std::filesystem::remove(entry.path(), ignored);
+    const int descriptor = open(entry.path().c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (descriptor < 0) continue;
+    if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) std::filesystem::remove(entry.path(), ignored);
+    close(descriptor);
   }
 }
 

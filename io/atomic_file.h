@@ -30,7 +30,7 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
-// Removes what killed processes left of AtomicFiles in `folder`. No writer may be at work there.
+// Removes what killed processes left of AtomicFiles in `folder`; those of living writers are locked and stay.
 void remove_left_overs(const std::string& folder);
 
 // "<path>: cannot be written: <error, an errno>; <remedy>"

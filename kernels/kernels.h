@@ -207,7 +207,7 @@ View cross_entropy(Stream, float* loss, DType dtype, const CrossEntropyArgs&);
 // *finite = 0 if a loss is not; never set to 1.
 void sum_losses(Stream, double* sums, int* finite, const float* loss, const Target* targets, Rows rows);
 
-// out[m] = log p of {tokens[0], tokens[1]}, p = softmax(logits[m] + bias) over `classes` columns; out: [M, 2].
+// out[m] = log p of both tokens, p = softmax(logits[m] + bias) over `classes` columns; out: [M, 2].
 void log_probabilities(Stream, float* out, View logits, const float* bias, int classes,
                        std::array<int, 2> tokens);
 
@@ -243,8 +243,8 @@ inline size_t adam_blocks(size_t n) { return (n + adam_values_a_block - 1) / ada
 // steps[i].grad_scale = min(1, clip_norm/√*squared_norm) for i < n (Pascanu et al. 2013).
 void clip(Stream, AdamStep* steps, int n, const double* squared_norm, float clip_norm);
 
-// *do_update = 0 if *finite = 0 or the norm √*squared_norm is an outlier, else 1; finite may be null. Outlier:
-// not finite, or above mean + limit·deviation of the last 128 norms once there are 128. Every finite norm
+// *do_update = 0 if *finite = 0 or the norm √*squared_norm is an outlier, else 1; finite may be null. An
+// outlier is not finite, or above mean + limit·deviation of the last 128 norms once there are 128. Every finite norm
 // enters the ring, so a lasting change of level is rejected only for a while.
 // history: [norm_history], initially 0: ring of norms, their number, number of outliers.
 constexpr int norm_window = 128, norm_history = norm_window + 2;

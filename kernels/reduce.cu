@@ -1,5 +1,5 @@
-// squared_norm: squared gradient norm, for clipping and the log; see docs/kernels/reduce.md. Reads 4 bytes per
-// value. Because it adds in double, the partition changes the result by about 2⁻⁵⁰ at most, for any n.
+// squared_norm: squared gradient norm, for clipping and the log; see docs/kernels/reduce.md. Reads 4 bytes
+// per value. Because it adds in double, the partition changes the result by about 2⁻⁵⁰ at most, for any n.
 //
 // Two stages, because blocks cannot wait for each other. Up to 512 blocks stride over x, 2,048 values at a
 // time, and write one double each; one block adds these. The order depends on n alone.

@@ -27,7 +27,7 @@ def foreign_kind(start: bytes) -> str:
     for magic, kind in MAGICS:
         if start.startswith(magic):
             return kind
-    if start[257:262] == b"ustar":
+    if start[257:263] == b"ustar\0" or start[257:265] == b"ustar  \0":
         return "a tar archive; unpack it"
     if start.removeprefix(b"\xef\xbb\xbf").strip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         return "a web page (HTML), not the file itself; download it again"

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <thread>
 
@@ -70,14 +72,19 @@ TEST_CASE("atomic file: the mode of a replaced file stays") {
 
 TEST_CASE("atomic file: left-overs of killed processes are removed, and nothing else") {
   const TemporaryFolder folder;
-  {
-    static auto* const killed = new io::AtomicFile(folder / "a.npz");  // as if killed: never destroyed
-    killed->write("half");
+  const pid_t child = fork();
+  if (child == 0) {
+    io::AtomicFile killed(folder / "a.npz");
+    killed.write("half");
+    _exit(0);
   }
+  REQUIRE(waitpid(child, nullptr, 0) == child);
+  io::AtomicFile living(folder / "b.npz");
   folder.write("b.npz", ""), folder.write("c.npz.tmp", ""), folder.write("x.warpbert-.tmp", "");
-  REQUIRE(folder.count_files() == 4);
+  REQUIRE(folder.count_files() == 5);
   io::remove_left_overs(folder / "");
-  CHECK(folder.count_files() == 3);
+  CHECK(folder.count_files() == 4);
+  living.commit();
   io::remove_left_overs(folder / "none");
 }
 

@@ -86,6 +86,13 @@ class Scores {
 
 }  // namespace
 
+// True if scores are not those that the run chose its threshold by.
+static bool changes_scores(const std::vector<Override>& overrides) {
+  return std::any_of(overrides.begin(), overrides.end(), [](const Override& override) {
+    return override.key == "predict.score" || override.key == "predict.swap";
+  });
+}
+
 int warpbert::eval_main(int argc, char** argv) {
   std::vector<std::string> runs, others;
   std::string input, output, threshold_text, resamples = "1000", seed = "0";
@@ -127,7 +134,8 @@ int warpbert::eval_main(int argc, char** argv) {
   std::optional<Threshold> threshold;
   if (!threshold_text.empty())
     threshold = {float(parse_number("--threshold", threshold_text, 1)), "as given"};
-  else if (const auto of_run = both.threshold()) threshold = {float(*of_run), "of the run's validation rows"};
+  else if (const auto of_run = both.threshold(); of_run && !changes_scores(line.overrides()))
+    threshold = {float(*of_run), "of the run's validation rows"};
   std::vector<std::string> files = both.files();
   files.push_back(input);
   refuse_overwriting(output, files);

@@ -56,8 +56,8 @@ void check_disk_space(Session& session) {
         "{}: a checkpoint has {:.1f} MiB, and a file may have {:.1f}; raise the limit of file sizes (ulimit "
         "-f)",
         directory, mib(sizes.checkpoint), mib(double(limit.rlim_cur)));
-  fs::path place = directory;
   std::error_code none;
+  fs::path place = fs::absolute(directory, none);
   while (!fs::exists(place, none) && place.has_relative_path()) place = place.parent_path();
   struct statvfs system {};
   if (statvfs(place.c_str(), &system) != 0 || system.f_blocks == 0) return;  // unknown

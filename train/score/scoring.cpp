@@ -9,6 +9,7 @@
 #include <deque>
 #include <exception>
 #include <filesystem>
+#include <fstream>
 #include <numeric>
 #include <sstream>
 #include <stdexcept>
@@ -287,6 +288,7 @@ Latencies Ensemble::score_one_by_one(const std::vector<io::Pairs>& input) const 
 
 std::string latency_table(const Latencies& latencies) {
   std::vector<double> ms = latencies.ms;
+  if (ms.empty()) io::fail("no pair could be scored, and none was timed");
   std::sort(ms.begin(), ms.end());
   const auto percentile = [&](size_t p) { return ms[(p * ms.size() + 99) / 100 - 1]; };
   std::string text = fmt::format("pairs    {:>10}, one by one\n", ms.size());
@@ -322,10 +324,16 @@ void warn_of_truncated(size_t pairs) {
   if (pairs) fmt::print(stderr, "warning: {} pairs were truncated to data.max_tokens\n", pairs);
 }
 
+// True for an .npz of any name.
+static bool is_zip(const std::string& path) {
+  char start[2] = {};
+  return std::ifstream(path, std::ios::binary).read(start, 2) && start[0] == 'P' && start[1] == 'K';
+}
+
 bool is_score_file(const std::string& path) {
   std::error_code none;
   return std::filesystem::exists(path, none) && !std::filesystem::is_directory(path, none) &&
-         !path.ends_with(".npz") && !path.ends_with(".safetensors");
+         !path.ends_with(".npz") && !path.ends_with(".safetensors") && !is_zip(path);
 }
 
 std::vector<float> read_scores(const std::string& path) {

@@ -1,5 +1,7 @@
 #include "trained_model.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -32,7 +34,8 @@ static std::optional<double> read_threshold(const fs::path& run) {
   const fs::path path = run / "run.json";
   if (!fs::exists(path)) return {};
   const auto json = nlohmann::json::parse(io::read_text(path), nullptr, false);
-  if (!json.is_object()) io::fail("{}: no JSON object", path.string());
+  if (!json.is_object())
+    fmt::print(stderr, "warning: {}: no JSON object; its threshold is not used\n", path.string());
   for (const char* place : {"/threshold", "/validation/threshold"})
     if (const nlohmann::json::json_pointer at(place); json.contains(at) && json[at].is_number())
       return json[at].get<double>();

@@ -304,9 +304,10 @@ PublishedConfig read_published_config(const std::string& text, const std::string
   refuse_but("position_embedding_type", {"absolute"}, bert);
   refuse_but("is_decoder", {false}, encoder);
   refuse_but("add_cross_attention", {false}, encoder);
-  refuse_but("tie_word_embeddings", {true},
-             "the word embedding is the output matrix; io/convert/convert.py "
-             "--drop-output-matrix makes it so");
+  if (weights.has_head())
+    refuse_but("tie_word_embeddings", {true},
+               "the word embedding is the output matrix; io/convert/convert.py "
+               "--drop-output-matrix makes it so");
   const std::set<nlohmann::json> tanh = {"gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh"};
   if (const auto act = json.find("hidden_act"); act != json.end() && tanh.count(*act))
     fmt::print(

@@ -91,7 +91,7 @@ TEST_CASE("gemm files: damage is ignored with a warning that says what follows")
         "warning: " + run +
             ": line 2: the file ends early; it is ignored, and the run continues with algorithms that "
             "may round otherwise\nwarning: " +
-            cache + ": line 1: no [machine] before it; it is ignored\n");
+            cache + ": line 1: no [environment] before it; it is ignored\n");
   choices.chosen[product(128)] = choice(1);
   files.save();
   CHECK(parse_gemm_cache(contents(run)).size() == 1);  // damaged files are replaced
