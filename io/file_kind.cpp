@@ -72,7 +72,7 @@ std::string foreign_kind(std::string_view start) {
   if (start.starts_with("PK\3\4"sv) || start.starts_with("PK\5\6"sv)) return std::string(kind_of_zip(start));
   // A pickle of protocol 2 to 5; PyTorch's old format begins with its magic number as a long.
   if (start.size() > 2 && start[0] == '\x80' && start[1] >= 2 && start[1] <= 5) return std::string(pytorch);
-  if (start.size() > 265)
+  if (start.size() > 257)
     for (const auto tar : {"ustar\0"sv, "ustar  \0"sv})  // of POSIX and of GNU
       if (start.substr(257).starts_with(tar)) return "a tar archive; unpack it";
   if (is_web_page(start)) return std::string(web_page);

@@ -25,7 +25,7 @@ std::string refusal(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("gemm choices: a file gives back what was written, of every machine") {
+TEST_CASE("algorithm cache: a file gives back what was written, of every environment") {
   const std::string text = gemm_cache_text(cache);
   CHECK(parse_gemm_cache(text) == cache);
   CHECK(parse_gemm_cache(gemm_cache_text({})) == GemmCache{});
@@ -35,7 +35,7 @@ TEST_CASE("gemm choices: a file gives back what was written, of every machine") 
   CHECK(text.find("\n3072 768 1024 3072 768 768 tf32 fp32 tn 16 0.00 0000000000000008") != text.npos);
 }
 
-TEST_CASE("gemm choices: what is not equal in everything is another product") {
+TEST_CASE("algorithm cache: what is not equal in everything is another product") {
   std::map<GemmKey, GemmAlgorithm> choices{{forward, first}};
   const auto changed = [&](auto change) {
     GemmKey p = forward;
@@ -52,7 +52,7 @@ TEST_CASE("gemm choices: what is not equal in everything is another product") {
   CHECK(changed([](GemmKey& p) { p.transpose_b = false; }) == 0);
 }
 
-TEST_CASE("gemm choices: a damaged file is refused, wherever the damage is") {
+TEST_CASE("algorithm cache: a damaged file is refused, wherever the damage is") {
   const std::string text = gemm_cache_text(cache);
   for (size_t at = 0; at < text.size(); at++) {
     std::string damaged = text;
@@ -63,12 +63,12 @@ TEST_CASE("gemm choices: a damaged file is refused, wherever the damage is") {
   CHECK_THROWS_AS(parse_gemm_cache(text + "more\n"), std::runtime_error);
 }
 
-TEST_CASE("gemm choices: what is wrong is said with its line") {
+TEST_CASE("algorithm cache: what is wrong is said with its line") {
   const std::string algorithm(128, '0'), good = "8 8 8 8 8 8 bf16 bf16 nt 256 7.31 ";
   CHECK(refusal("") == "line 1: the file ends early");
   CHECK(refusal("# text\n[a]\n") == "line 3: the file ends early");
   CHECK(refusal("[a]\n1 2 3\n") == "line 2: 3 words, 12 were expected");
-  CHECK(refusal(good + algorithm) == "line 1: no [machine] before it");
+  CHECK(refusal(good + algorithm) == "line 1: no [environment] before it");
   CHECK(refusal("[a]\n" + good + "0g") == "line 2: '0g' is not 64 bytes in hexadecimal digits");
   CHECK(refusal("[a]\n8 8 8 8 0 8 bf16 bf16 nt 256 7.31 " + algorithm) == "line 2: '0' is not a size");
   CHECK(refusal("[a]\n8 8 8 8 8 8 int8 bf16 nt 256 7.31 " + algorithm) ==
@@ -80,7 +80,7 @@ TEST_CASE("gemm choices: what is wrong is said with its line") {
 
 // On a GPU all Gemms of a device share tuned algorithms, and a restored algorithm gives the same bits.
 // The simulator has nothing to tune.
-TEST_CASE("gemm choices: a device's Gemms share them, and a stored choice gives the same bits") {
+TEST_CASE("algorithm cache: a device's Gemms share them, and a stored choice gives the same bits") {
   Device device;
   device.algorithm_cache().tuning = true;
   const int m = 192, n = 128, k = 320;

@@ -35,6 +35,7 @@ TEST_CASE("file kinds: what pretends to be weights or text is named, with the wa
             "1\0"s,
             "text in UTF-16; save it as UTF-8"},
            {std::string(257, '\0') + "ustar\0"s, "a tar archive"},
+           {std::string(257, '\0') + "ustar  \0"s, "a tar archive"},
        }) {
     CAPTURE(kind);
     CHECK(io::foreign_kind(start).starts_with(kind));
@@ -44,6 +45,7 @@ TEST_CASE("file kinds: what pretends to be weights or text is named, with the wa
 TEST_CASE("file kinds: text, JSON, safetensors and nothing are none of them") {
   for (const auto& start :
        {""s, "1 2\t3 4\t1\n"s, "<unk>\n<html\tx\n"s, "{\"a\": 1}"s, "PK\t1\n"s, "PAR1 4\t5\n"s,
-        "BZhang\t张\n"s, "versions of\tx\n"s, "\x10\0\0\0\0\0\0\0{\"w\":{}}"s, "\xef\xbb\xbf[PAD]\n"s})
+        "BZhang\t张\n"s, "versions of\tx\n"s, "\x10\0\0\0\0\0\0\0{\"w\":{}}"s, "\xef\xbb\xbf[PAD]\n"s,
+        std::string(256, 'x') + "mustard\t1\n"})
     CHECK(io::foreign_kind(start) == "");
 }
