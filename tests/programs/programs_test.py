@@ -6,77 +6,23 @@ import fcntl
 import json
 import math
 import os
-import pathlib
-import random
 import re
 import shutil
 import signal
 import struct
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 import unittest
 import zipfile
 
-BIN = pathlib.Path(sys.argv.pop(1)).resolve()
-GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden/tiny"
-LABELLED, UNLABELLED = 120, 30
-ON_GPU = "CUDA" in subprocess.run([BIN / "train", "--version"], capture_output=True, text=True).stdout
+from tiny_run import BIN, GOLDEN, LABELLED, ON_GPU, UNLABELLED, TinyRun, pairs
+
 # Makes runs long enough to be interrupted by a signal.
 STOPPED = f"--train.epochs={100 if ON_GPU and 'cuda_on_cpu' not in os.environ.get('LD_PRELOAD', '') else 5}"
 
 
-def pairs(n, labels, seed):
-    """Pairs over 40 ids; label 1 means equal first ids, a learnable rule."""
-    rng, rows = random.Random(seed), []
-    for _ in range(n):
-        a = [rng.randrange(100, 140) for _ in range(rng.randrange(1, 7))]
-        b = [rng.randrange(100, 140) for _ in range(rng.randrange(1, 7))]
-        label = rng.randrange(2)
-        if label:
-            b[0] = a[0]
-        row = " ".join(map(str, a)) + "\t" + " ".join(map(str, b))
-        rows.append(row + (f"\t{label}" if labels else ""))
-    return "\n".join(rows) + "\n"
-
-
-class Programs(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.dir = pathlib.Path(self.folder.name)
-        os.environ["XDG_CACHE_HOME"] = str(self.dir / "cache")  # leaves the user's cache untouched
-        (self.dir / "train.tsv").write_text(pairs(LABELLED, True, 1))
-        (self.dir / "test.tsv").write_text(pairs(UNLABELLED, False, 2))
-        self.ini = self.dir / "tiny.ini"
-        self.ini.write_text(
-            "[data]\ntrain = train.tsv\ntest = test.tsv\nmin_count = 1\n"
-            "[model]\nlayers = 1\nhidden = 32\nheads = 2\nmax_positions = 40\n"
-            "[train]\nepochs = 2\nbatch = 16\nlr = 1e-3\nprecision = fp32\n"
-        )
-        self.run_dir = self.dir / "runs" / "tiny"
-
-    def tearDown(self):
-        self.folder.cleanup()
-
-    def program(self, name, *args, code=0):
-        done = subprocess.run([BIN / name, *map(str, args)], capture_output=True, text=True, timeout=300)
-        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
-        if code == 0:
-            self.assertEqual(done.stderr, "")
-        else:
-            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)  # exactly one message
-        return done
-
-    def train(self, *args, code=0):
-        return self.program("train", "--config", self.ini, *args, code=code)
-
-    def refuses(self, message, *args, code=1):
-        stderr = self.train(*args, code=code).stderr
-        self.assertIn(message, stderr)
-        return stderr
-
+class Programs(TinyRun):
     def page_data(self, page):
         return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script', page.read_text(), re.S)[1])
 
@@ -158,20 +104,6 @@ class Programs(unittest.TestCase):
         varies = ("pairs_per_s", "tokens_per_s", "tflops", "seconds", "time", "memory_mib", "memory_peak_mib")
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         return [{k: v for k, v in line.items() if k not in varies} for line in lines]
-
-    def start(self, run, *args):
-        command = [BIN / "train", "--config", self.ini, f"--run.directory={run}", *args]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def wait_for_steps(self, run, process, steps):
-        """Waits until the run has logged `steps` step records."""
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and process.poll() is None:
-            path = run / "metrics.jsonl"
-            if path.exists() and sum('"step"' in line for line in path.read_text().splitlines()) >= steps:
-                return
-            time.sleep(0.005)
-        self.fail("the run did not get there: " + str(process.communicate()))
 
     def assert_same_results(self, one, two):
         self.assertEqual(self.metrics(one), self.metrics(two))
@@ -1233,6 +1165,13 @@ class Programs(unittest.TestCase):
         for pair in ((a, files[b]), (files[a], b), (files[a], files[b])):
             again = json.loads(self.program(*args, "--run", pair[0], "--against", pair[1], "--json").stdout)
             self.assertEqual(again["against"], against, pair)
+        reader, writer = os.pipe()
+        os.write(writer, files[b].read_bytes())
+        os.close(writer)
+        command = [BIN / "eval", "--run", a, "--against", f"/dev/fd/{reader}", "--input", rows, "--bootstrap=200", "--json"]
+        done = subprocess.run(command, pass_fds=[reader], capture_output=True, text=True)
+        os.close(reader)
+        self.assertEqual(json.loads(done.stdout)["against"], against, done.stderr)
         command = [BIN / "eval", "--run", a, "--against", files[b], "--input", "-", "--bootstrap=200", "--json"]
         done = subprocess.run(command, input=rows.read_text(), capture_output=True, text=True)
         self.assertEqual(json.loads(done.stdout)["against"], against, done.stderr)
@@ -1243,7 +1182,7 @@ class Programs(unittest.TestCase):
         itself = json.loads(self.program(*args, "--run", a, "--against", a, "--json").stdout)["against"]["auc"]
         self.assertEqual((itself["difference"], itself["low"], itself["high"], itself["p"]), (0, 0, 0, 1))
 
-        # What is wrong.
+        # Invalid calls.
         short, bad = self.dir / "short.csv", self.dir / "bad.csv"
         short.write_text("".join(files[b].read_text().splitlines(keepends=True)[:-1]))
         bad.write_text("0.5\n1.5\n")

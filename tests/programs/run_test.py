@@ -5,33 +5,17 @@ run_test.py BIN_DIR [unittest arguments]
 import json
 import os
 import pathlib
-import random
 import resource
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 import unittest
 
-BIN = pathlib.Path(sys.argv.pop(1)).resolve()
-GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden/tiny"
-LABELLED, UNLABELLED = 120, 30
-ON_GPU = "CUDA" in subprocess.run([BIN / "train", "--version"], capture_output=True, text=True).stdout
+from tiny_run import BIN, GOLDEN, LABELLED, ON_GPU, UNLABELLED, TinyRun, pairs
+
 SANITIZED = "san.so" in subprocess.run(["ldd", BIN / "warpbert"], capture_output=True, text=True).stdout
 NOT_THIS_RUN = "is not what this run was started with; set run.directory to another folder"
-
-
-def pairs(n, labels, seed, low=100):
-    rng, rows = random.Random(seed), []
-    for _ in range(n):
-        a, b = ([rng.randrange(low, low + 40) for _ in range(rng.randrange(1, 7))] for _ in "ab")
-        label = rng.randrange(2)
-        if label:
-            b[0] = a[0]
-        rows.append("\t".join([" ".join(map(str, a)), " ".join(map(str, b)), *([str(label)] if labels else [])]))
-    return "\n".join(rows) + "\n"
 
 
 def flipped(row):
@@ -39,41 +23,7 @@ def flipped(row):
     return f"{text}\t{1 - int(label)}"
 
 
-class Runs(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.dir = pathlib.Path(self.folder.name)
-        (self.dir / "train.tsv").write_text(pairs(LABELLED, True, 1))
-        (self.dir / "test.tsv").write_text(pairs(UNLABELLED, False, 2))
-        self.ini = self.dir / "tiny.ini"
-        self.ini.write_text(
-            "[data]\ntrain = train.tsv\ntest = test.tsv\nmin_count = 1\n"
-            "[model]\nlayers = 1\nhidden = 32\nheads = 2\nmax_positions = 40\n"
-            "[train]\nepochs = 2\nbatch = 16\nlr = 1e-3\nprecision = fp32\n"
-        )
-        self.run_dir = self.dir / "runs" / "tiny"
-
-    def tearDown(self):
-        self.folder.cleanup()
-
-    def program(self, name, *args, code=0, warning="", **options):
-        done = subprocess.run([BIN / name, *map(str, args)], capture_output=True, text=True, timeout=300, **options)
-        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
-        if not code and not warning:
-            self.assertEqual(done.stderr, "")
-        else:
-            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
-            self.assertIn(warning, done.stderr)
-        return done
-
-    def train(self, *args, **options):
-        return self.program("train", "--config", self.ini, *args, **options)
-
-    def refuses(self, message, *args, code=1, **options):
-        stderr = self.train(*args, code=code, **options).stderr
-        self.assertIn(message, stderr)
-        return stderr
-
+class Runs(TinyRun):
     def files(self, run=None):
         return {path.relative_to(run or self.run_dir): path.read_bytes() for path in (run or self.run_dir).rglob("*") if path.is_file()}
 

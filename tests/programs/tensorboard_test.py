@@ -8,7 +8,7 @@ import math
 import signal
 import unittest
 
-import programs_test
+from tiny_run import TinyRun
 
 try:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -21,14 +21,7 @@ TAGS = {
 }
 
 
-class Readers(unittest.TestCase):
-    setUp = programs_test.Programs.setUp
-    tearDown = programs_test.Programs.tearDown
-    program = programs_test.Programs.program
-    train = programs_test.Programs.train
-    start = programs_test.Programs.start
-    wait_for_steps = programs_test.Programs.wait_for_steps
-
+class Readers(TinyRun):
     def stopped_run(self):
         options = ("--run.log_every=3", "--train.epochs=4", "--run.checkpoint_steps=5", "--run.csv=true", "--run.tensorboard=true")
         run = self.dir / "stopped"
