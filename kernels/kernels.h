@@ -101,7 +101,7 @@ void embedding_backward_position(Stream, GradView dposition, View dy, const Sequ
 
 // ---- layer_norm_*.cu: LayerNorm (Ba et al. 2016), rstd = 1/√(Σ(x − mean)²/H + ε); H <= 1024 ---------------
 
-// What forward and backward share.
+// Arguments of forward and backward.
 struct NormArgs {
   View x;                                         // [N, H] normalised; in the fused form h
   float *mean = nullptr, *rstd = nullptr;         // [N], written by forward

@@ -295,7 +295,7 @@ def arguments(argv=None):
                         help="padded, transformers: multiple of lengths")
     parser.add_argument("--warmup", type=int, default=64, help="steps before those that are timed")
     parser.add_argument("--steps", type=int, default=256, help="steps timed; 0: none")
-    parser.add_argument("--losses", type=int, default=0, help="print the losses of so many first steps")
+    parser.add_argument("--losses", type=int, default=0, help="print the losses of the first N steps")
     parser.add_argument("--seed", type=int, default=0)
     a = parser.parse_args(argv)
     flash = torch.cuda.is_available() and a.precision == "bf16"

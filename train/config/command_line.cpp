@@ -239,7 +239,7 @@ TrainArguments parse_train_arguments(int argc, const char* const* argv) {
               arguments.dry_run);
   std::string steps;
   line.optional("--overfit-batch", "STEPS",
-                "overfit the first batch in so many steps, write nothing; fails unless the losses of masked "
+                "overfit the first batch in STEPS steps, write nothing; fails unless the losses of masked "
                 "tokens and of labels both fall to a tenth of what is reached without looking at the pairs",
                 steps);
   line.options();

@@ -9,7 +9,6 @@
 #include <deque>
 #include <exception>
 #include <filesystem>
-#include <fstream>
 #include <numeric>
 #include <sstream>
 #include <stdexcept>
@@ -17,6 +16,7 @@
 
 #include "io/atomic_file.h"
 #include "io/error.h"
+#include "io/file_kind.h"
 #include "io/text.h"
 #include "io/text_file.h"
 #include "io/wordpiece.h"
@@ -324,16 +324,13 @@ void warn_of_truncated(size_t pairs) {
   if (pairs) fmt::print(stderr, "warning: {} pairs were truncated to data.max_tokens\n", pairs);
 }
 
-// True for an .npz of any name.
-static bool is_zip(const std::string& path) {
-  char start[2] = {};
-  return std::ifstream(path, std::ios::binary).read(start, 2) && start[0] == 'P' && start[1] == 'K';
-}
-
 bool is_score_file(const std::string& path) {
   std::error_code none;
-  return std::filesystem::exists(path, none) && !std::filesystem::is_directory(path, none) &&
-         !path.ends_with(".npz") && !path.ends_with(".safetensors") && !is_zip(path);
+  if (!std::filesystem::exists(path, none) || std::filesystem::is_directory(path, none) ||
+      path.ends_with(".npz") || path.ends_with(".safetensors"))
+    return false;
+  if (!std::filesystem::is_regular_file(path, none)) return true;  // a pipe, which only read_scores may read
+  return io::foreign_kind(io::read_file(path, io::file_kind_bytes)) != io::zip_archive;  // .npz of any name
 }
 
 std::vector<float> read_scores(const std::string& path) {

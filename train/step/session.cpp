@@ -304,8 +304,11 @@ uint64_t Session::start_hash() const {
       for (const char c : word + '\n') hash.add(uint8_t(c));
   }
   if (aligned_)
-    for (const int row : aligned_rows(io::read_vocab(options_.data.vocab), read_counts(options_.data.counts),
-                                      vocabulary_->size() - token::first_word, options_.data.vocab))
+    for (const int row :
+         !embedding_rows_.empty()
+             ? embedding_rows_
+             : aligned_rows(io::read_vocab(options_.data.vocab), read_counts(options_.data.counts),
+                            vocabulary_->size() - token::first_word, options_.data.vocab))
       hash.add(uint64_t(row));
   return hash.value();
 }
@@ -339,7 +342,7 @@ std::vector<int> Session::first_rows() {
                data.counts, counted, words, data.vocab);
   fmt::print("aligned   {} ids to the {} most frequent of {} tokens; {} ids below min_count {} are [UNK]\n",
              words, words, vocab.size(), statistics_.dropped, data.min_count);
-  return aligned;
+  return embedding_rows_ = std::move(aligned);
 }
 
 }  // namespace warpbert

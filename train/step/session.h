@@ -57,8 +57,9 @@ class Session {
 
   Options options_;
   std::unique_ptr<Pretrained> pretrained_;
-  size_t unpadded_rows_ = 0;  // of its word embedding; 0: not known
-  bool aligned_ = false;      // the ids are aligned to the rows of a plain-text model
+  size_t unpadded_rows_ = 0;         // of its word embedding; 0: not known
+  bool aligned_ = false;             // the ids are aligned to the rows of a plain-text model
+  std::vector<int> embedding_rows_;  // to these, once load() has read them
   Dataset set_;
   std::optional<Vocabulary> vocabulary_;
   TokenPairs tokens_;
