@@ -55,6 +55,7 @@ const ArrayInfo& Archive::at(std::string_view name) const {
 }
 
 void Archive::verify() {
+  if (checked_) return;
   std::vector<std::byte> bytes;
   for (size_t i = 0; i < arrays_.size(); i++) {
     bytes.resize(size_t(arrays_[i].size()) * bytes_of(arrays_[i].dtype));

@@ -44,7 +44,8 @@ class Archive {
   void load_into(std::string_view name, std::span<T> values);  // of the array's size
   std::vector<std::byte> raw(std::string_view name);           // as stored, but C order, little-endian
 
-  // Reads every array once, to find damage (CRC, truncation). Call it first for files from a network.
+  // Reads every array once, to find damage (CRC, truncation), unless opening has found the file's checksum
+  // right. Call it first for files from a network.
   void verify();
 
  protected:
@@ -53,6 +54,7 @@ class Archive {
 
   std::string path_;
   std::vector<ArrayInfo> arrays_;
+  bool checked_ = false;  // the checksum (checksum.h) of the whole file is right
 };
 
 // Opens .npz, .safetensors, or the .index.json of several .safetensors, recognised by content. Throws Error

@@ -14,6 +14,7 @@
 #include <system_error>
 #include <utility>
 
+#include "checksum.h"
 #include "error.h"
 
 namespace warpbert::io {
@@ -67,7 +68,7 @@ static int create_beside(const std::string& path, std::string& temporary) {
   std::random_device random;
   for (int attempt = 0; attempt < 100; attempt++) {
     temporary = fmt::format("{}{}{:08x}{}", stem, mark, random(), end_mark);
-    const int descriptor = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    const int descriptor = open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor >= 0) flock(descriptor, LOCK_EX | LOCK_NB);  // tells remove_left_overs of a writer
     if (descriptor >= 0 || errno != EEXIST) return descriptor;
   }
@@ -134,6 +135,8 @@ int64_t AtomicFile::position() const {
   return place;
 }
 
+uint32_t AtomicFile::checksum(int64_t digits) const { return file_checksum(descriptor_, digits, path_); }
+
 void AtomicFile::commit() {
   if (temporary_.empty()) {
     if (close(std::exchange(descriptor_, -1)) != 0) fail_writing(path_, errno);
@@ -144,13 +147,15 @@ void AtomicFile::commit() {
   close(descriptor_);
   descriptor_ = -1;
 
-  // The new name is durable once the folder is flushed. Some file systems cannot; the file exists anyway.
   const size_t slash = place_.rfind('/');
-  const std::string folder = slash == place_.npos ? "." : place_.substr(0, slash + 1);
-  if (const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); descriptor >= 0) {
-    fsync(descriptor);
-    close(descriptor);
-  }
+  sync_folder(slash == place_.npos ? "." : place_.substr(0, slash + 1));
+}
+
+void sync_folder(const std::string& folder) {
+  const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  fsync(descriptor);
+  close(descriptor);
 }
 
 void write_file_atomically(const std::string& path, std::string_view text) {

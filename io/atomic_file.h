@@ -21,6 +21,11 @@ class AtomicFile {
   void seek(int64_t offset);  // sets the position of the next write
   int64_t position() const;
 
+  // False for what is written directly; it may be a pipe.
+  bool is_readable() const { return !temporary_.empty(); }
+  // file_checksum() (checksum.h) of what was written.
+  uint32_t checksum(int64_t digits) const;
+
   void commit();  // flushes, renames, flushes the folder
 
  private:
@@ -32,6 +37,9 @@ class AtomicFile {
 
 // Removes what killed processes left of AtomicFiles in `folder`; those of living writers are locked and stay.
 void remove_left_overs(const std::string& folder);
+
+// Makes names in a folder durable, as far as its file system can.
+void sync_folder(const std::string& folder);
 
 // "<path>: cannot be written: <error, an errno>; <remedy>"
 std::string writing_failure(const std::string& path, int error);

@@ -7,8 +7,10 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "checksum.h"
 #include "error.h"
 #include "file_kind.h"
+#include "json.h"
 #include "npy.h"
 #include "text.h"
 
@@ -32,20 +34,26 @@ class Npz : public Archive {
       const std::string kind = foreign_kind(start);
       fail("{}: is {}", path, kind.empty() ? "no .npz (zip) file" : kind);
     }
-    int code = 0;
-    zip_.reset(zip_open(path.c_str(), ZIP_RDONLY, &code));
-    if (!zip_) {
-      zip_error_t error;
-      zip_error_init_with_code(&error, code);
-      const std::string why = zip_error_strerror(&error);
-      zip_error_fini(&error);
-      fail("{}: cannot be read as .npz: {}; the file is damaged or cut off, copy it again", path, why);
-    }
+    checked_ = check_checksum(path, npz_checksum_mark, -int64_t(npz_checksum_mark.size()) - checksum_digits);
+    zip_ = open_zip(0);
     read_headers();
+    open_zip(
+        ZIP_CHECKCONS);  // local headers must equal the directory's entries: some programs read only them
     for (size_t i = 0; i < arrays_.size(); i++) arrays_[i].dtype = dtype(i);
   }
 
  private:
+  Zip open_zip(int flags) const {
+    int code = 0;
+    Zip zip(zip_open(path_.c_str(), ZIP_RDONLY | flags, &code));
+    if (zip) return zip;
+    zip_error_t error;
+    zip_error_init_with_code(&error, code);
+    const std::string why = zip_error_strerror(&error);
+    zip_error_fini(&error);
+    fail("{}: cannot be read as .npz: {}; the file is damaged or cut off, copy it again", path_, why);
+  }
+
   struct Place {
     zip_uint64_t member;
     NpyHeader header;
@@ -137,7 +145,7 @@ class Npz : public Archive {
     std::vector<std::byte> bytes(size_t(meta->size()));
     read(size_t(meta - arrays_.begin()), bytes);
     const char* text = reinterpret_cast<const char*>(bytes.data());
-    const auto json = nlohmann::json::parse(text, text + bytes.size(), nullptr, false);
+    const auto json = parse_json({text, bytes.size()}, path_ + ": __meta__");
     return json.is_object() && json.value("dtype", nlohmann::json()) == "bfloat16";
   }
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "atomic_file.h"
+#include "checksum.h"
 #include "error.h"
 #include "npy.h"
 #include "npz.h"
@@ -104,6 +105,9 @@ void write_npz(const std::string& path, std::span<const ArrayView> arrays) {
   }
   try {
     for (size_t i = 0; i < arrays.size(); i++) add_array(zip, arrays[i], headers[i], path);
+    const std::string comment = fmt::format("{}{}", npz_checksum_mark, no_checksum);
+    if (sink.file.is_readable() && zip_set_archive_comment(zip, comment.data(), zip_uint16_t(comment.size())))
+      fail("{}: cannot be written: {}", path, zip_strerror(zip));
     if (zip_close(zip) != 0) {
       if (sink.fault) std::rethrow_exception(sink.fault);
       fail("{}: cannot be written: {}", path, zip_strerror(zip));
@@ -111,6 +115,12 @@ void write_npz(const std::string& path, std::span<const ArrayView> arrays) {
   } catch (...) {
     zip_discard(zip);
     throw;
+  }
+  if (sink.file.is_readable()) {
+    const int64_t digits = sink.file.position() - checksum_digits;
+    const std::string checksum = checksum_text(sink.file.checksum(digits));
+    sink.file.seek(digits);
+    sink.file.write(checksum);
   }
   sink.file.commit();
 }

@@ -6,11 +6,12 @@
 #include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "atomic_file.h"
+#include "checksum.h"
 #include "error.h"
 #include "file_kind.h"
+#include "json.h"
 #include "text.h"
 
 namespace warpbert::io {
@@ -26,6 +27,9 @@ constexpr NamedType types[] = {{"F16", DType::f16},     {"BF16", DType::bf16}, {
                                {"I32", DType::i32},     {"I64", DType::i64},   {"U8", DType::u8},
                                {"U16", DType::u16},     {"U32", DType::u32},   {"U64", DType::u64},
                                {"BOOL", DType::boolean}};
+
+// What write_safetensors begins the header with.
+constexpr std::string_view safetensors_checksum_mark = R"({"__metadata__":{"format":"pt","crc32":")";
 
 struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }
@@ -45,6 +49,7 @@ class Safetensors : public Archive {
       if (const std::string kind = foreign_kind(start); !kind.empty()) fail("{}: is {}", path, kind);
       fail("{}: is no .safetensors file, or cut off ({} bytes); copy it again", path, total);
     }
+    checked_ = check_checksum(path, safetensors_checksum_mark, 8);
     values_ = 8 + length;
     read_header(read_file(path, values_).substr(8), total - values_);
   }
@@ -53,20 +58,14 @@ class Safetensors : public Archive {
   static constexpr uint64_t longest_header = 100'000'000;  // the format's own limit
 
   void read_header(const std::string& text, uint64_t bytes) {
-    std::set<std::string> seen;
-    std::string twice;  // nlohmann-json silently keeps the last of duplicate keys
-    const auto watch = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
-      if (event == nlohmann::json::parse_event_t::key && depth == 1 &&
-          !seen.insert(parsed.get<std::string>()).second)
-        twice = parsed.get<std::string>();
-      return true;
-    };
-    nlohmann::json json = nlohmann::json::parse(text, watch, false);
+    RepeatedKey repeated;
+    const nlohmann::json json = parse_json(text, repeated);
     if (!json.is_object())
       fail("{}: its header is no JSON object; the file is damaged, copy it again", path_);
-    check_name(twice);
-    if (!twice.empty())
-      fail("{}: holds array '{}' more than once; save it again with one of each", path_, twice);
+    check_name(repeated.key);
+    if (repeated.depth)
+      fail("{}: holds {} '{}' more than once; save it again with one of each", path_,
+           repeated.depth == 1 ? "array" : "the key", repeated.key);
     for (const auto& [name, entry] : json.items())
       if (name != "__metadata__") add(name, entry, bytes);
     if (arrays_.empty()) fail("{}: holds no arrays", path_);
@@ -155,7 +154,7 @@ std::unique_ptr<Archive> open_safetensors(const std::string& path) {
 
 void write_safetensors(const std::string& path, std::span<const ArrayView> arrays) {
   nlohmann::ordered_json header;
-  header["__metadata__"] = {{"format", "pt"}};
+  header["__metadata__"] = {{"format", "pt"}, {"crc32", no_checksum}};
   uint64_t place = 0;
   const auto bytes = [](const ArrayView& a) {
     return uint64_t(ArrayInfo{a.name, a.dtype, a.shape}.size()) * bytes_of(a.dtype);
@@ -171,6 +170,9 @@ void write_safetensors(const std::string& path, std::span<const ArrayView> array
   std::string text = header.dump();
   text.append((8 - text.size() % 8) % 8, ' ');  // values begin at a multiple of 8
   const uint64_t length = text.size();
+  uint32_t crc = crc32(text.data(), text.size(), crc32(&length, 8));
+  for (const ArrayView& array : arrays) crc = crc32(array.data, bytes(array), crc);
+  text.replace(safetensors_checksum_mark.size(), no_checksum.size(), checksum_text(crc));
   AtomicFile file(path);
   file.write(&length, 8);
   file.write(text);

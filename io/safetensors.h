@@ -11,7 +11,8 @@ std::unique_ptr<Archive> open_safetensors(const std::string& path);
 // `path` is other JSON. Throws Error naming a missing shard or array.
 std::unique_ptr<Archive> open_sharded(const std::string& path);
 
-// Atomic. Adds the metadata {"format": "pt"}, which transformers demands.
+// Atomic. Adds the metadata {"format": "pt", "crc32": …}: transformers demands the first, the second is a
+// checksum over the whole file (checksum.h).
 void write_safetensors(const std::string& path, std::span<const ArrayView> arrays);
 
 }  // namespace warpbert::io

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "error.h"
+#include "json.h"
 #include "safetensors.h"
 #include "text.h"
 
@@ -54,7 +55,7 @@ class Sharded : public Archive {
 }  // namespace
 
 std::unique_ptr<Archive> open_sharded(const std::string& path) {
-  const auto json = nlohmann::json::parse(read_file(path), nullptr, false);
+  const auto json = parse_json(read_file(path), path);
   if (!json.is_object() || !json.contains("weight_map")) return nullptr;
   std::map<std::string, std::string> files;
   try {

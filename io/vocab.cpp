@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "error.h"
+#include "json.h"
 #include "text.h"
 #include "text_file.h"
 #include "wordpiece.h"
@@ -171,9 +172,11 @@ static std::optional<bool> do_lower_case(const std::string& path) {
   const std::filesystem::path config = std::filesystem::path(path).parent_path() / "tokenizer_config.json";
   if (path == "-" || !std::filesystem::exists(config)) return {};
   try {
-    const Json value = Json::parse(read_text(config)).value("do_lower_case", Json());
+    const Json json = parse_json(read_text(config), "its text");
+    if (!json.is_object()) fail("it is no JSON object");
+    const Json value = json.value("do_lower_case", Json());
     return value.is_boolean() ? std::optional(value.get<bool>()) : std::nullopt;
-  } catch (const std::exception& error) {
+  } catch (const Error& error) {
     fmt::print(stderr, "warning: {}: not read: {}\n", config.string(), error.what());
     return {};
   }
@@ -183,7 +186,7 @@ VocabFile read_vocab_file(const std::string& path) {
   const std::string text = read_text(path);
   const bool named_json = path.ends_with(".json") || path.ends_with(".json.gz");
   if (named_json || strip(text).starts_with('{')) {
-    const Json json = Json::parse(text, nullptr, false);
+    const Json json = parse_json(text, path);
     if (json.is_object()) return TokenizerJson(json, path).read();
     if (named_json) fail("{}: no JSON object; a tokenizer.json of transformers was expected", path);
   }

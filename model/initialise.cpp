@@ -6,6 +6,7 @@
 
 #include "bert.h"
 #include "engine/fnv.h"
+#include "engine/processors.h"
 #include "engine/random.h"
 
 namespace warpbert {
@@ -32,8 +33,7 @@ static float truncated_normal(uint64_t seed, uint32_t site, size_t i) {
 
 // Multithreaded: 91 M draws take one core ten seconds. Values depend on their index alone, not on the split.
 static void draw(std::vector<float>& values, uint64_t seed, uint32_t site, float sigma) {
-  const size_t threads =
-      std::clamp<size_t>(values.size() / 65536, 1, std::max(1u, std::thread::hardware_concurrency()));
+  const size_t threads = std::clamp<size_t>(values.size() / 65536, 1, size_t(available_processors()));
   std::vector<std::jthread> others;
   const auto share = [&, threads](size_t part) {
     for (size_t i = values.size() * part / threads; i < values.size() * (part + 1) / threads; i++)

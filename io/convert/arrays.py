@@ -1,8 +1,10 @@
 """Common result of all readers: a file's arrays, each decoded to float32 on demand."""
 from __future__ import annotations
 
+import json
 import math
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Callable
 
@@ -13,6 +15,17 @@ from file_kind import foreign_kind
 
 class ConvertError(Exception):
     """A fault of the source; the message names the file or the array."""
+
+
+def parse_json(text: str | bytes) -> object:
+    """Raises ValueError for a key that an object holds twice: other programs may take the first."""
+    def once(pairs: list[tuple[str, object]]) -> dict:
+        counts = Counter(key for key, _ in pairs)
+        if len(counts) < len(pairs):
+            raise ValueError(f"the key '{counts.most_common(1)[0][0]}' occurs twice")
+        return dict(pairs)
+
+    return json.loads(text, object_pairs_hook=once)
 
 
 FLOATS = {"float32": "<f4", "float64": "<f8", "float16": "<f2", "bfloat16": "<u2"}  # and how they are stored

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from arrays import ConvertError, refuse_foreign
+from arrays import ConvertError, parse_json, refuse_foreign
 
 # Key of Google and Hugging Face, of UER, and of an .npz of ours.
 KEYS = {
@@ -54,7 +54,7 @@ def find(source: str, given: str | None, meta: dict, tie: bool) -> tuple[dict, s
 
 def read_json(path: str) -> dict:
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8-sig"))  # with or without a BOM
+        values = parse_json(Path(path).read_text(encoding="utf-8-sig"))  # with or without a BOM
     except ValueError as error:
         refuse_foreign(path)
         raise ConvertError(f"{path} is not JSON: {error}") from error

@@ -1,7 +1,6 @@
 """Files of arrays by name: .safetensors, .bin (a pickled state dict), the .index.json of sharded ones, and .npz."""
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import struct
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from arrays import Array, ConvertError, Source, decode, narrow, read_span, require_float
+from arrays import Array, ConvertError, Source, decode, narrow, parse_json, read_span, require_float
 
 DTYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16", "BOOL": "bool",
           **{f"{kind}{bits}": f"{word}int{bits}" for kind, word in (("I", ""), ("U", "u")) for bits in (8, 16, 32, 64)}}
@@ -26,13 +25,8 @@ def _header(path: str) -> tuple[dict, int]:
     if size > os.path.getsize(path) - 8:
         raise ConvertError(f"{path} is no .safetensors file, or is cut short")
 
-    def once(pairs: list[tuple[str, object]]) -> dict:
-        if len(dict(pairs)) < len(pairs):
-            raise ValueError("a name occurs twice")
-        return dict(pairs)
-
     try:
-        header = json.loads(read_span(path, 8, size, "the header"), object_pairs_hook=once)
+        header = parse_json(read_span(path, 8, size, "the header"))
     except ValueError as error:
         raise ConvertError(f"{path}: the header is not JSON: {error}") from error
     header.pop("__metadata__", None)
@@ -106,7 +100,7 @@ def read_npz(path: str) -> Source:
 
     meta = values.pop("__meta__", None)
     try:
-        config = {} if meta is None else json.loads(meta.tobytes())
+        config = {} if meta is None else parse_json(meta.tobytes())
     except ValueError as error:
         raise ConvertError(f"{path}: __meta__ is not JSON: {error}") from error
     return Source([path], {name: array(name, value) for name, value in values.items()}, config)
@@ -141,9 +135,11 @@ def read_torch(path: str) -> Source:
 def read_sharded(path: str) -> Source:
     """Reads an .index.json of .safetensors or .bin shards: `weight_map` maps arrays to files."""
     try:
-        weight_map = json.loads(Path(path).read_text(encoding="utf-8-sig"))["weight_map"]
+        weight_map = parse_json(Path(path).read_text(encoding="utf-8-sig"))["weight_map"]
         files = sorted(set(weight_map.values()))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except ValueError as error:
+        raise ConvertError(f"{path} is not JSON: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:
         raise ConvertError(f"{path} has no weight_map") from error
     source = Source([path], {})
     for file in files:

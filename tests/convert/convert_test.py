@@ -491,7 +491,7 @@ class Convert(unittest.TestCase):
         self.refuses(source, "array 'b' overlaps another one")
         text = text.replace(b'"b"', b'"a"')
         source.write_bytes(struct.pack("<Q", len(text)) + text + bytes(12))
-        self.refuses(source, "a name occurs twice")
+        self.refuses(source, "the key 'a' occurs twice")
 
     def test_files_of_other_kinds(self):
         for name in ("model.safetensors", "model.bin", "model.npz"):

@@ -292,6 +292,20 @@ TEST_CASE("npz: damage is found wherever it is") {
         folder / "" + ": cannot be read: Is a directory");
 }
 
+TEST_CASE("npz: a local header that is not the directory's is refused") {
+  const std::string good = zip({{"w.npy", three_floats}, {"v.x.npy", three_floats}});
+  std::string renamed = good;
+  renamed[good.find("w.npy")] = 'u';
+  CHECK(refusal(renamed).find("cannot be read as .npz") == 0);
+  std::string slash = good;
+  slash[good.rfind("v.x.npy") + 1] ^= '.' ^ '/';
+  CHECK(refusal(slash).find("cannot be read as .npz") == 0);
+  std::string shared = good;  // both entries at offset 0
+  const size_t entry = good.rfind("PK\1\2");
+  shared.replace(entry + 42, 4, bytes_of_value(uint32_t(0)));
+  CHECK(refusal(shared).find("cannot be read as .npz") == 0);
+}
+
 TEST_CASE("npz: a load that does not fit says why") {
   const TemporaryFolder folder;
   const std::string path =
@@ -342,6 +356,26 @@ TEST_CASE("npz: what is written is read back, in order, over an older file") {
   CHECK(archive->at("empty").shape == std::vector<int64_t>{0, 5});
   CHECK(archive->load<uint8_t>("text") == std::vector<uint8_t>{'o', 'k'});
   CHECK(folder.count_files() == 1);
+}
+
+TEST_CASE("npz: any flipped bit of a written file is found, and what is cut off or appended") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "a.npz";
+  write_sample(path);
+  const std::string good = contents(path);
+  CHECK(good.substr(good.size() - 23, 15) == "warpbert crc32 ");
+  for (size_t bit = 0; bit < 8 * good.size(); bit++) {
+    std::string bad = good;
+    bad[bit / 8] ^= char(1 << bit % 8);
+    CAPTURE(bit);
+    CHECK(refusal(bad) != "no file name: ");
+  }
+  for (const std::string& bad : {good.substr(0, good.size() - 1), good + '\0', good.substr(1)})
+    CHECK(refusal(bad) != "no file name: ");
+  std::string bad = good;
+  bad[good.find("ok")] ^= 1;
+  CHECK(refusal(bad) ==
+        "its bytes do not have the checksum that was written with them; the file is damaged, copy it again");
 }
 
 TEST_CASE("npz: the same arrays give the same bytes in every time zone") {

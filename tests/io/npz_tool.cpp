@@ -1,12 +1,18 @@
-// Helper of npz_numpy.py. `npz_tool write OUT.npz` writes known arrays; `npz_tool read IN` prints every array
-// as one JSON line: name, dtype, shape, values.
+// Helper of npz_numpy.py and survive_test.py. `npz_tool write OUT.npz` writes known arrays; `npz_tool read IN`
+// prints every array as one JSON line: name, dtype, shape, values; `npz_tool flip IN` flips a bit of every byte
+// in turn, in a copy beside it, and fails at the first flip that reading does not find.
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
+#include "io/array.h"
+#include "io/atomic_file.h"
 #include "io/error.h"
 #include "io/npz.h"
+#include "io/text.h"
 
 using namespace warpbert;
 
@@ -30,12 +36,33 @@ static void read(const std::string& path) {
   }
 }
 
+static void flip(const std::string& path) {
+  std::string bytes = io::read_file(path);
+  const std::string copy = path + ".flipped";
+  for (size_t place = 0; place < bytes.size(); place++) {
+    const char bit = char(1 << place % 8);
+    bytes[place] ^= bit;
+    io::write_file_atomically(copy, bytes);
+    bytes[place] ^= bit;
+    bool found = false;
+    try {
+      io::open_archive(copy)->verify();
+    } catch (const io::Error& error) {
+      found = std::string_view(error.what()).starts_with(copy);
+    }
+    if (!found) io::fail("{}: a flipped bit of byte {} is not found", path, place);
+  }
+  std::filesystem::remove(copy);
+  fmt::print("{}: {} flips\n", path, bytes.size());
+}
+
 int main(int argc, char** argv) {
   const std::string command = argc == 3 ? argv[1] : "";
   try {
     if (command == "write") write(argv[2]);
     else if (command == "read") read(argv[2]);
-    else io::fail("usage: npz_tool write|read FILE");
+    else if (command == "flip") flip(argv[2]);
+    else io::fail("usage: npz_tool write|read|flip FILE");
   } catch (const io::Error& error) {
     fmt::print(stderr, "{}\n", error.what());
     return 1;

@@ -160,7 +160,7 @@ TEST_CASE("safetensors: what is written is read back, and has the metadata that 
   CHECK(archive->load<float>("z") == Floats{1, 2, 3, 4});
   CHECK(archive->load<float>("a") == Floats{5});
   const std::string bytes = contents(path);
-  CHECK(bytes.substr(8).starts_with(R"({"__metadata__":{"format":"pt"},)"));
+  CHECK(bytes.substr(8).starts_with(R"({"__metadata__":{"format":"pt","crc32":")"));
   CHECK(bytes.size() % 4 == 0);
   CHECK((uint8_t(bytes[0]) + 8) % 8 == 0);
   CHECK(folder.count_files() == 1);
@@ -168,6 +168,24 @@ TEST_CASE("safetensors: what is written is read back, and has the metadata that 
   CHECK(message_of<io::Error>([&] {
           io::write_safetensors(path, std::vector{x, x});
         }) == path + ": array 'x' cannot be written twice");
+}
+
+TEST_CASE("safetensors: any flipped bit of a written file is found") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "m.safetensors";
+  io::write_safetensors(path, std::vector{io::view("z", {2, 2}, Floats{1, 2, 3, 4}),
+                                          io::view("none", {0}, Floats{}), io::view("a", {1}, Floats{5})});
+  const std::string good = contents(path);
+  for (size_t bit = 0; bit < 8 * good.size(); bit++) {
+    std::string bad = good;
+    bad[bit / 8] ^= char(1 << bit % 8);
+    CAPTURE(bit);
+    CHECK(refusal(bad) != "no file name: ");
+  }
+  std::string bad = good;
+  bad.back() ^= 1;
+  CHECK(refusal(bad) ==
+        "its bytes do not have the checksum that was written with them; the file is damaged, copy it again");
 }
 
 TEST_CASE("archive: told apart by content, whatever the name") {

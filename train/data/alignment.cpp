@@ -5,18 +5,16 @@
 #include <numeric>
 
 #include "io/error.h"
+#include "io/json.h"
 #include "io/text.h"
 #include "io/text_file.h"
 
 namespace warpbert {
 
 TokenCounts read_counts(const std::string& path) {
-  nlohmann::json json;
-  try {
-    json = nlohmann::json::parse(io::read_text(path));
-  } catch (const nlohmann::json::parse_error& error) {
-    io::fail("{}: no JSON: {}", path, error.what());
-  }
+  const std::string text = io::read_text(path);
+  const nlohmann::json json = io::parse_json(text, path);
+  if (json.is_discarded()) io::fail("{}: no JSON: {}", path, io::json_error(text));
   if (!json.is_object()) io::fail("{}: an object {{\"token\": count, …}} was expected", path);
   TokenCounts counts;
   for (const auto& [token, count] : json.items()) {

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <unordered_set>
 #include <utility>
+
+#include "engine/fnv.h"
 
 namespace warpbert {
 
@@ -70,6 +73,28 @@ Dataset make_dataset(io::Pairs train, const io::Pairs& test, int max_tokens, int
   }
   data.training.insert(data.training.end(), hidden.begin(), hidden.end());
   return data;
+}
+
+// Equal for two sentences in either order.
+static uint64_t hash_pair(const io::Pairs& pairs, size_t row) {
+  const auto hash = [](std::span<const int64_t> ids) {
+    Fnv<uint64_t> fnv;
+    for (const int64_t id : ids) fnv.add(uint64_t(id));
+    return fnv.value();
+  };
+  const auto [low, high] = std::minmax({hash(pairs.a(row)), hash(pairs.b(row))});
+  Fnv<uint64_t> fnv;
+  fnv.add(low), fnv.add(high);
+  return fnv.value();
+}
+
+size_t count_trained(const Dataset& data, const std::vector<Example>& rows) {
+  std::unordered_set<uint64_t> trained;
+  for (const Example& example : data.training)
+    if (example.label != io::no_label) trained.insert(hash_pair(data.pairs, size_t(example.row)));
+  return size_t(std::count_if(rows.begin(), rows.end(), [&](const Example& row) {
+    return trained.count(hash_pair(data.pairs, size_t(row.row)));
+  }));
 }
 
 }  // namespace warpbert

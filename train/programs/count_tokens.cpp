@@ -14,6 +14,7 @@
 #include <thread>
 #include <utility>
 
+#include "engine/processors.h"
 #include "io/atomic_file.h"
 #include "io/error.h"
 #include "io/text_file.h"
@@ -159,7 +160,7 @@ int warpbert::count_tokens_main(int argc, char** argv) {
   inputs.push_back(vocab_path);
   refuse_overwriting(output, inputs);
   int threads = int(parse_integer("--threads", threads_text, 0, 4096));
-  if (!threads) threads = int(std::max(1u, std::thread::hardware_concurrency()));
+  if (!threads) threads = available_processors();
 
   const io::VocabFile file = io::read_vocab_file(vocab_path);
   const std::vector<std::string>& vocab = file.tokens;

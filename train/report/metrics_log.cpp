@@ -1,6 +1,7 @@
 #include "metrics_log.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -67,6 +68,14 @@ std::span<const Field<EpochRecord>> epoch_fields() {
 
 MetricsLog::MetricsLog(const std::string& path) : path_(path), file_(std::fopen(path.c_str(), "ae")) {
   if (!file_) io::fail("{}: cannot be opened to append: {}", path, std::strerror(errno));
+  io::sync_folder(std::filesystem::path(path).parent_path());
+}
+
+void MetricsLog::write_checkpoint(long step) { line(Json{{"kind", "checkpoint"}, {"step", step}}.dump()); }
+
+void MetricsLog::sync() {
+  if (fsync(fileno(file_)) != 0 && errno != EINVAL && errno != ENOTSUP)  // some files cannot
+    throw io::Error(io::writing_failure(path_, errno));
 }
 
 MetricsLog::~MetricsLog() { std::fclose(file_); }
@@ -137,6 +146,7 @@ Metrics read_metrics(const std::string& path) {
       r.at("epoch").get_to(record.epoch);
       metrics.epochs.push_back(with_numbers(record, r, epoch_fields()));
     }
+    metrics.checkpoints += kind(r) == "checkpoint";
     if (std::isfinite(metrics.first_record)) return;
     if (const auto time = r.find("time"); time != r.end() && time->is_number())
       time->get_to(metrics.first_record);
@@ -149,7 +159,8 @@ void cut_metrics(const std::string& path, long step, int epoch) {
   const std::string text = io::read_file(path);
   std::string kept;
   for_each_line(path, text, [&](std::string_view line, const Json& r) {
-    const bool later = kind(r) == "step"    ? r.at("step").get<long>() > step
+    const bool by_step = kind(r) == "step" || kind(r) == "checkpoint";
+    const bool later = by_step              ? r.at("step").get<long>() > step
                        : kind(r) == "epoch" ? r.at("epoch").get<int>() > epoch
                                             : false;
     if (!later) kept += line;

@@ -7,6 +7,7 @@
 
 #include "checkpoint.h"
 #include "io/error.h"
+#include "io/json.h"
 #include "io/text.h"
 #include "train/report/report.h"
 
@@ -40,7 +41,7 @@ Completion read_run_json(const RunDirectory& directory, Session& session) {
   if (!missing.empty() && missing == directory.scores())
     refuse("scores.csv, which is missing, is written by predict alone");
   if (!missing.empty()) refuse(missing + " is missing");
-  const auto json = nlohmann::json::parse(io::read_file(directory.run_json()), nullptr, false);
+  const auto json = io::parse_json(io::read_file(directory.run_json()), directory.run_json());
   if (!json.is_object() || !json.contains("data_hash")) refuse("nothing tells whether its data is the same");
   session.read_data();
   if (json["data_hash"] != hash_text(session.start_hash()))

@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <iterator>
 #include <system_error>
 
 #include "io/atomic_file.h"
@@ -19,18 +21,42 @@
 namespace warpbert {
 namespace fs = std::filesystem;
 
-RunDirectory::RunDirectory(const std::string& path) : path_(path) {
+// Makes a folder and those above it. Returns the topmost that was made, or "".
+static std::string make_folders(const std::string& path) {
+  std::string topmost;
   std::error_code error;
+  for (fs::path folder = fs::absolute(path).lexically_normal(); !folder.empty() && !fs::exists(folder, error);
+       folder = folder.parent_path())
+    topmost = folder;
   fs::create_directories(path, error);
   if (error) throw io::Error(fmt::format("{}: cannot make the run directory: {}", path, error.message()));
+  if (!topmost.empty()) io::sync_folder(fs::path(topmost).parent_path());
+  return topmost;
+}
+
+static bool is_open_file(int descriptor, const std::string& path) {
+  struct stat open, there;
+  return fstat(descriptor, &open) == 0 && stat(path.c_str(), &there) == 0 && open.st_ino == there.st_ino &&
+         open.st_dev == there.st_dev;
+}
+
+RunDirectory::RunDirectory(const std::string& path) : path_(path) {
   const std::string file = path + "/lock";
-  lock_ = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (lock_ < 0) throw io::Error(io::writing_failure(file, errno));
-  if (flock(lock_, LOCK_EX | LOCK_NB) == 0) {
+  int failure = 0;
+  for (int attempt = 1;; attempt++) {
+    if (const std::string made = make_folders(path); made_.empty()) made_ = made;
+    lock_ = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    // Another process may have just removed the folder that it had made.
+    if (lock_ < 0 && errno == ENOENT && attempt < 100) continue;
+    if (lock_ < 0) throw io::Error(io::writing_failure(file, errno));
+    failure = flock(lock_, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+    if (failure || is_open_file(lock_, file)) break;
+    close(lock_);
+  }
+  if (!failure) {
     for (const char* folder : {"", "/checkpoints", "/models"}) io::remove_left_overs(path + folder);
     return;
   }
-  const int failure = errno;
   if (failure == EWOULDBLOCK)
     throw io::Error(fmt::format(
         "{}: another process is working in this run directory; wait for it, or set run.directory", path));
@@ -41,7 +67,15 @@ RunDirectory::RunDirectory(const std::string& path) : path_(path) {
 }
 
 RunDirectory::~RunDirectory() {
-  if (lock_ >= 0) close(lock_);
+  if (lock_ < 0) return;
+  std::error_code ignored;
+  const auto entries = std::distance(fs::directory_iterator(path_, ignored), fs::directory_iterator());
+  if (!made_.empty() && entries == 1) {
+    fs::remove(path_ + "/lock", ignored);
+    for (fs::path folder = fs::absolute(path_).lexically_normal();; folder = folder.parent_path())
+      if (!fs::remove(folder, ignored) || folder == made_) break;  // a folder that is not empty stays
+  }
+  close(lock_);
 }
 
 std::string differences_text(const Options& there, const Options& options) {
@@ -101,13 +135,17 @@ static bool is_numbered(const std::string& name, std::string_view prefix, size_t
 }
 
 std::vector<std::string> RunDirectory::results() const {
-  std::vector<std::string> found = checkpoints(), more = events();
-  found.insert(found.end(), more.begin(), more.end());
-  more = files_of(path_ + "/models",
-                  [](const std::string& name) { return is_numbered(name, "epoch-", 4, ".npz"); });
-  found.insert(found.end(), more.begin(), more.end());
-  for (const std::string& file :
-       {metrics(), best(), scores(), run_json(), report(), gemm(), steps_csv(), epochs_csv()})
+  std::vector<std::string> found = checkpoints();
+  for (const auto& more : {events(), final_results()}) found.insert(found.end(), more.begin(), more.end());
+  for (const std::string& file : {metrics(), gemm(), steps_csv(), epochs_csv()})
+    if (fs::exists(file)) found.push_back(file);
+  return found;
+}
+
+std::vector<std::string> RunDirectory::final_results() const {
+  auto found = files_of(path_ + "/models",
+                        [](const std::string& name) { return is_numbered(name, "epoch-", 4, ".npz"); });
+  for (const std::string& file : {best(), scores(), run_json(), report()})
     if (fs::exists(file)) found.push_back(file);
   return found;
 }
@@ -127,7 +165,7 @@ std::vector<std::string> RunDirectory::checkpoints() const {
 static std::string inside(const std::string& run, const char* folder) {
   const std::string path = fmt::format("{}/{}", run, folder);
   std::error_code error;
-  fs::create_directories(path, error);
+  if (fs::create_directories(path, error)) io::sync_folder(run);
   if (error) io::fail("{}: cannot be made: {}", path, error.message());
   return path;
 }

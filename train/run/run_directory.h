@@ -14,7 +14,8 @@ std::string differences_text(const Options& saved, const Options& wanted);
 class RunDirectory {
  public:
   // Creates and locks the folder; the kernel unlocks it if the process is killed. Throws io::Error if another
-  // process holds the lock or the folder is not writable.
+  // process holds the lock or the folder is not writable. A folder that it made and that is still empty is
+  // removed at the end: a refused start leaves nothing.
   explicit RunDirectory(const std::string& path);
   RunDirectory(const RunDirectory&) = delete;
   ~RunDirectory();
@@ -28,6 +29,8 @@ class RunDirectory {
 
   // Files written by runs, without the configuration; other names are ignored.
   std::vector<std::string> results() const;
+  // Those that a run is started for: models, scores, report.
+  std::vector<std::string> final_results() const;
   // Removes results().
   void start_over() const;
 
@@ -57,6 +60,7 @@ class RunDirectory {
  private:
   std::vector<std::string> events() const;
   std::string path_;
+  std::string made_;  // topmost folder that this object made; "": none
   int lock_ = -1;
 };
 

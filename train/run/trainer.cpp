@@ -261,7 +261,9 @@ void Trainer::save() {
   state_.train_step = steps_.train.state();
   state_.data_hash = session_.data_hash(), state_.start_hash = start_hash_;
   if (gemm_files_) gemm_files_->save();  // resuming needs the same algorithms
+  log_->sync();
   save_checkpoint(directory_.checkpoint(state_.step), session_, state_);
+  if (state_.step != saved_step_) log_->write_checkpoint(state_.step);
   directory_.keep_checkpoints(options_.run.keep_checkpoints);
   saved_step_ = state_.step, saved_at_ = Clock::now();
   book(state_.spent.saving);
@@ -385,6 +387,18 @@ void Trainer::finish() {
   warn_of_divergence(record, bert_, options_.train.lr);
 }
 
+// Refuses to replace results of a run whose checkpoints were removed. A run that was killed before its first
+// checkpoint may have a best.npz: it starts over, and makes the same again.
+void check_start_over(const RunDirectory& directory) {
+  const std::vector<std::string> there = directory.final_results();
+  if (there.empty()) return;
+  if (std::filesystem::exists(directory.metrics()) && !read_metrics(directory.metrics()).checkpoints) return;
+  io::fail(
+      "{}: there already, and the checkpoints of its run are gone: the run cannot be resumed, and a new one "
+      "would replace it; set run.directory to another folder, or remove this one",
+      there[0]);
+}
+
 }  // namespace
 
 int train(const Options& given) {
@@ -420,7 +434,10 @@ int train(const Options& given) {
           "it; "
           "set run.directory to another folder",
           there[0]);
-    if (again) fmt::print("{}: no complete checkpoint; starting over\n", directory.path());
+    if (again) {
+      check_start_over(directory);
+      fmt::print("{}: no complete checkpoint; starting over\n", directory.path());
+    }
     directory.start_over();
   }
   directory.save_config(options);

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "io/error.h"
+#include "io/json.h"
 #include "io/text.h"
 #include "io/text_file.h"
 #include "io/vocab.h"
@@ -33,7 +34,7 @@ static Options options_of_run(const std::string& ini) {
 static std::optional<double> read_threshold(const fs::path& run) {
   const fs::path path = run / "run.json";
   if (!fs::exists(path)) return {};
-  const auto json = nlohmann::json::parse(io::read_text(path), nullptr, false);
+  const auto json = io::parse_json(io::read_text(path), path);
   if (!json.is_object())
     fmt::print(stderr, "warning: {}: no JSON object; its threshold is not used\n", path.string());
   for (const char* place : {"/threshold", "/validation/threshold"})
@@ -66,7 +67,7 @@ static ModelSource find_exported(const std::string& path) {
   for (const std::string& file : {source.options.model.config, source.weights, source.vocab})
     if (!fs::exists(file)) io::fail("{}: not found; a folder that export wrote has it", file);
   if (!fs::exists(tokenizer)) return source;
-  const auto json = nlohmann::json::parse(io::read_text(tokenizer), nullptr, false);
+  const auto json = io::parse_json(io::read_text(tokenizer), tokenizer);
   if (!json.is_object()) io::fail("{}: no JSON object", tokenizer);
   const auto options = json.value("warpbert", nlohmann::json::object());
   for (const auto& [key, value] : options.items()) {

@@ -1,7 +1,6 @@
 #include "session.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +12,7 @@
 #include <thread>
 
 #include "engine/fnv.h"
+#include "engine/processors.h"
 #include "io/error.h"
 #include "io/tsv.h"
 #include "io/vocab.h"
@@ -22,16 +22,13 @@
 
 namespace warpbert {
 
-// Threads of run.threads = 0: one for each processor that this process may use (taskset, batch systems).
-// Returns 0 if that is all of them, or if SIMT_WORKERS is set.
+// Threads of run.threads = 0. Returns 0 if that is all of the machine, or if SIMT_WORKERS is set.
 static int default_threads() {
-  cpu_set_t allowed;
-  if (std::getenv("SIMT_WORKERS") || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 0;
-  const int n = CPU_COUNT(&allowed);
-  return n < int(std::thread::hardware_concurrency()) ? n : 0;
+  const int n = available_processors();
+  return std::getenv("SIMT_WORKERS") || n == int(std::thread::hardware_concurrency()) ? 0 : n;
 }
 
-std::unique_ptr<Device> open_device(const RunOptions& options) {
+static void check_device(const RunOptions& options) {
   if (options.device == DeviceKind::cuda && !Device::is_gpu())
     throw std::runtime_error(
         "run.device = cuda, but this program was built for the simulator; build preset cuda and run "
@@ -39,6 +36,10 @@ std::unique_ptr<Device> open_device(const RunOptions& options) {
   if (options.device == DeviceKind::cpu && Device::is_gpu())
     throw std::runtime_error(
         "run.device = cpu, but this program was built for GPUs; build preset cpu and run build/cpu/bin");
+}
+
+std::unique_ptr<Device> open_device(const RunOptions& options) {
+  check_device(options);
   return std::make_unique<Device>(options.threads ? options.threads : default_threads());
 }
 
@@ -104,6 +105,9 @@ Session::Session(Options options) : options_(std::move(options)) {
           model.weights);
   }
   unpadded_rows_ = size_t(resolve(model, pretrained_.get()).vocabulary);
+  // What needs no data is judged before it is read, and before a run directory is made.
+  check_device(options_.run);
+  bert_config(model, token::first_word + 1);
   if (model.max_positions < options_.data.max_tokens + 3)
     throw UsageError(fmt::format(
         "model.max_positions = {}: pairs of data.max_tokens = {} tokens and three special ones need {}",
@@ -212,6 +216,11 @@ void Session::print_data() const {
       statistics_.rows, count_labelled(set_.training), set_.validation.size(), set_.test.size(),
       statistics_.mean_length, statistics_.longest);
   print_classes();
+  if (const size_t validation = count_trained(set_, set_.validation), test = count_trained(set_, set_.test);
+      validation + test)
+    fmt::print(
+        "          {} pairs to validate on and {} of the test file are also labelled pairs to train on\n",
+        validation, test);
   warn_of_rows();
   if (data.text) {
     fmt::print("          {} of {} words occur, {:.2f} % of tokens are [UNK]; {} pairs truncated\n",

@@ -9,6 +9,7 @@
 #include "io/atomic_file.h"
 #include "io/error.h"
 #include "io/format.h"
+#include "io/json.h"
 #include "io/npz.h"
 #include "io/safetensors.h"
 #include "io/text.h"
@@ -45,9 +46,7 @@ static void copy_first_segment(HostArrays& model) {
 
 static void refuse_others_files(const std::string& folder) {
   const std::string ours = folder + "/tokenizer_config.json";
-  if (std::filesystem::exists(ours) &&
-      nlohmann::json::parse(io::read_file(ours), nullptr, false).contains("warpbert"))
-    return;
+  if (std::filesystem::exists(ours) && io::parse_json(io::read_file(ours), ours).contains("warpbert")) return;
   for (const char* name :
        {"model.safetensors", "config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json"})
     if (std::filesystem::exists(folder + "/" + name))

@@ -11,6 +11,7 @@
 
 #include "io/error.h"
 #include "io/file_kind.h"
+#include "io/json.h"
 #include "io/text.h"
 #include "io/text_file.h"
 #include "names.h"
@@ -282,7 +283,7 @@ void Pretrained::load(Bert& bert) {
 
 PublishedConfig read_published_config(const std::string& text, const std::string& what,
                                       const Pretrained& weights) {
-  const auto json = nlohmann::json::parse(text, nullptr, false);
+  const auto json = io::parse_json(text, what);
   if (const std::string kind = io::foreign_kind(text); !json.is_object())
     io::fail("{}: {}", what, kind.empty() ? "no JSON object" : "is " + kind);
   const auto number = [&](const char* key) -> double {
