@@ -63,8 +63,10 @@ bool check_checksum(const std::string& path, std::string_view mark, int64_t plac
   for (size_t i = 0; i < mark.size(); i++) wrong += found[i] != mark[i];
   if (wrong > 1) return false;
   if (found.substr(mark.size()) != checksum_text(file_checksum(file.descriptor, digits, path)))
-    fail("{}: its bytes do not have the checksum that was written with them; the file is damaged, copy it again",
-         path);
+    fail(
+        "{}: its bytes do not have the checksum that was written with them; the file is damaged, copy it "
+        "again",
+        path);
   return true;
 }
 

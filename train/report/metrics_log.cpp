@@ -71,8 +71,6 @@ MetricsLog::MetricsLog(const std::string& path) : path_(path), file_(std::fopen(
   io::sync_folder(std::filesystem::path(path).parent_path());
 }
 
-void MetricsLog::write_checkpoint(long step) { line(Json{{"kind", "checkpoint"}, {"step", step}}.dump()); }
-
 void MetricsLog::sync() {
   if (fsync(fileno(file_)) != 0 && errno != EINVAL && errno != ENOTSUP)  // some files cannot
     throw io::Error(io::writing_failure(path_, errno));
@@ -146,7 +144,6 @@ Metrics read_metrics(const std::string& path) {
       r.at("epoch").get_to(record.epoch);
       metrics.epochs.push_back(with_numbers(record, r, epoch_fields()));
     }
-    metrics.checkpoints += kind(r) == "checkpoint";
     if (std::isfinite(metrics.first_record)) return;
     if (const auto time = r.find("time"); time != r.end() && time->is_number())
       time->get_to(metrics.first_record);
@@ -159,8 +156,7 @@ void cut_metrics(const std::string& path, long step, int epoch) {
   const std::string text = io::read_file(path);
   std::string kept;
   for_each_line(path, text, [&](std::string_view line, const Json& r) {
-    const bool by_step = kind(r) == "step" || kind(r) == "checkpoint";
-    const bool later = by_step              ? r.at("step").get<long>() > step
+    const bool later = kind(r) == "step"    ? r.at("step").get<long>() > step
                        : kind(r) == "epoch" ? r.at("epoch").get<int>() > epoch
                                             : false;
     if (!later) kept += line;

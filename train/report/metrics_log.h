@@ -6,7 +6,6 @@
 //   {"kind":"epoch","epoch":1,"loss":…,"loss_mlm":…,"loss_cls":…,"auc":…,"pairs_per_s":…,"seconds":…,
 //    "log_loss":…,"accuracy":…,"f1":…,"best_threshold":…,"accuracy_at_best_f1":…,"best_f1":…,"time":…,
 //    "train_log_loss":…}
-//   {"kind":"checkpoint","step":50}
 #pragma once
 #include <cstdio>
 #include <limits>
@@ -65,8 +64,7 @@ class MetricsLog {
   ~MetricsLog();
   void write(const StepRecord& record);  // flushed to the operating system
   void write(const EpochRecord& record);
-  void write_checkpoint(long step);  // of a checkpoint that is complete
-  void sync();                       // what was written survives a power cut
+  void sync();  // what was written survives a power cut
 
  private:
   void line(const std::string& text);
@@ -79,12 +77,11 @@ class MetricsLog {
 struct Metrics {
   std::vector<StepRecord> steps;
   std::vector<EpochRecord> epochs;
-  int checkpoints = 0;
   double first_record = undefined;  // unix_time()
 };
 Metrics read_metrics(const std::string& path);
 
-// Removes steps and checkpoints after `step`, epochs after `epoch` and an unfinished last line, for resuming. Atomic; a
+// Removes steps after `step`, epochs after `epoch` and an unfinished last line, for resuming. Atomic; a
 // missing file stays missing.
 void cut_metrics(const std::string& path, long step, int epoch);
 

@@ -153,6 +153,7 @@ std::vector<std::string> RunDirectory::final_results() const {
 void RunDirectory::start_over() const {
   std::error_code ignored;
   for (const std::string& file : results()) fs::remove(file, ignored);
+  if (ftruncate(lock_, 0) != 0) throw io::Error(io::writing_failure(path_ + "/lock", errno));
 }
 
 std::vector<std::string> RunDirectory::checkpoints() const {
@@ -172,6 +173,17 @@ static std::string inside(const std::string& run, const char* folder) {
 
 std::string RunDirectory::checkpoint(long step) const {
   return fmt::format("{}/{:012}.npz", inside(path_, "checkpoints"), step);
+}
+
+void RunDirectory::note_checkpoint() const {
+  constexpr std::string_view note = "This run has saved checkpoints.\n";
+  if (pwrite(lock_, note.data(), note.size(), 0) != ssize_t(note.size()))
+    throw io::Error(io::writing_failure(path_ + "/lock", errno));
+}
+
+bool RunDirectory::had_checkpoints() const {
+  struct stat status;
+  return !fs::exists(metrics()) || fstat(lock_, &status) != 0 || status.st_size > 0;
 }
 
 void RunDirectory::keep_checkpoints(int n) const {

@@ -37,6 +37,10 @@ class RunDirectory {
   // checkpoints/<step>.npz, newest first.
   std::vector<std::string> checkpoints() const;
   std::string checkpoint(long step) const;
+  // The file `lock` keeps that there was a complete checkpoint, should all be removed. Without the metrics
+  // nothing tells, and there may have been one.
+  void note_checkpoint() const;
+  bool had_checkpoints() const;
   void keep_checkpoints(int n) const;  // removes all but the newest n
 
   // models/epoch-<n>.npz

@@ -17,7 +17,6 @@ class RunLog {
   RunLog(const RunDirectory& directory, const RunOptions& options);
   void write(const StepRecord& record);
   void write(const EpochRecord& record);
-  void write_checkpoint(long step) { metrics_.write_checkpoint(step); }
   // Before a checkpoint is written, which counts on the records up to it. Tables are made anew from them.
   void sync() { metrics_.sync(); }
   // Rewrites steps.csv and epochs.csv; every epoch does so.

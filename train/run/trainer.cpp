@@ -263,7 +263,7 @@ void Trainer::save() {
   if (gemm_files_) gemm_files_->save();  // resuming needs the same algorithms
   log_->sync();
   save_checkpoint(directory_.checkpoint(state_.step), session_, state_);
-  if (state_.step != saved_step_) log_->write_checkpoint(state_.step);
+  directory_.note_checkpoint();
   directory_.keep_checkpoints(options_.run.keep_checkpoints);
   saved_step_ = state_.step, saved_at_ = Clock::now();
   book(state_.spent.saving);
@@ -392,7 +392,7 @@ void Trainer::finish() {
 void check_start_over(const RunDirectory& directory) {
   const std::vector<std::string> there = directory.final_results();
   if (there.empty()) return;
-  if (std::filesystem::exists(directory.metrics()) && !read_metrics(directory.metrics()).checkpoints) return;
+  if (!directory.had_checkpoints()) return;
   io::fail(
       "{}: there already, and the checkpoints of its run are gone: the run cannot be resumed, and a new one "
       "would replace it; set run.directory to another folder, or remove this one",
