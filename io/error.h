@@ -1,4 +1,4 @@
-// Every failure in io/ is an io::Error naming the file, the line or array, and the remedy.
+// Failures and warnings. Every failure in io/ is an io::Error naming the file, the line or array, and the remedy.
 #pragma once
 #include <fmt/format.h>
 
@@ -16,6 +16,14 @@ struct Error : std::runtime_error {
 template <class... T>
 [[noreturn]] void fail(fmt::format_string<T...> format, T&&... values) {
   throw Error(fmt::format(format, std::forward<T>(values)...));
+}
+
+void print_warning(const std::string& text);
+
+// warn("{}: line {}: …", path, line) prints "warning: …" on stderr, control characters escaped.
+template <class... T>
+void warn(fmt::format_string<T...> format, T&&... values) {
+  print_warning(fmt::format(format, std::forward<T>(values)...));
 }
 
 }  // namespace warpbert::io

@@ -34,6 +34,8 @@ std::string read_file(const std::string& path, size_t longest) {
   return text;
 }
 
+void print_warning(const std::string& text) { fmt::print(stderr, "{}\n", printable("warning: " + text)); }
+
 std::string printable(std::string_view text, std::string_view kept) {
   std::string out;
   for (const unsigned char c : text) {

@@ -201,7 +201,7 @@ void PairReader::line(std::string_view text) {
 
 void PairReader::skip(int64_t line, const std::string& why) {
   lines_.gaps.push_back(lines_.size());
-  fmt::print(stderr, "warning: {}: line {}: no score: {}\n", name_, line, why);
+  warn("{}: line {}: no score: {}", name_, line, why);
 }
 
 void PairReader::append(const Row& row) {
@@ -264,8 +264,8 @@ void PairReader::observe(const Row& row) {
   if (last_unlabelled_ == line_ - 1 && read_label(row.columns[1]) && !halves_++) first_half_ = line_;
   last_unlabelled_ = line_;
   if (line_ == 1 && looks_like_header(row.columns[0], row.columns[1]))
-    fmt::print(stderr, "warning: {}: line 1: {} and {} look like a header line, but count as a pair\n", name_,
-               quote(row.columns[0]), quote(row.columns[1]));
+    warn("{}: line 1: {} and {} look like a header line, but count as a pair", name_, quote(row.columns[0]),
+         quote(row.columns[1]));
 }
 
 // A spreadsheet writes a cell with a line break in quotes. The row then ends inside the quotes, and a row
@@ -293,9 +293,7 @@ void PairReader::finish() {
         "warning: {}: all sentences are numbers; data.text = true takes them for words, and not for ids\n",
         name_);
   if (rows && only_quoted_)
-    fmt::print(stderr,
-               "warning: {}: all sentences are in quotes, which are read as text; write cells without them\n",
-               name_);
+    warn("{}: all sentences are in quotes, which are read as text; write cells without them", name_);
   if (halves_ && labelled_ && (unlabelled_ <= 2 * halves_ || unlabelled_ < labelled_))
     fmt::print(
         stderr,

@@ -155,7 +155,7 @@ class TokenizerJson {
   }
 
   void differs(const char* key, const Json& value, const char* ours) const {
-    fmt::print(stderr, "warning: {}: {} = {} is not followed: {}\n", path_, key, value.dump(), ours);
+    warn("{}: {} = {} is not followed: {}", path_, key, value.dump(), ours);
   }
 
   const Json& json_;
@@ -177,7 +177,7 @@ static std::optional<bool> do_lower_case(const std::string& path) {
     const Json value = json.value("do_lower_case", Json());
     return value.is_boolean() ? std::optional(value.get<bool>()) : std::nullopt;
   } catch (const Error& error) {
-    fmt::print(stderr, "warning: {}: not read: {}\n", config.string(), error.what());
+    warn("{}: not read: {}", config.string(), error.what());
     return {};
   }
 }
@@ -198,8 +198,8 @@ std::vector<std::string> read_vocab(const std::string& path) { return read_vocab
 void warn_of_case(const std::string& path, const VocabFile& vocab, bool lowercase,
                   const std::string& option) {
   if (vocab.lowercase && *vocab.lowercase != lowercase) {
-    fmt::print(stderr, "warning: {}: its tokenizer's configuration says {} text, but {}\n", path,
-               *vocab.lowercase ? "lower-case" : "cased", option);
+    warn("{}: its tokenizer's configuration says {} text, but {}", path,
+         *vocab.lowercase ? "lower-case" : "cased", option);
     return;
   }
   if (!lowercase) return;
@@ -213,10 +213,10 @@ void warn_of_case(const std::string& path, const VocabFile& vocab, bool lowercas
     if (!lost++) example = token;
   }
   if (lost && 100 * lost >= vocab.tokens.size())  // fewer are oddities, such as <S> in Google's
-    fmt::print(stderr,
-               "warning: {}: {} of {} tokens, such as {}, have capitals or accents: this looks like a cased "
-               "vocabulary, but {}\n",
-               path, lost, vocab.tokens.size(), quote(example), option);
+    warn(
+        "{}: {} of {} tokens, such as {}, have capitals or accents: this looks like a cased "
+        "vocabulary, but {}",
+        path, lost, vocab.tokens.size(), quote(example), option);
 }
 
 }  // namespace warpbert::io

@@ -594,6 +594,16 @@ class Programs(TinyRun):
         self.assertIn("absent.ini", self.program("train", "--config", "absent.ini", code=2).stderr)
         self.assertIn(r"a\x1b[31mb.ini: cannot be opened", self.program("train", "--config", "a\x1b[31mb.ini", code=2).stderr)
 
+    def test_names_reach_the_terminal_escaped(self):
+        """In warnings and in the log, as in errors."""
+        self.train("--train.epochs=1")
+        pairs_path, out = self.dir / "te\x1b[31mst.tsv", self.dir / "a\x07b.csv"
+        pairs_path.write_text("1 2\t3 4\n1 2\tx 3\n")
+        done = self.program("predict", "--run", self.run_dir, "--input", pairs_path, "--output", out, "--skip-bad", warning=r"te\x1b[31mst.tsv: line 2")
+        self.assertIn(rf"written to {self.dir}/a\x07b.csv", done.stdout)
+        for text in (done.stdout, done.stderr):
+            self.assertNotRegex(text, "[\x00-\x09\x0b-\x1f]")
+
     def test_malformed_row_names_the_line(self):
         (self.dir / "train.tsv").write_text(pairs(3, True, 1) + "1 2\tx 3\t1\n")
         self.refuses("train.tsv: line 4")

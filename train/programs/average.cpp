@@ -1,6 +1,7 @@
 // average A.npz B.npz … --output C.npz, average --run DIR --output C.npz: averages models' weights.
 #include <fmt/format.h>
 
+#include "io/text.h"
 #include "programs.h"
 #include "train/config/command_line.h"
 #include "train/weights/averaging.h"
@@ -28,6 +29,6 @@ int warpbert::average_main(int argc, char** argv) {
   refuse_standard_output(output);
   refuse_overwriting(output, files);
   average_models(files, output);
-  fmt::print("mean of {} models written to {}\n", files.size(), output);
+  fmt::print("mean of {} models written to {}\n", files.size(), io::printable(output));
   return 0;
 }

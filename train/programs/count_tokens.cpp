@@ -17,6 +17,7 @@
 #include "engine/processors.h"
 #include "io/atomic_file.h"
 #include "io/error.h"
+#include "io/text.h"
 #include "io/text_file.h"
 #include "io/vocab.h"
 #include "io/wordpiece.h"
@@ -174,7 +175,8 @@ int warpbert::count_tokens_main(int argc, char** argv) {
   io::write_file_atomically(output, counts_text(vocab, counts));
   if (io::is_standard_output(output)) return 0;
   fmt::print("{}: {} distinct of {} tokens, {} in all, of them {} unknown or special, which are left out\n",
-             output, std::count_if(counts.begin(), counts.end(), [](int64_t n) { return n > 0; }),
-             vocab.size(), all, all - sum());
+             io::printable(output),
+             std::count_if(counts.begin(), counts.end(), [](int64_t n) { return n > 0; }), vocab.size(), all,
+             all - sum());
   return 0;
 }

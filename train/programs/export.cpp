@@ -1,6 +1,7 @@
 // export --run DIR --output hf/: writes the best model of a run as a folder for transformers.
 #include <fmt/format.h>
 
+#include "io/text.h"
 #include "programs.h"
 #include "train/config/command_line.h"
 #include "train/score/trained_model.h"
@@ -22,8 +23,8 @@ int warpbert::export_main(int argc, char** argv) {
   const ModelSource source = find_model(run);
   TrainedModel model(source);
   const bool card = export_model(output, model.bert, model.vocabulary, model.options, source.threshold);
-  fmt::print("{}: {:.1f} M parameters, {} tokens written to {}{}\n", run,
-             double(model.bert.store.real_size()) * 1e-6, model.vocabulary.size(), output,
+  fmt::print("{}: {:.1f} M parameters, {} tokens written to {}{}\n", io::printable(run),
+             double(model.bert.store.real_size()) * 1e-6, model.vocabulary.size(), io::printable(output),
              card ? "" : "; its README.md is not of export and stays");
   return 0;
 }

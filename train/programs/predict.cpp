@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "io/atomic_file.h"
+#include "io/text.h"
 #include "io/tsv.h"
 #include "programs.h"
 #include "train/config/command_line.h"
@@ -61,7 +62,7 @@ int warpbert::predict_main(int argc, char** argv) {
   const size_t truncated = ensemble.truncated(pairs);
   if (to_standard_output || output.empty()) return warn_of_truncated(truncated), 0;
   fmt::print("{} scores{} written to {}{}{}\n", pairs[0].size(),
-             ensemble.size() > 1 ? fmt::format(" of {} models", ensemble.size()) : "", output,
+             ensemble.size() > 1 ? fmt::format(" of {} models", ensemble.size()) : "", io::printable(output),
              truncated ? fmt::format("; {} pairs were truncated to data.max_tokens", truncated) : "",
              lines.gaps.empty() ? "" : fmt::format("; {} lines have none", lines.gaps.size()));
   return 0;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "io/atomic_file.h"
+#include "io/text.h"
 #include "programs.h"
 #include "train/config/command_line.h"
 #include "train/report/comparison.h"
@@ -26,6 +27,6 @@ int warpbert::report_main(int argc, char** argv) {
   refuse_overwriting(output, files);
   io::write_file_atomically(output, comparison_html(read_runs(runs)));
   if (io::is_standard_output(output)) return 0;
-  fmt::print("{} run{} in {}\n", runs.size(), runs.size() == 1 ? "" : "s", output);
+  fmt::print("{} run{} in {}\n", runs.size(), runs.size() == 1 ? "" : "s", io::printable(output));
   return 0;
 }

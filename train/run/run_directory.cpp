@@ -61,9 +61,8 @@ RunDirectory::RunDirectory(const std::string& path) : path_(path) {
     throw io::Error(fmt::format(
         "{}: another process is working in this run directory; wait for it, or set run.directory", path));
   // Some network file systems have no locks.
-  fmt::print(stderr,
-             "warning: {}: cannot be locked: {}; nothing keeps a second process out of this run directory\n",
-             file, std::strerror(failure));
+  io::warn("{}: cannot be locked: {}; nothing keeps a second process out of this run directory", file,
+           std::strerror(failure));
 }
 
 RunDirectory::~RunDirectory() {

@@ -19,6 +19,7 @@
 #include "io/atomic_file.h"
 #include "io/error.h"
 #include "io/format.h"
+#include "io/text.h"
 #include "profile_window.h"
 #include "progress.h"
 #include "run_directory.h"
@@ -280,7 +281,7 @@ bool Trainer::resume() {
       if (file == files.back())
         io::fail("{}; no other checkpoint is left; to start over, remove {}", error.what(),
                  directory_.path());
-      fmt::print(stderr, "warning: {}; trying the one before\n", error.what());
+      io::warn("{}; trying the one before", error.what());
       continue;
     }
     // Renames damaged files, or they would be the newest again.
@@ -351,9 +352,7 @@ static void warn_of_divergence(const RunRecord& record, const Bert& bert, double
         fmt::format("the loss of the last epoch, {:.4g}, is above {:.4g}, that of guessing", loss, guessing);
   if (record.scores.size() > 1 && *low == *high)
     found += fmt::format("{}all validation scores are alike", found.empty() ? "" : "; ");
-  if (!found.empty())
-    fmt::print(stderr, "warning: {}; the training seems to have diverged; try a train.lr below {}\n", found,
-               lr);
+  if (!found.empty()) io::warn("{}; the training seems to have diverged; try a train.lr below {}", found, lr);
 }
 
 // Scores the test file with the best model. The report is last: it marks the run as complete.
@@ -382,7 +381,7 @@ void Trainer::finish() {
   if (std::isfinite(record.threshold))
     fmt::print("threshold {:.4f}, of the highest F1 of the validation rows\n", record.threshold);
   fmt::print("ended     {}, after {}\n", io::date_text(record.ended), io::duration_text(state_.seconds));
-  fmt::print("written   {}\n", directory_.path());
+  fmt::print("written   {}\n", io::printable(directory_.path()));
   std::fflush(stdout);
   warn_of_divergence(record, bert_, options_.train.lr);
 }
@@ -409,7 +408,7 @@ int train(const Options& given) {
   if (const auto finished = again ? completion(directory, session) : std::nullopt) {
     directory.renew_config(options);
     RunLog(directory, options.run);  // run.csv or run.tensorboard may be newly set
-    fmt::print("{}: this run is finished{}\n", directory.path(),
+    fmt::print("{}: this run is finished{}\n", io::printable(directory.path()),
                finished->stopped_early
                    ? fmt::format(", stopped after epoch {} by train.patience", finished->epochs)
                : may_grow(options) ? "; more train.epochs resume it"
@@ -421,7 +420,7 @@ int train(const Options& given) {
   trainer.flush_log();
   check_disk_space(session);
   if (again && trainer.resume()) {
-    fmt::print("{}: resuming from its last checkpoint\n", directory.path());
+    fmt::print("{}: resuming from its last checkpoint\n", io::printable(directory.path()));
     std::error_code ignored;
     // Both cover fewer epochs; without the report the run counts as incomplete.
     for (const std::string& file : {directory.report(), directory.run_json()})
@@ -436,7 +435,7 @@ int train(const Options& given) {
           there[0]);
     if (again) {
       check_start_over(directory);
-      fmt::print("{}: no complete checkpoint; starting over\n", directory.path());
+      fmt::print("{}: no complete checkpoint; starting over\n", io::printable(directory.path()));
     }
     directory.start_over();
   }

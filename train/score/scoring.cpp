@@ -135,9 +135,8 @@ class Scorer {
   // Warns if the model could score but is unlikely to have scored well.
   void warn() const {
     if (model_.options.train.stage == Stage::pretrain)
-      fmt::print(stderr,
-                 "warning: {}: pretrained alone (train.stage = pretrain); it has not learnt to score pairs\n",
-                 source_.path);
+      io::warn("{}: pretrained alone (train.stage = pretrain); it has not learnt to score pairs",
+               source_.path);
     if (2 * unknown_ > tokens_)
       fmt::print(
           stderr,
@@ -321,7 +320,7 @@ void write_scores(const std::string& path, std::span<const float> scores, std::s
 }
 
 void warn_of_truncated(size_t pairs) {
-  if (pairs) fmt::print(stderr, "warning: {} pairs were truncated to data.max_tokens\n", pairs);
+  if (pairs) io::warn("{} pairs were truncated to data.max_tokens", pairs);
 }
 
 bool is_score_file(const std::string& path) {

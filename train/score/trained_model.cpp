@@ -35,8 +35,7 @@ static std::optional<double> read_threshold(const fs::path& run) {
   const fs::path path = run / "run.json";
   if (!fs::exists(path)) return {};
   const auto json = io::parse_json(io::read_text(path), path);
-  if (!json.is_object())
-    fmt::print(stderr, "warning: {}: no JSON object; its threshold is not used\n", path.string());
+  if (!json.is_object()) io::warn("{}: no JSON object; its threshold is not used", path.string());
   for (const char* place : {"/threshold", "/validation/threshold"})
     if (const nlohmann::json::json_pointer at(place); json.contains(at) && json[at].is_number())
       return json[at].get<double>();

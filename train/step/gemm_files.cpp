@@ -11,6 +11,7 @@
 
 #include "engine/gemm.h"
 #include "io/atomic_file.h"
+#include "io/error.h"
 
 namespace warpbert {
 namespace fs = std::filesystem;
@@ -28,7 +29,7 @@ GemmCache read_cache(const std::string& path, const char* consequence) {
     if (!file) throw std::runtime_error("cannot be read");
     return parse_gemm_cache(text.str());
   } catch (const std::runtime_error& error) {
-    fmt::print(stderr, "warning: {}: {}; it is ignored{}\n", path, error.what(), consequence);
+    io::warn("{}: {}; it is ignored{}", path, error.what(), consequence);
     return {};
   }
 }
@@ -94,8 +95,7 @@ void GemmFiles::save_cache() {
     if (mine.size() == before) return;
     io::write_file_atomically(cache_, gemm_cache_text(cache));
   } catch (const std::runtime_error& error) {
-    fmt::print(stderr, "warning: the algorithms of matrix products cannot be kept for other runs: {}\n",
-               error.what());
+    io::warn("the algorithms of matrix products cannot be kept for other runs: {}", error.what());
     cache_.clear();
   }
 }

@@ -6,6 +6,7 @@
 
 #include "batch_file.h"
 #include "io/npz.h"
+#include "io/text.h"
 #include "session.h"
 #include "train/weights/host_arrays.h"
 #include "train_step.h"
@@ -126,7 +127,7 @@ void inspect(Options options, const std::string& batch_path, const std::string& 
   inspection.look(read_batch(*batches, 0, session.bert().config));
   if (steps) inspection.take_steps(*batches, steps, session.options());
   inspection.write(output_path);
-  fmt::print("written   {}\n", output_path);
+  fmt::print("written   {}\n", io::printable(output_path));
 }
 
 }  // namespace warpbert

@@ -14,6 +14,7 @@
 #include "engine/fnv.h"
 #include "engine/processors.h"
 #include "io/error.h"
+#include "io/text.h"
 #include "io/tsv.h"
 #include "io/vocab.h"
 #include "io/wordpiece.h"
@@ -87,8 +88,7 @@ void Session::check_rows(size_t tokens) const {
                   pretrained_->path(), rows, real < rows ? fmt::format(", {} without padding", real) : "");
   if (tokens > rows) throw io::Error(what);
   if (tokens != real)
-    fmt::print(stderr, "warning: {}; if a line is missing, every token after it has its neighbour's row\n",
-               what);
+    io::warn("{}; if a line is missing, every token after it has its neighbour's row", what);
 }
 
 Session::Session(Options options) : options_(std::move(options)) {
@@ -169,14 +169,14 @@ void Session::load() {
   const BertConfig& c = bert.config;
   fmt::print("model     {} layers, hidden {}, {} heads, intermediate {}: {:.1f} M parameters, {}\n", c.layers,
              c.hidden, c.heads, c.intermediate, double(bert.store.real_size()) * 1e-6,
-             pretrained_ ? "from " + options_.model.weights : "random");
+             pretrained_ ? "from " + io::printable(options_.model.weights) : "random");
   if (pretrained_ && !head) fmt::print("          new masked-language head\n");
   if (pretrained_ && head && pretrained_->head_looks_untrained())
-    fmt::print(stderr,
-               "warning: {}: its masked-language head looks untrained (all gains are 1, all biases 0); "
-               "models published "
-               "so learn this task slowly\n",
-               options_.model.weights);
+    io::warn(
+        "{}: its masked-language head looks untrained (all gains are 1, all biases 0); "
+        "models published "
+        "so learn this task slowly",
+        options_.model.weights);
   fmt::print("device    {}, {}\n", device_->name(), precision_text(options_.train.precision));
   pretrained_.reset();  // closes the file
   set_layer_lr(bert, float(options_.train.layer_decay), float(options_.train.embedding_rate));
@@ -251,22 +251,18 @@ void Session::warn_of_rows() const {
   const DataOptions& data = options_.data;
   const ModelOptions& model = options_.model;
   if (const size_t labels = count_labelled(set_.test))
-    fmt::print(stderr, "warning: {}: {} rows have a label, which is not used; eval measures by them\n",
-               data.test, labels);
+    io::warn("{}: {} rows have a label, which is not used; eval measures by them", data.test, labels);
   if (options_.train.final_lr > 0 && options_.train.schedule == Schedule::constant)
-    fmt::print(stderr,
-               "warning: train.final_lr is not used: the rate of train.schedule = constant does not fall; "
-               "linear and "
-               "cosine lead there\n");
+    io::warn(
+        "train.final_lr is not used: the rate of train.schedule = constant does not fall; "
+        "linear and "
+        "cosine lead there");
   if (model.weights.empty())
     for (const auto& [key, path] : {std::pair{"data.counts", data.counts}, {"model.config", model.config}})
-      if (!path.empty())
-        fmt::print(stderr, "warning: {} is not used: without model.weights the first weights are random\n",
-                   key);
+      if (!path.empty()) io::warn("{} is not used: without model.weights the first weights are random", key);
   if (statistics_.unknown_share > 0.5)
-    fmt::print(stderr,
-               "warning: {}: {:.0f} % of tokens are [UNK]; are these pairs what the vocabulary is for?\n",
-               data.train, 100 * statistics_.unknown_share);
+    io::warn("{}: {:.0f} % of tokens are [UNK]; are these pairs what the vocabulary is for?", data.train,
+             100 * statistics_.unknown_share);
   if (options_.train.stage == Stage::pretrain || !options_.train.epochs) return;
   std::set<float> labels;
   for (const Example& row : set_.training)
@@ -285,10 +281,10 @@ void Session::warn_of_rows() const {
                                 ? "no validation row has a label"
                                 : fmt::format("all {} validation rows are {}", set_.validation.size(),
                                               *classes.begin() ? "matches" : "no matches");
-  fmt::print(stderr,
-             "warning: {}: {}, so that there is no AUC, and the last epoch's model is kept; another "
-             "data.validation_every or data.fold chooses other rows\n",
-             data.train, which);
+  io::warn(
+      "{}: {}, so that there is no AUC, and the last epoch's model is kept; another "
+      "data.validation_every or data.fold chooses other rows",
+      data.train, which);
 }
 
 std::string hash_text(uint64_t hash) { return fmt::format("{:016x}", hash); }
@@ -327,11 +323,12 @@ std::vector<int> Session::first_rows() {
   if (!pretrained_) return {};
   const DataOptions& data = options_.data;
   if (pretrained_->vocabulary()) {
-    fmt::print("vocabulary kept from {}\n", pretrained_->path());
+    fmt::print("vocabulary kept from {}\n", io::printable(pretrained_->path()));
     return every_row(vocabulary_->size());
   }
   if (data.text) {
-    fmt::print("vocabulary {} words of {} keep their rows\n", vocabulary_->dataset_ids().size(), data.vocab);
+    fmt::print("vocabulary {} words of {} keep their rows\n", vocabulary_->dataset_ids().size(),
+               io::printable(data.vocab));
     return text_rows(*vocabulary_);
   }
   const auto vocab = io::read_vocab(data.vocab);
@@ -344,11 +341,11 @@ std::vector<int> Session::first_rows() {
     io::fail("{}: counts no token of {}; it belongs to another vocabulary, and nothing can be aligned by it",
              data.counts, data.vocab);
   if (counted < size_t(words))
-    fmt::print(stderr,
-               "warning: {}: counts only {} of the {} tokens that the data's ids are aligned to; the others "
-               "are taken "
-               "in the order of {}\n",
-               data.counts, counted, words, data.vocab);
+    io::warn(
+        "{}: counts only {} of the {} tokens that the data's ids are aligned to; the others "
+        "are taken "
+        "in the order of {}",
+        data.counts, counted, words, data.vocab);
   fmt::print("aligned   {} ids to the {} most frequent of {} tokens; {} ids below min_count {} are [UNK]\n",
              words, words, vocab.size(), statistics_.dropped, data.min_count);
   return embedding_rows_ = std::move(aligned);

@@ -159,8 +159,7 @@ void Pretrained::check_kinds(const std::set<std::string>& expected) {
         "without them, io/convert/convert.py --ignore '{}' leaves them out",
         path(), io::listed(inside), inside[0]);
   if (!outside.empty())
-    fmt::print(stderr, "warning: {}: left out, as they are no part of BERT: {}\n", path(),
-               io::listed(outside));
+    io::warn("{}: left out, as they are no part of BERT: {}", path(), io::listed(outside));
 }
 
 // Relative distance of neighbours, for values that were rounded to this type.
@@ -325,9 +324,8 @@ PublishedConfig read_published_config(const std::string& text, const std::string
                                   {"vocab_size", shape.vocabulary}})
     if (const double said = number(key); said && said != size) {
       if (key == std::string_view("vocab_size") && said < size)
-        fmt::print(stderr,
-                   "warning: {}: vocab_size = {}, but {} has {} rows; the last {} are taken for padding\n",
-                   what, said, weights.path(), size, size - said);
+        io::warn("{}: vocab_size = {}, but {} has {} rows; the last {} are taken for padding", what, said,
+                 weights.path(), size, size - said);
       else
         io::fail(
             "{}: {} = {}, but {} has {}; it is the configuration of another model, or arrays are missing",
@@ -368,11 +366,11 @@ PublishedConfig resolve(ModelOptions& options, const Pretrained* pretrained) {
     if (!options.layer_norm_epsilon) options.layer_norm_epsilon = config.layer_norm_epsilon;
     if (!options.heads) {
       options.heads = std::max(options.hidden / 64, 1);
-      fmt::print(stderr,
-                 "warning: {}: no configuration names the number of heads; hidden/64 = {} is a guess, and a "
-                 "wrong one "
-                 "makes a wrong model: set model.heads or model.config\n",
-                 options.weights, options.heads);
+      io::warn(
+          "{}: no configuration names the number of heads; hidden/64 = {} is a guess, and a "
+          "wrong one "
+          "makes a wrong model: set model.heads or model.config",
+          options.weights, options.heads);
     }
   }
   if (!options.intermediate) options.intermediate = 4 * options.hidden;
