@@ -37,7 +37,7 @@ std::string json_error(std::string_view text) {
   try {
     [[maybe_unused]] const auto json = nlohmann::json::parse(text.begin(), text.end());
     return "";
-  } catch (const nlohmann::json::parse_error& error) {
+  } catch (const nlohmann::json::exception& error) {  // also out_of_range: 1e999
     return error.what();
   }
 }
