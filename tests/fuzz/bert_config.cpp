@@ -42,6 +42,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!accepts(path, [&] { published = resolve(options, &model()); })) return 0;
   require(options.heads > 0 && options.layer_norm_epsilon > 0, "a configuration is left open");
   require(published.vocabulary >= 0 && published.vocabulary <= 16, "a vocabulary is larger than its matrix");
+  Options resolved;
+  resolved.data.train = "train.tsv", resolved.model = options;
+  if (options.heads <= 1024)  // which BertConfig refuses
+    require(accepts<UsageError>("", [&] { read_options(write("config.ini", config_text(resolved))); }),
+            "the configuration of a run cannot be read again");
   BertConfig config = model().shape();
   config.heads = options.heads, config.layer_norm_epsilon = float(options.layer_norm_epsilon);
   const PublishedConfig again = read_published_config(config_json(config), "our config.json", model());
