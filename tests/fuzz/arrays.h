@@ -41,8 +41,9 @@ inline void require_equal(io::Archive& archive, const Contents& expected) {
   require(arrays.size() == expected.views.size(), "an archive that was saved again has other arrays");
   for (size_t i = 0; i < arrays.size(); i++) {
     const io::ArrayView& wanted = expected.views[i];
-    require(arrays[i].name == wanted.name && arrays[i].dtype == wanted.dtype && arrays[i].shape == wanted.shape,
-            fmt::format("array '{}' became '{}' when it was saved again", wanted.name, arrays[i].name));
+    require(
+        arrays[i].name == wanted.name && arrays[i].dtype == wanted.dtype && arrays[i].shape == wanted.shape,
+        fmt::format("array '{}' became '{}' when it was saved again", wanted.name, arrays[i].name));
     require(archive.raw(arrays[i].name) == expected.bytes[i],
             fmt::format("array '{}' has other values after it was saved again", wanted.name));
   }
@@ -115,7 +116,8 @@ inline bool write_archive(const std::string& path, std::string_view text) {
         const double number = numbers[i % numbers.size()];
         T value = T();
         if constexpr (std::is_floating_point_v<T>) {
-          if (std::abs(number) <= double(std::numeric_limits<T>::max()) || number != number) value = T(number);
+          if (std::abs(number) <= double(std::numeric_limits<T>::max()) || number != number)
+            value = T(number);
           else value = number < 0 ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::infinity();
         } else if (number >= double(std::numeric_limits<T>::min()) &&
                    number < double(std::numeric_limits<T>::max())) {

@@ -1,6 +1,6 @@
 // A batch in a file: members of an .npz (arrays.h).
-#include "arrays.h"
 #include "train/step/batch_file.h"
+#include "arrays.h"
 
 using namespace warpbert;
 using namespace warpbert::fuzz;
@@ -14,7 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto archive = io::open_npz(path);
     const PaddedBatch padded = read_batch(*archive, 0, config);
     const Batch& batch = padded.packed;
-    require(padded.tokens.size() == size_t(padded.sequences) * size_t(padded.length), "a batch has other tokens");
+    require(padded.tokens.size() == size_t(padded.sequences) * size_t(padded.length),
+            "a batch has other tokens");
     require(batch.sequences == padded.sequences && batch.starts.at(size_t(batch.sequences)) == batch.tokens,
             "sequences do not cover the tokens");
     int tokens = 0;

@@ -16,7 +16,8 @@ Pretrained& model() {
         "@ bert.embeddings.position_embeddings.weight float32 16,32\n1 2\n"
         "@ bert.embeddings.token_type_embeddings.weight float32 2,32\n1 2\n";
     const auto pair = [&](const std::string& name, const char* shape, const char* bias) {
-      text += fmt::format("@ bert.{}.weight float32 {}\n1 2\n@ bert.{}.bias float32 {}\n0\n", name, shape, name, bias);
+      text += fmt::format("@ bert.{}.weight float32 {}\n1 2\n@ bert.{}.bias float32 {}\n0\n", name, shape,
+                          name, bias);
     };
     pair("embeddings.LayerNorm", "32", "32");
     const std::string layer = "encoder.layer.0.";

@@ -1,6 +1,6 @@
 // The state in a checkpoint: members of an .npz (arrays.h).
-#include "arrays.h"
 #include "train/run/checkpoint.h"
+#include "arrays.h"
 
 using namespace warpbert;
 using namespace warpbert::fuzz;

@@ -39,9 +39,9 @@ class Folder {
   Folder() {
     const char* chosen = std::getenv("TMPDIR");
     const std::filesystem::path shared = "/dev/shm";
-    std::string name = (chosen                             ? std::filesystem::path(chosen)
+    std::string name = (chosen                              ? std::filesystem::path(chosen)
                         : access(shared.c_str(), W_OK) == 0 ? shared
-                                                           : std::filesystem::temp_directory_path()) /
+                                                            : std::filesystem::temp_directory_path()) /
                        "warpbert-fuzz-XXXXXX";
     if (!mkdtemp(name.data())) finding("no temporary folder");
     path_ = name;

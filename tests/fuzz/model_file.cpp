@@ -1,8 +1,7 @@
 // A model file: members of an .npz (arrays.h). Loaded and saved, the model is the same.
-#include <cmath>
-
-#include "arrays.h"
 #include "train/weights/model_file.h"
+#include "arrays.h"
+#include "train/step/session.h"
 #include "train/weights/pretrained.h"
 
 using namespace warpbert;
@@ -16,9 +15,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     ModelOptions options;
     options.weights = path;
     resolve(options, &file);
-    BertConfig config = file.shape();
-    config.heads = options.heads, config.layer_norm_epsilon = float(options.layer_norm_epsilon);
     file.head_looks_untrained();
+    BertConfig config;  // heads that a file names, or a guess, may not fit: the option is named
+    if (!accepts<UsageError>("model.", [&] { config = bert_config(options, file.shape().vocabulary); }))
+      return;
     if (!file.has_head() || !file.vocabulary()) return;
     static Device device;
     Bert bert(config);
@@ -29,7 +29,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Pretrained saved(again);
     require(saved.vocabulary() == file.vocabulary(), "a model that was saved again has another vocabulary");
     for (const auto& array : bert.store.named())
-      require(saved.values(array.name) == file.values(array.name), array.name + " changed when it was saved again");
+      require(saved.values(array.name) == file.values(array.name),
+              array.name + " changed when it was saved again");
     ModelOptions same;
     resolve(same, &saved);
     require(same.heads == options.heads && float(same.layer_norm_epsilon) == config.layer_norm_epsilon,

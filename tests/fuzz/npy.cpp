@@ -37,7 +37,8 @@ std::string zip_of(std::string_view name, std::string_view bytes) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const std::string path = write("in.npz", zip_of("x.npy", text_of(data, size))), again = folder() / "again.npz";
+  const std::string path = write("in.npz", zip_of("x.npy", text_of(data, size))),
+                    again = folder() / "again.npz";
   accepts(path, [&] {
     const auto archive = io::open_npz(path);
     const Contents all = read_all(*archive);

@@ -25,7 +25,8 @@ inline void require_sound(const io::Pairs& pairs) {
 
 // Reads the input as a file, as pieces of `piece` bytes, and line by line with gaps: the rows are the same.
 // nullopt: no rows, or an error.
-inline std::optional<io::Pairs> read_in_all_ways(std::string_view text, size_t piece, io::WordPiece* tokenizer) {
+inline std::optional<io::Pairs> read_in_all_ways(std::string_view text, size_t piece,
+                                                 io::WordPiece* tokenizer) {
   const std::string path = write("in.tsv", text);
   std::optional<io::Pairs> pairs;
   accepts(path, [&] { pairs = io::read_pairs(path, tokenizer); });
@@ -51,7 +52,8 @@ inline std::optional<io::Pairs> read_in_all_ways(std::string_view text, size_t p
   io::PairReader reader("with gaps", tokenizers, true);
   reader.add(text);
   if (accepts("with gaps", [&] { reader.finish(); })) {
-    const size_t lines = size_t(std::count(text.begin(), text.end(), '\n')) + (!text.empty() && text.back() != '\n');
+    const size_t lines =
+        size_t(std::count(text.begin(), text.end(), '\n')) + (!text.empty() && text.back() != '\n');
     require(reader.size() == lines, fmt::format("{} lines became {} rows and gaps", lines, reader.size()));
     const io::PairLines taken = reader.take(lines);
     require_sound(taken.pairs[0]);

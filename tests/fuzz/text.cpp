@@ -14,7 +14,8 @@ std::string gzip(std::string_view text) {
   z_stream stream{};
   require(deflateInit2(&stream, 1, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) == Z_OK, "no zlib");
   std::string packed(deflateBound(&stream, uLong(text.size())), '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data())), stream.avail_in = uInt(text.size());
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data())),
+  stream.avail_in = uInt(text.size());
   stream.next_out = reinterpret_cast<Bytef*>(packed.data()), stream.avail_out = uInt(packed.size());
   require(deflate(&stream, Z_FINISH) == Z_STREAM_END, "zlib does not compress");
   packed.resize(stream.total_out);

@@ -24,7 +24,8 @@ inline void check_vocabulary(const std::string& name, std::string_view text) {
   io::WordPiece tokenizer(file.tokens, path, true);
   std::vector<int> ids;
   tokenizer.encode("[CLS] unaffable, \"1 中\" [MASK]", ids);
-  for (const int id : ids) require(id >= 0 && size_t(id) < file.tokens.size(), "a token is not in the vocabulary");
+  for (const int id : ids)
+    require(id >= 0 && size_t(id) < file.tokens.size(), "a token is not in the vocabulary");
 
   const std::string npz = folder() / "vocabulary.npz";
   io::write_npz(npz, VocabularyArrays(*vocabulary).views());

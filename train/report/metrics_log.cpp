@@ -137,7 +137,7 @@ std::string kind(const Json& record) { return record.at("kind").get<std::string>
 template <class Int>
 Int integer(const Json& record, const char* key) {
   const Json& value = record.at(key);
-  const bool fits = value.is_number_unsigned() ? std::in_range<Int>(value.get<uint64_t>())
+  const bool fits = value.is_number_unsigned()  ? std::in_range<Int>(value.get<uint64_t>())
                     : value.is_number_integer() ? std::in_range<Int>(value.get<int64_t>())
                                                 : false;
   if (!fits) throw std::out_of_range(key);
