@@ -123,6 +123,7 @@ if(Python3_FOUND)
   add_python_tests(scripts gpu_check_test.py GpuCheck ${CMAKE_SOURCE_DIR}/scripts)
   add_python_tests(scripts check_folders_test.py Folders ${CMAKE_SOURCE_DIR}/scripts)
   add_python_tests(scripts profile_test.py Profile ${CMAKE_SOURCE_DIR}/scripts)
+  add_python_tests(scripts fuzz_test.py Fuzz ${CMAKE_SOURCE_DIR}/scripts)
 endif()
 
 # Compares with the libraries `tokenizers`, torch and transformers; skipped without them. The PyTorch

@@ -13,10 +13,13 @@ struct RepeatedKey {
   int depth = 0;
 };
 
-// The result is_discarded() if `text` is no JSON; a byte order mark is skipped.
+// Objects and arrays may be nested this deep: copies and texts of nlohmann-json recurse, until the stack is full.
+constexpr int deepest_json = 100;
+
+// The result is_discarded() if `text` is no JSON, or nested too deep; a byte order mark is skipped.
 nlohmann::json parse_json(std::string_view text, RepeatedKey& repeated);
 
-// Throws Error that begins with `where` and names a repeated key.
+// Throws Error that begins with `where` and names a repeated key; also for JSON nested too deep.
 nlohmann::json parse_json(std::string_view text, const std::string& where);
 
 // Why `text` is no JSON, with line and column.

@@ -3,7 +3,9 @@
 #include <zip.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -59,7 +61,7 @@ class Npz : public Archive {
     NpyHeader header;
   };
 
-  [[noreturn]] void damaged(const std::string& name, const char* why) {
+  [[noreturn]] void damaged(const std::string& name, const char* why) const {
     fail("{}: array '{}': {}; the file is damaged, copy or save it again", path_, name, why);
   }
 
@@ -78,10 +80,20 @@ class Npz : public Archive {
     }
   }
 
+  // Sizes are what headers claim, and memory for values is reserved by them: 200 bytes must not ask for 64 GiB.
+  void check_size(const zip_stat_t& status, const std::string& name) const {
+    constexpr uint64_t most_inflated = 1032;  // deflate packs at most so many bytes into one (zlib's manual)
+    const uint64_t ratio = status.comp_method == ZIP_CM_STORE     ? 1
+                           : status.comp_method == ZIP_CM_DEFLATE ? most_inflated
+                                                                  : UINT64_MAX;
+    if (status.comp_size > std::filesystem::file_size(path_) || status.size / ratio > status.comp_size)
+      damaged(name, "claims more bytes than the file can hold");
+  }
+
   void check_readable(const zip_stat_t& status, const std::string& name) const {
     if (status.encryption_method != ZIP_EM_NONE)
       fail("{}: array '{}' is encrypted; save it again without a password", path_, name);
-    if (zip_compression_method_supported(status.comp_method, 0)) return;
+    if (zip_compression_method_supported(status.comp_method, 0)) return check_size(status, name);
     const std::string method = status.comp_method == ZIP_CM_LZMA    ? "LZMA"
                                : status.comp_method == ZIP_CM_XZ    ? "XZ"
                                : status.comp_method == ZIP_CM_BZIP2 ? "bzip2"

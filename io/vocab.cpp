@@ -104,6 +104,9 @@ class TokenizerJson {
     const auto id = number.get<size_t>();
     if (token.empty() || token.find('\n') != token.npos)
       fail("{}: the token of id {} is {}", path_, id, token.empty() ? "empty" : "of two lines");
+    if (strip(token) != token || token.ends_with('\x1a'))  // read_vocab would read another token
+      fail("{}: the token of id {} is {}; vocab.txt cannot hold white space or ^Z at its ends", path_, id,
+           quote(token));
     const auto [place, is_new] = ids_.insert({token, id});
     if (!is_new && place->second != id)
       fail("{}: {} has two ids, {} and {}", path_, quote(token), place->second, id);

@@ -25,6 +25,8 @@ void BertConfig::check() const {
   if (intermediate < 8 || intermediate % 8)
     refuse(fmt::format("model.intermediate = {}: a multiple of 8", intermediate));
   if (max_positions < 1) refuse(fmt::format("model.max_positions = {}: at least 1", max_positions));
+  if (!(layer_norm_epsilon > 0))
+    refuse(fmt::format("model.layer_norm_epsilon = {}: above 0, as a float", layer_norm_epsilon));
 }
 
 static Norm add_norm(ParameterStore& store, const std::string& name, int hidden, float epsilon) {

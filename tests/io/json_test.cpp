@@ -31,3 +31,19 @@ TEST_CASE("json: what is no JSON is discarded, and the place of the error can be
   CHECK(io::json_error("{\"a\":\n }").find("line 2, column 2") != std::string::npos);
   CHECK(io::json_error("{}").empty());
 }
+
+TEST_CASE("json: what is nested too deep is refused before the stack is full") {
+  const auto nested = [](size_t n) { return std::string(n, '[') + std::string(n, ']'); };
+  io::RepeatedKey key;
+  for (const size_t deep : {size_t(io::deepest_json) + 1, size_t(200'000)}) {
+    CHECK(io::parse_json(nested(deep), key).is_discarded());
+    CHECK(message_of<io::Error>([&] { io::parse_json(nested(deep), "a.json"); }) ==
+          "a.json: its objects and arrays are nested more than 100 deep");
+  }
+  CHECK(io::parse_json(nested(io::deepest_json), "a.json").is_array());
+}
+
+TEST_CASE("json: a number beyond a double is no JSON, with a reason") {
+  CHECK(io::parse_json("[1e999]", "a.json").is_discarded());
+  CHECK(io::json_error("[1e999]").find("1e999") != std::string::npos);
+}

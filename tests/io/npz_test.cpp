@@ -40,6 +40,7 @@ struct Member {
   bool streamed = false;                       // sizes and CRC follow the data
   uint32_t damage = 0;                         // XORed onto the CRC
   uint16_t other_method = 0, other_flags = 0;  // claimed, not done
+  uint32_t other_size = 0;                     // claimed
 };
 
 // A raw deflate stream with one stored block, enough to exercise the reader's inflate path.
@@ -57,7 +58,7 @@ std::string zip(const std::vector<Member>& members) {
     const uint16_t method = m.other_method ? m.other_method : m.deflated ? 8 : 0;
     const std::string common = bytes_of_value(uint16_t(m.zip64 ? 45 : 20)) + bytes_of_value(flags) +
                                bytes_of_value(method) + bytes_of_value(uint32_t(0x21 << 16));
-    const uint64_t packed = stored.size(), full = m.data.size();
+    const uint64_t packed = stored.size(), full = m.other_size ? m.other_size : m.data.size();
     std::string extra;
     if (m.zip64)
       extra = bytes_of_value(uint16_t(1)) + bytes_of_value(uint16_t(16)) +
@@ -122,6 +123,16 @@ std::vector<T> load(const std::string& npy_bytes) {
 }  // namespace
 
 // ---- Reading ----------------------------------------------------------------------------------------------
+
+TEST_CASE("npz: a size that the file cannot hold is refused before memory is reserved for it") {
+  const std::string header = npy("'<f4'", false, "(1000000000,)", "");
+  for (const bool deflated : {false, true})
+    CHECK(refusal(zip({{.name = "x.npy",
+                        .data = header,
+                        .deflated = deflated,
+                        .other_size = uint32_t(header.size() + 4'000'000'000)}})) ==
+          "array 'x': claims more bytes than the file can hold; the file is damaged, copy or save it again");
+}
 
 TEST_CASE("npz: stored, deflated, zip64 and streamed members") {
   const TemporaryFolder folder;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "io/error.h"
+#include "io/text.h"
 #include "tests/support/captured.h"
 #include "tests/support/temporary.h"
 
@@ -142,6 +143,10 @@ TEST_CASE("tokenizer.json: what is no WordPiece of BERT is named") {
   CHECK(refused([](Json& j) { j["added_tokens"][0].erase("content"); }) ==
         ": added_tokens: an entry without content");
   CHECK(refused([](Json& j) { j["model"]["vocab"]["a\nb"] = 8; }) == ": the token of id 8 is of two lines");
+  for (const char* token : {" a", "a\r", "a\t", "a\x1a"})  // an exported vocab.txt would lose them
+    CHECK(refused([&](Json& j) { j["model"]["vocab"][token] = 8; }) ==
+          ": the token of id 8 is " + io::quote(token) +
+              "; vocab.txt cannot hold white space or ^Z at its ends");
   CHECK(refused([](Json& j) { j.erase("model"); }) ==
         ": JSON, but no tokenizer.json of a BERT: there is no object 'model'");
   CHECK(files.refusal("{\"deep\": 1", "tokenizer.json") ==

@@ -4,6 +4,7 @@
 #include <exception>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "io/error.h"
 #include "io/npz.h"
@@ -73,29 +74,41 @@ std::string to_json(const RunState& s, const Options& options) {
       .dump();
 }
 
+// get() would truncate a fraction and wrap around what Int does not hold.
+template <class Int>
+void read_integer(const Json& value, Int& to) {
+  const bool fits = value.is_number_unsigned()  ? std::in_range<Int>(value.get<uint64_t>())
+                    : value.is_number_integer() ? std::in_range<Int>(value.get<int64_t>())
+                                                : false;
+  if (!fits) throw std::out_of_range("a number is no integer, or out of range");
+  to = value.get<Int>();
+}
+
 RunState from_json(const Json& json) {
   RunState s;
   if (json.at("format") != 3) throw std::runtime_error("an unknown format");
-  json.at("step").get_to(s.step);
-  json.at("epoch").get_to(s.epoch);
-  json.at("step_in_epoch").get_to(s.step_in_epoch);
-  json.at("pass").get_to(s.train_step.pass);
-  json.at("updates").get_to(s.train_step.updates);
+  read_integer(json.at("step"), s.step);
+  read_integer(json.at("epoch"), s.epoch);
+  read_integer(json.at("step_in_epoch"), s.step_in_epoch);
+  read_integer(json.at("pass"), s.train_step.pass);
+  read_integer(json.at("updates"), s.train_step.updates);
   json.at("sums").get_to(s.train_step.sums);
   const auto sums = json.at("epoch_sums").get<std::array<double, 4>>();
   s.epoch_sums = {sums[0], sums[1], sums[2], sums[3]};
-  json.at("epoch_pairs").get_to(s.epoch_pairs);
+  read_integer(json.at("epoch_pairs"), s.epoch_pairs);
   json.at("epoch_seconds").get_to(s.epoch_seconds);
   json.at("seconds").get_to(s.seconds);
   const auto spent = json.at("spent").get<std::array<double, 4>>();
   s.spent = {spent[0], spent[1], spent[2], spent[3]};
-  for (const Json& entry : json.at("best"))
-    s.best.emplace_back(entry.at(0).is_null() ? std::nan("") : entry.at(0).get<double>(),
-                        entry.at(1).get<int>());
+  for (const Json& entry : json.at("best")) {
+    int epoch = 0;
+    read_integer(entry.at(1), epoch);
+    s.best.emplace_back(entry.at(0).is_null() ? std::nan("") : entry.at(0).get<double>(), epoch);
+  }
   json.at("norms").get_to(s.train_step.norms);
   json.at("stopped_early").get_to(s.stopped_early);
-  json.at("data_hash").get_to(s.data_hash);
-  s.start_hash = json.value("start_hash", uint64_t(0));
+  read_integer(json.at("data_hash"), s.data_hash);
+  read_integer(json.value("start_hash", Json(uint64_t(0))), s.start_hash);
   s.options = json.value("options", s.options);
   return s;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
@@ -291,6 +292,11 @@ PublishedConfig read_published_config(const std::string& text, const std::string
       io::fail("{}: {} is no positive number", what, key);
     return json[key].get<double>();
   };
+  const auto whole = [&](const char* key) {
+    const double value = number(key);
+    if (value != std::floor(value)) io::fail("{}: {} = {} is no whole number", what, key, value);
+    return value;
+  };
   // Refuses every value of `key` but `allowed` ones and null, with what is run here instead.
   const auto refuse_but = [&](const char* key, const std::set<nlohmann::json>& allowed, const char* run) {
     if (!json.contains(key) || json[key].is_null() || allowed.count(json[key])) return;
@@ -322,7 +328,7 @@ PublishedConfig read_published_config(const std::string& text, const std::string
                                   {"intermediate_size", shape.intermediate},
                                   {"max_position_embeddings", shape.max_positions},
                                   {"vocab_size", shape.vocabulary}})
-    if (const double said = number(key); said && said != size) {
+    if (const double said = whole(key); said && said != size) {
       if (key == std::string_view("vocab_size") && said < size)
         io::warn("{}: vocab_size = {}, but {} has {} rows; the last {} are taken for padding", what, said,
                  weights.path(), size, size - said);
@@ -334,8 +340,11 @@ PublishedConfig read_published_config(const std::string& text, const std::string
   PublishedConfig config;
   const char* heads = json.contains("heads") ? "heads" : "num_attention_heads";
   const char* epsilon = json.contains("ln_eps") ? "ln_eps" : "layer_norm_eps";
-  config.heads = int(std::min(number(heads), 1e6)), config.layer_norm_epsilon = number(epsilon);
-  config.vocabulary = int(std::min<double>(number("vocab_size"), shape.vocabulary));
+  config.heads = int(std::min(whole(heads), 1e6)), config.layer_norm_epsilon = number(epsilon);
+  // The range of the option, whose value a run saves; kernels take it as float, which must not be 0.
+  if (const double e = config.layer_norm_epsilon; e && (e > 1 || e < std::numeric_limits<float>::min()))
+    io::fail("{}: {} = {} is no epsilon in (0, 1]", what, epsilon, e);
+  config.vocabulary = int(std::min<double>(whole("vocab_size"), shape.vocabulary));
   return config;
 }
 

@@ -56,4 +56,5 @@ TEST_CASE("counts.json: tokens in any spelling of JSON, and what is none") {
   CHECK(refused("{\"a\": 1.5}") == ": the count of 'a' is no non-negative integer");
   CHECK(refused("{\"a\": -1}") == ": the count of 'a' is no non-negative integer");
   CHECK(refused("{\"a\": ").starts_with(": no JSON: "));
+  CHECK(refused("{\"a\": 1e999}").starts_with(": no JSON: "));  // more than a double holds
 }

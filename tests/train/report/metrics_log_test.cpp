@@ -190,7 +190,9 @@ TEST_CASE("metrics log: lines of another kind stay, and a broken one is named") 
   CHECK(contents(path) == "{\"kind\":\"note\",\"text\":\"x\"}\n");
 
   for (const char* broken :
-       {"loss 3", "[1]", "{}", "{\"kind\":\"step\"}", "{\"kind\":\"epoch\",\"epoch\":\"one\"}"}) {
+       {"loss 3", "[1]", "{}", "{\"kind\":\"step\"}", "{\"kind\":\"epoch\",\"epoch\":\"one\"}",
+        "{\"kind\":\"epoch\",\"epoch\":1.5}", "{\"kind\":\"epoch\",\"epoch\":1e300}",
+        "{\"kind\":\"epoch\",\"epoch\":4294967297}"}) {
     folder.write("metrics.jsonl", "{\"kind\":\"note\"}\n" + std::string(broken) + "\n");
     CAPTURE(broken);
     CHECK(message_of<io::Error>([&] { read_metrics(path); }).rfind(path + ": line 2: ", 0) == 0);

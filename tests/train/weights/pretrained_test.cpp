@@ -578,6 +578,13 @@ TEST_CASE("configuration files: another activation, other positions, other shape
   CHECK(refused(R"({"num_attention_heads": 0})") == "config.json: num_attention_heads is no positive number");
   CHECK(refused(R"({"num_attention_heads": "12"})") ==
         "config.json: num_attention_heads is no positive number");
+  CHECK(refused(R"({"num_attention_heads": 2.5})") ==
+        "config.json: num_attention_heads = 2.5 is no whole number");
+  CHECK(refused(R"({"vocab_size": 0.5})") == "config.json: vocab_size = 0.5 is no whole number");
+  CHECK(refused(R"({"layer_norm_eps": 1e-300})") ==
+        "config.json: layer_norm_eps = 1e-300 is no epsilon in (0, 1]");  // 0 as a float
+  CHECK(refused(R"({"layer_norm_eps": 5})") == "config.json: layer_norm_eps = 5 is no epsilon in (0, 1]");
+  CHECK(refused(R"({"layer_norm_eps": 1})") == "");
   CHECK(
       refused(
           R"({"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 48, "max_position_embeddings": 9,

@@ -1,0 +1,7 @@
+// vocab.txt.
+#include "vocabularies.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  warpbert::fuzz::check_vocabulary("vocab.txt", warpbert::fuzz::text_of(data, size));
+  return 0;
+}
