@@ -1,0 +1,118 @@
+#include "kernels.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstddef>
+
+#include "io/error.h"
+#include "io/text.h"
+#include "kernels/dropout.cuh"
+#include "kernels/kernels.h"
+
+namespace warpbert::study {
+namespace {
+
+bench::StepSizes sizes(int tokens = 40, int pairs = 2) { return {tokens, pairs, 9, 256, 4, 301, false}; }
+
+}  // namespace
+
+const std::vector<ShippedKernel>& shipped_kernels() {
+  static const std::vector<ShippedKernel> all = {
+      {"adam", "adam, a layer", sizes()},
+      {"add_dropout_norm_backward", "add_dropout_norm_backward", sizes()},
+      {"add_dropout_norm_forward", "add_dropout_norm_forward", sizes()},
+      {"attention_backward", "attention_backward", sizes()},
+      {"attention_backward_query", "attention_backward", sizes(160)},  // only for more than a tile of 64 rows
+      {"attention_forward", "attention_forward", sizes()},
+      {"bias_gelu_backward", "bias_gelu_backward", sizes()},
+      {"bias_gelu_forward", "bias_gelu_forward", sizes()},
+      {"cast", "cast to bf16, a layer", sizes()},
+      {"clip", "clip", sizes()},
+      {"count_differences", "count_differences, a layer", sizes()},
+      {"cross_entropy", "cross_entropy", sizes()},
+      {"embedding_backward_position", "embedding_backward_position", sizes()},
+      {"embedding_backward_word", "embedding_backward_word", sizes()},
+      {"embedding_backward_word_finish", "embedding_backward_word", sizes()},
+      {"embedding_forward", "embedding_forward", sizes()},
+      {"gather_rows", "gather_rows", sizes()},
+      {"layer_norm_backward", "layer_norm_backward", sizes()},
+      {"layer_norm_forward", "layer_norm_forward", sizes()},
+      {"log_probabilities", "log_probabilities", sizes()},
+      {"partial_sums", "partial_sums", sizes()},
+      {"perturb", "perturb, word table", sizes()},
+      {"random_words", "", sizes()},
+      {"reduce_partials", "reduce_partials", sizes()},
+      {"reject_outlier", "reject_outlier", sizes()},
+      {"scatter_rows", "scatter_rows", sizes()},
+      {"squared_norm", "squared_norm, a layer", sizes()},
+      {"sum", "squared_norm, a layer", sizes()},
+      {"sum_losses", "sum_losses", sizes()},
+      {"swap", "swap, a layer", sizes()},
+  };
+  return all;
+}
+
+const ShippedKernel& find_kernel(const std::string& name) {
+  const auto& all = shipped_kernels();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const ShippedKernel& k) {
+    return k.name == name || k.name + "_kernel" == name;
+  });
+  if (found != all.end()) return *found;
+  std::vector<std::string> names;
+  for (const ShippedKernel& k : all) names.push_back(k.name);
+  const std::string near = io::nearest(name, names);
+  io::fail("there is no kernel {}{}; `study list` prints all {}", io::quote(name),
+           near.empty() ? "" : fmt::format("; did you mean {}?", near), names.size());
+}
+
+const std::vector<Member>& argument_members() {
+  static const std::vector<Member> all = [] {
+    using namespace kernels;
+    std::vector<Member> m = {{"Rows", offsetof(Rows, count), "count:int"},
+                             {"DropoutArgs", offsetof(DropoutArgs, random), "random:int"}};
+    for (size_t i = 0; i < size_t(max_reductions); i++)  // Reductions of partial_sums.cu: an array of Reduction
+      m.push_back({"Reductions", i * sizeof(Reduction) + offsetof(Reduction, out), fmt::format("all[{}].out:float", i)}),
+          m.push_back({"Reductions", i * sizeof(Reduction) + offsetof(Reduction, partials),
+                       fmt::format("all[{}].partials:float", i)});
+    return m;
+  }();
+  return all;
+}
+
+namespace {
+
+void random_words(Device& device, DeviceArray<char>& words, DeviceArray<char>& state, int tokens) {
+  const kernels::RandomState random{1, 1};
+  device.upload(state.data(), reinterpret_cast<const char*>(&random), sizeof random);
+  kernels::random_words(device.stream(), reinterpret_cast<uint32_t*>(words.data()), size_t(tokens) * 4 + 3, 1,
+                        reinterpret_cast<const kernels::RandomState*>(state.data()));
+}
+
+Memory memory_of(const DeviceArray<char>& array) { return {uintptr_t(array.data()), array.size()}; }
+
+}  // namespace
+
+Recording record(const ShippedKernel& kernel, const bench::StepSizes& sizes, std::array<unsigned, 3> block) {
+  Device device(1);
+  const bench::KernelCases cases(device, sizes);
+  DeviceArray<char> words(device, size_t(sizes.tokens) * 16 + 12), state(device, sizeof(kernels::RandomState));
+  std::vector<Memory> global = {memory_of(words), memory_of(state)};
+  for (const auto& array : cases.arrays()) global.push_back(memory_of(array));
+  Recorder recorder(kernel.name + "_kernel", block, std::move(global));
+  if (kernel.row.empty()) random_words(device, words, state, sizes.tokens);
+  for (const bench::KernelCase& c : cases.cases())
+    if (c.name == kernel.row) c.run();
+  device.synchronize();
+  Recording& r = recorder.result();
+  if (!r.found)
+    io::fail("{} is not launched at these sizes{}", kernel.name,
+             kernel.name == "attention_backward_query" ? ": it takes sequences (tokens / pairs) of more than 64 rows" : "");
+  for (size_t i = 0; i < 3; i++)
+    if (block[i] >= r.grid[i])
+      io::fail("block ({},{},{}) is outside of the grid ({},{},{}) of {} at these sizes", block[0], block[1],
+               block[2], r.grid[0], r.grid[1], r.grid[2], kernel.name);
+  return std::move(r);
+}
+
+}  // namespace warpbert::study
