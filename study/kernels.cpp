@@ -15,6 +15,8 @@ namespace {
 
 bench::StepSizes sizes(int tokens = 40, int pairs = 2) { return {tokens, pairs, 9, 256, 4, 301, false}; }
 
+constexpr int attention_tile = 64;  // rows; of fp32 with 128 columns a head 32
+
 }  // namespace
 
 const std::vector<ShippedKernel>& shipped_kernels() {
@@ -66,6 +68,10 @@ const ShippedKernel& find_kernel(const std::string& name) {
            near.empty() ? "" : fmt::format("; did you mean {}?", near), names.size());
 }
 
+bool is_launched(const ShippedKernel& kernel, const bench::StepSizes& s) {
+  return kernel.name != "attention_backward_query" || (s.tokens + s.pairs - 1) / s.pairs > attention_tile;
+}
+
 const std::vector<Member>& argument_members() {
   static const std::vector<Member> all = [] {
     using namespace kernels;
@@ -94,6 +100,8 @@ Memory memory_of(const DeviceArray<char>& array) { return {uintptr_t(array.data(
 }  // namespace
 
 Recording record(const ShippedKernel& kernel, const bench::StepSizes& sizes, std::array<unsigned, 3> block) {
+  if (!is_launched(kernel, sizes))
+    io::fail("{} is not launched at these sizes: it takes more than {} tokens a pair", kernel.name, attention_tile);
   Device device(1);
   const bench::KernelCases cases(device, sizes);
   DeviceArray<char> words(device, size_t(sizes.tokens) * 16 + 12), state(device, sizeof(kernels::RandomState));
@@ -105,9 +113,7 @@ Recording record(const ShippedKernel& kernel, const bench::StepSizes& sizes, std
     if (c.name == kernel.row) c.run();
   device.synchronize();
   Recording& r = recorder.result();
-  if (!r.found)
-    io::fail("{} is not launched at these sizes{}", kernel.name,
-             kernel.name == "attention_backward_query" ? ": it takes sequences (tokens / pairs) of more than 64 rows" : "");
+  if (!r.found) io::fail("{} is not launched at these sizes", kernel.name);
   for (size_t i = 0; i < 3; i++)
     if (block[i] >= r.grid[i])
       io::fail("block ({},{},{}) is outside of the grid ({},{},{}) of {} at these sizes", block[0], block[1],

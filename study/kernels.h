@@ -19,6 +19,9 @@ const std::vector<ShippedKernel>& shipped_kernels();
 // The kernel of this name, with or without "_kernel". Throws io::Error with the nearest name, or all.
 const ShippedKernel& find_kernel(const std::string& name);
 
+// False for attention_backward_query unless a sequence is longer than a tile.
+bool is_launched(const ShippedKernel&, const bench::StepSizes&);
+
 // Pointers in the structs that shipped kernels take.
 const std::vector<Member>& argument_members();
 

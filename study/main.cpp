@@ -121,8 +121,8 @@ int trace(int argc, char** argv) {
                                                               : json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   const Totals& t = trace.totals;
   fmt::print(
-      "{}: {}, block ({},{},{}) of grid ({},{},{}): {} warp steps, {} barriers; sectors {}; bank passes {}; {}\n", output,
-      trace.variant, at[0], at[1], at[2], recording.grid[0], recording.grid[1], recording.grid[2], t.steps, t.barriers,
+      "{}: {}, block ({},{},{}) of grid ({},{},{}): {} warp steps, {}; sectors {}; bank passes {}; {}\n", output,
+      trace.variant, at[0], at[1], at[2], recording.grid[0], recording.grid[1], recording.grid[2], t.steps, t.barriers == 1 ? "1 barrier" : fmt::format("{} barriers", t.barriers),
       ratio(t.sectors, t.least_sectors), ratio(t.passes, t.least_passes),
       t.races ? fmt::format("{} steps race", t.races) : "no race");
   return 0;
@@ -138,13 +138,16 @@ int count(int argc, char** argv) {
   std::vector<Size> flags = size_flags();
   for (Size& f : flags) line.optional(f.flag, "N", f.meaning, f.text);
   if (!line.parse(argc, argv)) return 0;
-  if (names.empty())
+  const bool all = names.empty();
+  if (all)
     for (const ShippedKernel& k : shipped_kernels()) names.push_back(k.name);
   fmt::print("{:31} {:>6} {:>6} {:>6} {:>7} {:>8} {:>7} {:>5} {:>7} {:>5} {:>5}\n", "kernel", "steps", "loads", "stores",
              "collect", "barriers", "sectors", "least", "passes", "least", "races");
   for (const std::string& name : names) {
     const ShippedKernel& kernel = find_kernel(name);
-    const Recording r = record(kernel, chosen_sizes(kernel.sizes, flags, fp32), {});
+    const bench::StepSizes sizes = chosen_sizes(kernel.sizes, flags, fp32);
+    if (all && !is_launched(kernel, sizes)) continue;
+    const Recording r = record(kernel, sizes, {});
     const Totals t = build_trace(r, root, argument_members(), most_steps).totals;
     fmt::print("{:31} {:>6} {:>6} {:>6} {:>7} {:>8} {:>7} {:>5} {:>7} {:>5} {:>5}\n", kernel.name, t.steps, t.loads, t.stores,
                t.collectives, t.barriers, t.sectors, t.least_sectors, t.passes, t.least_passes, t.races);

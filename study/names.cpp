@@ -79,10 +79,10 @@ std::string element_type(const std::string& source, const std::string& type, con
 }  // namespace
 
 std::string from_root(const std::string& file, const std::string& root) {
-  std::string path = std::filesystem::path(file).lexically_normal().string();
-  if (path.starts_with(root + "/")) return path.substr(root.size() + 1);
-  while (path.starts_with("../")) path.erase(0, 3);
-  return path;
+  std::filesystem::path path = file;
+  if (path.is_relative() && !std::filesystem::exists(root / path)) path = WARPBERT_BUILD / path;
+  const std::string text = path.lexically_normal().string();
+  return text.starts_with(root + "/") ? text.substr(root.size() + 1) : text;
 }
 
 void name_arrays(Trace& trace, const Recording& r, const std::string& root, const std::vector<Member>& members) {

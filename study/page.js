@@ -175,7 +175,7 @@ class View {
     const files = Object.keys(this.trace.sources), place = this.trace.places[step.p];
     const excerpts = [];
     place.forEach(([file, line], i) => {
-      const last = i === place.length - 1, around = last ? 8 : 5, before = excerpts.find(
+      const last = i === place.length - 1, around = last ? 5 : i === 0 ? 4 : 2, before = excerpts.find(
         e => e.file === file && line >= e.from - 3 && line <= e.to + 3);
       const part = before || {file, from: line - around, to: line + around, lines: new Map()};
       part.from = Math.max(1, Math.min(part.from, line - around));
@@ -236,7 +236,7 @@ class View {
       }));
     [...box.children].forEach((button, lane) => {
       const i = place.get(lane), on = i !== undefined;
-      const values = on && step.v ? step.v[i] : [], results = on && step.x ? step.x[i] : [];
+      const values = on && step.v ? step.v[i] : on && step.mma ? step.mma.d[i] : [], results = on && step.x ? step.x[i] : [];
       const offset = on && step.o ? ` +${step.o[i]}` : on && step.f ? ` ← ${step.f[i]}` : "";
       const shown = values.slice(0, 4).map(short).join(" ") + (values.length > 4 ? " …" : "") +
         (results.length ? " → " + results.map(short).join(" ") : "");

@@ -73,9 +73,10 @@ class Writer {
       if (s.kind == Event::copy) j["l"] = s.lands;
       const int memory = trace_.array_of(s.kind == Event::copy ? first.from : first.address);
       const std::string type = memory < 0 ? "int" : trace_.arrays[size_t(memory)].type;
-      Json& v = j["v"] = Json::array();
+      Json v = Json::array();
       for (const Event* e : s.lanes)
         if (e) v.push_back(values(e->value.data(), e->bytes, type));
+      j["v"] = v;
     }
     if (s.least_sectors) j["sec"] = {s.sectors, s.least_sectors};
     if (s.least_passes) j["pas"] = {s.passes, s.least_passes};
@@ -122,7 +123,7 @@ class Writer {
     const std::string what = first.what;
     const bool shuffle = what.starts_with("__shfl"), reduce = what == "warp_sum" || what == "warp_max";
     if (what.starts_with("mma_")) {
-      Json& m = j["mma"] = {{"a", Json::array()}, {"b", Json::array()}, {"c", Json::array()}, {"d", Json::array()}};
+      Json m = {{"a", Json::array()}, {"b", Json::array()}, {"c", Json::array()}, {"d", Json::array()}};
       for (const Event* e : s.lanes) {
         if (!e) continue;
         const Operands& o = r_.operands[size_t(e->operands)];
@@ -131,12 +132,13 @@ class Writer {
         m["c"].push_back(floats(o.in.data() + 6, 4));
         m["d"].push_back(floats(o.out.data(), 4));
       }
+      j["mma"] = m;
     }
     if (!shuffle && !reduce) return;
     const std::string& element = trace_.places[size_t(s.place)].element;
     const std::string type = reduce || element.empty() ? "float" : element;
     const size_t size = type == "double" ? 8 : 4;
-    Json &in = j["v"] = Json::array(), &out = j["x"] = Json::array();
+    Json in = Json::array(), out = Json::array(), from = Json::array();
     for (const Event* e : s.lanes) {
       if (!e) continue;
       const Operands& o = r_.operands[size_t(e->operands)];
@@ -144,8 +146,10 @@ class Writer {
       const auto* after = reinterpret_cast<const uint8_t*>(o.out.data());
       in.push_back(values(before, size, type));
       out.push_back(values(after + (shuffle ? size : 0), size, type));
-      if (shuffle) j["f"].push_back(read<int>(before + 2 * size));
+      if (shuffle) from.push_back(read<int>(before + 2 * size));
     }
+    j["v"] = in, j["x"] = out;
+    if (shuffle) j["f"] = from;
   }
 
   const Trace& trace_;
