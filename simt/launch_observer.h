@@ -19,7 +19,7 @@ struct Launch {
   unsigned grid[3], block[3];
   size_t dynamic_bytes;
   CUstream_st* stream;
-  double flops = 0, bytes = 0;  // of a GEMM, from its shape; else 0
+  double flops = 0, bytes = 0;           // of a GEMM, from its shape; else 0
   std::vector<Argument> arguments = {};  // of a kernel in the simulator
 };
 

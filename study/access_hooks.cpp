@@ -15,16 +15,16 @@ inline void access(void* p, size_t bytes, Access kind, void* pc, void* own_frame
 // Entry points of g++'s instrumentation. They use little stack because kernels may run on small ones.
 using warpbert::study::Access;
 using warpbert::study::access_observer;
-#define WARPBERT_HOOK(name, bytes, kind)                                                                        \
-  void name(void* p) {                                                                                          \
-    warpbert::study::access(p, bytes, kind, __builtin_return_address(0), __builtin_frame_address(0));           \
+#define WARPBERT_HOOK(name, bytes, kind)                                                              \
+  void name(void* p) {                                                                                \
+    warpbert::study::access(p, bytes, kind, __builtin_return_address(0), __builtin_frame_address(0)); \
   }
-#define WARPBERT_HOOKS(n)                                   \
-  WARPBERT_HOOK(__tsan_read##n, n, Access::load)            \
-  WARPBERT_HOOK(__tsan_write##n, n, Access::store)          \
-  WARPBERT_HOOK(__tsan_unaligned_read##n, n, Access::load)  \
+#define WARPBERT_HOOKS(n)                                    \
+  WARPBERT_HOOK(__tsan_read##n, n, Access::load)             \
+  WARPBERT_HOOK(__tsan_write##n, n, Access::store)           \
+  WARPBERT_HOOK(__tsan_unaligned_read##n, n, Access::load)   \
   WARPBERT_HOOK(__tsan_unaligned_write##n, n, Access::store) \
-  WARPBERT_HOOK(__tsan_volatile_read##n, n, Access::load)   \
+  WARPBERT_HOOK(__tsan_volatile_read##n, n, Access::load)    \
   WARPBERT_HOOK(__tsan_volatile_write##n, n, Access::store)
 extern "C" {
 void __tsan_init() {}

@@ -13,7 +13,7 @@ enum class Access { load, store, atomic };
 class AccessObserver {
  public:
   virtual void access(void* p, size_t bytes, Access kind, void* pc, void** frame) = 0;  // pc: of the access
-  virtual void entered(void** /*frame*/) {}                                               // a function begins
+  virtual void entered(void** /*frame*/) {}                                             // a function begins
   virtual void left() {}
 
  protected:

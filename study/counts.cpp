@@ -33,7 +33,8 @@ void count_passes(Step& s, int bytes) {
       const Event* e = s.lanes[size_t(lane)];
       if (!e) continue;
       any = true;
-      for (uintptr_t word = e->address / 4, end = word + uintptr_t(std::max(1, bytes / 4)); word < end; word++) {
+      for (uintptr_t word = e->address / 4, end = word + uintptr_t(std::max(1, bytes / 4)); word < end;
+           word++) {
         auto& bank = banks[word % 32];
         if (std::find(bank.begin(), bank.end(), word) == bank.end()) bank.push_back(word);
       }
@@ -131,7 +132,8 @@ class RaceFinder {
     for (uintptr_t unit = address; unit < address + uintptr_t(bytes); unit++) {
       auto& visits = visits_[unit];
       for (const Visit& v : visits) {
-        if (found || v.thread == thread || !(v.write || write) || (v.atomic && atomic) || ordered(v, thread)) continue;
+        if (found || v.thread == thread || !(v.write || write) || (v.atomic && atomic) || ordered(v, thread))
+          continue;
         s.races.push_back({lane, v.thread, v.step});
         found = true;
       }

@@ -77,8 +77,10 @@ const std::vector<Member>& argument_members() {
     using namespace kernels;
     std::vector<Member> m = {{"Rows", offsetof(Rows, count), "count:int"},
                              {"DropoutArgs", offsetof(DropoutArgs, random), "random:int"}};
-    for (size_t i = 0; i < size_t(max_reductions); i++)  // Reductions of partial_sums.cu: an array of Reduction
-      m.push_back({"Reductions", i * sizeof(Reduction) + offsetof(Reduction, out), fmt::format("all[{}].out:float", i)}),
+    for (size_t i = 0; i < size_t(max_reductions);
+         i++)  // Reductions of partial_sums.cu: an array of Reduction
+      m.push_back({"Reductions", i * sizeof(Reduction) + offsetof(Reduction, out),
+                   fmt::format("all[{}].out:float", i)}),
           m.push_back({"Reductions", i * sizeof(Reduction) + offsetof(Reduction, partials),
                        fmt::format("all[{}].partials:float", i)});
     return m;
@@ -101,10 +103,12 @@ Memory memory_of(const DeviceArray<char>& array) { return {uintptr_t(array.data(
 
 Recording record(const ShippedKernel& kernel, const bench::StepSizes& sizes, std::array<unsigned, 3> block) {
   if (!is_launched(kernel, sizes))
-    io::fail("{} is not launched at these sizes: it takes more than {} tokens a pair", kernel.name, attention_tile);
+    io::fail("{} is not launched at these sizes: it takes more than {} tokens a pair", kernel.name,
+             attention_tile);
   Device device(1);
   const bench::KernelCases cases(device, sizes);
-  DeviceArray<char> words(device, size_t(sizes.tokens) * 16 + 12), state(device, sizeof(kernels::RandomState));
+  DeviceArray<char> words(device, size_t(sizes.tokens) * 16 + 12),
+      state(device, sizeof(kernels::RandomState));
   std::vector<Memory> global = {memory_of(words), memory_of(state)};
   for (const auto& array : cases.arrays()) global.push_back(memory_of(array));
   Recorder recorder(kernel.name + "_kernel", block, std::move(global));

@@ -49,11 +49,13 @@ bench::StepSizes chosen_sizes(bench::StepSizes s, const std::vector<Size>& flags
     if (!f.text.empty()) s.*f.member = int(parse_integer(f.flag, f.text, 1, 1'000'000));
   s.fp32 = fp32;
   constexpr int positions = 512;
-  if (s.pairs > s.tokens) throw UsageError(fmt::format("--pairs={}: more pairs than tokens ({})", s.pairs, s.tokens));
+  if (s.pairs > s.tokens)
+    throw UsageError(fmt::format("--pairs={}: more pairs than tokens ({})", s.pairs, s.tokens));
   if (s.targets > s.tokens)
     throw UsageError(fmt::format("--targets={}: more targets than tokens ({})", s.targets, s.tokens));
   if ((s.tokens + s.pairs - 1) / s.pairs > positions)
-    throw UsageError(fmt::format("--tokens={}, --pairs={}: a pair has at most {} tokens", s.tokens, s.pairs, positions));
+    throw UsageError(
+        fmt::format("--tokens={}, --pairs={}: a pair has at most {} tokens", s.tokens, s.pairs, positions));
   if (s.hidden % 8 || s.hidden > 1024)
     throw UsageError(fmt::format("--hidden={}: a multiple of 8 up to 1024 is needed", s.hidden));
   if (s.vocabulary < 8) throw UsageError(fmt::format("--vocabulary={}: at least 8 are needed", s.vocabulary));
@@ -83,7 +85,8 @@ void warn_of_newer(const Trace& trace) {
   if (stat("/proc/self/exe", &program)) return;
   for (const auto& [file, text] : trace.sources)
     if (!stat((std::string(root) + "/" + file).c_str(), &source) && source.st_mtime > program.st_mtime)
-      fmt::print(stderr, "study: {} is newer than this program, so its lines may be off; build again\n", file);
+      fmt::print(stderr, "study: {} is newer than this program, so its lines may be off; build again\n",
+                 file);
 }
 
 int trace(int argc, char** argv) {
@@ -112,17 +115,23 @@ int trace(int argc, char** argv) {
   const Recording recording = record(kernel, sizes, at);
   const Trace trace = build_trace(recording, root, argument_members(), most_steps);
   warn_of_newer(trace);
-  const Json facts = {{"precision", fp32 ? "fp32" : "bf16"}, {"tokens", sizes.tokens},   {"pairs", sizes.pairs},
-                      {"targets", sizes.targets},            {"hidden", sizes.hidden},   {"heads", sizes.heads},
+  const Json facts = {{"precision", fp32 ? "fp32" : "bf16"},
+                      {"tokens", sizes.tokens},
+                      {"pairs", sizes.pairs},
+                      {"targets", sizes.targets},
+                      {"hidden", sizes.hidden},
+                      {"heads", sizes.heads},
                       {"vocabulary", sizes.vocabulary}};
   const Json json = trace_json(trace, recording, kernel.name, facts);
   const std::string title = fmt::format("{}, block ({},{},{})", kernel.name, at[0], at[1], at[2]);
-  io::write_file_atomically(output, output.ends_with(".html") ? trace_page(title, {json})
-                                                              : json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+  io::write_file_atomically(output, output.ends_with(".html")
+                                        ? trace_page(title, {json})
+                                        : json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   const Totals& t = trace.totals;
   fmt::print(
-      "{}: {}, block ({},{},{}) of grid ({},{},{}): {} warp steps, {}; sectors {}; bank passes {}; {}\n", output,
-      trace.variant, at[0], at[1], at[2], recording.grid[0], recording.grid[1], recording.grid[2], t.steps, t.barriers == 1 ? "1 barrier" : fmt::format("{} barriers", t.barriers),
+      "{}: {}, block ({},{},{}) of grid ({},{},{}): {} warp steps, {}; sectors {}; bank passes {}; {}\n",
+      output, trace.variant, at[0], at[1], at[2], recording.grid[0], recording.grid[1], recording.grid[2],
+      t.steps, t.barriers == 1 ? "1 barrier" : fmt::format("{} barriers", t.barriers),
       ratio(t.sectors, t.least_sectors), ratio(t.passes, t.least_passes),
       t.races ? fmt::format("{} steps race", t.races) : "no race");
   return 0;
@@ -141,16 +150,18 @@ int count(int argc, char** argv) {
   const bool all = names.empty();
   if (all)
     for (const ShippedKernel& k : shipped_kernels()) names.push_back(k.name);
-  fmt::print("{:31} {:>6} {:>6} {:>6} {:>7} {:>8} {:>7} {:>5} {:>7} {:>5} {:>5}\n", "kernel", "steps", "loads", "stores",
-             "collect", "barriers", "sectors", "least", "passes", "least", "races");
+  for (const std::string& name : names) find_kernel(name);  // unknown names are refused before any line
+  fmt::print("{:31} {:>6} {:>6} {:>6} {:>7} {:>8} {:>7} {:>5} {:>7} {:>5} {:>5}\n", "kernel", "steps",
+             "loads", "stores", "collect", "barriers", "sectors", "least", "passes", "least", "races");
   for (const std::string& name : names) {
     const ShippedKernel& kernel = find_kernel(name);
     const bench::StepSizes sizes = chosen_sizes(kernel.sizes, flags, fp32);
     if (all && !is_launched(kernel, sizes)) continue;
     const Recording r = record(kernel, sizes, {});
     const Totals t = build_trace(r, root, argument_members(), most_steps).totals;
-    fmt::print("{:31} {:>6} {:>6} {:>6} {:>7} {:>8} {:>7} {:>5} {:>7} {:>5} {:>5}\n", kernel.name, t.steps, t.loads, t.stores,
-               t.collectives, t.barriers, t.sectors, t.least_sectors, t.passes, t.least_passes, t.races);
+    fmt::print("{:31} {:>6} {:>6} {:>6} {:>7} {:>8} {:>7} {:>5} {:>7} {:>5} {:>5}\n", kernel.name, t.steps,
+               t.loads, t.stores, t.collectives, t.barriers, t.sectors, t.least_sectors, t.passes,
+               t.least_passes, t.races);
   }
   return 0;
 }
@@ -186,11 +197,10 @@ int study(int argc, char** argv) {
     const char *name, *purpose;
     int (*run)(int, char**);
   };
-  static constexpr Command commands[] = {
-      {"list", "names of all shipped kernels", list},
-      {"trace", "one block of a kernel as a page or as JSON", trace},
-      {"count", "counts of block 0 of each kernel", count},
-      {"page", "a page of one trace, or of two side by side", page}};
+  static constexpr Command commands[] = {{"list", "names of all shipped kernels", list},
+                                         {"trace", "one block of a kernel as a page or as JSON", trace},
+                                         {"count", "counts of block 0 of each kernel", count},
+                                         {"page", "a page of one trace, or of two side by side", page}};
   const std::string name = argc > 1 ? argv[1] : "--help";
   if (name == "--help" || name == "-h") {
     fmt::print("study COMMAND [OPTION …]: shows what the threads of a block do, step by step.\n\n");
@@ -205,7 +215,8 @@ int study(int argc, char** argv) {
   }
   const std::string near = io::nearest(name, known);
   throw UsageError(fmt::format("no command {}{}; there are {}", io::quote(name),
-                               near.empty() ? "" : fmt::format("; did you mean {}?", near), io::listed(known)));
+                               near.empty() ? "" : fmt::format("; did you mean {}?", near),
+                               io::listed(known)));
 }
 
 }  // namespace

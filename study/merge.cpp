@@ -13,7 +13,9 @@
 namespace warpbert::study {
 namespace {
 
-bool in_language(const std::string& file) { return file.starts_with("simt/") && !file.starts_with("simt/tests/"); }
+bool in_language(const std::string& file) {
+  return file.starts_with("simt/") && !file.starts_with("simt/tests/");
+}
 
 // "float __shfl_xor_sync<float>(unsigned int, float, ...)" -> {"__shfl_xor_sync", "float"}
 std::pair<std::string, std::string> call_name(const std::string& function) {
@@ -22,9 +24,10 @@ std::pair<std::string, std::string> call_name(const std::string& function) {
   std::string element;
   if (end != std::string::npos && function[end] == '<')
     element = function.substr(end + 1, function.find_first_of(",>", end) - end - 1);
-  return {function.substr(begin == std::string::npos ? 0 : begin + 1,
-                          end == std::string::npos ? end : end - (begin == std::string::npos ? 0 : begin + 1)),
-          element};
+  return {
+      function.substr(begin == std::string::npos ? 0 : begin + 1,
+                      end == std::string::npos ? end : end - (begin == std::string::npos ? 0 : begin + 1)),
+      element};
 }
 
 using Key = std::pair<int, int>;  // kind, number of the chain's key
@@ -54,9 +57,8 @@ Key choose(const std::array<Lane, 32>& lanes) {
     if (!l.done()) candidates.insert(l.key());
   if (candidates.size() == 1) return *candidates.begin();
   const auto eligible = [&](const Key& key) {
-    return std::none_of(lanes.begin(), lanes.end(), [&](const Lane& l) {
-      return !l.done() && l.key() != key && comes_to(l, key);
-    });
+    return std::none_of(lanes.begin(), lanes.end(),
+                        [&](const Lane& l) { return !l.done() && l.key() != key && comes_to(l, key); });
   };
   const auto lowest = [&](auto allowed) -> const Key* {
     const Key* best = nullptr;
@@ -77,7 +79,8 @@ Places find_chains(const Recording& r, const std::string& root) {
   for (const auto& chain : r.chains)
     for (const void* p : chain) code.try_emplace(p);
   std::vector<const void*> addresses;
-  for (const auto& [p, place] : code) addresses.push_back(static_cast<const char*>(p) - 1);  // the call itself
+  for (const auto& [p, place] : code)
+    addresses.push_back(static_cast<const char*>(p) - 1);  // the call itself
   const std::vector<CodePlace> found = find_places(addresses);
   size_t i = 0;
   for (auto& [p, place] : code) {
@@ -181,8 +184,8 @@ void merge_lanes(Trace& trace, const Recording& r, const Places& places) {
     const int lane = __builtin_ctz(copy.mask), group = copy.lanes[size_t(lane)]->group;
     for (size_t i = 0; i < trace.steps.size() && copy.lands < 0; i++) {
       const Step& wait = trace.steps[i];
-      if (wait.kind == Event::wait && wait.warp == copy.warp && wait.time > copy.time && wait.mask >> lane & 1 &&
-          wait.lanes[size_t(lane)]->group > group)
+      if (wait.kind == Event::wait && wait.warp == copy.warp && wait.time > copy.time &&
+          wait.mask >> lane & 1 && wait.lanes[size_t(lane)]->group > group)
         copy.lands = int(i);
     }
   }

@@ -63,7 +63,8 @@ std::vector<std::string> argument_types(const std::string& signature) {
 
 // Element of a shared variable's type as written: "float[32][8]" -> "float"; aliases and structs by their
 // definition in the same file; T is the kernel's storage type.
-std::string element_type(const std::string& source, const std::string& type, const std::string& storage, int depth = 0) {
+std::string element_type(const std::string& source, const std::string& type, const std::string& storage,
+                         int depth = 0) {
   std::smatch m;
   if (!std::regex_search(type, m, std::regex(R"(^\s*(\w+))"))) return "float";
   const std::string name = m[1];
@@ -85,7 +86,8 @@ std::string from_root(const std::string& file, const std::string& root) {
   return text.starts_with(root + "/") ? text.substr(root.size() + 1) : text;
 }
 
-void name_arrays(Trace& trace, const Recording& r, const std::string& root, const std::vector<Member>& members) {
+void name_arrays(Trace& trace, const Recording& r, const std::string& root,
+                 const std::vector<Member>& members) {
   // Sources of all places.
   for (const Place& p : trace.places)
     for (const SourceLine& l : p.lines)
@@ -100,9 +102,8 @@ void name_arrays(Trace& trace, const Recording& r, const std::string& root, cons
 
   const auto add = [&](uintptr_t pointer, const std::string& name, const std::string& type) {
     for (const Memory& m : r.global)
-      if (m.holds(pointer) && std::none_of(trace.arrays.begin(), trace.arrays.end(), [&](const Array& a) {
-            return a.begin == pointer;
-          }))
+      if (m.holds(pointer) && std::none_of(trace.arrays.begin(), trace.arrays.end(),
+                                           [&](const Array& a) { return a.begin == pointer; }))
         trace.arrays.push_back({name, type, pointer, m.begin + m.bytes - pointer, false, {}});
   };
   std::string storage = "float";  // T: that of the first array in bf16 or float
@@ -118,12 +119,12 @@ void name_arrays(Trace& trace, const Recording& r, const std::string& root, cons
         add(pointer, name, type);
         continue;
       }
-      const auto member = std::find_if(members.begin(), members.end(), [&](const Member& m) {
-        return m.type == type && m.offset == at;
-      });
+      const auto member = std::find_if(members.begin(), members.end(),
+                                       [&](const Member& m) { return m.type == type && m.offset == at; });
       if (member == members.end()) add(pointer, name + "+" + std::to_string(at), "int");
-      else add(pointer, name + "." + member->name.substr(0, member->name.find(':')),
-               member->name.substr(member->name.find(':') + 1));
+      else
+        add(pointer, name + "." + member->name.substr(0, member->name.find(':')),
+            member->name.substr(member->name.find(':') + 1));
     }
   }
   // An array ends where the next one in the same memory begins.
@@ -131,12 +132,14 @@ void name_arrays(Trace& trace, const Recording& r, const std::string& root, cons
     for (const Array& b : trace.arrays)
       if (b.begin > a.begin && b.begin < a.begin + a.bytes) a.bytes = b.begin - a.begin;
   for (size_t i = 0; i < r.global.size(); i++)  // what no argument points to
-    trace.arrays.push_back({"memory " + std::to_string(i), "int", r.global[i].begin, r.global[i].bytes, false, {}});
+    trace.arrays.push_back(
+        {"memory " + std::to_string(i), "int", r.global[i].begin, r.global[i].bytes, false, {}});
 
   for (const Memory& m : r.shared) {
     Array a{"shared memory", "float", m.begin, m.bytes, true, {from_root(m.file, root), m.line}};
     if (!trace.sources.contains(a.declared.file))
-      trace.sources[a.declared.file] = io::read_file((std::filesystem::path(root) / a.declared.file).string());
+      trace.sources[a.declared.file] =
+          io::read_file((std::filesystem::path(root) / a.declared.file).string());
     const std::string& text = trace.sources[a.declared.file];
     size_t begin = 0;
     for (int line = 1; line < m.line; line++) begin = text.find('\n', begin) + 1;

@@ -50,7 +50,8 @@ std::string trace_page(const std::string& title, const std::vector<Json>& traces
     if (!t.is_object() || t.value("format", 0) != trace_format || !t.contains("steps"))
       io::fail("no trace of format {}", trace_format);
   const std::string name = escape_html(title),
-                    data = base64(compressed(Json(traces).dump(-1, ' ', false, Json::error_handler_t::replace)));
+                    data =
+                        base64(compressed(Json(traces).dump(-1, ' ', false, Json::error_handler_t::replace)));
   std::string page;
   std::string_view rest = page_template;
   for (const auto& [mark, text] : {std::pair{"{{title}}", name}, {"{{title}}", name}, {"{{data}}", data}}) {

@@ -100,8 +100,10 @@ void Recorder::access(void* p, size_t bytes, Access kind, void* pc, void** frame
   // Larger objects than a GPU's accesses: a struct copied as a whole.
   for (size_t done = 0; done < bytes;) {
     const size_t piece = std::min<size_t>(bytes - done, 16);
-    Event& e = add(kind == Access::load ? Event::load : kind == Access::store ? Event::store : Event::atomic, pc,
-                   frame);
+    Event& e = add(kind == Access::load    ? Event::load
+                   : kind == Access::store ? Event::store
+                                           : Event::atomic,
+                   pc, frame);
     e.address = address + done, e.bytes = uint8_t(piece);
     std::memcpy(e.value.data(), reinterpret_cast<const void*>(e.address), piece);
     done += piece;

@@ -27,14 +27,14 @@ struct Memory {
 struct Event {
   enum Kind : uint8_t { load, store, atomic, collective, barrier, copy, wait };
   Kind kind;
-  uint8_t bytes = 0;         // of an access
-  int chain = 0;             // index of Recording::chains
-  uintptr_t address = 0;     // of an access; of a copy, its target
-  uintptr_t from = 0;        // source of a copy
-  int group = 0;             // of a copy; a wait completes the copies of lower groups
-  unsigned mask = 0;         // of a collective
-  const char* what = "";     // of a collective
-  int operands = -1;         // of a collective: index of Recording::operands
+  uint8_t bytes = 0;                   // of an access
+  int chain = 0;                       // index of Recording::chains
+  uintptr_t address = 0;               // of an access; of a copy, its target
+  uintptr_t from = 0;                  // source of a copy
+  int group = 0;                       // of a copy; a wait completes the copies of lower groups
+  unsigned mask = 0;                   // of a collective
+  const char* what = "";               // of a collective
+  int operands = -1;                   // of a collective: index of Recording::operands
   std::array<uint8_t, 16> value = {};  // of an access: loaded, stored, or before an atomic
 };
 

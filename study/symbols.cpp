@@ -38,15 +38,17 @@ std::string run_addr2line(const std::string& executable, const std::string& inpu
   posix_spawn_file_actions_adddup2(&files, fileno(in.get()), STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&files, fileno(out.get()), STDOUT_FILENO);
   std::string words[] = {"addr2line", "-f", "-C", "-e", executable};
-  char* arguments[] = {words[0].data(), words[1].data(), words[2].data(), words[3].data(), words[4].data(), nullptr};
+  char* arguments[] = {words[0].data(), words[1].data(), words[2].data(),
+                       words[3].data(), words[4].data(), nullptr};
   pid_t child = 0;
   const int error = posix_spawnp(&child, "addr2line", &files, nullptr, arguments, environ);
   posix_spawn_file_actions_destroy(&files);
   int status = 0;
   if (error || waitpid(child, &status, 0) != child || status)
-    throw io::Error(fmt::format(
-        "addr2line, which finds source lines, does not run{}{}; install it (Debian: apt-get install binutils)",
-        error ? ": " : "", error ? std::strerror(error) : ""));
+    throw io::Error(
+        fmt::format("addr2line, which finds source lines, does not run{}{}; install it (Debian: apt-get "
+                    "install binutils)",
+                    error ? ": " : "", error ? std::strerror(error) : ""));
   std::string text;
   std::rewind(out.get());
   char piece[65536];
@@ -66,8 +68,7 @@ std::vector<CodePlace> find_places(const std::vector<const void*>& addresses) {
   const ssize_t length = readlink("/proc/self/exe", executable, sizeof executable);
   if (length <= 0 || length == ssize_t(sizeof executable)) throw io::Error("/proc/self/exe cannot be read");
   std::string input;
-  for (const void* a : addresses)
-    input += fmt::format("{:#x}\n", uintptr_t(a) - uintptr_t(map->l_addr));
+  for (const void* a : addresses) input += fmt::format("{:#x}\n", uintptr_t(a) - uintptr_t(map->l_addr));
   std::istringstream lines(run_addr2line(std::string(executable, size_t(length)), input));
   std::vector<CodePlace> places;
   std::string function, place;

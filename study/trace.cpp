@@ -16,8 +16,8 @@ Trace build_trace(const Recording& r, const std::string& root, const std::vector
   trace.places = places.all;
   merge_lanes(trace, r, places);
   if (trace.steps.size() > most_steps)
-    io::fail("block ({},{},{}) of {} takes {} warp steps, more than a page shows ({}); choose smaller sizes", r.at[0],
-             r.at[1], r.at[2], trace.variant, trace.steps.size(), most_steps);
+    io::fail("block ({},{},{}) of {} takes {} warp steps, more than a page shows ({}); choose smaller sizes",
+             r.at[0], r.at[1], r.at[2], trace.variant, trace.steps.size(), most_steps);
   name_arrays(trace, r, root, members);
   count_sectors_and_passes(trace);
   find_races(trace);

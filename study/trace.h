@@ -63,7 +63,7 @@ struct Trace {
   Totals totals;
   std::map<std::string, std::string> sources;  // text of the files of `places`
   int times = 0;
-  std::vector<int> epoch_starts;  // first time of each epoch
+  std::vector<int> epoch_starts;          // first time of each epoch
   int array_of(uintptr_t address) const;  // -1: none
 };
 
@@ -75,6 +75,7 @@ struct Member {
 };
 
 // `root`: folder of the sources. Throws io::Error if the trace exceeds `most_steps`.
-Trace build_trace(const Recording&, const std::string& root, const std::vector<Member>& members, size_t most_steps);
+Trace build_trace(const Recording&, const std::string& root, const std::vector<Member>& members,
+                  size_t most_steps);
 
 }  // namespace warpbert::study

@@ -34,12 +34,14 @@ Json values(const uint8_t* bytes, size_t n, const std::string& type) {
   const auto each = [&](size_t size, auto show) {
     for (size_t i = 0; i + size <= n; i += size) all.push_back(show(bytes + i));
   };
-  if (type == "bf16" && n >= 2) each(2, [](const uint8_t* p) { return number(from_half(read<uint16_t>(p))); });
+  if (type == "bf16" && n >= 2)
+    each(2, [](const uint8_t* p) { return number(from_half(read<uint16_t>(p))); });
   else if (type == "double" && n >= 8) each(8, [](const uint8_t* p) { return number(read<double>(p)); });
   else if ((type == "float" || type == "AdamStep") && n >= 4)
     each(4, [](const uint8_t* p) { return number(read<float>(p)); });
   else if (n < 4) each(1, [](const uint8_t* p) { return Json(*p); });
-  else if (type == "unsigned" || type == "uint32_t") each(4, [](const uint8_t* p) { return Json(read<uint32_t>(p)); });
+  else if (type == "unsigned" || type == "uint32_t")
+    each(4, [](const uint8_t* p) { return Json(read<uint32_t>(p)); });
   else each(4, [](const uint8_t* p) { return Json(read<int32_t>(p)); });
   return all;
 }
@@ -47,7 +49,8 @@ Json values(const uint8_t* bytes, size_t n, const std::string& type) {
 Json halves(const uint32_t* words, int n) {
   Json all = Json::array();
   for (int i = 0; i < n; i++)
-    all.push_back(number(from_half(uint16_t(words[i])))), all.push_back(number(from_half(uint16_t(words[i] >> 16))));
+    all.push_back(number(from_half(uint16_t(words[i])))),
+        all.push_back(number(from_half(uint16_t(words[i] >> 16))));
   return all;
 }
 Json floats(const uint32_t* words, int n) {
@@ -62,7 +65,8 @@ class Writer {
 
   Json step(const Step& s) {
     const Event& first = *s.lanes[size_t(__builtin_ctz(s.mask))];
-    static constexpr const char* kinds[] = {"load", "store", "atomic", "collective", "barrier", "copy", "wait"};
+    static constexpr const char* kinds[] = {"load",    "store", "atomic", "collective",
+                                            "barrier", "copy",  "wait"};
     Json j = {{"t", s.time}, {"w", s.warp}, {"k", kinds[s.kind]}, {"p", s.place}, {"m", s.mask}};
     if (s.kind == Event::collective || s.kind == Event::barrier) j["op"] = first.what;
     else if (!trace_.places[size_t(s.place)].call.empty()) j["op"] = trace_.places[size_t(s.place)].call;

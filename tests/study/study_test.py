@@ -153,7 +153,7 @@ class Study(unittest.TestCase):
         for step in races:
             self.assertEqual(t["arrays"][step["a"]]["name"], "sums")
             for lane, thread, other in step["r"]:
-                self.assertNotEqual(step["w"], thread // 32)
+                self.assertNotEqual(step["w"] * 32 + lane, thread)
                 self.assertIn("store", (step["k"], t["steps"][other]["k"]))
 
     # ---- Messages ------------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ class Study(unittest.TestCase):
         self.refused(1, "there is no kernel 'layer_norm_bakward'; did you mean layer_norm_backward?; `study list` prints all 30",
                      "trace", "layer_norm_bakward", out)
         self.refused(1, "there is no kernel 'x'; `study list` prints all 30", "count", "x")
-        self.refused(2, "no command 'tarce'; did you mean trace?; there are list, trace, count and page", "tarce")
+        self.refused(2, "no command 'tarce'; did you mean trace?; there are list, trace, count, page", "tarce")
 
     def test_blocks_outside_of_the_grid_are_refused(self):
         out = f"--output={self.dir}/t.html"
