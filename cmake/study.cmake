@@ -29,7 +29,7 @@ add_library(study_trace STATIC ${STUDY})
 target_include_directories(study_trace PUBLIC ${CMAKE_SOURCE_DIR} PRIVATE ${CMAKE_BINARY_DIR}/generated)
 target_compile_definitions(study_trace PRIVATE WARPBERT_BUILD="${CMAKE_BINARY_DIR}")
 target_link_libraries(study_trace PUBLIC kernel_cases PRIVATE ZLIB::ZLIB warnings)
-target_compile_options(study_trace PRIVATE $<$<CONFIG:Release>:-O1>)
+target_compile_options(study_trace PRIVATE $<$<CONFIG:Release>:-O1> -g)  # types of the simulator, for scripts/lanes.py
 
 # study_program(<target> <kernels>): the program with these traced kernels.
 function(study_program target kernels)

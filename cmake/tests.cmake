@@ -121,6 +121,7 @@ endfunction()
 if(Python3_FOUND)
   if(TARGET study)
     add_python_tests(study study_test.py Study $<TARGET_FILE:study> $<TARGET_FILE:study_broken>)
+    add_python_tests(study debug_test.py Debug ${CMAKE_SOURCE_DIR}/scripts $<TARGET_FILE:study>)
     add_python_tests(study page_browser_test.py Page $<TARGET_FILE:study> $<TARGET_FILE:study_broken>)
   endif()
   if(TARGET warpbert)  # the programs as a user meets them

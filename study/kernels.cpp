@@ -90,32 +90,65 @@ const std::vector<Member>& argument_members() {
 
 namespace {
 
-void random_words(Device& device, DeviceArray<char>& words, DeviceArray<char>& state, int tokens) {
-  const kernels::RandomState random{1, 1};
-  device.upload(state.data(), reinterpret_cast<const char*>(&random), sizeof random);
-  kernels::random_words(device.stream(), reinterpret_cast<uint32_t*>(words.data()), size_t(tokens) * 4 + 3, 1,
-                        reinterpret_cast<const kernels::RandomState*>(state.data()));
-}
+// Arrays and launchers at some sizes.
+class Workbench {
+ public:
+  explicit Workbench(const bench::StepSizes& sizes)
+      : tokens_(sizes.tokens),
+        cases_(device_, sizes),
+        words_(device_, size_t(sizes.tokens) * 16 + 12),
+        state_(device_, sizeof(kernels::RandomState)) {}
 
-Memory memory_of(const DeviceArray<char>& array) { return {uintptr_t(array.data()), array.size()}; }
+  std::vector<Memory> memory() const {
+    std::vector<Memory> all = {of(words_), of(state_)};
+    for (const auto& array : cases_.arrays()) all.push_back(of(array));
+    return all;
+  }
 
-}  // namespace
+  void run(const ShippedKernel& kernel) {
+    if (kernel.row.empty()) random_words();
+    for (const bench::KernelCase& c : cases_.cases())
+      if (c.name == kernel.row) c.run();
+    device_.synchronize();
+  }
 
-Recording record(const ShippedKernel& kernel, const bench::StepSizes& sizes, std::array<unsigned, 3> block) {
+ private:
+  static Memory of(const DeviceArray<char>& array) {
+    return {uintptr_t(array.data()), array.size(), nullptr, 0};
+  }
+
+  void random_words() {
+    const kernels::RandomState random{1, 1};
+    device_.upload(state_.data(), reinterpret_cast<const char*>(&random), sizeof random);
+    kernels::random_words(device_.stream(), reinterpret_cast<uint32_t*>(words_.data()),
+                          size_t(tokens_) * 4 + 3, 1,
+                          reinterpret_cast<const kernels::RandomState*>(state_.data()));
+  }
+
+  int tokens_;
+  Device device_{1};
+  bench::KernelCases cases_;
+  DeviceArray<char> words_, state_;
+};
+
+void check_launched(const ShippedKernel& kernel, const bench::StepSizes& sizes) {
   if (!is_launched(kernel, sizes))
     io::fail("{} is not launched at these sizes: it takes more than {} tokens a pair", kernel.name,
              attention_tile);
-  Device device(1);
-  const bench::KernelCases cases(device, sizes);
-  DeviceArray<char> words(device, size_t(sizes.tokens) * 16 + 12),
-      state(device, sizeof(kernels::RandomState));
-  std::vector<Memory> global = {memory_of(words), memory_of(state)};
-  for (const auto& array : cases.arrays()) global.push_back(memory_of(array));
-  Recorder recorder(kernel.name + "_kernel", block, std::move(global));
-  if (kernel.row.empty()) random_words(device, words, state, sizes.tokens);
-  for (const bench::KernelCase& c : cases.cases())
-    if (c.name == kernel.row) c.run();
-  device.synchronize();
+}
+
+}  // namespace
+
+void run(const ShippedKernel& kernel, const bench::StepSizes& sizes) {
+  check_launched(kernel, sizes);
+  Workbench(sizes).run(kernel);
+}
+
+Recording record(const ShippedKernel& kernel, const bench::StepSizes& sizes, std::array<unsigned, 3> block) {
+  check_launched(kernel, sizes);
+  Workbench workbench(sizes);
+  Recorder recorder(kernel.name + "_kernel", block, workbench.memory());
+  workbench.run(kernel);
   Recording& r = recorder.result();
   if (!r.found) io::fail("{} is not launched at these sizes", kernel.name);
   for (size_t i = 0; i < 3; i++)

@@ -25,6 +25,9 @@ bool is_launched(const ShippedKernel&, const bench::StepSizes&);
 // Pointers in the structs that shipped kernels take.
 const std::vector<Member>& argument_members();
 
+// Runs the kernel's launcher at these sizes, for a debugger.
+void run(const ShippedKernel&, const bench::StepSizes&);
+
 // Runs the kernel's launcher at these sizes and records one block. Throws io::Error if the block is outside
 // of the grid.
 Recording record(const ShippedKernel&, const bench::StepSizes&, std::array<unsigned, 3> block);

@@ -137,6 +137,22 @@ int trace(int argc, char** argv) {
   return 0;
 }
 
+// Runs a kernel and records nothing: for gdb (scripts/debug).
+int run_once(int argc, char** argv) {
+  std::vector<std::string> names;
+  bool fp32 = false;
+  CommandLine line("study run", "Runs a kernel and records nothing: for gdb, see scripts/debug.");
+  line.arguments("KERNEL", "the kernel's name, see `study list`", names, true);
+  line.toggle("--fp32", "activations and matrices in fp32, not bf16", fp32);
+  std::vector<Size> flags = size_flags();
+  for (Size& f : flags) line.optional(f.flag, "N", f.meaning, f.text);
+  if (!line.parse(argc, argv)) return 0;
+  if (names.size() != 1) throw UsageError("one kernel at a time");
+  const ShippedKernel& kernel = find_kernel(names[0]);
+  run(kernel, chosen_sizes(kernel.sizes, flags, fp32));
+  return 0;
+}
+
 // A line for each kernel: block 0 at its default sizes.
 int count(int argc, char** argv) {
   std::vector<std::string> names;
@@ -200,7 +216,8 @@ int study(int argc, char** argv) {
   static constexpr Command commands[] = {{"list", "names of all shipped kernels", list},
                                          {"trace", "one block of a kernel as a page or as JSON", trace},
                                          {"count", "counts of block 0 of each kernel", count},
-                                         {"page", "a page of one trace, or of two side by side", page}};
+                                         {"page", "a page of one trace, or of two side by side", page},
+                                         {"run", "runs a kernel once, for gdb", run_once}};
   const std::string name = argc > 1 ? argv[1] : "--help";
   if (name == "--help" || name == "-h") {
     fmt::print("study COMMAND [OPTION …]: shows what the threads of a block do, step by step.\n\n");

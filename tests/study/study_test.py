@@ -166,7 +166,7 @@ class Study(unittest.TestCase):
         self.refused(1, "there is no kernel 'layer_norm_bakward'; did you mean layer_norm_backward?; `study list` prints all 30",
                      "trace", "layer_norm_bakward", out)
         self.refused(1, "there is no kernel 'x'; `study list` prints all 30", "count", "x")
-        self.refused(2, "no command 'tarce'; did you mean trace?; there are list, trace, count, page", "tarce")
+        self.refused(2, "no command 'tarce'; did you mean trace?; there are list, trace, count, page, run", "tarce")
 
     def test_blocks_outside_of_the_grid_are_refused(self):
         out = f"--output={self.dir}/t.html"
