@@ -4,10 +4,13 @@
 
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <vector>
 
+#include "child.h"
 #include "io/atomic_file.h"
 #include "io/error.h"
 #include "io/text.h"
@@ -89,16 +92,57 @@ void warn_of_newer(const Trace& trace) {
                  file);
 }
 
+// The variables of all threads at each barrier, by running the same trace under gdb: {step: {name: [by lane]}}.
+Json variables_at_barriers(const Trace& trace, const std::vector<std::string>& arguments) {
+  std::string folder = (std::filesystem::temp_directory_path() / "study-XXXXXX").string();
+  if (!mkdtemp(folder.data())) io::fail("{}: no folder can be made there: {}", folder, std::strerror(errno));
+  const std::string file = folder + "/variables.json";
+  setenv("STUDY_VARIABLES", file.c_str(), 1);
+  const std::string scripts = root;
+  std::vector<std::string> words = {"gdb",    "-nx",
+                                    "-q",     "-batch",
+                                    "-x",     scripts + "/scripts/lanes.py",
+                                    "-x",     scripts + "/study/variables.py",
+                                    "--args", this_executable(),
+                                    "trace",  "--output=" + folder + "/trace.json"};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  const ProgramResult result = run_program(words, "", "reads variables", "gdb", true);
+  const bool there = std::filesystem::exists(file);
+  const Json tables = there ? Json::parse(io::read_file(file), nullptr, false) : Json();
+  std::filesystem::remove_all(folder);
+  if (!tables.is_array())
+    io::fail("gdb could not read variables; it said: {}", result.output.substr(0, 2000));
+  Json all = Json::object();
+  for (size_t i = 0; i < trace.steps.size(); i++) {
+    const Step& s = trace.steps[i];
+    if (s.kind != Event::barrier || size_t(s.epoch) >= tables.size()) continue;
+    Json table = Json::object();
+    for (const auto& [name, threads] : tables[size_t(s.epoch)].items()) {
+      Json lanes = Json::array();
+      bool any = false;
+      for (size_t lane = 0; lane < 32; lane++)
+        if (s.mask >> lane & 1) {
+          lanes.push_back(threads[size_t(s.warp) * 32 + lane]);
+          any |= lanes.back() != "";
+        }
+      if (any) table[name] = lanes;
+    }
+    all[std::to_string(i)] = table;
+  }
+  return all;
+}
+
 int trace(int argc, char** argv) {
   std::vector<std::string> names;
   std::string block = "0", output;
-  bool fp32 = false;
+  bool fp32 = false, variables = false;
   std::vector<Size> flags = size_flags();
   CommandLine line("study trace", "Traces one block of a kernel: a page for the browser, or JSON.");
   line.arguments("KERNEL", "the kernel's name, see `study list`", names, true);
   line.required("--output", "FILE", ".html: a page; .json: the trace itself, for `study page`", output);
   line.optional("--block", "X[,Y[,Z]]", "the block to trace", block);
   line.toggle("--fp32", "activations and matrices in fp32, not bf16", fp32);
+  line.toggle("--variables", "local variables of all threads at each block barrier, by gdb", variables);
   for (Size& f : flags) {
     f.text = fmt::format("{}", shipped_kernels().front().sizes.*f.member);
     line.optional(f.flag, "N", f.meaning, f.text);
@@ -122,7 +166,13 @@ int trace(int argc, char** argv) {
                       {"hidden", sizes.hidden},
                       {"heads", sizes.heads},
                       {"vocabulary", sizes.vocabulary}};
-  const Json json = trace_json(trace, recording, kernel.name, facts);
+  Json json = trace_json(trace, recording, kernel.name, facts);
+  if (variables) {
+    std::vector<std::string> arguments = {kernel.name, "--block=" + block};
+    if (fp32) arguments.push_back("--fp32");
+    for (const Size& f : flags) arguments.push_back(fmt::format("{}={}", f.flag, sizes.*f.member));
+    json["variables"] = variables_at_barriers(trace, arguments);
+  }
   const std::string title = fmt::format("{}, block ({},{},{})", kernel.name, at[0], at[1], at[2]);
   io::write_file_atomically(output, output.ends_with(".html")
                                         ? trace_page(title, {json})

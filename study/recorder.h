@@ -106,6 +106,7 @@ class Recorder final : simt::LaunchObserver, simt::BlockObserver, AccessObserver
   std::vector<const void*> walk_;
   void** entered_ = nullptr;  // frame of the function that began last
   bool recording_ = false;
+  size_t at_barrier_ = 0;  // threads that reached a barrier so far
 };
 
 }  // namespace warpbert::study

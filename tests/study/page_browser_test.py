@@ -35,6 +35,7 @@ function look(view) {
     banks: shown(".banks").map(c => [text(c.querySelector("h3")), Number(c.querySelector("svg").dataset.passes)])[0],
     fragments: shown(".fragments").map(c => all(c, "figure").map(f => [text(f.querySelector("figcaption")), all(f, ".number").length]))[0],
     flight: shown(".flight").map(c => all(c, "li").map(text))[0], shared: shown(".shared").map(c => all(c, "figcaption").map(text))[0],
+    variables: shown(".variables").map(c => all(c, "tr").slice(1).map(row => all(row, "th, td").map(text)))[0],
     pressed: all(view, ".warps [aria-pressed=true]").map(text)};
 }
 addEventListener("load", async () => {
@@ -170,6 +171,15 @@ class Page(unittest.TestCase):
         self.assertRegex(seen["states"][1][0]["race"],
                          r"^Race: lane \d+ \(thread \d+\) (reads|writes) what thread \d+ (reads|writes) at .*:\d+, time \d+, "
                          r"and no barrier is between them\. On a GPU either may come first\.")
+
+    @unittest.skipUnless(shutil.which("gdb"), "gdb is not on PATH")
+    def test_variables_are_shown_at_barriers(self):
+        page, t = self.trace("variables", "cross_entropy", "--variables")
+        at, elsewhere = (view for (view,) in self.see(page, ["b", "ArrowLeft"])["states"])
+        (step,) = [i for i, s in enumerate(t["steps"]) if s["k"] == "barrier" and s["w"] == 0][:1]
+        self.assertIn("variables", at["cards"])
+        self.assertEqual(at["variables"], [[name, *values] for name, values in t["variables"][str(step)].items()])
+        self.assertNotIn("variables", elsewhere["cards"])
 
     def test_two_traces_move_together(self):
         for name, option in (("a", []), ("b", ["--fp32"])):

@@ -5,6 +5,7 @@ study_test.py STUDY STUDY_BROKEN [unittest arguments]
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -142,6 +143,19 @@ class Study(unittest.TestCase):
                 for n in range(8):
                     terms = [a(r, k) * b(k, n) for k in range(16)]
                     self.assertAlmostEqual(at("d", r, n), at("c", r, n) + sum(terms), delta=0.01 * (1 + sum(map(abs, terms))))
+
+    @unittest.skipUnless(shutil.which("gdb"), "gdb is not on PATH")
+    def test_variables_of_all_lanes_at_barriers(self):
+        done = run("trace", "layer_norm_backward", "--block=2", "--variables", f"--output={self.dir}/t.json")
+        if "ptrace: Operation not permitted" in done.stderr:
+            self.skipTest("gdb may not trace programs here")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        t = json.loads((self.dir / "t.json").read_text())
+        barriers = {str(i): s for i, s in enumerate(t["steps"]) if s["k"] == "barrier"}
+        self.assertEqual(t["variables"].keys(), barriers.keys())
+        for i, table in t["variables"].items():
+            self.assertEqual(table["hidden"], ["256"] * 32)
+            self.assertEqual(table["first"], [str(16 + 2 * barriers[i]["w"])] * 32)  # a warp's first row of two
 
     def test_a_deleted_barrier_is_a_race(self):
         self.assertEqual(self.trace("layer_norm_backward")["totals"]["races"], 0)
