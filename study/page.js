@@ -49,10 +49,10 @@ class View {
     const t = this.trace, totals = t.totals, facts = t.facts || {};
     const threads = t.block[0] * t.block[1] * t.block[2];
     this.find(".name").textContent = t.variant;
-    this.find(".about").textContent = `block (${t.at.join(",")}) of grid (${t.grid.join(",")}), ` +
+    this.find(".about").textContent = [`block (${t.at.join(",")}) of grid (${t.grid.join(",")}), ` +
       `${plural(threads, "thread")} in ${plural(this.warps, "warp")}` +
-      (t.dynamic_shared ? `, ${t.dynamic_shared} bytes of dynamic shared memory` : "") + "; " +
-      Object.entries(facts).map(([k, v]) => k === "precision" ? v : `${k} ${v}`).join(", ") + `; ${t.by}`;
+      (t.dynamic_shared ? `, ${t.dynamic_shared} bytes of dynamic shared memory` : ""),
+    Object.entries(facts).map(([k, v]) => k === "precision" ? v : `${k} ${v}`).join(", "), t.by].filter(x => x).join("; ");
     const ratio = ([used, least]) => least ? (used / least).toFixed(2) : "–";
     const tile = (value, text, bad) => `<li class="${bad ? "bad" : ""}"><b>${value}</b><span>${text}</span></li>`;
     this.find(".tiles").innerHTML =
@@ -60,7 +60,8 @@ class View {
       tile(ratio(totals.sectors), `sectors, ${totals.sectors[0]} of least ${totals.sectors[1]}`) +
       tile(ratio(totals.passes), totals.passes[1] ? `bank passes, ${totals.passes[0]} of least ${totals.passes[1]}`
         : "bank passes: no shared memory") +
-      tile(totals.races, totals.races === 1 ? "step races" : "steps race", totals.races);
+      tile(totals.races ?? "–", totals.races === null ? "races are not looked for in PTX" :
+        totals.races === 1 ? "step races" : "steps race", totals.races);
     const used = new Set(t.steps.map(s => this.css(s)));
     this.find(".legend").innerHTML = kinds.filter(([css]) => used.has(css))
       .map(([css, text]) => `<li class="${css}"><i></i>${text}</li>`).join("") +
@@ -184,6 +185,7 @@ class View {
       if (!before) excerpts.push(part);
     });
     this.find(".source").innerHTML = excerpts.map(e => {
+      if (!this.trace.sources[files[e.file]]) return `<h4>${escape(files[e.file])}, no source of this project</h4>`;
       const text = this.trace.sources[files[e.file]].split("\n");
       let html = `<h4>${escape(files[e.file])}</h4><pre>`;
       for (let l = e.from; l <= Math.min(e.to, text.length); l++)
@@ -368,7 +370,7 @@ class View {
       this.matrix("c, 16 × 8", 16, 8, outer, sum(c)) + this.matrix("d, 16 × 8", 16, 8, outer, sum(d)));
   }
   ldmatrix(step) {
-    const turned = step.op.endsWith("trans");
+    const turned = step.op.includes("trans");
     const target = (r, c) => turned ? c * 4 + (r >> 1) : r * 4 + (c >> 1);
     this.show("fragments", `Fragments: rows come from the lane that names them, elements go to the numbered lane` +
       (turned ? ", transposed" : ""),
