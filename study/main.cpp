@@ -283,7 +283,7 @@ int study(int argc, char** argv) {
   const std::string near = io::nearest(name, known);
   throw UsageError(fmt::format("no command {}{}; there are {}", io::quote(name),
                                near.empty() ? "" : fmt::format("; did you mean {}?", near),
-                               io::listed(known)));
+                               fmt::join(known, ", ")));
 }
 
 }  // namespace

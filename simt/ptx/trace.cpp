@@ -37,7 +37,8 @@ const Wanted* wanted() {
     std::istringstream in(text);
     std::string numbers;
     std::getline(in, w->kernel, ':'), std::getline(in, numbers, ':'), std::getline(in, w->file);
-    if (std::sscanf(numbers.c_str(), "%u,%u,%u", &w->block.x, &w->block.y, &w->block.z) != 3 || w->file.empty()) {
+    if (std::sscanf(numbers.c_str(), "%u,%u,%u", &w->block.x, &w->block.y, &w->block.z) != 3 ||
+        w->file.empty()) {
       std::fprintf(stderr, "ptx: PTX_TRACE is \"%s\"; it must be KERNEL:X,Y,Z:FILE.json\n", text);
       std::exit(1);
     }
@@ -101,7 +102,13 @@ Json values(const char* from, int bytes, const std::string& opcode) {
 
 struct Trace::Content {
   Content(const Kernel& k, Size3 g, Size3 b, Size3 i, unsigned d)
-      : kernel(k), grid(g), block(b), index(i), dynamic_shared(d), epoch((b.x * b.y * b.z + lanes - 1) / lanes), group(epoch.size()) {}
+      : kernel(k),
+        grid(g),
+        block(b),
+        index(i),
+        dynamic_shared(d),
+        epoch((b.x * b.y * b.z + lanes - 1) / lanes),
+        group(epoch.size()) {}
 
   // Array (a device allocation, or the block's shared memory) and offset of an address.
   std::pair<int, uint64_t> locate(uint64_t address, bool shared) {
@@ -114,7 +121,8 @@ struct Trace::Content {
     if (fresh) {
       const std::string name = shared ? "memory" : "array " + std::to_string(++device_arrays);
       arrays.push_back({{"name", name}, {"type", "by the instruction"}, {"bytes", size}, {"shared", shared}});
-      if (shared) arrays.back()["bytes"] = kernel.dynamic_shared() + dynamic_shared, arrays.back()["declared"] = "PTX";
+      if (shared)
+        arrays.back()["bytes"] = kernel.dynamic_shared() + dynamic_shared, arrays.back()["declared"] = "PTX";
     }
     return {it->second, address - begin};
   }
@@ -123,7 +131,8 @@ struct Trace::Content {
   const char* data(Warp& w, const std::string& code, int lane) {
     const bool copy = code.starts_with("cp.async.cg");
     const uint64_t address = copy ? sources[size_t(lane)] : addresses[size_t(lane)];
-    return has(code, ".shared") && !copy ? w.block.shared(address, 1, lane) : reinterpret_cast<const char*>(address);
+    return has(code, ".shared") && !copy ? w.block.shared(address, 1, lane)
+                                         : reinterpret_cast<const char*>(address);
   }
 
   int place(const std::string& line) {
@@ -201,7 +210,8 @@ void Trace::after(Warp& w, const Instruction& i, Mask mask) {
   const bool collective = i.arrived == Rendezvous::shuffle || i.arrived == Rendezvous::warp_barrier ||
                           (i.arrived == Rendezvous::aligned && !access);
   if (!access && !collective && !wait) return;
-  Json j = {{"t", 0}, {"w", w.number}, {"k", "collective"}, {"p", c.place(i.line)}, {"m", mask}, {"op", code}};
+  Json j = {{"t", 0},    {"w", w.number}, {"k", "collective"}, {"p", c.place(i.line)},
+            {"m", mask}, {"op", code}};
   if (wait) {
     j["k"] = "wait";
     const int complete = c.group[w.number] - int(w.row(i.from[0])[std::countr_zero(mask)]);
@@ -226,7 +236,9 @@ void Trace::after(Warp& w, const Instruction& i, Mask mask) {
       from_arrays.push_back(from), from_offsets.push_back(at);
     }
     const auto one = [](const Json& list) {
-      return std::all_of(list.begin(), list.end(), [&](const Json& x) { return x == list.front(); }) ? list.front() : list;
+      return std::all_of(list.begin(), list.end(), [&](const Json& x) { return x == list.front(); })
+                 ? list.front()
+                 : list;
     };
     j["a"] = one(arrays), j["o"] = offsets, j["v"] = store ? stored : c.loaded;
     if (copy) j["fa"] = one(from_arrays), j["fo"] = from_offsets, j["g"] = c.group[w.number];
@@ -241,7 +253,8 @@ void Trace::after(Warp& w, const Instruction& i, Mask mask) {
 
 void Trace::barrier(Warp& w, const Instruction& i, Mask mask) {
   Content& c = *content_;
-  const Json j = {{"t", 0}, {"w", w.number}, {"k", "barrier"}, {"p", c.place(i.line)}, {"m", mask}, {"op", opcode(i)}};
+  const Json j = {{"t", 0},    {"w", w.number},  {"k", "barrier"}, {"p", c.place(i.line)},
+                  {"m", mask}, {"op", opcode(i)}};
   c.steps.push_back({w.number, c.epoch[w.number]++, j, -1});
 }
 
@@ -302,33 +315,32 @@ void Trace::write() {
     places.push_back({{found - files.begin(), number}});
   }
   const std::string variant = variant_of(demangled(c.kernel.name), wanted()->kernel);
-  const Json all = {
-      {"format", 1},
-      {"kernel", wanted()->kernel.substr(0, wanted()->kernel.rfind("_kernel"))},
-      {"variant", variant},
-      {"by", "nvcc's PTX, interpreter"},
-      {"facts", Json::object()},
-      {"grid", {c.grid.x, c.grid.y, c.grid.z}},
-      {"block", {c.block.x, c.block.y, c.block.z}},
-      {"at", {c.index.x, c.index.y, c.index.z}},
-      {"dynamic_shared", c.dynamic_shared},
-      {"times", times},
-      {"epochs", starts},
-      {"totals",
-       {{"steps", steps.size()},
-        {"loads", kinds["load"]},
-        {"stores", kinds["store"]},
-        {"atomics", kinds["atomic"]},
-        {"collectives", kinds["collective"]},
-        {"copies", kinds["copy"]},
-        {"barriers", length.empty() ? 0 : length.size() - 1},
-        {"sectors", sectors},
-        {"passes", passes},
-        {"races", nullptr}}},
-      {"arrays", c.arrays},
-      {"places", places},
-      {"sources", sources},
-      {"steps", steps}};
+  const Json all = {{"format", 1},
+                    {"kernel", wanted()->kernel.substr(0, wanted()->kernel.rfind("_kernel"))},
+                    {"variant", variant},
+                    {"by", "nvcc's PTX, interpreter"},
+                    {"facts", Json::object()},
+                    {"grid", {c.grid.x, c.grid.y, c.grid.z}},
+                    {"block", {c.block.x, c.block.y, c.block.z}},
+                    {"at", {c.index.x, c.index.y, c.index.z}},
+                    {"dynamic_shared", c.dynamic_shared},
+                    {"times", times},
+                    {"epochs", starts},
+                    {"totals",
+                     {{"steps", steps.size()},
+                      {"loads", kinds["load"]},
+                      {"stores", kinds["store"]},
+                      {"atomics", kinds["atomic"]},
+                      {"collectives", kinds["collective"]},
+                      {"copies", kinds["copy"]},
+                      {"barriers", length.empty() ? 0 : length.size() - 1},
+                      {"sectors", sectors},
+                      {"passes", passes},
+                      {"races", nullptr}}},
+                    {"arrays", c.arrays},
+                    {"places", places},
+                    {"sources", sources},
+                    {"steps", steps}};
   std::ofstream out(wanted()->file);
   out << all.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
   if (!out.flush()) throw std::runtime_error("PTX_TRACE: cannot write " + wanted()->file);

@@ -40,7 +40,8 @@ class PtxTrace(unittest.TestCase):
 
     def test_steps_have_lines_lanes_and_values(self):
         t = self.trace("layer_norm_backward", "2,0,0")
-        self.assertEqual((t["format"], t["kernel"], t["at"], t["block"]), (1, "layer_norm_backward", [2, 0, 0], [128, 1, 1]))
+        self.assertEqual((t["format"], t["kernel"], t["at"], t["block"]),
+                         (1, "layer_norm_backward", [2, 0, 0], [128, 1, 1]))
         self.assertEqual(t["variant"], "layer_norm_backward_kernel<bf16, 1, false>")
         self.assertEqual(t["totals"]["barriers"], 1)
         self.assertEqual(t["totals"]["passes"][0] / t["totals"]["passes"][1], 1.5)

@@ -44,20 +44,24 @@ kill
         if "ptrace: Operation not permitted" in done.stdout + done.stderr:
             self.skipTest("gdb may not trace programs here")
         self.assertIn("$1 = 2063\n", done.stdout, done.stderr)
-        lanes = re.findall(r"^(.) lane +(\d+), thread +(\d+): (\S+)  \(line (\d+)\)$|^\(gdb\) product in (.*)$", done.stdout, re.M)
+        lanes = re.findall(r"^(.) lane +(\d+), thread +(\d+): (\S+)  \(line (\d+)\)$|^\(gdb\) product in (.*)$",
+                           done.stdout, re.M)
         values = [found for found in lanes if found[1]]
         self.assertEqual(len(values), 64, done.stdout)
-        self.assertEqual([(int(lane), int(thread)) for _, lane, thread, *_ in values[:32]], [(i, 32 + i) for i in range(32)])
+        self.assertEqual([(int(lane), int(thread)) for _, lane, thread, *_ in values[:32]],
+                         [(i, 32 + i) for i in range(32)])
         self.assertEqual([mark for mark, *_ in values[:32]], [" "] * 31 + ["*"])
         self.assertEqual({value for _, _, _, value, *_ in values[:32]}, {"0"})
         self.assertGreater(len({value for _, _, _, value, *_ in values[32:]}), 20)  # products differ
-        self.assertRegex(done.stdout, r"threads 32 to 62: wait at warp_sum, kernels/layer_norm_backward\.cu:\d+, mask ffffffff\n"
+        self.assertRegex(done.stdout,
+                         r"threads 32 to 62: wait at warp_sum, kernels/layer_norm_backward\.cu:\d+, mask ffffffff\n"
                                       r"thread 63: this thread\nthreads 64 to 127: not started\n")
 
     def test_mistakes_are_named(self):
         self.assertIn("usage: debug KERNEL", self.debug().stderr)
         done = self.debug("layer_norm", "--block", "2")
-        self.assertEqual((done.returncode, done.stderr), (1, "study: error: there is no kernel 'layer_norm'; `study list` prints all 30\n"))
+        self.assertEqual((done.returncode, done.stderr),
+                         (1, "study: error: there is no kernel 'layer_norm'; `study list` prints all 30\n"))
         done = self.debug("clip", "--thread")
         self.assertEqual(done.returncode, 2)
         self.assertIn("debug: error: --thread: a value is missing; usage:", done.stderr)
@@ -65,7 +69,8 @@ kill
         (self.root / "build/cpu/bin/study").unlink()
         done = self.debug("clip")
         self.assertEqual(done.returncode, 1)
-        self.assertRegex(done.stderr, r"^debug: error: .*/build/cpu/bin/study is missing; scripts/build cpu makes it\n$")
+        self.assertRegex(done.stderr,
+                         r"^debug: error: .*/build/cpu/bin/study is missing; scripts/build cpu makes it\n$")
 
 
 if __name__ == "__main__":

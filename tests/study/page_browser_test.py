@@ -33,8 +33,10 @@ function look(view) {
     cards: shown(".card").map(card => [...card.classList].at(-1)),
     sectors: shown(".sectors").map(c => [text(c.querySelector("h3")), all(c, ".empty").length])[0],
     banks: shown(".banks").map(c => [text(c.querySelector("h3")), Number(c.querySelector("svg").dataset.passes)])[0],
-    fragments: shown(".fragments").map(c => all(c, "figure").map(f => [text(f.querySelector("figcaption")), all(f, ".number").length]))[0],
-    flight: shown(".flight").map(c => all(c, "li").map(text))[0], shared: shown(".shared").map(c => all(c, "figcaption").map(text))[0],
+    fragments: shown(".fragments").map(c => all(c, "figure").map(f =>
+      [text(f.querySelector("figcaption")), all(f, ".number").length]))[0],
+    flight: shown(".flight").map(c => all(c, "li").map(text))[0],
+    shared: shown(".shared").map(c => all(c, "figcaption").map(text))[0],
     variables: shown(".variables").map(c => all(c, "tr").slice(1).map(row => all(row, "th, td").map(text)))[0],
     pressed: all(view, ".warps [aria-pressed=true]").map(text)};
 }
@@ -46,12 +48,14 @@ addEventListener("load", async () => {
   const states = [];
   for (const key of keys) {
     if (key.startsWith("click ")) page.querySelector(key.slice(6)).click();
-    else if (key) page.body.dispatchEvent(new frame.contentWindow.KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
+    else if (key)
+      page.body.dispatchEvent(new frame.contentWindow.KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
     states.push(all(page, ".view").map(look));
   }
   document.getElementById("seen").textContent = JSON.stringify({states, errors, title: page.title,
     ready: page.body.dataset.ready, width: page.defaultView.innerWidth, scroll: page.documentElement.scrollWidth,
-    tiles: all(page, ".view").map(v => all(v, ".tiles li").map(t => [text(t.querySelector("b")), text(t.querySelector("span"))])),
+    tiles: all(page, ".view").map(v => all(v, ".tiles li").map(t =>
+      [text(t.querySelector("b")), text(t.querySelector("span"))])),
     bad: all(page, ".tiles .bad").map(text), rings: all(page, ".strip .raced").length,
     unnamed: all(page, "button, input").filter(n => !text(n) && !n.ariaLabel && !n.title && !n.closest("label")).length,
     visible: page.body.innerText});
@@ -71,12 +75,14 @@ class Page(unittest.TestCase):
         """The page and the JSON of a trace."""
         files = [self.dir / f"{name}.{kind}" for kind in ("html", "json")]
         for file in files:
-            done = subprocess.run([program, "trace", *args, f"--output={file}"], capture_output=True, text=True, timeout=300)
+            done = subprocess.run([program, "trace", *args, f"--output={file}"], capture_output=True, text=True,
+                                  timeout=300)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
         return files[0], json.loads(files[1].read_text())
 
     def browse(self, address):
-        done = subprocess.run([BROWSER, "--headless", "--no-sandbox", "--virtual-time-budget=20000", "--window-size=1600,1800",
+        done = subprocess.run([BROWSER, "--headless", "--no-sandbox", "--virtual-time-budget=20000",
+                               "--window-size=1600,1800",
                                f"--user-data-dir={self.dir}/profile", "--dump-dom", address],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300,
                               env={k: v for k, v in os.environ.items() if k != "LD_PRELOAD"})
@@ -100,9 +106,12 @@ class Page(unittest.TestCase):
         self.assertIn("Order and counts, not time", seen["visible"])
         totals = t["totals"]
         ratio = lambda pair: f"{pair[0] / pair[1]:.2f}"
-        self.assertEqual(seen["tiles"], [[[str(totals["steps"]), "warp steps"], [str(totals["barriers"]), "block barriers"],
-                                          [ratio(totals["sectors"]), "sectors, {} of least {}".format(*totals["sectors"])],
-                                          [ratio(totals["passes"]), "bank passes, {} of least {}".format(*totals["passes"])],
+        self.assertEqual(seen["tiles"],
+                         [[[str(totals["steps"]), "warp steps"], [str(totals["barriers"]), "block barriers"],
+                                          [ratio(totals["sectors"]),
+                                           "sectors, {} of least {}".format(*totals["sectors"])],
+                                          [ratio(totals["passes"]),
+                                           "bank passes, {} of least {}".format(*totals["passes"])],
                                           ["0", "steps race"]]])
         files, by_time = list(t["sources"]), {s["t"]: s for s in t["steps"] if s["w"] == 2}
         for time, (view,) in enumerate(seen["states"][2:]):
@@ -113,7 +122,8 @@ class Page(unittest.TestCase):
             self.assertEqual(view["on"], [f"{line}{t['sources'][files[file]].splitlines()[line - 1]}".strip()])
             if "sec" in step:
                 used, least = step["sec"]
-                self.assertEqual(view["sectors"], [f"Coalescing: {used} sector{'s' * (used != 1)} of 32 bytes, {least} would do", used])
+                self.assertEqual(view["sectors"],
+                                 [f"Coalescing: {used} sector{'s' * (used != 1)} of 32 bytes, {least} would do", used])
             else:
                 self.assertIsNone(view.get("sectors"))
             if "pas" in step:
@@ -150,13 +160,15 @@ class Page(unittest.TestCase):
         last_copy = max(s["t"] for s in t["steps"] if s["k"] == "copy" and s["w"] == 0)
         wait = next(s["t"] for s in t["steps"] if s["k"] == "wait" and s["w"] == 0)
         states = [view for (view,) in seen["states"]]
-        self.assertRegex(states[last_copy]["flight"][0], rf"^warp 0, group 0: \d+ bytes since time \d+, awaited at time {wait}$")
+        self.assertRegex(states[last_copy]["flight"][0],
+                         rf"^warp 0, group 0: \d+ bytes since time \d+, awaited at time {wait}$")
         self.assertIn("in flight", states[last_copy]["shared"][0])
         self.assertIsNone(states[wait].get("flight"))
         self.assertNotIn("in flight", states[wait]["shared"][0])
         for time, step in by_time.items():
             if "mma" in step:
-                self.assertEqual(states[time]["fragments"], [["a, 16 × 16", 256], ["b, 16 × 8", 128], ["c, 16 × 8", 128], ["d, 16 × 8", 128]])
+                self.assertEqual(states[time]["fragments"],
+                                 [["a, 16 × 16", 256], ["b, 16 × 8", 128], ["c, 16 × 8", 128], ["d, 16 × 8", 128]])
             elif step.get("op", "").startswith("ldmatrix"):
                 self.assertEqual([n for _, n in states[time]["fragments"]], [64] * 4)
                 self.assertEqual(states[time]["banks"][1], 4)
@@ -169,7 +181,8 @@ class Page(unittest.TestCase):
         self.assertEqual((seen["bad"], seen["rings"]), ([f"{races}steps race"], races))
         self.assertEqual(seen["states"][0][0]["race"], "")
         self.assertRegex(seen["states"][1][0]["race"],
-                         r"^Race: lane \d+ \(thread \d+\) (reads|writes) what thread \d+ (reads|writes) at .*:\d+, time \d+, "
+                         r"^Race: lane \d+ \(thread \d+\) (reads|writes) what thread \d+ "
+                         r"(reads|writes) at .*:\d+, time \d+, "
                          r"and no barrier is between them\. On a GPU either may come first\.")
 
     @unittest.skipUnless(shutil.which("gdb"), "gdb is not on PATH")
@@ -199,7 +212,8 @@ class Page(unittest.TestCase):
 
     def test_kernels_of_other_kinds_are_drawn(self):
         """Doubles, atomics, structs, partial warps, 256 threads, long traces."""
-        for name in ("reject_outlier", "count_differences", "sum_losses", "clip", "squared_norm", "attention_backward_query"):
+        for name in ("reject_outlier", "count_differences", "sum_losses", "clip", "squared_norm",
+                     "attention_backward_query"):
             page, t = self.trace("one", name)
             seen = self.see(page, ["", "End"])
             self.assertEqual(seen["tiles"][0][0][0], str(t["totals"]["steps"]), name)

@@ -64,7 +64,8 @@ class Study(unittest.TestCase):
             self.assertEqual({line.split()[-1] for line in lines}, {"0"})
 
     def test_ratios_agree_with_those_of_the_compiled_kernels(self):
-        counts = (ROOT / "docs/benchmarks.md").read_text().split("<!-- begin counts -->")[1].split("<!-- end counts -->")[0]
+        page = (ROOT / "docs/benchmarks.md").read_text()
+        counts = page.split("<!-- begin counts -->")[1].split("<!-- end counts -->")[0]
         compiled = {}
         for line in counts.splitlines():
             cells = [cell.strip() for cell in line.split("|")]
@@ -86,7 +87,8 @@ class Study(unittest.TestCase):
             else:
                 self.assertEqual(least_passes, 0, name)
             apart = abs(sectors / least_sectors - float(theirs[0]))
-            self.assertEqual(apart > 0.025, name in DIFFERENT, f"{name}: {sectors / least_sectors:.3f}, PTX {theirs[0]}")
+            self.assertEqual(apart > 0.025, name in DIFFERENT,
+                             f"{name}: {sectors / least_sectors:.3f}, PTX {theirs[0]}")
             compared += 1
         self.assertGreater(compared, 25)
 
@@ -95,7 +97,8 @@ class Study(unittest.TestCase):
         self.assertEqual((t["kernel"], t["at"], t["block"]), ("layer_norm_backward", [2, 0, 0], [128, 1, 1]))
         arrays = {a["name"]: a for a in t["arrays"]}
         self.assertEqual({n: arrays[n]["type"] for n in ("dx", "dy", "x", "gamma", "rows.count", "sums")},
-                         {"dx": "bf16", "dy": "bf16", "x": "bf16", "gamma": "float", "rows.count": "int", "sums": "float"})
+                         {"dx": "bf16", "dy": "bf16", "x": "bf16", "gamma": "float", "rows.count": "int",
+                          "sums": "float"})
         self.assertTrue(arrays["sums"]["shared"])
         files = list(t["sources"])
         kernel = (ROOT / "kernels/layer_norm_backward.cu").read_text().split("\n")
@@ -111,14 +114,16 @@ class Study(unittest.TestCase):
         self.assertEqual({value for s in loads for lane in s["v"] for value in lane}, {40})
         sums = [s for s in t["steps"] if s.get("op") == "warp_sum"]
         for s in sums:
-            self.assertAlmostEqual(sum(v[0] for v in s["v"]), s["x"][0][0], delta=0.02 * max(1, sum(abs(v[0]) for v in s["v"])))
+            self.assertAlmostEqual(sum(v[0] for v in s["v"]), s["x"][0][0],
+                                   delta=0.02 * max(1, sum(abs(v[0]) for v in s["v"])))
             self.assertEqual(len({x[0] for x in s["x"]}), 1)
 
     def test_stored_values_are_those_that_arrive(self):
         t = self.trace("cast")  # y = x rounded to bf16, four values a lane and access
         stores = [s for s in t["steps"] if s["k"] == "store"]
         loads = [s for s in t["steps"] if s["k"] == "load"]
-        for store, load in zip(sorted(stores, key=lambda s: (s["w"], s["t"])), sorted(loads, key=lambda s: (s["w"], s["t"]))):
+        for store, load in zip(sorted(stores, key=lambda s: (s["w"], s["t"])),
+                               sorted(loads, key=lambda s: (s["w"], s["t"]))):
             for x, y in zip(load["v"], store["v"], strict=True):
                 for a, b in zip(x, y, strict=True):
                     self.assertAlmostEqual(a, b, delta=abs(a) / 128)
@@ -142,7 +147,8 @@ class Study(unittest.TestCase):
             for r in range(16):
                 for n in range(8):
                     terms = [a(r, k) * b(k, n) for k in range(16)]
-                    self.assertAlmostEqual(at("d", r, n), at("c", r, n) + sum(terms), delta=0.01 * (1 + sum(map(abs, terms))))
+                    self.assertAlmostEqual(at("d", r, n), at("c", r, n) + sum(terms),
+                                           delta=0.01 * (1 + sum(map(abs, terms))))
 
     @unittest.skipUnless(shutil.which("gdb"), "gdb is not on PATH")
     def test_variables_of_all_lanes_at_barriers(self):
@@ -177,7 +183,9 @@ class Study(unittest.TestCase):
 
     def test_unknown_names_are_refused(self):
         out = f"--output={self.dir}/t.html"
-        self.refused(1, "there is no kernel 'layer_norm_bakward'; did you mean layer_norm_backward?; `study list` prints all 30",
+        self.refused(1,
+                     "there is no kernel 'layer_norm_bakward'; did you mean layer_norm_backward?; "
+                     "`study list` prints all 30",
                      "trace", "layer_norm_bakward", out)
         self.refused(1, "there is no kernel 'x'; `study list` prints all 30", "count", "x")
         self.refused(2, "no command 'tarce'; did you mean trace?; there are list, trace, count, page, run", "tarce")
@@ -200,15 +208,19 @@ class Study(unittest.TestCase):
 
     def test_output_is_checked(self):
         self.refused(2, "--output=t.txt: neither .html nor .json", "trace", "clip", "--output=t.txt")
-        self.refused(2, "one kernel at a time; `study page` shows two traces side by side", "trace", "clip", "cast", "--output=t.html")
+        self.refused(2, "one kernel at a time; `study page` shows two traces side by side", "trace", "clip", "cast",
+                     "--output=t.html")
         (self.dir / "no.json").write_text("{}")
         self.refused(1, f"{self.dir}/no.json: no trace; `study trace KERNEL --output FILE.json` writes one",
                      "page", self.dir / "no.json", f"--output={self.dir}/t.html")
 
     def test_without_addr2line_the_package_is_named(self):
-        done = subprocess.run([STUDY, "trace", "clip", f"--output={self.dir}/t.html"], capture_output=True, text=True, env={"PATH": str(self.dir)})
+        done = subprocess.run([STUDY, "trace", "clip", f"--output={self.dir}/t.html"], capture_output=True, text=True,
+                              env={"PATH": str(self.dir)})
         self.assertEqual(done.returncode, 1)
-        self.assertRegex(done.stderr, r"^study: error: addr2line, which finds source lines, does not run.*apt-get install binutils\)\n$")
+        self.assertRegex(done.stderr,
+                         r"^study: error: addr2line, which finds source lines, does not run.*"
+                         r"apt-get install binutils\)\n$")
 
 
 if __name__ == "__main__":
