@@ -3,6 +3,7 @@
 study_test.py STUDY STUDY_BROKEN [unittest arguments]
 """
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -205,6 +206,24 @@ class Study(unittest.TestCase):
         self.refused(2, "--pairs=41: more pairs than tokens (40)", "trace", "clip", "--pairs=41", out)
         self.refused(1, "attention_backward_query is not launched at these sizes: it takes more than 64 tokens a pair",
                      "trace", "attention_backward_query", "--tokens=40", out)
+
+    def test_what_a_launcher_refuses_is_said(self):
+        done = run("trace", "attention_forward", "--heads=3", f"--output={self.dir}/t.html")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("study: error: attention_forward: head_size must be 16, 32, 64 or 128", done.stderr)
+
+    def test_a_block_of_too_many_steps_is_refused(self):
+        done = run("trace", "attention_backward", "--fp32", "--tokens=320", "--pairs=1", f"--output={self.dir}/t.html")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertRegex(done.stderr, r"^study: error: block \(0,0,0\) of attention_backward_kernel<float, 64, false> takes "
+                                      r"\d+ warp steps, more than a page shows \(20000\); choose smaller sizes\n$")
+
+    def test_the_order_of_threads_changes_no_count(self):
+        names = "layer_norm_backward", "attention_backward", "sum", "count_differences"
+        outputs = {subprocess.run([STUDY, "count", *names], capture_output=True, text=True, check=True,
+                                  env={**os.environ, "SIMT_ORDER": order}).stdout
+                   for order in ("forward", "reverse", "random")}
+        self.assertEqual(len(outputs), 1)
 
     def test_output_is_checked(self):
         self.refused(2, "--output=t.txt: neither .html nor .json", "trace", "clip", "--output=t.txt")
