@@ -22,10 +22,12 @@ __device__ __forceinline__ int sum_column(int n) {
 
 // Stores two adjacent values of a row, rounded to T.
 __device__ __forceinline__ void store_pair(float* p, float x, float y) {
-  *reinterpret_cast<float2*>(p) = make_float2(x, y);
+  const float2 pair = make_float2(x, y);
+  *reinterpret_cast<float2*>(p) = pair;
 }
 __device__ __forceinline__ void store_pair(bf16* p, float x, float y) {
-  *reinterpret_cast<uint32_t*>(p) = pack_bf16(x, y);
+  const uint32_t pair = pack_bf16(x, y);
+  *reinterpret_cast<uint32_t*>(p) = pair;
 }
 
 // ---- bf16: mma.m16n8k16, operands by ldmatrix -------------------------------------------------------------

@@ -13,7 +13,8 @@ static __global__ void __launch_bounds__(256)
   if (i >= n) return;
   const Random4 r = random4(random->seed, random->pass, site, group);
   if (i + 4 <= n) {
-    *reinterpret_cast<uint4*>(words + i) = make_uint4(r.v[0], r.v[1], r.v[2], r.v[3]);
+    const uint4 all = make_uint4(r.v[0], r.v[1], r.v[2], r.v[3]);
+    *reinterpret_cast<uint4*>(words + i) = all;
   } else {
 #pragma unroll
     for (int j = 0; j < 3; j++)

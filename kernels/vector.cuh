@@ -51,8 +51,10 @@ __device__ __forceinline__ Float8 unpack8(const Float8& x) { return x; }
 __device__ __forceinline__ Float8 load8(const bf16* p) { return unpack8(load_raw8(p)); }
 
 __device__ __forceinline__ void store8(float* p, const Float8& x) {
-  reinterpret_cast<float4*>(p)[0] = make_float4(x.v[0], x.v[1], x.v[2], x.v[3]);
-  reinterpret_cast<float4*>(p)[1] = make_float4(x.v[4], x.v[5], x.v[6], x.v[7]);
+  const float4 a = make_float4(x.v[0], x.v[1], x.v[2], x.v[3]),
+               b = make_float4(x.v[4], x.v[5], x.v[6], x.v[7]);
+  reinterpret_cast<float4*>(p)[0] = a;
+  reinterpret_cast<float4*>(p)[1] = b;
 }
 __device__ __forceinline__ void store8(bf16* p, const Float8& x) {
   const uint4 u = pack8(x);
@@ -98,13 +100,16 @@ __device__ __forceinline__ Float8 load_groups(const bf16* p) {
   return unpack8(make_uint4(a.x, a.y, b.x, b.y));
 }
 __device__ __forceinline__ void store_groups(float* p, const Float8& x) {
-  *reinterpret_cast<float4*>(p) = make_float4(x.v[0], x.v[1], x.v[2], x.v[3]);
-  *reinterpret_cast<float4*>(p + flat_apart) = make_float4(x.v[4], x.v[5], x.v[6], x.v[7]);
+  const float4 a = make_float4(x.v[0], x.v[1], x.v[2], x.v[3]),
+               b = make_float4(x.v[4], x.v[5], x.v[6], x.v[7]);
+  *reinterpret_cast<float4*>(p) = a;
+  *reinterpret_cast<float4*>(p + flat_apart) = b;
 }
 __device__ __forceinline__ void store_groups(bf16* p, const Float8& x) {
   const uint4 u = pack8(x);
-  *reinterpret_cast<uint2*>(p) = make_uint2(u.x, u.y);
-  *reinterpret_cast<uint2*>(p + flat_apart) = make_uint2(u.z, u.w);
+  const uint2 a = make_uint2(u.x, u.y), b = make_uint2(u.z, u.w);
+  *reinterpret_cast<uint2*>(p) = a;
+  *reinterpret_cast<uint2*>(p + flat_apart) = b;
 }
 
 }  // namespace warpbert::kernels

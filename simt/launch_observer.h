@@ -3,17 +3,24 @@
 #pragma once
 #include <cstddef>
 #include <optional>
+#include <vector>
 
 struct CUstream_st;
 
 namespace simt {
+
+struct Argument {
+  const void* value;
+  size_t bytes;
+};
 
 struct Launch {
   const char* signature;  // kernel_name(signature) is the kernel's name; for a GEMM, the name itself
   unsigned grid[3], block[3];
   size_t dynamic_bytes;
   CUstream_st* stream;
-  double flops = 0, bytes = 0;  // of a GEMM, from its shape; else 0
+  double flops = 0, bytes = 0;           // of a GEMM, from its shape; else 0
+  std::vector<Argument> arguments = {};  // of a kernel in the simulator
 };
 
 // Called on the launching thread, before and after the launch. Unless capturing, the simulator runs the

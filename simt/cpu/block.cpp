@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "observer.h"
+
 __thread uint3 threadIdx, blockIdx;
 __thread dim3 blockDim, gridDim;
 
@@ -130,6 +132,7 @@ Switch wait_for_block(const char* file, int line) {
   Warp& w = b.warp[current / 32];
   const unsigned lane = unsigned(current) % 32;
   w.what[lane] = "__syncthreads", w.file[lane] = file, w.line[lane] = line;
+  if (block_observer) block_observer->barrier(file, line);
   w.blocked |= 1u << lane;
   b.blocked_++;
   char* sync = &b.sync_block_[b.syncs_ & 1];
@@ -170,6 +173,7 @@ Switch wait_for_lanes(unsigned mask, const char* what, const char* file, int lin
   const uint32_t bit = 1u << lane;
   w.mask[lane] = mask, w.line[lane] = line, w.op[lane] = op, w.arg[lane] = arg;
   w.what[lane] = what, w.file[lane] = file;
+  if (block_observer) block_observer->collective(mask, what, file, line, arg);
   w.arrived |= bit;
   if (!(mask & bit)) fail("wrong mask: %08x lacks the calling lane %u", mask, lane);
   if (mask & ~w.exists) fail("wrong mask: %08x has lanes that the warp has not, %08x", mask, w.exists);
@@ -200,6 +204,7 @@ void Block::commit(Warp& w, uint32_t mask) {
   if (differ) fail_with_report("warp divergence: lanes of a warp meet with different calls");
   if (op) op(w.arg, mask);
   else w.syncs++;
+  if (block_observer) block_observer->collective_done(mask, w.what[lane], w.arg);
   w.arrived ^= mask;
   w.ready |= mask ^ 1u << lane;
 }

@@ -86,7 +86,8 @@ class Block {
   void run(Grid& grid);        // runs blocks of the grid until none is left
   std::string report() const;  // state of each thread, one line per run of equals
   std::string site() const;    // ", __syncthreads at file:line" if the current thread waits
-  Grid* grid = nullptr;        // null: no kernel is running
+  const Fiber& fiber() const { return *running_; }  // stack of the current thread
+  Grid* grid = nullptr;                             // null: no kernel is running
   std::string kernel;
   Thread thread[max_threads];
   Copies copies[max_threads];

@@ -106,7 +106,8 @@ void launch(dim3 grid, dim3 block, size_t dynamic_bytes, cudaStream_t stream, co
   const char* signature = __PRETTY_FUNCTION__;
   const simt::Observed observed([&] {
     return simt::Launch{
-        signature, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic_bytes, stream};
+        signature, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic_bytes, stream, 0,
+        0,         {{&args, sizeof args}...}};
   });
   const auto run = [=] {
     auto body = [&] { Kernel(args...); };

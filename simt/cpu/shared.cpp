@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "block.h"
+#include "observer.h"
 
 namespace simt {
 
@@ -59,6 +60,7 @@ void* SharedMemory::find(const void* key, size_t bytes, bool dynamic, const char
 #endif
   std::memset(memory, 0xff, bytes);
   pieces_.push_back({key, memory});
+  if (block_observer) block_observer->shared_variable(memory, bytes, file, line);
   return memory;
 }
 
@@ -79,13 +81,19 @@ void cp_async(void* to, const void* from, const char* file, int line) {
   Copies& mine = block->copies[current];
   mine.pending.push_back({mine.open_group, to, from});
   block->copies_pending = true;
+  if (block_observer) block_observer->async_copy(to, from);
 }
-void cp_async_commit() { block->copies[current].open_group++; }
+void cp_async_commit() {
+  block->copies[current].open_group++;
+  if (block_observer) block_observer->async_commit();
+}
 bool cp_async_next(int pending, void*& to, const void*& from) {
   Untracked u;
   Copies& mine = block->copies[current];
-  if (mine.done == mine.pending.size() || mine.pending[mine.done].group >= mine.open_group - pending)
+  if (mine.done == mine.pending.size() || mine.pending[mine.done].group >= mine.open_group - pending) {
+    if (block_observer) block_observer->async_waited(pending);
     return false;
+  }
   to = mine.pending[mine.done].to, from = mine.pending[mine.done].from;
   if (++mine.done == mine.pending.size()) mine.pending.clear(), mine.done = 0;
   return true;

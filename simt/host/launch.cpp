@@ -14,6 +14,7 @@
 #include "send.h"
 #include "simt/cpu/pool.h"
 #include "simt/ptx/block.h"
+#include "simt/ptx/trace.h"
 
 namespace {
 
@@ -126,10 +127,15 @@ void run(const Kernel& kernel, Size3 grid, Size3 block, unsigned dynamic_shared,
   std::vector<Block::Extent> extents(kernel.code.size());
   std::atomic<size_t> next = 0;
   auto work = [&] {
-    Block b(kernel, grid, block, dynamic_shared, parameters.data(), counts_path());
+    Block b(kernel, grid, block, dynamic_shared, parameters.data(),
+            counts_path() || std::getenv("PTX_TRACE"));
     for (size_t k; (k = next++) < order.size();) {
       const auto n = unsigned(order[k]);
-      b.run({n % grid.x, n / grid.x % grid.y, n / grid.x / grid.y}, how);
+      const Size3 index = {n % grid.x, n / grid.x % grid.y, n / grid.x / grid.y};
+      const auto trace = Trace::start(kernel, grid, block, index, dynamic_shared);
+      b.trace = trace.get();
+      b.run(index, how);
+      if (trace) trace->write();
     }
     const std::lock_guard lock(totals_mutex);
     for (size_t k = 0; k < extents.size(); k++) extents[k].add(b.extents[k]);

@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include "simt/host/send.h"
+#include "trace.h"
 
 namespace ptx {
 
@@ -161,7 +162,11 @@ void Block::advance(Warp& w, size_t number, int patience) {
       w.parts_.erase(w.parts_.begin() + long(number));
       return;
     }
-    if (mask) i.execute(w, i, mask);
+    if (mask) {
+      if (trace) trace->before(w, i, mask);
+      i.execute(w, i, mask);
+      if (trace) trace->after(w, i, mask);
+    }
     part.at++;
   }
 }
@@ -185,6 +190,7 @@ void Block::open_barrier() {
     }
   for (Warp& w : warps_) {
     w.in_barrier_ = 0;
+    if (trace) trace->barrier(w, kernel.code[size_t(barrier_)], w.live_);
     for (auto& part : w.parts_) part.waits = false, part.at++;
     if (counting) counts.executed[size_t(barrier_)]++, counts.threads += uint64_t(std::popcount(w.live_));
   }

@@ -81,6 +81,7 @@ class Block {
   };
   std::vector<Extent> extents;
   const Kernel& kernel;
+  class Trace* trace = nullptr;  // of the block that is running, see trace.h
 
  private:
   friend class Warp;

@@ -61,7 +61,7 @@ static __global__ void row_sums(float* sums, const float* x, int rows) {
 // Reverses 128 floats through shared memory.
 static __global__ void reverse(float* y, const float* x, bool wait, bool sync) {
   auto& s = shared<float[128]>();
-  cp_async16(&s[threadIdx.x * 4], x + threadIdx.x * 4);
+  cp_async16(&s[threadIdx.x * 4], x + threadIdx.x * 4);  // <- copy_begins
   cp_async_commit();
   if (wait) cp_async_wait<0>();  // <- copied
   if (sync) __syncwarp();

@@ -14,6 +14,15 @@ namespace {
 // Slack in bytes: the compiler may load only some fields of a scalar struct (AdamStep, RandomState).
 constexpr double scalars = 16;
 
+// Unoptimized kernels copy structs whole: a Target has a field that cross_entropy does not use.
+#ifdef WARPBERT_UNOPTIMIZED_KERNELS
+double unused_bytes(const std::string& row, const bench::StepSizes& s) {
+  return row == "cross_entropy" ? 4.0 * s.targets : 0;
+}
+#else
+double unused_bytes(const std::string&, const bench::StepSizes&) { return 0; }
+#endif
+
 void check_formulas(const bench::StepSizes& sizes) {
   Device device(1);
   const bench::KernelCases all(device, sizes);
@@ -29,7 +38,7 @@ void check_formulas(const bench::StepSizes& sizes) {
                 << ", all accesses " << traffic.accessed);
     fmt::print("{:30} {:9.0f} by formula {:9} counted {:6.2f} times accessed\n", c.name, c.bytes,
                traffic.moved(), double(traffic.accessed) / double(traffic.moved()));
-    CHECK(std::abs(c.bytes - double(traffic.moved())) <= scalars);
+    CHECK(std::abs(c.bytes + unused_bytes(c.name, sizes) - double(traffic.moved())) <= scalars);
     counted++;
   }
   CHECK(counted == 29);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "study/access_hooks.h"
+
 namespace warpbert::test {
 namespace {
 
@@ -13,7 +15,7 @@ struct Counted {
 std::vector<Counted> counted;
 size_t accessed = 0;
 
-void access(const void* p, size_t bytes, bool write) {
+void count(const void* p, size_t bytes, bool write) {
   const auto address = reinterpret_cast<uintptr_t>(p);
   auto after = std::upper_bound(counted.begin(), counted.end(), address,
                                 [](uintptr_t a, const Counted& c) { return a < c.begin; });
@@ -26,6 +28,13 @@ void access(const void* p, size_t bytes, bool write) {
   }
 }
 
+class Counter final : public study::AccessObserver {
+  void access(void* p, size_t bytes, study::Access kind, void*, void**) override {
+    if (kind != study::Access::store) count(p, bytes, false);
+    if (kind != study::Access::load) count(p, bytes, true);
+  }
+} counter;
+
 }  // namespace
 
 void start_counting(const std::vector<Range>& ranges) {
@@ -36,9 +45,11 @@ void start_counting(const std::vector<Range>& ranges) {
   }
   std::sort(counted.begin(), counted.end(), [](auto& a, auto& b) { return a.begin < b.begin; });
   accessed = 0;
+  study::access_observer = &counter;
 }
 
 Traffic stop_counting() {
+  study::access_observer = nullptr;
   Traffic t;
   t.accessed = accessed;
   for (const Counted& c : counted)
@@ -48,32 +59,3 @@ Traffic stop_counting() {
 }
 
 }  // namespace warpbert::test
-
-// Entry points of g++'s instrumentation. They use little stack because kernels may run on small ones.
-using warpbert::test::access;
-extern "C" {
-void __tsan_init() {}
-void __tsan_func_entry(void*) {}
-void __tsan_func_exit() {}
-#define WARPBERT_ACCESS(n)                                        \
-  void __tsan_read##n(void* p) { access(p, n, false); }           \
-  void __tsan_write##n(void* p) { access(p, n, true); }           \
-  void __tsan_unaligned_read##n(void* p) { access(p, n, false); } \
-  void __tsan_unaligned_write##n(void* p) { access(p, n, true); } \
-  void __tsan_volatile_read##n(void* p) { access(p, n, false); }  \
-  void __tsan_volatile_write##n(void* p) { access(p, n, true); }
-WARPBERT_ACCESS(1)
-WARPBERT_ACCESS(2)
-WARPBERT_ACCESS(4)
-WARPBERT_ACCESS(8)
-WARPBERT_ACCESS(16)
-void __tsan_read_range(void* p, size_t n) { access(p, n, false); }
-void __tsan_write_range(void* p, size_t n) { access(p, n, true); }
-void __tsan_vptr_update(void**, void*) {}
-void __tsan_vptr_read(void**) {}
-void __tsan_atomic_thread_fence(int) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
-unsigned __tsan_atomic32_fetch_add(volatile unsigned* p, unsigned value, int) {
-  access(const_cast<unsigned*>(p), 4, false), access(const_cast<unsigned*>(p), 4, true);
-  return __atomic_fetch_add(p, value, __ATOMIC_SEQ_CST);
-}
-}

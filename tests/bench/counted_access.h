@@ -1,6 +1,5 @@
-// Counts the loads and stores of kernels. They are compiled with -fsanitize=thread but linked without its
-// runtime; counted_access.cpp defines the hooks (__tsan_read4(address) ...) that g++ calls before each
-// access. Not thread-safe: use one simulator worker.
+// Counts the bytes that kernels load and store, by study/access_hooks.h. Not thread-safe: use one simulator
+// worker.
 #pragma once
 #include <cstddef>
 #include <vector>

@@ -149,10 +149,10 @@ def faults(words):
         yield f"no program {name}"
     elif program.is_file() and name not in ("scripts/profile", "scripts/test"):  # both pass options on
         command = [program]
-        if name.endswith("warpbert") and rest[:1] and rest[0][0] != "-":
+        if name.endswith(("warpbert", "bin/study")) and rest[:1] and rest[0][0] != "-":
             command.append(rest[0])
             if not re.search(rf"^  {rest[0]} ", options_of(program), re.M):
-                yield f"warpbert has no command {rest[0]}"
+                yield f"{name} has no command {rest[0]}"
                 return
         for option in [re.match(r"[^=]*", word.strip("[]"))[0] for word in rest if re.match(r"\[?-\D", word)]:
             if option in ("--section.key", "--simt-order"):  # a placeholder; tests/support/main.cpp reads the other

@@ -1,0 +1,21 @@
+// Programs that `study` starts: addr2line, gdb.
+#pragma once
+#include <string>
+#include <vector>
+
+namespace warpbert::study {
+
+struct ProgramResult {
+  int code;  // exit code; 128 + signal
+  std::string output;
+};
+
+// Runs words[0], found on PATH, with `input` as standard input; `output` is what it prints, also on stderr if
+// `errors`. Throws io::Error with `purpose` and the Debian package if it cannot be started, or if it fails
+// and `errors` is off.
+ProgramResult run_program(const std::vector<std::string>& words, const std::string& input,
+                          const std::string& purpose, const std::string& package, bool errors = false);
+
+std::string this_executable();
+
+}  // namespace warpbert::study

@@ -1,0 +1,292 @@
+// study list | count | trace | page: what the threads of a block do, step by step (docs/study.md).
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "child.h"
+#include "io/atomic_file.h"
+#include "io/error.h"
+#include "io/text.h"
+#include "kernels.h"
+#include "page.h"
+#include "train/config/command_line.h"
+#include "train/programs/main.h"
+
+namespace warpbert::study {
+namespace {
+
+constexpr size_t most_steps = 20'000;
+constexpr const char* root = WARPBERT_SOURCE;
+
+int list(int argc, char** argv) {
+  CommandLine line("study list", "Prints the names of all shipped kernels, one a line.");
+  if (!line.parse(argc, argv)) return 0;
+  for (const ShippedKernel& k : shipped_kernels()) fmt::print("{}\n", k.name);
+  return 0;
+}
+
+// ---- Sizes -------------------------------------------------------------------------------------------------
+struct Size {
+  const char *flag, *meaning;
+  int bench::StepSizes::*member;
+  std::string text = "";
+};
+std::vector<Size> size_flags() {
+  return {{"--tokens", "of the packed batch", &bench::StepSizes::tokens},
+          {"--pairs", "of the batch", &bench::StepSizes::pairs},
+          {"--targets", "that the batch is to predict", &bench::StepSizes::targets},
+          {"--hidden", "size of the model", &bench::StepSizes::hidden},
+          {"--heads", "of attention", &bench::StepSizes::heads},
+          {"--vocabulary", "tokens", &bench::StepSizes::vocabulary}};
+}
+
+bench::StepSizes chosen_sizes(bench::StepSizes s, const std::vector<Size>& flags, bool fp32) {
+  for (const Size& f : flags)
+    if (!f.text.empty()) s.*f.member = int(parse_integer(f.flag, f.text, 1, 1'000'000));
+  s.fp32 = fp32;
+  constexpr int positions = 512;
+  if (s.pairs > s.tokens)
+    throw UsageError(fmt::format("--pairs={}: more pairs than tokens ({})", s.pairs, s.tokens));
+  if (s.targets > s.tokens)
+    throw UsageError(fmt::format("--targets={}: more targets than tokens ({})", s.targets, s.tokens));
+  if ((s.tokens + s.pairs - 1) / s.pairs > positions)
+    throw UsageError(
+        fmt::format("--tokens={}, --pairs={}: a pair has at most {} tokens", s.tokens, s.pairs, positions));
+  if (s.hidden % 8 || s.hidden > 1024)
+    throw UsageError(fmt::format("--hidden={}: a multiple of 8 up to 1024 is needed", s.hidden));
+  if (s.vocabulary < 8) throw UsageError(fmt::format("--vocabulary={}: at least 8 are needed", s.vocabulary));
+  return s;
+}
+
+// "2" or "0,1,2"
+std::array<unsigned, 3> parse_block(const std::string& text) {
+  std::array<unsigned, 3> block = {};
+  size_t begin = 0, n = 0;
+  for (size_t end = 0; end != std::string::npos && n < 3; begin = end + 1, n++) {
+    end = text.find(',', begin);
+    block[n] = unsigned(parse_integer("--block", text.substr(begin, end - begin), 0, INT32_MAX));
+    if (n == 2 && end != std::string::npos) throw UsageError("--block: at most three numbers, X,Y,Z");
+  }
+  return block;
+}
+
+// ---- Traces ------------------------------------------------------------------------------------------------
+std::string ratio(int used, int least) {
+  return least ? fmt::format("{} of least {} ({:.2f})", used, least, double(used) / least) : "none";
+}
+
+// Source lines are read from the folder that was compiled: they must not be newer than this program.
+void warn_of_newer(const Trace& trace) {
+  struct stat program, source;
+  if (stat("/proc/self/exe", &program)) return;
+  for (const auto& [file, text] : trace.sources)
+    if (!stat((std::string(root) + "/" + file).c_str(), &source) && source.st_mtime > program.st_mtime)
+      fmt::print(stderr, "study: {} is newer than this program, so its lines may be off; build again\n",
+                 file);
+}
+
+// The variables of all threads at each barrier, by running the same trace under gdb: {step: {name: [by lane]}}.
+Json variables_at_barriers(const Trace& trace, const std::vector<std::string>& arguments) {
+  std::string folder = (std::filesystem::temp_directory_path() / "study-XXXXXX").string();
+  if (!mkdtemp(folder.data())) io::fail("{}: no folder can be made there: {}", folder, std::strerror(errno));
+  const std::string file = folder + "/variables.json";
+  setenv("STUDY_VARIABLES", file.c_str(), 1);
+  const std::string scripts = root;
+  std::vector<std::string> words = {"gdb",    "-nx",
+                                    "-q",     "-batch",
+                                    "-x",     scripts + "/scripts/lanes.py",
+                                    "-x",     scripts + "/study/variables.py",
+                                    "--args", this_executable(),
+                                    "trace",  "--output=" + folder + "/trace.json"};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  const ProgramResult result = run_program(words, "", "reads variables", "gdb", true);
+  const bool there = std::filesystem::exists(file);
+  const Json tables = there ? Json::parse(io::read_file(file), nullptr, false) : Json();
+  std::filesystem::remove_all(folder);
+  if (!tables.is_array())
+    io::fail("gdb could not read variables; it said: {}", result.output.substr(0, 2000));
+  Json all = Json::object();
+  for (size_t i = 0; i < trace.steps.size(); i++) {
+    const Step& s = trace.steps[i];
+    if (s.kind != Event::barrier || size_t(s.epoch) >= tables.size()) continue;
+    Json table = Json::object();
+    for (const auto& [name, threads] : tables[size_t(s.epoch)].items()) {
+      Json lanes = Json::array();
+      bool any = false;
+      for (size_t lane = 0; lane < 32; lane++)
+        if (s.mask >> lane & 1) {
+          lanes.push_back(threads[size_t(s.warp) * 32 + lane]);
+          any |= lanes.back() != "";
+        }
+      if (any) table[name] = lanes;
+    }
+    all[std::to_string(i)] = table;
+  }
+  return all;
+}
+
+int trace(int argc, char** argv) {
+  std::vector<std::string> names;
+  std::string block = "0", output;
+  bool fp32 = false, variables = false;
+  std::vector<Size> flags = size_flags();
+  CommandLine line("study trace", "Traces one block of a kernel: a page for the browser, or JSON.");
+  line.arguments("KERNEL", "the kernel's name, see `study list`", names, true);
+  line.required("--output", "FILE", ".html: a page; .json: the trace itself, for `study page`", output);
+  line.optional("--block", "X[,Y[,Z]]", "the block to trace", block);
+  line.toggle("--fp32", "activations and matrices in fp32, not bf16", fp32);
+  line.toggle("--variables", "local variables of all threads at each block barrier, by gdb", variables);
+  for (Size& f : flags) {
+    f.text = fmt::format("{}", shipped_kernels().front().sizes.*f.member);
+    line.optional(f.flag, "N", f.meaning, f.text);
+    f.text.clear();
+  }
+  if (!line.parse(argc, argv)) return 0;
+  if (names.size() != 1) throw UsageError("one kernel at a time; `study page` shows two traces side by side");
+  if (!output.ends_with(".html") && !output.ends_with(".json"))
+    throw UsageError(fmt::format("--output={}: neither .html nor .json", output));
+  const std::array<unsigned, 3> at = parse_block(block);
+  const ShippedKernel& kernel = find_kernel(names[0]);
+  const bench::StepSizes sizes = chosen_sizes(kernel.sizes, flags, fp32);
+
+  const Recording recording = record(kernel, sizes, at);
+  const Trace trace = build_trace(recording, root, argument_members(), most_steps);
+  warn_of_newer(trace);
+  const Json facts = {{"precision", fp32 ? "fp32" : "bf16"},
+                      {"tokens", sizes.tokens},
+                      {"pairs", sizes.pairs},
+                      {"targets", sizes.targets},
+                      {"hidden", sizes.hidden},
+                      {"heads", sizes.heads},
+                      {"vocabulary", sizes.vocabulary}};
+  Json json = trace_json(trace, recording, kernel.name, facts);
+  if (variables) {
+    std::vector<std::string> arguments = {kernel.name, "--block=" + block};
+    if (fp32) arguments.push_back("--fp32");
+    for (const Size& f : flags) arguments.push_back(fmt::format("{}={}", f.flag, sizes.*f.member));
+    json["variables"] = variables_at_barriers(trace, arguments);
+  }
+  const std::string title = fmt::format("{}, block ({},{},{})", kernel.name, at[0], at[1], at[2]);
+  io::write_file_atomically(output, output.ends_with(".html")
+                                        ? trace_page(title, {json})
+                                        : json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+  const Totals& t = trace.totals;
+  fmt::print(
+      "{}: {}, block ({},{},{}) of grid ({},{},{}): {} warp steps, {}; sectors {}; bank passes {}; {}\n",
+      output, trace.variant, at[0], at[1], at[2], recording.grid[0], recording.grid[1], recording.grid[2],
+      t.steps, t.barriers == 1 ? "1 barrier" : fmt::format("{} barriers", t.barriers),
+      ratio(t.sectors, t.least_sectors), ratio(t.passes, t.least_passes),
+      t.races ? fmt::format("{} steps race", t.races) : "no race");
+  return 0;
+}
+
+// Runs a kernel and records nothing: for gdb (scripts/debug).
+int run_once(int argc, char** argv) {
+  std::vector<std::string> names;
+  bool fp32 = false;
+  CommandLine line("study run", "Runs a kernel and records nothing: for gdb, see scripts/debug.");
+  line.arguments("KERNEL", "the kernel's name, see `study list`", names, true);
+  line.toggle("--fp32", "activations and matrices in fp32, not bf16", fp32);
+  std::vector<Size> flags = size_flags();
+  for (Size& f : flags) line.optional(f.flag, "N", f.meaning, f.text);
+  if (!line.parse(argc, argv)) return 0;
+  if (names.size() != 1) throw UsageError("one kernel at a time");
+  const ShippedKernel& kernel = find_kernel(names[0]);
+  run(kernel, chosen_sizes(kernel.sizes, flags, fp32));
+  return 0;
+}
+
+// A line for each kernel: block 0 at its default sizes.
+int count(int argc, char** argv) {
+  std::vector<std::string> names;
+  bool fp32 = false;
+  CommandLine line("study count", "Counts block 0 of each kernel: warp steps, sectors, bank passes, races.");
+  line.arguments("KERNEL", "kernels to count; all if none is named", names);
+  line.toggle("--fp32", "activations and matrices in fp32, not bf16", fp32);
+  std::vector<Size> flags = size_flags();
+  for (Size& f : flags) line.optional(f.flag, "N", f.meaning, f.text);
+  if (!line.parse(argc, argv)) return 0;
+  const bool all = names.empty();
+  if (all)
+    for (const ShippedKernel& k : shipped_kernels()) names.push_back(k.name);
+  for (const std::string& name : names) find_kernel(name);  // unknown names are refused before any line
+  fmt::print("{:31} {:>6} {:>6} {:>6} {:>7} {:>8} {:>7} {:>5} {:>7} {:>5} {:>5}\n", "kernel", "steps",
+             "loads", "stores", "collect", "barriers", "sectors", "least", "passes", "least", "races");
+  for (const std::string& name : names) {
+    const ShippedKernel& kernel = find_kernel(name);
+    const bench::StepSizes sizes = chosen_sizes(kernel.sizes, flags, fp32);
+    if (all && !is_launched(kernel, sizes)) continue;
+    const Recording r = record(kernel, sizes, {});
+    const Totals t = build_trace(r, root, argument_members(), most_steps).totals;
+    fmt::print("{:31} {:>6} {:>6} {:>6} {:>7} {:>8} {:>7} {:>5} {:>7} {:>5} {:>5}\n", kernel.name, t.steps,
+               t.loads, t.stores, t.collectives, t.barriers, t.sectors, t.least_sectors, t.passes,
+               t.least_passes, t.races);
+  }
+  return 0;
+}
+
+Json read_trace(const std::string& path) {
+  Json json = Json::parse(io::read_file(path), nullptr, false);
+  if (!json.is_object() || json.value("format", 0) != trace_format)
+    io::fail("{}: no trace; `study trace KERNEL --output FILE.json` writes one", path);
+  return json;
+}
+
+int page(int argc, char** argv) {
+  std::vector<std::string> files;
+  std::string output;
+  CommandLine line("study page", "Shows one trace, or two side by side.");
+  line.arguments("TRACE.json", "one or two traces", files, true);
+  line.required("--output", "FILE.html", "the page", output);
+  if (!line.parse(argc, argv)) return 0;
+  if (files.size() > 2) throw UsageError("at most two traces");
+  refuse_overwriting(output, files);
+  std::vector<Json> traces;
+  std::string title;
+  for (const std::string& file : files) {
+    traces.push_back(read_trace(file));
+    title += (title.empty() ? "" : " and ") + traces.back().value("kernel", "trace");
+  }
+  io::write_file_atomically(output, trace_page(title, traces));
+  return 0;
+}
+
+int study(int argc, char** argv) {
+  struct Command {
+    const char *name, *purpose;
+    int (*run)(int, char**);
+  };
+  static constexpr Command commands[] = {{"list", "names of all shipped kernels", list},
+                                         {"trace", "one block of a kernel as a page or as JSON", trace},
+                                         {"count", "counts of block 0 of each kernel", count},
+                                         {"page", "a page of one trace, or of two side by side", page},
+                                         {"run", "runs a kernel once, for gdb", run_once}};
+  const std::string name = argc > 1 ? argv[1] : "--help";
+  if (name == "--help" || name == "-h") {
+    fmt::print("study COMMAND [OPTION …]: shows what the threads of a block do, step by step.\n\n");
+    for (const Command& c : commands) fmt::print("  {:6} {}\n", c.name, c.purpose);
+    fmt::print("\nOrder and counts, not time: docs/study.md. `study COMMAND --help` lists options.\n");
+    return argc > 1 ? 0 : 2;
+  }
+  std::vector<std::string> known;
+  for (const Command& c : commands) {
+    known.push_back(c.name);
+    if (name == c.name) return c.run(argc - 1, argv + 1);
+  }
+  const std::string near = io::nearest(name, known);
+  throw UsageError(fmt::format("no command {}{}; there are {}", io::quote(name),
+                               near.empty() ? "" : fmt::format("; did you mean {}?", near),
+                               fmt::join(known, ", ")));
+}
+
+}  // namespace
+}  // namespace warpbert::study
+
+int main(int argc, char** argv) { return warpbert::run_main(argc, argv, warpbert::study::study); }

@@ -1,0 +1,65 @@
+#include "page.h"
+
+#include <zlib.h>
+
+#include "io/error.h"
+
+namespace warpbert::study {
+namespace {
+
+constexpr std::string_view page_template =
+#include "study_page.inc"
+    ;
+
+std::string escape_html(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '&') out += "&amp;";
+    else if (c == '<') out += "&lt;";
+    else out += c;
+  }
+  return out;
+}
+
+// zlib's format: what the page's DecompressionStream("deflate") reads.
+std::string compressed(const std::string& text) {
+  uLongf size = compressBound(uLong(text.size()));
+  std::string out(size, '\0');
+  if (compress2(reinterpret_cast<Bytef*>(out.data()), &size, reinterpret_cast<const Bytef*>(text.data()),
+                uLong(text.size()), 9) != Z_OK)
+    io::fail("zlib cannot compress the trace");
+  out.resize(size);
+  return out;
+}
+
+std::string base64(const std::string& bytes) {
+  static constexpr char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t group = 0;
+    for (size_t k = 0; k < 3; k++) group = group << 8 | (i + k < bytes.size() ? uint8_t(bytes[i + k]) : 0);
+    for (size_t k = 0; k < 4; k++) out += i + k <= bytes.size() ? digits[group >> (18 - 6 * k) & 63] : '=';
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string trace_page(const std::string& title, const std::vector<Json>& traces) {
+  for (const Json& t : traces)
+    if (!t.is_object() || t.value("format", 0) != trace_format || !t.contains("steps"))
+      io::fail("no trace of format {}", trace_format);
+  const std::string name = escape_html(title),
+                    data =
+                        base64(compressed(Json(traces).dump(-1, ' ', false, Json::error_handler_t::replace)));
+  std::string page;
+  std::string_view rest = page_template;
+  for (const auto& [mark, text] : {std::pair{"{{title}}", name}, {"{{title}}", name}, {"{{data}}", data}}) {
+    const size_t at = rest.find(mark);
+    page.append(rest.substr(0, at)).append(text);
+    rest.remove_prefix(at + std::string_view(mark).size());
+  }
+  return page.append(rest);
+}
+
+}  // namespace warpbert::study
