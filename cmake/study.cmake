@@ -25,16 +25,31 @@ function(traced_kernels target)
   target_link_libraries(${target} PRIVATE simulator warnings)
 endfunction()
 
+list(FILTER STUDY EXCLUDE REGEX "/exercises\\.cpp$")
 add_library(study_trace STATIC ${STUDY})
 target_include_directories(study_trace PUBLIC ${CMAKE_SOURCE_DIR} PRIVATE ${CMAKE_BINARY_DIR}/generated)
 target_compile_definitions(study_trace PRIVATE WARPBERT_BUILD="${CMAKE_BINARY_DIR}")
 target_link_libraries(study_trace PUBLIC kernel_cases PRIVATE ZLIB::ZLIB warnings)
 target_compile_options(study_trace PRIVATE $<$<CONFIG:Release>:-O1> -g)  # types of the simulator, for scripts/lanes.py
 
+# What `study try` compiles an exercise with, and links it to.
+add_library(exercise_runner STATIC study/exercises/runner.cpp)
+target_compile_definitions(exercise_runner PRIVATE WARPBERT_SOURCE="${CMAKE_SOURCE_DIR}")
+target_link_libraries(exercise_runner PRIVATE study_trace warnings)
+file(GENERATE OUTPUT ${CMAKE_BINARY_DIR}/generated/exercise_build.inc CONTENT
+"constexpr const char* compiler = R\"(${CMAKE_CXX_COMPILER})\";
+constexpr const char* flags = R\"(-std=c++20;-O0;-g;-fno-omit-frame-pointer;-fsanitize=thread;-Wall;-Wextra;-Wno-unused-parameter;\
+-I${CMAKE_SOURCE_DIR};$<TARGET_PROPERTY:simulator_options,INTERFACE_COMPILE_OPTIONS>)\";
+constexpr const char* libraries = R\"($<TARGET_FILE:exercise_runner>;$<TARGET_FILE:study_trace>;\
+$<TARGET_FILE:io>;$<TARGET_FILE:simulator>;$<TARGET_FILE:fmt::fmt>;$<TARGET_FILE:ZLIB::ZLIB>;$<TARGET_FILE:Boost::context>;-pthread)\";
+")
+
 # study_program(<target> <kernels>): the program with these traced kernels.
 function(study_program target kernels)
-  add_executable(${target} study/main.cpp)
+  add_executable(${target} study/main.cpp study/exercises.cpp)
+  add_dependencies(${target} exercise_runner)
   target_compile_definitions(${target} PRIVATE WARPBERT_SOURCE="${CMAKE_SOURCE_DIR}")
+  target_include_directories(${target} PRIVATE ${CMAKE_BINARY_DIR}/generated)
   target_link_libraries(${target} PRIVATE ${kernels} study_trace warnings)
 endfunction()
 traced_kernels(traced_kernels ${KERNELS})

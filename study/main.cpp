@@ -1,4 +1,4 @@
-// study list | count | trace | page: what the threads of a block do, step by step (docs/study.md).
+// study list | count | trace | page | try: what the threads of a block do, step by step (docs/study.md).
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "child.h"
+#include "exercises.h"
 #include "io/atomic_file.h"
 #include "io/error.h"
 #include "io/text.h"
@@ -132,6 +133,11 @@ Json variables_at_barriers(const Trace& trace, const std::vector<std::string>& a
   return all;
 }
 
+void check_trace_name(const std::string& output) {
+  if (!output.ends_with(".html") && !output.ends_with(".json"))
+    throw UsageError(fmt::format("--output={}: neither .html nor .json", output));
+}
+
 int trace(int argc, char** argv) {
   std::vector<std::string> names;
   std::string block = "0", output;
@@ -150,8 +156,7 @@ int trace(int argc, char** argv) {
   }
   if (!line.parse(argc, argv)) return 0;
   if (names.size() != 1) throw UsageError("one kernel at a time; `study page` shows two traces side by side");
-  if (!output.ends_with(".html") && !output.ends_with(".json"))
-    throw UsageError(fmt::format("--output={}: neither .html nor .json", output));
+  check_trace_name(output);
   const std::array<unsigned, 3> at = parse_block(block);
   const ShippedKernel& kernel = find_kernel(names[0]);
   const bench::StepSizes sizes = chosen_sizes(kernel.sizes, flags, fp32);
@@ -258,6 +263,22 @@ int page(int argc, char** argv) {
   return 0;
 }
 
+int try_(int argc, char** argv) {
+  std::vector<std::string> numbers;
+  std::string file, output;
+  bool solution = false;
+  CommandLine line("study try", "Builds an exercise, runs it and says what is wrong.");
+  line.arguments("N", "number of an exercise", numbers, true);
+  line.optional("--output", "FILE", "trace of block 0; .html: a page, .json: for `study page`", output);
+  line.optional("--file", "COPY.cu", "try this copy of the exercise", file);
+  line.toggle("--solution", "try the solution instead", solution);
+  if (!line.parse(argc, argv)) return 0;
+  if (numbers.size() != 1) throw UsageError("one exercise at a time");
+  if (solution && !file.empty()) throw UsageError("--solution or --file, not both");
+  if (!output.empty()) check_trace_name(output);
+  return try_exercise(int(parse_integer("N", numbers[0], 0, 1000)), file, solution, output) ? 0 : 1;
+}
+
 int study(int argc, char** argv) {
   struct Command {
     const char *name, *purpose;
@@ -267,6 +288,7 @@ int study(int argc, char** argv) {
                                          {"trace", "one block of a kernel as a page or as JSON", trace},
                                          {"count", "counts of block 0 of each kernel", count},
                                          {"page", "a page of one trace, or of two side by side", page},
+                                         {"try", "builds and checks an exercise", try_},
                                          {"run", "runs a kernel once, for gdb", run_once}};
   const std::string name = argc > 1 ? argv[1] : "--help";
   if (name == "--help" || name == "-h") {

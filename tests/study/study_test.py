@@ -189,7 +189,7 @@ class Study(unittest.TestCase):
                      "`study list` prints all 30",
                      "trace", "layer_norm_bakward", out)
         self.refused(1, "there is no kernel 'x'; `study list` prints all 30", "count", "x")
-        self.refused(2, "no command 'tarce'; did you mean trace?; there are list, trace, count, page, run", "tarce")
+        self.refused(2, "no command 'tarce'; did you mean trace?; there are list, trace, count, page, try, run", "tarce")
 
     def test_blocks_outside_of_the_grid_are_refused(self):
         out = f"--output={self.dir}/t.html"
