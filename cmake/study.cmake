@@ -25,7 +25,7 @@ function(traced_kernels target)
   target_link_libraries(${target} PRIVATE simulator warnings)
 endfunction()
 
-list(FILTER STUDY EXCLUDE REGEX "/exercises\\.cpp$")
+list(FILTER STUDY EXCLUDE REGEX "/(exercises|ladders)\\.cpp$")
 add_library(study_trace STATIC ${STUDY})
 target_include_directories(study_trace PUBLIC ${CMAKE_SOURCE_DIR} PRIVATE ${CMAKE_BINARY_DIR}/generated)
 target_compile_definitions(study_trace PRIVATE WARPBERT_BUILD="${CMAKE_BINARY_DIR}")
@@ -44,13 +44,18 @@ constexpr const char* libraries = R\"($<TARGET_FILE:exercise_runner>;$<TARGET_FI
 $<TARGET_FILE:io>;$<TARGET_FILE:simulator>;$<TARGET_FILE:fmt::fmt>;$<TARGET_FILE:ZLIB::ZLIB>;$<TARGET_FILE:Boost::context>;-pthread)\";
 ")
 
+# Ladders: rungs below shipped kernels.
+sources(LADDERS study/ladders/*.cu)
+set_source_files_properties(${LADDERS} PROPERTIES LANGUAGE CXX)
+traced_kernels(ladder_kernels ${LADDERS})
+
 # study_program(<target> <kernels>): the program with these traced kernels.
 function(study_program target kernels)
-  add_executable(${target} study/main.cpp study/exercises.cpp)
+  add_executable(${target} study/main.cpp study/exercises.cpp study/ladders.cpp)
   add_dependencies(${target} exercise_runner)
   target_compile_definitions(${target} PRIVATE WARPBERT_SOURCE="${CMAKE_SOURCE_DIR}")
   target_include_directories(${target} PRIVATE ${CMAKE_BINARY_DIR}/generated)
-  target_link_libraries(${target} PRIVATE ${kernels} study_trace warnings)
+  target_link_libraries(${target} PRIVATE ${kernels} ladder_kernels study_trace warnings)
 endfunction()
 traced_kernels(traced_kernels ${KERNELS})
 study_program(study traced_kernels)

@@ -79,6 +79,11 @@ if(TARGET study)
   discover_cases(bench_bytes_test bench/bytes bench 120)
   discover_cases(study_bytes_test study/bytes study 120)
 
+  add_executable(study_ladders_test tests/study/ladders_test.cpp study/access_hooks.cpp)
+  set_target_properties(study_ladders_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_link_libraries(study_ladders_test PRIVATE ladder_kernels test_support warnings)
+  discover_cases(study_ladders_test study/ladders study 120)
+
   # The program with a planted race: layer_norm_backward without its barrier.
   set(broken ${CMAKE_BINARY_DIR}/study_broken/kernels/layer_norm_backward.cu)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS kernels/layer_norm_backward.cu)

@@ -1,4 +1,4 @@
-// study list | count | trace | page | try: what the threads of a block do, step by step (docs/study.md).
+// study list | count | trace | page | try | ladder: what the threads of a block do, step by step (docs/study.md).
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -16,6 +16,7 @@
 #include "io/error.h"
 #include "io/text.h"
 #include "kernels.h"
+#include "ladders.h"
 #include "page.h"
 #include "train/config/command_line.h"
 #include "train/programs/main.h"
@@ -279,6 +280,17 @@ int try_(int argc, char** argv) {
   return try_exercise(int(parse_integer("N", numbers[0], 0, 1000)), file, solution, output) ? 0 : 1;
 }
 
+int ladder(int argc, char** argv) {
+  std::vector<std::string> names;
+  CommandLine line("study ladder",
+                   "Prints what each rung of a ladder costs, from the first idea to the kernel.");
+  line.arguments("NAME", fmt::format("one of: {}", fmt::join(ladder_names(), ", ")), names, true);
+  if (!line.parse(argc, argv)) return 0;
+  if (names.size() != 1) throw UsageError("one ladder at a time");
+  print_ladder(names[0]);
+  return 0;
+}
+
 int study(int argc, char** argv) {
   struct Command {
     const char *name, *purpose;
@@ -289,6 +301,7 @@ int study(int argc, char** argv) {
                                          {"count", "counts of block 0 of each kernel", count},
                                          {"page", "a page of one trace, or of two side by side", page},
                                          {"try", "builds and checks an exercise", try_},
+                                         {"ladder", "costs of simpler forms of a kernel", ladder},
                                          {"run", "runs a kernel once, for gdb", run_once}};
   const std::string name = argc > 1 ? argv[1] : "--help";
   if (name == "--help" || name == "-h") {

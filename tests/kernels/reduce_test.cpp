@@ -1,10 +1,10 @@
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <stdexcept>
 
 #include "kernels/kernels.h"
 #include "tests/support/buffer.h"
+#include "tests/support/squared_norm.h"
 
 using namespace warpbert;
 using namespace warpbert::test;
@@ -17,13 +17,8 @@ double sum(const std::vector<double>& values) {
   return out[0];
 }
 
-double squared_norm(const std::vector<float>& values) {
-  Buffer<float> x(values);
-  Buffer<double> out(1), workspace(kernels::squared_norm_workspace());
-  kernels::squared_norm(nullptr, out, workspace, x, values.size());
-  synchronize();
-  return out[0];
-}
+// Each term and sum is rounded by 2⁻⁵³; a term passes through fewer than log₂(blocks) + n / threads sums.
+const SquaredNormCheck squared_norm = {kernels::squared_norm, 1e-14};
 }  // namespace
 
 TEST_CASE("sum: against a long double loop, at every length") {
@@ -41,49 +36,17 @@ TEST_CASE("sum: against a long double loop, at every length") {
   }
 }
 
-TEST_CASE("squared_norm: against a long double loop, at every length") {
-  // Lengths around one iteration of the largest grid (512 blocks, 256 threads, 8 values each), and all tails.
-  const size_t turn = 512 * 256 * 8;
-  for (size_t n : {size_t(0), size_t(1), size_t(2), size_t(3), size_t(4), size_t(31), size_t(33),
-                   size_t(100003), turn - 1, turn + 31}) {
-    const auto x = normal<float>(n, 2, 1);
-    long double expected = 0;
-    for (float v : x) expected += (long double)v * v;
-    // Each term and sum is rounded by 2⁻⁵³; a term passes through fewer than log₂(blocks) + n / threads sums.
-    CHECK(std::abs(squared_norm(x) - double(expected)) <= 1e-14 * double(expected));
-  }
-}
+TEST_CASE("squared_norm: against a long double loop, at every length") { squared_norm.every_length(); }
 
-TEST_CASE("squared_norm: counts every element once") {
-  // One nonzero element at the borders of threads, blocks, iterations and tails.
-  for (size_t n : {1, 5, 1023, 1024, 1025, 2047, 2048, 1048607})
-    for (size_t at : {size_t(0), n / 2, n - 1}) {
-      std::vector<float> x(n, 0.0f);
-      x[std::min(at, n - 1)] = 3;
-      CHECK(squared_norm(x) == 9);
-    }
-}
+TEST_CASE("squared_norm: counts every element once") { squared_norm.every_element_once(); }
 
 TEST_CASE(
     "squared_norm: double accumulation keeps small values beside large ones, and squares beyond float's "
     "range") {
-  std::vector<float> x(1 << 16, 1.0f);
-  x[100] = 16384;  // squared 2²⁸; in float 2²⁸ + 1 = 2²⁸
-  CHECK(squared_norm(x) == 268435456.0 + 65535);
-  const double large = 1e30f, small = 1e-30f;  // squares fit a double, not a float
-  CHECK(squared_norm({1e30f, 1e-30f}) == large * large);
-  CHECK(squared_norm({1e-30f}) == small * small);
+  squared_norm.double_accumulation();
 }
 
-TEST_CASE("squared_norm: a value that is not a number is not lost") {
-  for (size_t at : {0, 999, 1002}) {
-    std::vector<float> x(1003, 1.0f);
-    x[at] = NAN;
-    CHECK(std::isnan(squared_norm(x)));
-    x[at] = INFINITY;
-    CHECK(squared_norm(x) == INFINITY);
-  }
-}
+TEST_CASE("squared_norm: a value that is not a number is not lost") { squared_norm.not_a_number(); }
 
 TEST_CASE("sum, squared_norm, count_differences: refuse null pointers, unless there is nothing to read") {
   Buffer<double> out(1);

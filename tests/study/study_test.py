@@ -59,6 +59,13 @@ class Study(unittest.TestCase):
     def test_counts_of_every_kernel_in_fp32(self):
         self.check_counts("counts_fp32.txt", "--fp32")
 
+    def test_costs_of_every_rung(self):
+        """As of check_counts: look at the new costs, then store them, here and in docs/study.md."""
+        done = run("ladder", "squared_norm")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn(f"```\n{done.stdout}```\n", (ROOT / "docs/study.md").read_text())
+        self.refused(1, "there is no ladder x; there are: squared_norm", "ladder", "x")
+
     def test_no_shipped_kernel_races(self):
         for file in ("counts_bf16.txt", "counts_fp32.txt"):
             lines = (ROOT / "tests/study" / file).read_text().splitlines()[1:]
@@ -189,7 +196,7 @@ class Study(unittest.TestCase):
                      "`study list` prints all 30",
                      "trace", "layer_norm_bakward", out)
         self.refused(1, "there is no kernel 'x'; `study list` prints all 30", "count", "x")
-        self.refused(2, "no command 'tarce'; did you mean trace?; there are list, trace, count, page, try, run", "tarce")
+        self.refused(2, "no command 'tarce'; did you mean trace?; there are list, trace, count, page, try, ladder, run", "tarce")
 
     def test_blocks_outside_of_the_grid_are_refused(self):
         out = f"--output={self.dir}/t.html"

@@ -1,0 +1,22 @@
+// Rungs of the ladders, by the checks of the shipped kernels.
+#include "study/ladders/squared_norm.h"
+#include "tests/support/squared_norm.h"
+
+using namespace warpbert;
+using namespace warpbert::test;
+
+static void check(const SquaredNormCheck& rung) {
+  rung.every_length();
+  rung.every_element_once();
+  rung.double_accumulation();
+  rung.not_a_number();
+}
+
+// A term passes through up to n sums, each rounded by 2⁻⁵³; n is about 2²⁰.
+TEST_CASE("squared_norm, rung 1: atomics") { check({ladders::squared_norm_atomic, 0x1p-33}); }
+
+// 8 sums in the block, then n / 256.
+TEST_CASE("squared_norm, rung 2: tree") { check({ladders::squared_norm_tree, 0x1p-40}); }
+
+// As the shipped kernel.
+TEST_CASE("squared_norm, rung 3: two launches") { check({ladders::squared_norm_two_launches, 1e-14}); }
