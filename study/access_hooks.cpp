@@ -53,13 +53,16 @@ unsigned __tsan_atomic32_fetch_add(volatile unsigned* p, unsigned value, int) {
                           __builtin_frame_address(0));
   return __atomic_fetch_add(p, value, __ATOMIC_SEQ_CST);
 }
-unsigned long __tsan_atomic64_load(const volatile unsigned long* p, int) {
-  return __atomic_load_n(p, __ATOMIC_SEQ_CST);
-}
-bool __tsan_atomic64_compare_exchange_strong(volatile unsigned long* p, unsigned long* expected,
-                                             unsigned long desired, int, int) {
-  warpbert::study::access(const_cast<unsigned long*>(p), 8, Access::atomic, __builtin_return_address(0),
-                          __builtin_frame_address(0));
-  return __atomic_compare_exchange_n(p, expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-}
+#define WARPBERT_ATOMIC_HOOKS(bits, type)                                                                 \
+  type __tsan_atomic##bits##_load(const volatile type* p, int) {                                          \
+    return __atomic_load_n(p, __ATOMIC_SEQ_CST);                                                          \
+  }                                                                                                       \
+  bool __tsan_atomic##bits##_compare_exchange_strong(volatile type* p, type* expected, type desired, int, \
+                                                     int) {                                               \
+    warpbert::study::access(const_cast<type*>(p), bits / 8, Access::atomic, __builtin_return_address(0),  \
+                            __builtin_frame_address(0));                                                  \
+    return __atomic_compare_exchange_n(p, expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);  \
+  }
+WARPBERT_ATOMIC_HOOKS(32, unsigned)
+WARPBERT_ATOMIC_HOOKS(64, unsigned long)
 }

@@ -1,6 +1,6 @@
 // Rung 1: a thread takes one value and adds its square to `out`. Correct, but all threads of the GPU wait for
 // one cell, and the sum's last bits depend on their order.
-#include "atomic_double.h"
+#include "atomic_add.cuh"
 #include "squared_norm.h"
 
 namespace warpbert::ladders {

@@ -1,6 +1,6 @@
 // Rung 2: the 256 threads of a block add their squares in shared memory, by halves, and one thread adds the
 // result to `out`: one atomic a block. The order of blocks still decides the last bits.
-#include "atomic_double.h"
+#include "atomic_add.cuh"
 #include "squared_norm.h"
 
 namespace warpbert::ladders {

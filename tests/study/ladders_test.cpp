@@ -1,5 +1,7 @@
 // Rungs of the ladders, by the checks of the shipped kernels.
+#include "study/ladders/layer_norm_backward.h"
 #include "study/ladders/squared_norm.h"
+#include "tests/support/layer_norm.h"
 #include "tests/support/squared_norm.h"
 
 using namespace warpbert;
@@ -20,3 +22,12 @@ TEST_CASE("squared_norm, rung 2: tree") { check({ladders::squared_norm_tree, 0x1
 
 // As the shipped kernel.
 TEST_CASE("squared_norm, rung 3: two launches") { check({ladders::squared_norm_two_launches, 1e-14}); }
+
+static void check(ladders::NormBackward* rung) {
+  for (const Shape shape : shapes)
+    for (const bool accumulate : {false, true}) check_backward<float>(shape, 0, accumulate, rung);
+}
+
+TEST_CASE("layer_norm_backward, rung 1: a thread a row") { check(ladders::layer_norm_backward_thread); }
+TEST_CASE("layer_norm_backward, rung 2: a block a row") { check(ladders::layer_norm_backward_block); }
+TEST_CASE("layer_norm_backward, rung 3: a warp a row") { check(ladders::layer_norm_backward_warp); }

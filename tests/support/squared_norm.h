@@ -1,5 +1,5 @@
-// Checks of a launcher of squared_norm: of the shipped kernel (tests/kernels/reduce_test.cpp), and of the rungs
-// of its ladder (tests/study/ladders_test.cpp).
+// Checks of a launcher of squared_norm: of the shipped kernel (tests/kernels/reduce_test.cpp), and of the
+// rungs of its ladder (tests/study/ladders_test.cpp).
 #pragma once
 #include <doctest/doctest.h>
 
