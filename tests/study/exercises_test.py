@@ -104,6 +104,19 @@ class Exercises(unittest.TestCase):
                             "    __syncthreads(), __syncthreads();  //", code=1)
         self.assertIn("barriers          6, goal 4  <- above the goal\n", said)
 
+    def test_5_banks(self):
+        self.check("05_banks", r"bank passes +96 of least    64: 1.50, goal 1.00  <- above the goal",
+                   "sectors 288 of least 160: 1.80, goal 1.80", "bank passes 64 of least 64: 1.00, goal 1.00",
+                   "barriers 1, goal 1")
+
+    def test_6_softmax(self):
+        self.check("06_softmax", r"lse\[0\] is NaN, expected 3[.0-9]+; 3 of 6 elements are wrong",
+                   "sectors 4 of least 4: 1.00, goal 1.00", "barriers 0, goal 0")
+
+    def test_7_layer_norm(self):
+        self.check("07_layer_norm", r"dx\[0\] is -?[.0-9]+, expected -?[.0-9]+; 1\d\d of 128 elements are wrong",
+                   "sectors 30 of least 30: 1.00, goal 1.00", "barriers 0, goal 0")
+
     def test_traces_are_written(self):
         self.attempt(4, f"--output={self.dir}/t.json", code=1)
         trace = json.loads((self.dir / "t.json").read_text())
