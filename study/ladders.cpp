@@ -1,6 +1,6 @@
 #include "ladders.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <bit>
 #include <functional>

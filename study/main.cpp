@@ -1,5 +1,5 @@
-// study list | count | trace | page | try | ladder: what the threads of a block do, step by step (docs/study.md).
-#include <fmt/format.h>
+// study list | count | trace | page | try | ladder: what the threads of a block do (docs/study.md).
+#include <fmt/ranges.h>
 #include <sys/stat.h>
 
 #include <array>

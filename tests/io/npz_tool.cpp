@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -37,13 +38,14 @@ static void read(const std::string& path) {
 }
 
 static void flip(const std::string& path) {
-  std::string bytes = io::read_file(path);
-  const std::string copy = path + ".flipped";
+  const std::string bytes = io::read_file(path), copy = path + ".flipped";
+  io::write_file_atomically(copy, bytes);
+  std::fstream file(copy, std::ios::in | std::ios::out | std::ios::binary);
+  const auto put = [&](size_t place, char byte) {
+    if (!file.seekp(std::streamoff(place)).put(byte).flush()) io::fail("{}: cannot be written", copy);
+  };
   for (size_t place = 0; place < bytes.size(); place++) {
-    const char bit = char(1 << place % 8);
-    bytes[place] ^= bit;
-    io::write_file_atomically(copy, bytes);
-    bytes[place] ^= bit;
+    put(place, char(bytes[place] ^ 1 << place % 8));
     bool found = false;
     try {
       io::open_archive(copy)->verify();
@@ -51,6 +53,7 @@ static void flip(const std::string& path) {
       found = std::string_view(error.what()).starts_with(copy);
     }
     if (!found) io::fail("{}: a flipped bit of byte {} is not found", path, place);
+    put(place, bytes[place]);
   }
   std::filesystem::remove(copy);
   fmt::print("{}: {} flips\n", path, bytes.size());
