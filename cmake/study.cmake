@@ -32,7 +32,7 @@ target_compile_definitions(study_trace PRIVATE WARPBERT_BUILD="${CMAKE_BINARY_DI
 target_link_libraries(study_trace PUBLIC kernel_cases PRIVATE ZLIB::ZLIB warnings)
 target_compile_options(study_trace PRIVATE $<$<CONFIG:Release>:-O1> -g)  # types of the simulator, for scripts/lanes.py
 
-# What `study try` compiles an exercise with, and links it to.
+# The compiler, flags and libraries of `study try`.
 add_library(exercise_runner STATIC study/exercises/runner.cpp)
 target_compile_definitions(exercise_runner PRIVATE WARPBERT_SOURCE="${CMAKE_SOURCE_DIR}")
 target_link_libraries(exercise_runner PRIVATE study_trace warnings)

@@ -39,8 +39,8 @@ class Npz : public Archive {
     checked_ = check_checksum(path, npz_checksum_mark, -int64_t(npz_checksum_mark.size()) - checksum_digits);
     zip_ = open_zip(0);
     read_headers();
-    open_zip(
-        ZIP_CHECKCONS);  // local headers must equal the directory's entries: some programs read only them
+    // Local headers must equal the directory's entries: some programs read only them.
+    if (!checked_) open_zip(ZIP_CHECKCONS);
     for (size_t i = 0; i < arrays_.size(); i++) arrays_[i].dtype = dtype(i);
   }
 
@@ -82,7 +82,8 @@ class Npz : public Archive {
 
   // Sizes are what headers claim, and memory for values is reserved by them: 200 bytes must not ask for 64 GiB.
   void check_size(const zip_stat_t& status, const std::string& name) const {
-    constexpr uint64_t most_inflated = 1032;  // deflate packs at most so many bytes into one (zlib's manual)
+    constexpr uint64_t most_inflated =
+        1032;  // deflate packs at most so many bytes into one (zlib.net/zlib_tech.html)
     const uint64_t ratio = status.comp_method == ZIP_CM_STORE     ? 1
                            : status.comp_method == ZIP_CM_DEFLATE ? most_inflated
                                                                   : UINT64_MAX;

@@ -28,7 +28,7 @@ constexpr NamedType types[] = {{"F16", DType::f16},     {"BF16", DType::bf16}, {
                                {"U16", DType::u16},     {"U32", DType::u32},   {"U64", DType::u64},
                                {"BOOL", DType::boolean}};
 
-// What write_safetensors begins the header with.
+// write_safetensors begins the header with it.
 constexpr std::string_view safetensors_checksum_mark = R"({"__metadata__":{"format":"pt","crc32":")";
 
 struct CloseFile {

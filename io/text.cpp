@@ -51,6 +51,18 @@ std::string quote(std::string_view text) {
   return "'" + printable(text.substr(0, longest)) + (text.size() > longest ? "…'" : "'");
 }
 
+std::string escape_html(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '&') out += "&amp;";
+    else if (c == '<') out += "&lt;";
+    else if (c == '>') out += "&gt;";
+    else if (static_cast<unsigned char>(c) < 32) out += ' ';
+    else out += c;
+  }
+  return out;
+}
+
 std::string listed(std::span<const std::string> names) {
   constexpr size_t most = 4;
   const auto first = names.first(std::min(names.size(), most));

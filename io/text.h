@@ -16,6 +16,9 @@ std::string printable(std::string_view text, std::string_view kept = {});
 // `text` in quotes, truncated to 40 bytes; control characters are escaped for the terminal's sake.
 std::string quote(std::string_view text);
 
+// `text` for an HTML page; control characters become spaces.
+std::string escape_html(std::string_view text);
+
 // "a, b, c, d and 3 more".
 std::string listed(std::span<const std::string> names);
 

@@ -5,9 +5,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 
 #include "io/error.h"
 
@@ -65,6 +69,16 @@ std::string this_executable() {
   const ssize_t length = readlink("/proc/self/exe", path, sizeof path);
   if (length <= 0 || length == ssize_t(sizeof path)) io::fail("/proc/self/exe cannot be read");
   return {path, size_t(length)};
+}
+
+TemporaryFolder::TemporaryFolder()
+    : path_((std::filesystem::temp_directory_path() / "study-XXXXXX").string()) {
+  if (!mkdtemp(path_.data())) io::fail("{}: no folder can be made there: {}", path_, std::strerror(errno));
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
 }
 
 }  // namespace warpbert::study

@@ -1,4 +1,4 @@
-// Programs that `study` starts: addr2line, gdb.
+// Programs that `study` starts: addr2line, gdb, a compiler; and a folder for their files.
 #pragma once
 #include <string>
 #include <vector>
@@ -17,5 +17,17 @@ ProgramResult run_program(const std::vector<std::string>& words, const std::stri
                           const std::string& purpose, const std::string& package, bool errors = false);
 
 std::string this_executable();
+
+// A new folder, removed with all files in the end.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  ~TemporaryFolder();
+  std::string operator/(const char* name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
 
 }  // namespace warpbert::study

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <sstream>
 #include <vector>
@@ -38,22 +36,6 @@ std::vector<std::string> words_of(const std::string& list) {
   return words;
 }
 
-class TemporaryFolder {
- public:
-  TemporaryFolder() : path_((fs::temp_directory_path() / "study-XXXXXX").string()) {
-    if (!mkdtemp(path_.data())) io::fail("{}: no folder can be made there: {}", path_, std::strerror(errno));
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  std::string file(const char* name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
-
 }  // namespace
 
 bool try_exercise(int number, const std::string& file, bool solution, const std::string& output) {
@@ -70,11 +52,11 @@ bool try_exercise(int number, const std::string& file, bool solution, const std:
   for (const std::string& word : words_of(flags)) compile.push_back(word);
   for (const std::string& word :
        {fmt::format("-DEXERCISE=\"{}\"", source.string()), std::string("-c"),
-        (folder / "checks" / (name + ".cpp")).string(), std::string("-o"), temporary.file("exercise.o")})
+        (folder / "checks" / (name + ".cpp")).string(), std::string("-o"), temporary / "exercise.o"})
     compile.push_back(word);
-  std::vector<std::string> link = {compiler, "-o", temporary.file("exercise"), temporary.file("exercise.o")};
+  std::vector<std::string> link = {compiler, "-o", temporary / "exercise", temporary / "exercise.o"};
   for (const std::string& word : words_of(libraries)) link.push_back(word);
-  std::vector<std::string> start = {temporary.file("exercise"), name};
+  std::vector<std::string> start = {temporary / "exercise", name};
   if (!output.empty()) start.push_back(output);
 
   for (const auto& words : {compile, link, start}) {

@@ -96,9 +96,8 @@ void warn_of_newer(const Trace& trace) {
 
 // The variables of all threads at each barrier, by running the same trace under gdb: {step: {name: [by lane]}}.
 Json variables_at_barriers(const Trace& trace, const std::vector<std::string>& arguments) {
-  std::string folder = (std::filesystem::temp_directory_path() / "study-XXXXXX").string();
-  if (!mkdtemp(folder.data())) io::fail("{}: no folder can be made there: {}", folder, std::strerror(errno));
-  const std::string file = folder + "/variables.json";
+  const TemporaryFolder folder;
+  const std::string file = folder / "variables.json";
   setenv("STUDY_VARIABLES", file.c_str(), 1);
   const std::string scripts = root;
   std::vector<std::string> words = {"gdb",    "-nx",
@@ -106,12 +105,11 @@ Json variables_at_barriers(const Trace& trace, const std::vector<std::string>& a
                                     "-x",     scripts + "/scripts/lanes.py",
                                     "-x",     scripts + "/study/variables.py",
                                     "--args", this_executable(),
-                                    "trace",  "--output=" + folder + "/trace.json"};
+                                    "trace",  "--output=" + folder / "trace.json"};
   words.insert(words.end(), arguments.begin(), arguments.end());
   const ProgramResult result = run_program(words, "", "reads variables", "gdb", true);
   const bool there = std::filesystem::exists(file);
   const Json tables = there ? Json::parse(io::read_file(file), nullptr, false) : Json();
-  std::filesystem::remove_all(folder);
   if (!tables.is_array())
     io::fail("gdb could not read variables; it said: {}", result.output.substr(0, 2000));
   Json all = Json::object();

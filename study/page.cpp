@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include "io/error.h"
+#include "io/text.h"
 
 namespace warpbert::study {
 namespace {
@@ -10,16 +11,6 @@ namespace {
 constexpr std::string_view page_template =
 #include "study_page.inc"
     ;
-
-std::string escape_html(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&') out += "&amp;";
-    else if (c == '<') out += "&lt;";
-    else out += c;
-  }
-  return out;
-}
 
 // zlib's format: what the page's DecompressionStream("deflate") reads.
 std::string compressed(const std::string& text) {
@@ -49,7 +40,7 @@ std::string trace_page(const std::string& title, const std::vector<Json>& traces
   for (const Json& t : traces)
     if (!t.is_object() || t.value("format", 0) != trace_format || !t.contains("steps"))
       io::fail("no trace of format {}", trace_format);
-  const std::string name = escape_html(title),
+  const std::string name = io::escape_html(title),
                     data =
                         base64(compressed(Json(traces).dump(-1, ' ', false, Json::error_handler_t::replace)));
   std::string page;

@@ -24,7 +24,7 @@ using Json = nlohmann::ordered_json;
 
 bool has(const std::string& text, const char* part) { return text.find(part) != text.npos; }
 
-// What PTX_TRACE asks for.
+// The request in PTX_TRACE.
 struct Wanted {
   std::string kernel, file;
   Size3 block{};
@@ -158,7 +158,7 @@ struct Trace::Content {
   std::vector<Step> steps;
   std::vector<int> epoch;  // of each warp
   std::vector<int> group;  // of each warp: cp.async groups that were committed
-  // Of the instruction that is about to run: a load may overwrite its own address register.
+  // Lanes of the instruction that is about to run: a load may overwrite its own address register.
   std::array<uint64_t, lanes> addresses{}, sources{};
   Json loaded;
   Counts counts;

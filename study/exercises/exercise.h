@@ -1,4 +1,4 @@
-// What a check of an exercise says about its kernel. A check (checks/NN_name.cpp) includes the learner's file
+// The judgement of an exercise. A check (checks/NN_name.cpp) includes the learner's file
 // as EXERCISE, launches the kernel and compares each result with a plain computation in double.
 #pragma once
 #include <cstddef>

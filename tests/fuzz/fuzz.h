@@ -9,12 +9,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
-#include <system_error>
 
 #include "io/error.h"
+#include "tests/support/temporary.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
@@ -34,39 +33,18 @@ inline std::string_view text_of(const uint8_t* data, size_t size) {
 }
 
 // The process's folder, in memory if possible: $TMPDIR, else /dev/shm. Removed at exit.
-class Folder {
- public:
-  Folder() {
-    const char* chosen = std::getenv("TMPDIR");
-    const std::filesystem::path shared = "/dev/shm";
-    std::string name = (chosen                              ? std::filesystem::path(chosen)
-                        : access(shared.c_str(), W_OK) == 0 ? shared
-                                                            : std::filesystem::temp_directory_path()) /
-                       "warpbert-fuzz-XXXXXX";
-    if (!mkdtemp(name.data())) finding("no temporary folder");
-    path_ = name;
-  }
-  Folder(const Folder&) = delete;
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
-
-inline const Folder& folder() {
-  static const Folder instance;
+inline const test::TemporaryFolder& folder() {
+  const char* const chosen = std::getenv("TMPDIR");
+  static const test::TemporaryFolder instance(chosen ? chosen
+                                              : access("/dev/shm", W_OK) == 0
+                                                  ? "/dev/shm"
+                                                  : std::filesystem::temp_directory_path());
   return instance;
 }
 
 // Writes a file of the folder and returns its path.
 inline std::string write(const std::string& name, std::string_view bytes) {
-  const std::string path = folder() / name;
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
-  return path;
+  return folder().write(name, std::string(bytes));
 }
 
 // Returns whether `read` returns. It may throw Expected, whose message must hold `named`: the file's path.

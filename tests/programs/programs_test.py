@@ -599,7 +599,8 @@ class Programs(TinyRun):
         self.train("--train.epochs=1")
         pairs_path, out = self.dir / "te\x1b[31mst.tsv", self.dir / "a\x07b.csv"
         pairs_path.write_text((self.dir / "test.tsv").read_text().splitlines()[0] + "\n1 2\tx 3\n")
-        done = self.program("predict", "--run", self.run_dir, "--input", pairs_path, "--output", out, "--skip-bad", warning=r"te\x1b[31mst.tsv: line 2")
+        done = self.program("predict", "--run", self.run_dir, "--input", pairs_path, "--output", out, "--skip-bad",
+                            warning=r"te\x1b[31mst.tsv: line 2")
         self.assertIn(rf"written to {self.dir}/a\x07b.csv", done.stdout)
         for text in (done.stdout, done.stderr):
             self.assertNotRegex(text, "[\x00-\x09\x0b-\x1f]")

@@ -29,10 +29,11 @@ class Survive(TinyRun):
     def crash(self, library, at, **more):
         """Trains until call `at`; returns whether it was killed there."""
         before = os.environ.get("LD_PRELOAD", "")
-        environment = {**os.environ, "LD_PRELOAD": f"{before} {library}".strip(), "CRASH_ROOT": str(self.run_dir.resolve()),
-                       "CRASH_AT": str(at), **more}
+        environment = {**os.environ, "LD_PRELOAD": f"{before} {library}".strip(), "CRASH_AT": str(at),
+                       "CRASH_ROOT": str(self.run_dir.resolve()), **more}
         shutil.rmtree(self.run_dir, ignore_errors=True)
-        done = subprocess.run([BIN / "train", "--config", self.ini, *OPTIONS], capture_output=True, text=True, env=environment)
+        command = [BIN / "train", "--config", self.ini, *OPTIONS]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
         self.assertIn(done.returncode, (0, -9), done.stderr)
         return done.returncode == -9
 
@@ -55,7 +56,7 @@ class Survive(TinyRun):
                              1 + sum(kind == table[:-5] for kind, *_ in expected[1]), table)
 
     def crashes(self, some, after):
-        """Crashes at calls of a run, `some` apart, calls after(at), and compares the ends. Returns the number of crashes."""
+        """Crashes at calls of a run, `some` apart, and compares the ends. Returns the number of crashes."""
         library = self.library()
         self.train(*OPTIONS)
         expected = self.results(), self.records()
@@ -101,8 +102,9 @@ class Survive(TinyRun):
         self.program("export", "--run", self.run_dir, "--output", export)
         (checkpoint,) = (self.run_dir / "checkpoints").iterdir()
         predict = ("predict", "--input", self.dir / "test.tsv", "--output", scores, "--run")
-        readers = {self.run_dir / "best.npz": (*predict, self.run_dir), export / "model.safetensors": (*predict, export),
-                   checkpoint: ("train", "--config", self.ini, "--run.keep_checkpoints=1", "--train.epochs=2")}
+        resume = ("train", "--config", self.ini, "--run.keep_checkpoints=1", "--train.epochs=2")
+        readers = {self.run_dir / "best.npz": (*predict, self.run_dir), checkpoint: resume,
+                   export / "model.safetensors": (*predict, export)}
         for file, command in readers.items():
             good = file.read_bytes()
             for place in range(0, len(good), len(good) // 23):
@@ -112,7 +114,8 @@ class Survive(TinyRun):
                 self.assertIn(str(file), self.program(*command, code=1).stderr, f"byte {place}")
             file.write_bytes(good)
             if ALL:
-                print(subprocess.run([BIN.parent / "tests/npz_tool", "flip", file], check=True, capture_output=True, text=True).stdout)
+                flip = [BIN.parent / "tests/npz_tool", "flip", file]
+                print(subprocess.run(flip, check=True, capture_output=True, text=True).stdout)
             self.program(*command)
 
 

@@ -88,13 +88,16 @@ static uint64_t hash_pair(const io::Pairs& pairs, size_t row) {
   return fnv.value();
 }
 
-size_t count_trained(const Dataset& data, const std::vector<Example>& rows) {
+TrainedRows count_trained(const Dataset& data) {
   std::unordered_set<uint64_t> trained;
   for (const Example& example : data.training)
     if (example.label != io::no_label) trained.insert(hash_pair(data.pairs, size_t(example.row)));
-  return size_t(std::count_if(rows.begin(), rows.end(), [&](const Example& row) {
-    return trained.count(hash_pair(data.pairs, size_t(row.row)));
-  }));
+  const auto count = [&](const std::vector<Example>& rows) {
+    return size_t(std::count_if(rows.begin(), rows.end(), [&](const Example& row) {
+      return trained.count(hash_pair(data.pairs, size_t(row.row)));
+    }));
+  };
+  return {count(data.validation), count(data.test)};
 }
 
 }  // namespace warpbert

@@ -53,9 +53,12 @@ struct Dataset {
   std::vector<Example> test;  // with labels, if the file has any
 };
 
-// Number of `rows` whose two sentences, in this order or the other, are also a row that trains with its label.
+// Number of rows whose two sentences, in this order or the other, are also a row that trains with its label.
 // Such rows are predicted from memory: a measure over them is too good.
-size_t count_trained(const Dataset& data, const std::vector<Example>& rows);
+struct TrainedRows {
+  size_t validation, test;
+};
+TrainedRows count_trained(const Dataset& data);
 
 // Throws std::invalid_argument for max_tokens < 2 or validation_every < 0.
 Dataset make_dataset(io::Pairs train, const io::Pairs& test, int max_tokens, int validation_every,

@@ -6,18 +6,16 @@
 #include <cerrno>
 #include <chrono>
 #include <cmath>
-#include <cstdint>
 #include <cstring>
 #include <exception>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <stdexcept>
 #include <string_view>
-#include <utility>
 
 #include "io/atomic_file.h"
 #include "io/error.h"
+#include "io/json.h"
 #include "io/text.h"
 
 namespace warpbert {
@@ -114,7 +112,7 @@ void for_each_line(const std::string& path, std::string_view text, Use use) {
     number++;
     try {
       use(text.substr(0, end + 1), Json::parse(text.substr(0, end)));
-    } catch (const std::exception&) {  // of Json, or of integer()
+    } catch (const std::exception&) {  // of Json, or of json_integer()
       io::fail("{}: line {}: {} is no record of a run; remove the line, or the run, and start again", path,
                number, io::quote(text.substr(0, end)));
     }
@@ -133,17 +131,6 @@ Record with_numbers(Record record, const Json& json, std::span<const Field<Recor
 
 std::string kind(const Json& record) { return record.at("kind").get<std::string>(); }
 
-// get() would truncate a fraction and wrap around what Int does not hold.
-template <class Int>
-Int integer(const Json& record, const char* key) {
-  const Json& value = record.at(key);
-  const bool fits = value.is_number_unsigned()  ? std::in_range<Int>(value.get<uint64_t>())
-                    : value.is_number_integer() ? std::in_range<Int>(value.get<int64_t>())
-                                                : false;
-  if (!fits) throw std::out_of_range(key);
-  return value.get<Int>();
-}
-
 }  // namespace
 
 Metrics read_metrics(const std::string& path) {
@@ -152,11 +139,11 @@ Metrics read_metrics(const std::string& path) {
   for_each_line(path, text, [&](std::string_view, const Json& r) {
     if (kind(r) == "step") {
       StepRecord record{};
-      record.epoch = integer<int>(r, "epoch"), record.step = integer<long>(r, "step");
+      record.epoch = io::json_integer<int>(r.at("epoch")), record.step = io::json_integer<long>(r.at("step"));
       metrics.steps.push_back(with_numbers(record, r, step_fields()));
     } else if (kind(r) == "epoch") {
       EpochRecord record{};
-      record.epoch = integer<int>(r, "epoch");
+      record.epoch = io::json_integer<int>(r.at("epoch"));
       metrics.epochs.push_back(with_numbers(record, r, epoch_fields()));
     }
     if (std::isfinite(metrics.first_record)) return;
@@ -171,8 +158,8 @@ void cut_metrics(const std::string& path, long step, int epoch) {
   const std::string text = io::read_file(path);
   std::string kept;
   for_each_line(path, text, [&](std::string_view line, const Json& r) {
-    const bool later = kind(r) == "step"    ? integer<long>(r, "step") > step
-                       : kind(r) == "epoch" ? integer<int>(r, "epoch") > epoch
+    const bool later = kind(r) == "step"    ? io::json_integer<long>(r.at("step")) > step
+                       : kind(r) == "epoch" ? io::json_integer<int>(r.at("epoch")) > epoch
                                             : false;
     if (!later) kept += line;
   });

@@ -4,24 +4,14 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "io/text.h"
+
 namespace warpbert {
 namespace {
 
 constexpr std::string_view page_template =
 #include "report_template.inc"
     ;
-
-std::string escape_html(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&') out += "&amp;";
-    else if (c == '<') out += "&lt;";
-    else if (c == '>') out += "&gt;";
-    else if (static_cast<unsigned char>(c) < 32) out += ' ';
-    else out += c;
-  }
-  return out;
-}
 
 // JSON for a script element: ASCII, and without '<', which could end the element. Both occur only inside
 // strings.
@@ -54,8 +44,8 @@ std::string json_text(const Json& json) {
 std::string page_html(const std::string& title, const Json& data, const std::vector<Fact>& figures) {
   std::string list;
   for (const auto& [name, value] : figures)
-    list += "<li>" + escape_html(name) + ": " + escape_html(value) + "</li>\n";
-  const std::string name = escape_html(title);
+    list += "<li>" + io::escape_html(name) + ": " + io::escape_html(value) + "</li>\n";
+  const std::string name = io::escape_html(title);
   const std::pair<std::string_view, std::string> parts[] = {
       {"{{title}}", name}, {"{{title}}", name}, {"{{figures}}", list}, {"{{data}}", script_json(data)}};
   std::string page;

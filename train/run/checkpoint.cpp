@@ -4,9 +4,9 @@
 #include <exception>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <utility>
 
 #include "io/error.h"
+#include "io/json.h"
 #include "io/npz.h"
 #include "run_directory.h"
 #include "train/weights/host_arrays.h"
@@ -74,14 +74,9 @@ std::string to_json(const RunState& s, const Options& options) {
       .dump();
 }
 
-// get() would truncate a fraction and wrap around what Int does not hold.
 template <class Int>
 void read_integer(const Json& value, Int& to) {
-  const bool fits = value.is_number_unsigned()  ? std::in_range<Int>(value.get<uint64_t>())
-                    : value.is_number_integer() ? std::in_range<Int>(value.get<int64_t>())
-                                                : false;
-  if (!fits) throw std::out_of_range("a number is no integer, or out of range");
-  to = value.get<Int>();
+  to = io::json_integer<Int>(value);
 }
 
 RunState from_json(const Json& json) {
@@ -101,9 +96,8 @@ RunState from_json(const Json& json) {
   const auto spent = json.at("spent").get<std::array<double, 4>>();
   s.spent = {spent[0], spent[1], spent[2], spent[3]};
   for (const Json& entry : json.at("best")) {
-    int epoch = 0;
-    read_integer(entry.at(1), epoch);
-    s.best.emplace_back(entry.at(0).is_null() ? std::nan("") : entry.at(0).get<double>(), epoch);
+    const double auc = entry.at(0).is_null() ? std::nan("") : entry.at(0).get<double>();
+    s.best.emplace_back(auc, io::json_integer<int>(entry.at(1)));
   }
   json.at("norms").get_to(s.train_step.norms);
   json.at("stopped_early").get_to(s.stopped_early);
@@ -113,7 +107,9 @@ RunState from_json(const Json& json) {
   return s;
 }
 
-RunState read_state(io::Archive& archive) {
+}  // namespace
+
+RunState read_checkpoint_state(io::Archive& archive) {
   const auto bytes = archive.load<uint8_t>(state_name);
   try {
     RunState state = from_json(Json::parse(bytes.begin(), bytes.end()));
@@ -145,8 +141,6 @@ void check_origin(io::Archive& archive, const RunState& state, const Session& se
       same_vocabulary ? "" : "its vocabulary is not that of the data; the data changed: ", files));
 }
 
-}  // namespace
-
 bool holds_best(const RunState& state, const Options& options) {
   if (state.best.empty()) return true;  // no epochs
   return state.best.front().second == state.epoch - 1 && options.train.ema == 0;
@@ -172,18 +166,11 @@ void save_checkpoint(const std::string& path, Session& session, const RunState& 
   io::write_npz(path, arrays);
 }
 
-RunState read_checkpoint_state(const std::string& path) { return read_state(*io::open_npz(path)); }
-
-void check_origin(const std::string& path, const Session& session) {
-  const auto archive = io::open_npz(path);
-  check_origin(*archive, read_state(*archive), session);
-}
-
 RunState load_checkpoint(const std::string& path, Session& session) {
   ParameterStore& store = session.bert().store;
   const auto archive = io::open_npz(path);
   archive->verify();  // before anything is overwritten
-  RunState state = read_state(*archive);
+  RunState state = read_checkpoint_state(*archive);
   check_origin(*archive, state, session);
   for (const auto& [prefix, data] : buffers(store))
     for (const auto& array : store.named()) {

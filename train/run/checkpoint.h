@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "io/array.h"
 #include "io/error.h"
 #include "train/step/session.h"
 #include "train/step/train_step.h"
@@ -54,10 +55,10 @@ std::string data_files(const DataOptions& data);  // "train.tsv or test.tsv"
 void save_checkpoint(const std::string& path, Session& session, const RunState& state);
 
 // Reads the state only. Throws io::Error if the file is damaged or not a checkpoint.
-RunState read_checkpoint_state(const std::string& path);
+RunState read_checkpoint_state(io::Archive& archive);
 
-// Throws DataChanged unless the checkpoint is of a run with the session's data and options.
-void check_origin(const std::string& path, const Session& session);
+// Throws DataChanged unless the checkpoint, in this state, is of a run with the session's data and options.
+void check_origin(io::Archive& archive, const RunState& state, const Session& session);
 
 // Loads weights, moments and state. Throws DataChanged like check_origin.
 RunState load_checkpoint(const std::string& path, Session& session);

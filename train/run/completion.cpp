@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "checkpoint.h"
 #include "io/error.h"
 #include "io/json.h"
+#include "io/npz.h"
 #include "io/text.h"
 #include "train/report/report.h"
 
@@ -62,9 +64,11 @@ std::optional<Completion> completion(const RunDirectory& directory, Session& ses
   try {
     const auto checkpoints = directory.checkpoints();
     if (checkpoints.empty()) return read_run_json(directory, session);
+    std::unique_ptr<io::Archive> checkpoint;
     RunState state;
     try {
-      state = read_checkpoint_state(checkpoints[0]);
+      checkpoint = io::open_npz(checkpoints[0]);
+      state = read_checkpoint_state(*checkpoint);
     } catch (const io::Error&) {
       return {};  // resuming reports the error
     }
@@ -76,7 +80,7 @@ std::optional<Completion> completion(const RunDirectory& directory, Session& ses
           directory.best());
     if (!missing_result(directory, options).empty()) return {};
     session.read_data();
-    check_origin(checkpoints[0], session);
+    check_origin(*checkpoint, state, session);
     return Completion{state.epoch - 1, state.stopped_early};
   } catch (const DataChanged& changed) {
     throw DataChanged(fmt::format("{}; its finished model scores other pairs by predict --run {}",

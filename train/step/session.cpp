@@ -216,8 +216,7 @@ void Session::print_data() const {
       statistics_.rows, count_labelled(set_.training), set_.validation.size(), set_.test.size(),
       statistics_.mean_length, statistics_.longest);
   print_classes();
-  if (const size_t validation = count_trained(set_, set_.validation), test = count_trained(set_, set_.test);
-      validation + test)
+  if (const auto [validation, test] = count_trained(set_); validation + test)
     fmt::print(
         "          {} pairs to validate on and {} of the test file are also labelled pairs to train on\n",
         validation, test);
