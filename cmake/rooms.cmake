@@ -2,7 +2,8 @@
 room(engine ${ENGINE})
 target_link_libraries(engine PUBLIC kernels PRIVATE fmt::fmt)
 if(NOT WARPBERT_CUDA)
-  target_link_libraries(engine PRIVATE PkgConfig::OPENBLAS DNNL::dnnl gomp)
+  target_link_libraries(engine PRIVATE DNNL::dnnl gomp ${CMAKE_DL_LIBS})
+  target_include_directories(engine PRIVATE ${OPENBLAS_INCLUDE_DIRS})  # engine/cpu/openblas.cpp loads the library
 endif()
 room(model ${MODEL})
 target_link_libraries(model PUBLIC engine PRIVATE fmt::fmt Threads::Threads)

@@ -3,29 +3,17 @@
 //
 // Multithreaded BLAS gives other bits for other thread counts; hence the tiles (gemm.h), which the
 // simulator's workers share.
-#include <cblas.h>
-#include <fmt/format.h>
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <dnnl.hpp>
 #include <map>
-#include <stdexcept>
 #include <tuple>
 #include <vector>
 
+#include "engine/cpu/openblas.h"
 #include "engine/device.h"
 #include "engine/gemm.h"
 #include "simt/cpu/pool.h"
 #include "simt/cpu/stream.h"
-
-// OpenBLAS asks this function how many threads to start when it is loaded. Our workers are the only threads:
-// its own would allocate buffers in vain, and hang where there is little address space.
-extern "C" int openblas_num_threads_env() { return 1; }
-
-// OpenBLAS's allocator of a call's buffer, which retries for ever when the system refuses.
-extern "C" [[gnu::weak]] void* blas_memory_alloc(int position);
-extern "C" [[gnu::weak]] void blas_memory_free(void* buffer);
 
 // Distributions build oneDNN with GCC's OpenMP, whatever compiler builds this file.
 extern "C" void omp_set_num_threads(int threads);
@@ -41,10 +29,10 @@ struct Tile {
   bool transpose_a, transpose_b, accumulate;
 };
 
-void multiply_fp32(const Tile& t) {
-  cblas_sgemm(CblasRowMajor, t.transpose_a ? CblasTrans : CblasNoTrans,
-              t.transpose_b ? CblasTrans : CblasNoTrans, t.m, t.n, t.k, 1, static_cast<float*>(t.a), t.lda,
-              static_cast<float*>(t.b), t.ldb, t.accumulate ? 1 : 0, static_cast<float*>(t.c), t.ldc);
+void multiply_fp32(const OpenBlas& blas, const Tile& t) {
+  blas.sgemm(CblasRowMajor, t.transpose_a ? CblasTrans : CblasNoTrans,
+             t.transpose_b ? CblasTrans : CblasNoTrans, t.m, t.n, t.k, 1, static_cast<float*>(t.a), t.lda,
+             static_cast<float*>(t.b), t.ldb, t.accumulate ? 1 : 0, static_cast<float*>(t.c), t.ldc);
 }
 
 // Multiplies a tile of one row or column. oneDNN 3.7 takes such a matrix for contiguous, whatever its leading
@@ -146,28 +134,11 @@ Tiling tiling(const GemmShape& s) {
   return t;
 }
 
-// Allocates OpenBLAS's buffer of every worker. Throws std::runtime_error if the system refuses one.
-void reserve_buffers() {
-  constexpr size_t bytes = size_t(32) << 22;                           // OpenBLAS's BUFFER_SIZE
-  std::vector<void*> buffers(size_t(std::min(simt::workers(), 128)));  // beyond, OpenBLAS prints a warning
-  for (size_t i = 0; i < buffers.size(); i++) {
-    void* const probe = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (probe == MAP_FAILED)
-      throw std::runtime_error(fmt::format(
-          "out of memory: OpenBLAS needs {} MiB of address space for each of {} threads; set run.threads "
-          "to fewer, or raise the limit (ulimit -v)",
-          bytes >> 20, buffers.size()));
-    munmap(probe, bytes);
-    buffers[i] = blas_memory_alloc ? blas_memory_alloc(0) : nullptr;
-  }
-  for (void* buffer : buffers)
-    if (buffer) blas_memory_free(buffer);
-}
-
 }  // namespace
 
 struct Gemm::Library {
   kernels::Stream stream = nullptr;
+  const OpenBlas* blas = nullptr;
   bool dnnl_bf16 = false;
   std::vector<float> a, b, c;  // fp32 operands where oneDNN lacks bf16
 
@@ -195,8 +166,7 @@ struct Gemm::Library {
 
 Gemm::Gemm(Device& device, Precision precision, kernels::Stream stream)
     : library_(std::make_unique<Library>()) {
-  openblas_set_num_threads(1);
-  [[maybe_unused]] static const bool reserved = (reserve_buffers(), true);
+  library_->blas = &load_openblas(simt::workers());
   library_->stream = stream ? stream : device.stream();
   library_->dnnl_bf16 = precision == Precision::bf16 && Dnnl::has_bf16();
 }
@@ -242,7 +212,7 @@ void Gemm::Library::multiply(GemmArgs args) {
                     args.b.transposed,
                     accumulate};
     if (!bf16_operands || copied) {
-      multiply_fp32(tile);
+      multiply_fp32(*blas, tile);
     } else if (tile.m == 1 || tile.n == 1) {
       multiply_vector(tile, c.dtype);
     } else {

@@ -269,12 +269,26 @@ class Runs(TinyRun):
 
         version = subprocess.run([BIN / "train", "--version"], capture_output=True, text=True, timeout=300,
                                  preexec_fn=limit(200))
-        if version.returncode:  # some versions of OpenBLAS take 128 MiB when they are loaded
-            self.assertEqual((version.returncode, version.stderr.strip()),
-                             (1, "OpenBLAS error: Memory allocation still failed after 10 retries, giving up."))
+        self.assertEqual((version.returncode, version.stderr), (0, ""))
+        self.refuses("out of memory: OpenBLAS needs 128 MiB of address space for each of 2 threads; set run.threads to fewer, or raise the limit (ulimit -v)",
+                     "--run.threads=2", preexec_fn=limit(250))
         self.refuses("out of memory: OpenBLAS needs 128 MiB of address space for each of 40 threads; set run.threads to fewer, or raise the limit (ulimit -v)",
                      "--run.threads=40", preexec_fn=limit(4096))
         self.train("--run.threads=2", "--train.epochs=1", preexec_fn=limit(4096))
+
+    @unittest.skipIf(ON_GPU, "of the simulator")
+    def test_a_missing_openblas_is_a_message(self):
+        copy = self.dir / "bin" / "train"
+        copy.parent.mkdir()
+        shutil.copy(BIN / "train", copy)
+        (self.dir / "lib").mkdir()
+        broken = self.dir / "lib" / "libopenblas.so.0"  # the programs look in ../lib first
+        broken.touch()
+        stopped = subprocess.run([copy, "--config", self.ini], capture_output=True, text=True, timeout=300)
+        self.assertEqual(stopped.returncode, 1)
+        self.assertIn(f"OpenBLAS cannot be loaded: {copy.parent}/../lib/libopenblas.so.0: file too short; install libopenblas0\n", stopped.stderr)
+        self.assertFalse(self.run_dir.exists())
+        self.assertEqual(subprocess.run([copy, "--version"], capture_output=True, timeout=300).returncode, 0)
 
     def test_the_limit_of_file_sizes_is_a_message(self):
         def limit(size):
