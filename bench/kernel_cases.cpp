@@ -195,6 +195,7 @@ void KernelCases::build(const StepSizes& sizes) {
     kernels::adam(s, averaged, parameters, {0.9f, 0.999f, 1e-7f}, step, nullptr);
   });
   add("swap, a layer", p * 16, 0, [=] { kernels::swap(s, master, average, parameters); });
+  add("add, a layer", p * 12, p, [=] { kernels::add(s, master, grad, parameters); });
   add("perturb, word table", double(table) * (8 + t) + 8, double(table) * 2,
       [=] { kernels::perturb(s, kernels::view(word, {ld}, H), master, dword, sum, 0.5f); });
   const double sum_blocks = double(std::min(parameters / 2048 + 1, kernels::squared_norm_workspace()));

@@ -68,13 +68,19 @@ void Adam::update(size_t first, size_t last, const kernels::AdamStep* steps, con
                   kernels::Stream stream) {
   const Parameter& p = *in_memory_[first];
   const Parameter& end = *in_memory_[last - 1];
-  const size_t offset = p.offset, n = end.offset + end.padded_size() - offset;
+  double* const squares =
+      norm_first() ? nullptr : squares_.data() + p.offset / kernels::adam_values_a_block + first;
+  update(p, p.offset, end.offset + end.padded_size(), squares, steps, do_update, stream);
+}
+
+void Adam::update(const Parameter& p, size_t offset, size_t end, double* squares,
+                  const kernels::AdamStep* steps, const int* do_update, kernels::Stream stream) {
   const bool rounded = store_.rounded() && p.kind != ParameterKind::vector;
   kernels::AdamArrays arrays{store_.master_weights() + offset, rounded ? store_.rounded() + offset : nullptr,
                              store_.m() + offset, store_.v() + offset, store_.grads() + offset};
   if (store_.ema_weights()) arrays.average = store_.ema_weights() + offset;
-  if (!norm_first()) arrays.squares = squares_.data() + offset / kernels::adam_values_a_block + first;
-  kernels::adam(stream, arrays, n, {options_.beta1, options_.beta2, options_.epsilon},
+  arrays.squares = squares;
+  kernels::adam(stream, arrays, end - offset, {options_.beta1, options_.beta2, options_.epsilon},
                 steps + group_[p.index], do_update);
 }
 
@@ -89,11 +95,9 @@ void Adam::update(const Parameter& parameter, const kernels::AdamStep* steps, co
   update(place, place + 1, steps, finite, stream);
 }
 
-void Adam::finish(kernels::AdamStep* steps, const int* finite) {
+const int* Adam::judge(kernels::AdamStep* steps, const int* finite) {
   const kernels::Stream stream = store_.device().stream();
   const int* do_update = finite;
-  if (norm_first())
-    kernels::squared_norm(stream, squared_norm_.data(), squares_.data(), store_.grads(), store_.size());
   if (options_.outlier_limit > 0) {
     kernels::reject_outlier(stream, do_update_.data(), history_.data(), squared_norm_.data(), finite,
                             options_.outlier_limit);
@@ -101,7 +105,11 @@ void Adam::finish(kernels::AdamStep* steps, const int* finite) {
   }
   if (options_.clip_norm > 0)
     kernels::clip(stream, steps, int(groups_.size()), squared_norm_.data(), options_.clip_norm);
-  // One launch per run of remaining neighbours in one group.
+  return do_update;
+}
+
+template <class F>
+void Adam::for_each_run(F f) const {
   const auto like = [&](const Parameter& a, const Parameter& b) {
     return a.kind == b.kind && group_[a.index] == group_[b.index];
   };
@@ -111,9 +119,27 @@ void Adam::finish(kernels::AdamStep* steps, const int* finite) {
            !updated_[in_memory_[i]->index])
       i++;
     if (i == first) i++;  // already updated
-    else update(first, i, steps, do_update, stream);
+    else f(first, i);
   }
+}
+
+void Adam::finish(kernels::AdamStep* steps, const int* finite) {
+  const kernels::Stream stream = store_.device().stream();
+  if (norm_first())
+    kernels::squared_norm(stream, squared_norm_.data(), squares_.data(), store_.grads(), store_.size());
+  const int* do_update = judge(steps, finite);
+  for_each_run([&](size_t first, size_t last) { update(first, last, steps, do_update, stream); });
   if (!norm_first()) kernels::sum(stream, squared_norm_.data(), squares_.data(), squares_.size());
+}
+
+void Adam::finish_slice(kernels::AdamStep* steps, const int* finite, size_t begin, size_t end) {
+  const int* do_update = judge(steps, finite);
+  updated_.assign(updated_.size(), false);
+  for_each_run([&](size_t first, size_t last) {
+    const Parameter &p = *in_memory_[first], &q = *in_memory_[last - 1];
+    const size_t from = std::max(begin, p.offset), to = std::min(end, q.offset + q.padded_size());
+    if (from < to) update(p, from, to, nullptr, steps, do_update, store_.device().stream());
+  });
 }
 
 }  // namespace warpbert

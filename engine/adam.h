@@ -33,6 +33,10 @@ class Adam {
   void update(const Parameter& parameter, const kernels::AdamStep* steps, const int* finite,
               kernels::Stream stream);
   void finish(kernels::AdamStep* steps, const int* finite);
+  // In place of begin() to finish(): updates values [begin, end) alone, after the squared norm of all gradients was
+  // written to squared_norm().
+  void finish_slice(kernels::AdamStep* steps, const int* finite, size_t begin, size_t end);
+  double* squared_norm() { return squared_norm_.data(); }
   bool can_update_early() const { return !norm_first(); }
   size_t groups() const { return groups_.size(); }
 
@@ -56,6 +60,14 @@ class Adam {
   // Updates in_memory_[first, last): neighbours in one group.
   void update(size_t first, size_t last, const kernels::AdamStep* steps, const int* do_update,
               kernels::Stream stream);
+  // The same for values [offset, end) of p's group.
+  void update(const Parameter& p, size_t offset, size_t end, double* squares, const kernels::AdamStep* steps,
+              const int* do_update, kernels::Stream stream);
+  // Judges and clips the gradient of this norm; returns whether to update, on the device.
+  const int* judge(kernels::AdamStep* steps, const int* finite);
+  // Calls f(first, last) for each run of neighbours in one group that are not updated yet.
+  template <class F>
+  void for_each_run(F f) const;
 
   ParameterStore& store_;
   AdamOptions options_;

@@ -135,7 +135,11 @@ template <bool dropping>
 class HeadDropout {
  public:
   __device__ __forceinline__ HeadDropout(const DropoutArgs& dropout, int max_positions, const Place& at)
-      : mask_(dropout), max_positions_(max_positions), at_(at) {}
+      : mask_(dropout, 0),
+        max_positions_(max_positions),
+        heads_(at.heads),
+        head_(at.head),
+        first_(at.first + mask_.first_row()) {}
 
   __device__ __forceinline__ uint32_t keeps(int query, int key) const {  // 0 or 1
     return mask_.keeps(element(query, key));
@@ -148,12 +152,11 @@ class HeadDropout {
 
  private:
   __device__ __forceinline__ uint64_t element(int query, int key) const {
-    return (uint64_t(at_.first + query) * at_.heads + at_.head) * max_positions_ + key;
+    return (uint64_t(first_ + query) * heads_ + head_) * max_positions_ + key;
   }
 
   DropoutMask<dropping> mask_;
-  int max_positions_;
-  Place at_;
+  int max_positions_, heads_, head_, first_;
 };
 
 // ---- Launchers --------------------------------------------------------------------------------------------

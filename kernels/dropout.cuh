@@ -22,13 +22,15 @@ inline void check_dropout(const char* launcher, const Dropout& dropout) {
   if (dropout.rate > 0 && !dropout.random) refuse(launcher, "dropout needs a random state");
 }
 
-// The constructor loads the random state early, where nothing waits for it. Without `dropping` all factors
-// are 1.
+// The constructor loads the random state early, where nothing waits for it. Elements count from this batch's first
+// row, of `columns`, a multiple of 8; with columns = 0, from the step's. Without `dropping` all factors are 1.
 template <bool dropping>
 class DropoutMask {
  public:
-  __device__ __forceinline__ explicit DropoutMask(const DropoutArgs& dropout) : dropout_(dropout) {
-    if constexpr (dropping) state_ = *dropout.random;
+  __device__ __forceinline__ DropoutMask(const DropoutArgs& dropout, int columns) : dropout_(dropout) {
+    if constexpr (!dropping) return;
+    state_ = *dropout.random;
+    first_ = uint64_t(state_.first_row) * columns;
   }
 
   // Applies dropout to the eight values from `element`, a multiple of 8, on.
@@ -46,6 +48,7 @@ class DropoutMask {
     if constexpr (!dropping) return 1;
     return bits(draw(element), element) >= dropout_.threshold;
   }
+  __device__ __forceinline__ int first_row() const { return dropping ? int(state_.first_row) : 0; }
   __device__ __forceinline__ float factor(uint32_t kept) const {
     return !dropping ? 1 : kept ? dropout_.scale : 0;
   }
@@ -59,7 +62,7 @@ class DropoutMask {
 
  private:
   __device__ __forceinline__ Random4 draw(uint64_t element) const {
-    return random4(state_.seed, state_.pass, dropout_.site, element / 8);
+    return random4(state_.seed, state_.pass, dropout_.site, (element + first_) / 8);
   }
   // Selects registers instead of indexing, which would put the draw into local memory.
   __device__ static __forceinline__ uint32_t bits(const Random4& r, uint64_t element) {
@@ -69,6 +72,7 @@ class DropoutMask {
 
   DropoutArgs dropout_;
   RandomState state_;
+  uint64_t first_ = 0;
 };
 
 }  // namespace warpbert::kernels

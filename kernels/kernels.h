@@ -72,10 +72,11 @@ struct Sequences {
 struct RandomState {
   uint64_t seed;
   uint32_t pass;
+  uint32_t first_row = 0;  // of this batch in the step's: the shards of a step draw what one batch would
 };
 
 // Inverted dropout: keeps element i, divided by 1−rate, iff half-word i of (seed, pass, site) >= rate·2¹⁶
-// (philox.h). Element = row·columns + column unless stated otherwise.
+// (philox.h). Element = (first_row + row)·columns + column unless stated otherwise.
 struct Dropout {
   float rate = 0;  // rounded to a multiple of 2⁻¹⁶ below 1; 0: off, `random` may be null
   uint32_t site = 0;
@@ -256,6 +257,8 @@ void reject_outlier(Stream, int* do_update, double* history, const double* squar
 // *out = Σ x[i]², in double. workspace: squared_norm_workspace() doubles.
 void squared_norm(Stream, double* out, double* workspace, const float* x, size_t n);
 size_t squared_norm_workspace();
+// out[k] = Σ x[i]² over i in [2048·k, 2048·(k + 1)), in double; out: [(n + 2047)/2048].
+void block_squares(Stream, double* out, const float* x, size_t n);
 // *out = Σ x[i].
 void sum(Stream, double* out, const double* x, size_t n);
 
@@ -269,6 +272,8 @@ void cast(Stream, bf16* y, const float* x, size_t n);
 void cast(Stream, float* y, const bf16* x, size_t n);
 // Swaps a and b.
 void swap(Stream, float* a, float* b, size_t n);
+// sum[i] += x[i].
+void add(Stream, float* sum, const float* x, size_t n);
 
 // ---- perturb.cu: FGM perturbation (Miyato et al. 2017, §3, eq. 5) -----------------------------------------
 

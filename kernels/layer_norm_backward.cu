@@ -134,7 +134,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
   const int first = first_row(), count = *rows.count;
   if (first < count) {
     TwoRows<V> two;
-    load(two, dy, x, mean, rstd, gamma, DropoutMask<dropping>(dropout), count, hidden);
+    load(two, dy, x, mean, rstd, gamma, DropoutMask<dropping>(dropout, hidden), count, hidden);
 #pragma unroll
     for (int j = 0; j < V; j++) {
       const int c = lane_column(j);
@@ -164,9 +164,9 @@ __global__ void __launch_bounds__(32 * warps, 2)
   auto& sums = shared<WarpSums<3, V>>();
   const int first = first_row(), count = *rows.count;
   if (first < count) {
-    const DropoutMask<dropping> drop(dropout);
+    const DropoutMask<dropping> drop(dropout, hidden);
     TwoRows<V> two;
-    load(two, dy, h, mean, rstd, gamma, DropoutMask<false>(dropout), count, hidden);
+    load(two, dy, h, mean, rstd, gamma, DropoutMask<false>(dropout, hidden), count, hidden);
 #pragma unroll
     for (int j = 0; j < V; j++) {
       const int c = lane_column(j);

@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
   if (row >= *rows.count) {
     store_zeros<T, V>(y + begin, hidden);
   } else {
-    const DropoutMask<dropping> drop(dropout);
+    const DropoutMask<dropping> drop(dropout, hidden);
     Float8 a[V];
     Affine<V> affine;
     load_row(a, x + begin, hidden);
@@ -100,7 +100,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
     store_zeros<T, V>(h + begin, hidden);
     store_zeros<T, V>(y + begin, hidden);
   } else {
-    const DropoutMask<dropping> drop(dropout);
+    const DropoutMask<dropping> drop(dropout, hidden);
     Float8 a[V], r[V];
     Affine<V> affine;
     load_row(a, x + begin, hidden);

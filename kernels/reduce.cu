@@ -52,6 +52,11 @@ void sum(Stream stream, double* out, const double* x, size_t n) {
 
 size_t squared_norm_workspace() { return max_squared_norm_blocks; }
 
+void block_squares(Stream stream, double* out, const float* x, size_t n) {
+  if (n && (!out || !x)) refuse("block_squares", "no out or x, n = " + std::to_string(n));
+  if (n) launch<squared_norm_kernel>(flat_blocks(n), flat_threads, 0, stream, out, x, n);
+}
+
 void squared_norm(Stream stream, double* out, double* workspace, const float* x, size_t n) {
   if (!out || !workspace || (!x && n))
     refuse("squared_norm", "no out, workspace or x, n = " + std::to_string(n));

@@ -37,7 +37,8 @@ OpenBlas load(int threads) {
   // Our workers are the only threads: its own would allocate buffers in vain.
   setenv("OPENBLAS_NUM_THREADS", "1", 1);
   void* const library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
-  if (!library) throw std::runtime_error(fmt::format("OpenBLAS cannot be loaded: {}; install libopenblas0", dlerror()));
+  if (!library)
+    throw std::runtime_error(fmt::format("OpenBLAS cannot be loaded: {}; install libopenblas0", dlerror()));
   const OpenBlas blas{symbol<decltype(cblas_sgemm)>(library, "cblas_sgemm")};
   if (!blas.sgemm)
     throw std::runtime_error(fmt::format("OpenBLAS has no CBLAS: {}; install libopenblas0", dlerror()));

@@ -61,7 +61,7 @@ void check_bits_depend_on_the_sequence_alone(Bits bits) {
   CHECK(bits(c) == expected);
 }
 
-constexpr kernels::RandomState attention_random = {0x123456789abcdef, 7};
+constexpr kernels::RandomState attention_random = {0x123456789abcdef, 7, 41};
 constexpr uint32_t attention_site = 21;
 
 // Each term and the result are rounded to T once. float: about ten roundings of the score, amplified by exp.
@@ -123,7 +123,8 @@ class AttentionReference {
   }
   double factor(int query, int key, int head) const {  // key: position within the sequence
     return dropout_factor({c_.dropout, attention_site, &attention_random},
-                          (uint64_t(query) * c_.heads + head) * c_.max_positions + key);
+                          (uint64_t(query) * c_.heads + head) * c_.max_positions + key,
+                          uint64_t(c_.heads) * c_.max_positions);
   }
   std::vector<double> probabilities(int query, int first, int length, int head, double& lse) const {
     std::vector<double> p(length);

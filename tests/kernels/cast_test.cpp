@@ -36,3 +36,13 @@ TEST_CASE("swap: two arrays trade their values, at every length, and nothing bey
     for (size_t i = 0; i < n + 8; i++) CHECK((a[i] == (i < n ? y : x)[i] && b[i] == (i < n ? x : y)[i]));
   }
 }
+
+TEST_CASE("add: sums of floats, at every length, and nothing beyond") {
+  for (size_t n : {size_t(0), size_t(1), size_t(8), size_t(31), size_t(2049), size_t(6143)}) {
+    const auto x = normal<float>(n + 8, 1, 0, 1), y = normal<float>(n + 8, 1, 0, 2);
+    Buffer<float> a(x), b(y);
+    kernels::add(nullptr, a, b, n);
+    synchronize();
+    for (size_t i = 0; i < n + 8; i++) CHECK((a[i] == (i < n ? x[i] + y[i] : x[i]) && b[i] == y[i]));
+  }
+}

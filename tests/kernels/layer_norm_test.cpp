@@ -41,7 +41,7 @@ void check_forward(Shape shape, float rate) {
     for (int c = 0; c < hidden; c++) {
       const size_t i = size_t(r) * hidden + c;
       const double expected = gamma[c] * (to_float(x[i]) - m.mean) * m.rstd + beta[c];
-      result.add(to_float(y[i]), dropout_factor(dropout, i) * expected);
+      result.add(to_float(y[i]), dropout_factor(dropout, i, hidden) * expected);
     }
   }
   CHECK(statistics.value < tolerance<float>);
@@ -76,8 +76,8 @@ void check_sublayer_forward(Shape shape, float rate, bool in_place) {
     statistics.add(mean[r], m.mean), statistics.add(rstd[r], m.rstd);
     for (int c = 0; c < hidden; c++) {
       const size_t i = size_t(r) * hidden + c;
-      sum.add(to_float(h[i]),
-              to_float(residual[i]) + dropout_factor(dropout, i) * (double(to_float(input[i])) + bias[c]));
+      sum.add(to_float(h[i]), to_float(residual[i]) + dropout_factor(dropout, i, hidden) *
+                                                          (double(to_float(input[i])) + bias[c]));
       result.add(to_float(y[i]), gamma[c] * (to_float(h[i]) - m.mean) * m.rstd + beta[c]);
     }
   }
@@ -126,7 +126,7 @@ void check_sublayer_backward(Shape shape, float rate, bool accumulate, bool in_p
     const auto dh = row_gradient(gy, hhat, gamma, rstd[r]);
     for (int c = 0; c < hidden; c++) {
       const size_t i = size_t(r) * hidden + c;
-      const double dropped = dropout_factor(dropout, i) * dh[c];
+      const double dropped = dropout_factor(dropout, i, hidden) * dh[c];
       gradient.add(to_float(dresidual[i]), dh[c] + (accumulate ? to_float(before[i]) : 0));
       gradient.add(to_float(dx[i]), dropped);
       dbias[c] += dropped;

@@ -1,6 +1,9 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <stdexcept>
+#include <vector>
 
 #include "kernels/kernels.h"
 #include "tests/support/buffer.h"
@@ -47,6 +50,27 @@ TEST_CASE(
 }
 
 TEST_CASE("squared_norm: a value that is not a number is not lost") { squared_norm.not_a_number(); }
+
+TEST_CASE("block_squares: 2,048 values an entry, at every length, the same wherever a slice begins") {
+  for (size_t n : {0, 1, 2047, 2048, 2049, 8191, 300000}) {
+    const auto values = normal<float>(n, 2, 1);
+    const size_t blocks = (n + 2047) / 2048;
+    Buffer<float> x(values);
+    Buffer<double> out(blocks + 1), slice(blocks + 1);
+    kernels::block_squares(nullptr, out, x, n);
+    const size_t half = blocks / 2;  // as two ranks would
+    kernels::block_squares(nullptr, slice, x, half * 2048);
+    kernels::block_squares(nullptr, slice.data() + half, x.data() + half * 2048, n - half * 2048);
+    synchronize();
+    for (size_t k = 0; k < blocks; k++) {
+      long double expected = 0;
+      for (size_t i = k * 2048; i < std::min(n, k * 2048 + 2048); i++)
+        expected += (long double)values[i] * values[i];
+      CHECK(std::abs(out[k] - double(expected)) <= 1e-14 * double(expected));
+      CHECK(slice[k] == out[k]);
+    }
+  }
+}
 
 TEST_CASE("sum, squared_norm, count_differences: refuse null pointers, unless there is nothing to read") {
   Buffer<double> out(1);

@@ -15,7 +15,7 @@
 namespace warpbert::test {
 
 constexpr float epsilon = 1e-3f;  // large enough to verify its place in the formula
-constexpr kernels::RandomState random_state = {0x123456789abcdef0, 7};
+constexpr kernels::RandomState random_state = {0x123456789abcdef0, 7, 1000003};
 
 // All vector counts per lane, full and partial; all remainders of rows by warp and block sizes.
 struct Shape {
@@ -92,7 +92,7 @@ void check_backward(Shape shape, float rate, bool accumulate,
   for (int r = 0; r < n; r++) {
     for (int c = 0; c < hidden; c++) {
       const size_t i = size_t(r) * hidden + c;
-      gy[c] = dropout_factor(dropout, i) * to_float(dy[i]);
+      gy[c] = dropout_factor(dropout, i, hidden) * to_float(dy[i]);
       xhat[c] = (to_float(x[i]) - double(mean[r])) * rstd[r];
       dgamma[c] += gy[c] * xhat[c], dbeta[c] += gy[c];
     }

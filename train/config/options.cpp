@@ -96,6 +96,9 @@ std::vector<Option> make_table() {
       integer(
           "train.micro_batch", train, &TrainOptions::micro_batch, {0, 32768},
           "pairs at once on the device: less memory, the gradients of a step add up; 0: all of train.batch"),
+      integer("train.shards", train, &TrainOptions::shards, {0, 4096},
+              "parts of a step, each with a gradient of its own, which processes share; the bits depend on "
+              "them, not on the number of processes; 0: one for each process at the start"),
       real("train.lr", train, &TrainOptions::lr, {0, 10}, "learning rate of Adam"),
       real("train.warmup", train, &TrainOptions::warmup, below_one,
            "share of all steps in which the rate rises to lr; linear from 0"),
@@ -186,6 +189,9 @@ std::vector<Option> make_table() {
       with(path("run.gemm_cache", run, &RunOptions::gemm_cache,
                 "the file that keeps autotuned algorithms; empty: warpbert/gemm.txt in the user's cache "
                 "folder"),
+           Change::allowed),
+      with(integer("run.wait_seconds", run, &RunOptions::wait_seconds, {0, unlimited},
+                   "how long a process waits for the others before it ends them; 0: for ever"),
            Change::allowed),
       with(choice("run.csv", run, &RunOptions::csv, {"false", "true"},
                   "also write the step lines to steps.csv and the epoch lines to epochs.csv, anew after "

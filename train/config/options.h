@@ -55,6 +55,7 @@ struct TrainOptions {
   int epochs = 100;
   int batch = 64;
   int micro_batch = 0;  // 0: the whole batch
+  int shards = 0;       // 0: as many as processes when the run starts
   double lr = 1e-5;
   double warmup = 0;  // fraction of all steps
   Schedule schedule = Schedule::constant;
@@ -111,6 +112,7 @@ struct RunOptions {
   int keep_best = 1;
   bool graphs = true;
   bool gemm_tuning = false;
+  int wait_seconds = 600;  // 0: for ever
   std::string gemm_cache;  // empty: in the user's cache folder
   bool csv = false, tensorboard = false;
 };

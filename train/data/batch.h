@@ -13,11 +13,20 @@
 
 namespace warpbert {
 
+// Sums over the batches of a step, also over those of other processes.
+struct StepTotals {
+  int sequences = 0, tokens = 0, targets = 0, longest = 0;
+  uint32_t passes = 0;  // most micro-batches of a shard
+};
+
 struct Batch {
   uint32_t epoch = 0, step = 0;  // the loader's position, from 0; 0 for other batches
   bool ends_step = true;         // false: more micro-batches follow
+  bool ends_shard = true;        // false: more micro-batches of this shard follow
+  int first_row = 0;             // tokens of the step's batches before this one, in shards
+  StepTotals totals;             // of its step; zeros for other batches
 
-  int sequences = 0;  // B
+  int sequences = 0;  // B; 0: a shard without rows, in a step of fewer rows than shards
   int tokens = 0;     // N
   int targets = 0;    // M; training: [CLS] of labelled pairs and masked tokens; evaluation: every [CLS]
   int longest = 0;    // tokens of the longest sequence: T of the padded batch

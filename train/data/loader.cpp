@@ -18,13 +18,19 @@ std::vector<Example> shuffled(std::span<const Example> examples, uint64_t seed, 
   return order;
 }
 
+int Loader::part_size(int batch_size, int part_size, const Shards& shards) {
+  const int shard = (batch_size + shards.count - 1) / shards.count;
+  return part_size ? std::min(part_size, shard) : shard;
+}
+
 Loader::Loader(const TokenPairs& pairs, std::vector<Example> examples, Masking masking, int batch_size,
-               int part_size, uint32_t epoch, uint32_t step)
+               int part_size, uint32_t epoch, uint32_t step, Shards shards)
     : pairs_(pairs),
       examples_(std::move(examples)),
       masking_(masking),
+      shards_(shards),
       batch_size_(batch_size),
-      part_size_(part_size ? std::min(part_size, batch_size) : batch_size) {
+      part_size_(Loader::part_size(batch_size, part_size, shards)) {
   if (examples_.empty()) throw std::invalid_argument("loader: there are no rows to train on");
   if (batch_size < 1 || part_size < 0) throw std::invalid_argument("loader: the batch size is below 1");
   if (step > uint32_t(steps_per_epoch())) throw std::invalid_argument("loader: the epoch has fewer steps");
@@ -40,16 +46,9 @@ void Loader::produce(std::stop_token stop, uint32_t epoch, uint32_t step) {
       const std::vector<Example> order = shuffled(examples_, masking_.seed(), epoch);
       const size_t size = size_t(batch_size_);
       for (size_t first = step * size; first < order.size(); first += size, step++) {
-        const size_t end = std::min(first + size, order.size()), part = size_t(part_size_);
-        for (size_t begin = first; begin < end; begin += part) {
-          const auto examples = std::span(order).subspan(begin, std::min(part, end - begin));
-          Batch batch = [&] {
-            const Range range("batch", Category::data, step);
-            return training_batch(pairs_, examples, masking_, epoch, part_size_);
-          }();
-          batch.epoch = epoch, batch.step = step, batch.ends_step = begin + part >= end;
+        const auto examples = std::span(order).subspan(first, std::min(size, order.size() - first));
+        for (Batch& batch : make_step(examples, epoch, step))
           if (!push(std::move(batch), stop)) return;
-        }
       }
     }
   } catch (...) {
@@ -57,6 +56,34 @@ void Loader::produce(std::stop_token stop, uint32_t epoch, uint32_t step) {
     failure_ = std::current_exception();
     changed_.notify_all();
   }
+}
+
+std::vector<Batch> Loader::make_step(std::span<const Example> examples, uint32_t epoch, uint32_t step) const {
+  const size_t n = examples.size(), count = size_t(shards_.count), part = size_t(part_size_);
+  const Range range("batch", Category::data, step);
+  std::vector<Batch> batches;
+  StepTotals totals;
+  for (int shard = 0; shard < shards_.count; shard++) {
+    const size_t first = n * size_t(shard) / count, end = n * (size_t(shard) + 1) / count;
+    const bool ours = shard >= shards_.first && shard < shards_.last;
+    uint32_t passes = 0;
+    for (size_t begin = first; begin < end; begin += part, passes++) {
+      const auto rows = examples.subspan(begin, std::min(part, end - begin));
+      Batch batch = training_batch(pairs_, rows, masking_, epoch, part_size_);
+      batch.first_row = count > 1 ? totals.tokens : 0;
+      batch.ends_shard = begin + part >= end;
+      totals.sequences += batch.sequences, totals.tokens += batch.tokens, totals.targets += batch.targets;
+      totals.longest = std::max(totals.longest, batch.longest);
+      if (ours) batches.push_back(std::move(batch));
+    }
+    if (ours && first == end) batches.emplace_back();
+    totals.passes = std::max(totals.passes, passes);
+  }
+  for (Batch& batch : batches) {
+    batch.epoch = epoch, batch.step = step, batch.totals = totals;
+    batch.ends_step = &batch == &batches.back();
+  }
+  return batches;
 }
 
 bool Loader::push(Batch batch, const std::stop_token& stop) {

@@ -1,5 +1,8 @@
 // Makes training batches on a background thread: training_batch over consecutive pieces of
 // shuffled(examples, masking.seed(), epoch), epoch after epoch. An epoch's last step has the remainder.
+//
+// Of a step of n rows, shard s of S has the rows from n·s/S to n·(s + 1)/S. The batches of other processes are made
+// too, for the totals of the step, and dropped.
 #pragma once
 #include <condition_variable>
 #include <cstdint>
@@ -11,6 +14,7 @@
 #include <vector>
 
 #include "batch.h"
+#include "engine/shards.h"
 
 namespace warpbert {
 
@@ -20,10 +24,11 @@ std::vector<Example> shuffled(std::span<const Example> examples, uint64_t seed, 
 class Loader {
  public:
   // Starts at `step` of `epoch`, both from 0; step = steps_per_epoch() means the next epoch's first. A step
-  // has batch_size pairs in micro-batches of at most part_size (0: one). `pairs` must outlive the loader.
+  // has batch_size pairs in micro-batches of at most part_size (0: one, or one a shard). `pairs` must outlive the
+  // loader.
   // Throws std::invalid_argument for no examples, an invalid size or a step beyond the epoch.
   Loader(const TokenPairs& pairs, std::vector<Example> examples, Masking masking, int batch_size,
-         int part_size = 0, uint32_t epoch = 0, uint32_t step = 0);
+         int part_size = 0, uint32_t epoch = 0, uint32_t step = 0, Shards shards = {});
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
@@ -31,12 +36,17 @@ class Loader {
   // Returns the next batch; blocks until it is ready. Rethrows the thread's exception after all earlier
   // batches, and on every later call.
   Batch next();
-  std::vector<Batch> next_step();  // all its micro-batches
+  std::vector<Batch>
+  next_step();  // all its micro-batches of this process's shards; a batch at least for each
+
+  // Most pairs of a batch.
+  static int part_size(int batch_size, int part_size, const Shards& shards);
 
   int steps_per_epoch() const { return int((examples_.size() + batch_size_ - 1) / batch_size_); }
 
  private:
   void produce(std::stop_token stop, uint32_t epoch, uint32_t step);
+  std::vector<Batch> make_step(std::span<const Example> examples, uint32_t epoch, uint32_t step) const;
   bool push(Batch batch, const std::stop_token& stop);
 
   static constexpr size_t queue_length = 4;
@@ -44,6 +54,7 @@ class Loader {
   const TokenPairs& pairs_;
   const std::vector<Example> examples_;
   const Masking masking_;
+  const Shards shards_;
   const int batch_size_, part_size_;
 
   std::mutex mutex_;

@@ -11,6 +11,7 @@
 #include <new>
 #include <system_error>
 
+#include "engine/process_group.h"
 #include "io/atomic_file.h"
 #include "io/text.h"
 #include "train/config/options.h"
@@ -30,8 +31,12 @@ int run_main(int argc, char** argv, Body body) {
   const auto report = [&](const char* message, int code) {
     const std::string program = argc > 0 ? std::filesystem::path(argv[0]).filename().string() : "warpbert";
     std::fflush(stdout);  // earlier output precedes the message
-    const std::string text = io::printable(fmt::format("{}: error: {}", program, message), "\n") + "\n";
+    ProcessGroup* const group = ProcessGroup::joined();
+    const std::string where = group && !group->is_root() ? group->name() + ": " : "";
+    const std::string text =
+        io::printable(fmt::format("{}: error: {}{}", program, where, message), "\n") + "\n";
     std::fputs(text.c_str(), stderr);  // never throws
+    if (group && group->size() > 1) group->abort(code);
     return code;
   };
 #if defined(__x86_64__)

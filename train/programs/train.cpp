@@ -1,4 +1,12 @@
 // train --config base.ini [--section.key=value …]
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+#include "engine/process_group.h"
 #include "programs.h"
 #include "train/config/command_line.h"
 #include "train/run/dry_run.h"
@@ -6,10 +14,44 @@
 
 using namespace warpbert;
 
-int warpbert::train_main(int argc, char** argv) {
+namespace {
+
+// Silences a process that is not the first, but for its error. The first one mostly has the same error, and ends all
+// others: a second's delay lets it tell.
+class Quiet {
+ public:
+  Quiet() {
+    std::fflush(stdout);
+    const int nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    dup2(nothing, STDOUT_FILENO), dup2(nothing, STDERR_FILENO);
+    close(nothing);
+  }
+  void end() {
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    dup2(errors_, STDERR_FILENO);
+  }
+
+ private:
+  int errors_ = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+};
+
+int run(int argc, char** argv) {
   const TrainArguments arguments = parse_train_arguments(argc, argv);
   if (arguments.help) return 0;
   if (arguments.overfit_steps) return overfit_batch(arguments.options, arguments.overfit_steps), 0;
   if (arguments.dry_run) return dry_run(arguments.options), 0;
   return train(arguments.options);
+}
+
+}  // namespace
+
+int warpbert::train_main(int argc, char** argv) {
+  if (ProcessGroup::world().is_root()) return run(argc, argv);
+  Quiet quiet;
+  try {
+    return run(argc, argv);
+  } catch (...) {
+    quiet.end();
+    throw;
+  }
 }

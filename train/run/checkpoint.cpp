@@ -9,6 +9,7 @@
 #include "io/json.h"
 #include "io/npz.h"
 #include "run_directory.h"
+#include "train/step/training.h"
 #include "train/weights/host_arrays.h"
 #include "train/weights/model_file.h"
 #include "train/weights/names.h"
@@ -172,6 +173,9 @@ RunState load_checkpoint(const std::string& path, Session& session) {
   archive->verify();  // before anything is overwritten
   RunState state = read_checkpoint_state(*archive);
   check_origin(*archive, state, session);
+  const size_t sums = 4 * size_t(local_shards(session.options().train).count);
+  if (state.train_step.sums.size() != sums)
+    io::fail("{}: {}: {} loss sums, expected {}", path, state_name, state.train_step.sums.size(), sums);
   for (const auto& [prefix, data] : buffers(store))
     for (const auto& array : store.named()) {
       require_float(archive->at(prefix + array.name), path);

@@ -18,7 +18,7 @@ namespace warpbert {
 using Clock = std::chrono::steady_clock;
 
 void dry_run(const Options& options) {
-  Session session(options);
+  Session session(with_shards(options));
   session.load();
   ModelSteps steps = make_steps(session);
   const double rate = session.options().train.lr, parameters = io::mib(session.device().bytes_allocated());
@@ -34,7 +34,8 @@ void dry_run(const Options& options) {
   fmt::print("step      {}; the second took {:.3g} s, so an epoch of {} steps takes some {}\n",
              losses_text(sums.loss(), sums.loss_mlm(), sums.loss_cls()), seconds, epoch_steps,
              io::duration_text(seconds * epoch_steps));
-  steps.train.run(longest_training_batch(session), rate);
+  const int shards = local_shards(session.options().train).local();
+  steps.train.run(std::vector<Batch>(size_t(shards), longest_training_batch(session)), rate);
   const size_t in_training = std::max(steps.resources.arena.used(), steps.resources.arena.high_water());
   if (const Batch longest = longest_scoring_batch(session); longest.sequences)
     steps.score.log_probabilities(longest);
@@ -84,7 +85,7 @@ double loss_limit(const Predictable& p, double first) {
 }  // namespace
 
 void overfit_batch(const Options& options, int most_steps) {
-  Session session(options);
+  Session session(with_shards(options));
   session.load();
   ModelSteps steps = make_steps(session);
   const double rate = session.options().train.lr;

@@ -91,7 +91,9 @@ std::string differences_text(const Options& there, const Options& options) {
 
 bool RunDirectory::holds_run_of(const Options& options) const {
   if (!fs::exists(config())) return false;
-  if (const std::string all = differences_text(read_options(config()), options); !all.empty())
+  Options there = read_options(config());
+  if (!there.train.shards) there.train.shards = 1;  // of an earlier version
+  if (const std::string all = differences_text(there, options); !all.empty())
     throw UsageError(
         fmt::format("{} holds a run with another configuration: {}; set run.directory to another folder, or "
                     "remove this one",

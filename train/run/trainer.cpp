@@ -14,6 +14,7 @@
 #include "checkpoint.h"
 #include "completion.h"
 #include "disk_space.h"
+#include "engine/process_group.h"
 #include "engine/ranges.h"
 #include "interruption.h"
 #include "io/atomic_file.h"
@@ -26,6 +27,7 @@
 #include "run_log.h"
 #include "run_record.h"
 #include "schedule.h"
+#include "train/config/build_info.h"
 #include "train/data/loader.h"
 #include "train/report/metrics_log.h"
 #include "train/score/evaluation.h"
@@ -43,7 +45,8 @@ using Clock = std::chrono::steady_clock;
 
 class Trainer {
  public:
-  Trainer(Session& session, const RunDirectory& directory)
+  // directory: null in all processes but the first, which alone writes.
+  Trainer(Session& session, const RunDirectory* directory)
       : options_(session.options()),
         directory_(directory),
         session_(session),
@@ -56,8 +59,10 @@ class Trainer {
   void flush_log() const try { io::flush_standard_output(); } catch (const io::Error&) {
     if (!interruption_->requested()) throw;
   }
-  bool resume();  // from the newest readable checkpoint; false if none
-  int run();      // returns the exit code
+  // Loads the newest readable checkpoint and returns its path; "" if there is none.
+  std::string load_newest();
+  void resume(const std::string& checkpoint);  // in every process
+  int run();                                   // returns the exit code
 
  private:
   std::vector<float> score(const std::vector<Example>& examples) {
@@ -66,24 +71,27 @@ class Trainer {
   bool train_epoch(Loader& loader);
   void log_steps(int step);
   void check_finite();
+  bool is_interrupted() { return group_.any(interruption_->requested()); }
   void finish_epoch();
   void evaluate(EpochRecord& record);
   void keep_if_among_best(std::optional<double> score);
   bool checkpoint_is_due() const;
+  void write_checkpoint();
   void save();
   void stop(const std::string& where);
   void finish();
 
   const Options& options_;
-  const RunDirectory& directory_;
+  const RunDirectory* directory_;
   Session& session_;
+  ProcessGroup& group_ = ProcessGroup::world();
   Device& device_;
   Bert& bert_;
   const uint64_t start_hash_ = session_.start_hash();
   ModelSteps steps_;
   ProfileWindow profile_;
   std::optional<Interruption> interruption_{std::in_place};  // until all is trained and saved
-  std::unique_ptr<RunLog> log_;
+  std::unique_ptr<RunLog> log_;                              // null where directory_ is
   std::unique_ptr<Progress> progress_;
   std::optional<GemmFiles> gemm_files_;  // on a GPU, with run.gemm_tuning
 
@@ -134,8 +142,11 @@ bool Trainer::train_epoch(Loader& loader) {
     progress_->step(state_.epoch, step);
     if (step % options_.run.log_every == 0 || step == steps) log_steps(step);
     state_.epoch_seconds += book(state_.spent.training);
-    if (interruption_->requested()) return false;
-    if (checkpoint_is_due() && step != steps) save();
+    // A signal to one process stops all; the first one's clock decides.
+    const uint32_t wants =
+        group_.any(uint32_t(interruption_->requested()) | 2 * uint32_t(checkpoint_is_due()));
+    if (wants & 1) return false;
+    if (wants & 2 && step != steps) save();
   }
   return true;
 }
@@ -168,7 +179,7 @@ void Trainer::log_steps(int step) {
   record.memory_peak_mib = io::mib(device_.bytes_high_water());
   record.time = unix_time();
   record.steps = (step - 1) % options_.run.log_every + 1;
-  log_->write(record);
+  if (log_) log_->write(record);
   progress_->show(record, step);
   state_.epoch_sums += sums;
   line_begin_ = Clock::now(), line_pairs_ = line_tokens_ = 0, line_flops_ = 0;
@@ -184,7 +195,7 @@ void Trainer::finish_epoch() {
   if (state_.epoch == options_.train.epochs || state_.epoch % options_.run.evaluate_every == 0)
     evaluate(record);
   record.time = unix_time();
-  log_->write(record);
+  if (log_) log_->write(record);
   const bool best = !state_.best.empty() && state_.best.front().second == state_.epoch;
   progress_->epoch(record, best, state_.seconds / state_.epoch * (options_.train.epochs - state_.epoch));
   const int evaluations_since =
@@ -206,6 +217,7 @@ void Trainer::evaluate(EpochRecord& record) {
   Measures measures;
   std::vector<float> scores;
   const bool averaged = options_.train.ema > 0;
+  steps_.train.gather();
   if (averaged) bert_.store.swap_ema();
   if (!rows.empty() && options_.train.stage != Stage::pretrain) {
     scores = score(rows);
@@ -235,21 +247,19 @@ void Trainer::keep_if_among_best(std::optional<double> score) {
   const auto keep = size_t(options_.run.keep_best);
   if (size_t(place - best.begin()) >= keep) return;
   best.insert(place, {score.value_or(undefined), state_.epoch});
-  if (first) save_model(directory_.best(), bert_, session_.vocabulary());
-  if (keep == 1) {
-    best.resize(1);
-    return;
-  }
-  save_model(directory_.model(state_.epoch), bert_, session_.vocabulary());
+  if (first && directory_) save_model(directory_->best(), bert_, session_.vocabulary());
+  if (keep > 1 && directory_) save_model(directory_->model(state_.epoch), bert_, session_.vocabulary());
   if (best.size() <= keep) return;
   std::error_code ignored;
-  std::filesystem::remove(directory_.model(best.back().second), ignored);
+  if (keep > 1 && directory_) std::filesystem::remove(directory_->model(best.back().second), ignored);
   best.pop_back();
 }
 
 // ---- Checkpoints ------------------------------------------------------------------------------------------
 
+// False in all processes but the first.
 bool Trainer::checkpoint_is_due() const {
+  if (!directory_) return false;
   const double minutes = options_.run.checkpoint_minutes;
   const int steps = options_.run.checkpoint_steps;
   return (minutes > 0 && io::seconds_since(saved_at_) >= 60 * minutes) || (steps && state_.step % steps == 0);
@@ -259,19 +269,24 @@ void Trainer::save() {
   if (state_.step == saved_step_ && state_.step_in_epoch) return;
   const Range range("checkpoint", Category::io, state_.step);
   check_finite();
+  steps_.train.gather();
   state_.train_step = steps_.train.state();
   state_.data_hash = session_.data_hash(), state_.start_hash = start_hash_;
-  if (gemm_files_) gemm_files_->save();  // resuming needs the same algorithms
-  log_->sync();
-  save_checkpoint(directory_.checkpoint(state_.step), session_, state_);
-  directory_.note_checkpoint();
-  directory_.keep_checkpoints(options_.run.keep_checkpoints);
+  if (directory_) write_checkpoint();
   saved_step_ = state_.step, saved_at_ = Clock::now();
   book(state_.spent.saving);
 }
 
-bool Trainer::resume() {
-  const std::vector<std::string> files = directory_.checkpoints();
+void Trainer::write_checkpoint() {
+  if (gemm_files_) gemm_files_->save();  // resuming needs the same algorithms
+  log_->sync();
+  save_checkpoint(directory_->checkpoint(state_.step), session_, state_);
+  directory_->note_checkpoint();
+  directory_->keep_checkpoints(options_.run.keep_checkpoints);
+}
+
+std::string Trainer::load_newest() {
+  const std::vector<std::string> files = directory_->checkpoints();
   for (const std::string& file : files) {
     try {
       state_ = load_checkpoint(file, session_);
@@ -280,7 +295,7 @@ bool Trainer::resume() {
     } catch (const io::Error& error) {
       if (file == files.back())
         io::fail("{}; no other checkpoint is left; to start over, remove {}", error.what(),
-                 directory_.path());
+                 directory_->path());
       io::warn("{}; trying the one before", error.what());
       continue;
     }
@@ -289,25 +304,29 @@ bool Trainer::resume() {
       std::error_code ignored;
       std::filesystem::rename(*damaged, *damaged + ".damaged", ignored);
     }
-    steps_.train.restore(state_.train_step);
-    cut_metrics(directory_.metrics(), state_.step, state_.epoch - 1);
-    saved_step_ = state_.step;
-    return true;
+    return file;
   }
-  return false;
+  return "";
+}
+
+void Trainer::resume(const std::string& checkpoint) {
+  if (directory_) cut_metrics(directory_->metrics(), state_.step, state_.epoch - 1);
+  else state_ = load_checkpoint(checkpoint, session_);
+  steps_.train.restore(state_.train_step);
+  saved_step_ = state_.step;
 }
 
 // ---- The run ----------------------------------------------------------------------------------------------
 
 int Trainer::run() {
   const int epochs = options_.train.epochs;
-  log_ = std::make_unique<RunLog>(directory_, options_.run);
-  if (Device::is_gpu() && options_.run.gemm_tuning) {
+  if (directory_) log_ = std::make_unique<RunLog>(*directory_, options_.run);
+  if (directory_ && Device::is_gpu() && options_.run.gemm_tuning) {
     const std::string& cache = options_.run.gemm_cache;
-    gemm_files_.emplace(device_.algorithm_cache(), gemm_environment(device_), directory_.gemm(),
+    gemm_files_.emplace(device_.algorithm_cache(), gemm_environment(device_), directory_->gemm(),
                         cache.empty() ? default_gemm_cache() : cache);
   }
-  if (!epochs) save_model(directory_.best(), bert_, session_.vocabulary());
+  if (!epochs && directory_) save_model(directory_->best(), bert_, session_.vocabulary());
   if (state_.epoch <= epochs && !state_.stopped_early) {
     Loader loader = make_loader(session_, state_.epoch, state_.step_in_epoch);
     progress_ = std::make_unique<Progress>(epochs, loader.steps_per_epoch());
@@ -318,13 +337,13 @@ int Trainer::run() {
         return 130;
       }
       finish_epoch();
-      if (checkpoint_is_due()) save();
+      if (group_.any(checkpoint_is_due())) save();
     }
     if (state_.stopped_early)
       fmt::print("stopped   early: no better AUC in {} evaluations\n", options_.train.patience);
     fmt::print("{}", profile_.end());
   }
-  if (interruption_->requested()) {
+  if (is_interrupted()) {
     stop("before the results were written");
     return 130;
   }
@@ -336,7 +355,7 @@ int Trainer::run() {
 
 void Trainer::stop(const std::string& where) {
   save();
-  log_->write_tables();
+  if (log_) log_->write_tables();
   if (progress_) progress_->clear();
   fmt::print("stopped   {}; the same command resumes it\n", where);
 }
@@ -359,21 +378,25 @@ static void warn_of_divergence(const RunRecord& record, const Bert& bert, double
 void Trainer::finish() {
   const int best_epoch = state_.best.empty() ? 0 : state_.best.front().second;
   const bool loaded = holds_best(state_, options_);
-  if (loaded && !std::filesystem::exists(directory_.best()))  // removed since
-    save_model(directory_.best(), bert_, session_.vocabulary());
+  steps_.train.gather();
+  if (loaded && directory_ && !std::filesystem::exists(directory_->best()))  // removed since
+    save_model(directory_->best(), bert_, session_.vocabulary());
   if (!session_.set().test.empty() && options_.train.stage != Stage::pretrain) {
-    if (!loaded) Pretrained(directory_.best()).load(bert_);
-    write_scores(directory_.scores(), score(session_.set().test));
+    const std::string best = group_.broadcast(directory_ ? directory_->best() : "");
+    if (!loaded) Pretrained(best).load(bert_);
+    const std::vector<float> scores = score(session_.set().test);
+    if (directory_) write_scores(directory_->scores(), scores);
     if (gemm_files_) gemm_files_->save();  // predict uses them to repeat the scores
     book(state_.spent.scoring);
   }
-  RunRecord record = run_record(session_, directory_, state_,
+  if (!directory_) return;
+  RunRecord record = run_record(session_, *directory_, state_,
                                 {{"training", state_.spent.training},
                                  {"waiting for batches", state_.spent.waiting},
                                  {"scoring", state_.spent.scoring},
                                  {"saving", state_.spent.saving}});
   record.ended = unix_time();
-  write_report(directory_.report(), directory_.run_json(), record);
+  write_report(directory_->report(), directory_->run_json(), record);
   if (best_epoch && std::isfinite(record.best_auc))
     fmt::print("best      AUC {:.4f} in epoch {}\n", record.best_auc, best_epoch);
   else if (best_epoch)
@@ -381,7 +404,7 @@ void Trainer::finish() {
   if (std::isfinite(record.threshold))
     fmt::print("threshold {:.4f}, of the highest F1 of the validation rows\n", record.threshold);
   fmt::print("ended     {}, after {}\n", io::date_text(record.ended), io::duration_text(state_.seconds));
-  fmt::print("written   {}\n", io::printable(directory_.path()));
+  fmt::print("written   {}\n", io::printable(directory_->path()));
   std::fflush(stdout);
   warn_of_divergence(record, bert_, options_.train.lr);
 }
@@ -398,14 +421,41 @@ void check_start_over(const RunDirectory& directory) {
       there[0]);
 }
 
-}  // namespace
+// train.shards of the run that is there; 0: there is none.
+int saved_shards(const Options& options) {
+  std::error_code none;
+  const std::string saved = options.run.directory + "/config.ini";
+  if (options.train.shards || !std::filesystem::exists(saved, none)) return 0;
+  return std::max(read_options(saved).train.shards, 1);
+}
 
-int train(const Options& given) {
-  Session session(given);
+// Refuses processes that would train different things.
+void agree(const Session& session) {
+  ProcessGroup& group = ProcessGroup::world();
+  std::string options;
+  for (const OptionInfo& option : option_list())
+    if (const std::string name = option.name(); option.type != "PATH" && !name.starts_with("run."))
+      options += fmt::format("{} = {}\n", name, option_value(session.options(), name));
+  const std::vector<std::string> names = group.gather(group.name());
+  for (const auto& [what, value] : {std::pair{"build", build_info()},
+                                    {"configuration", options},
+                                    {"data", hash_text(session.start_hash())}}) {
+    const std::vector<std::string> all = group.gather(value);
+    for (size_t r = 1; r < all.size(); r++)
+      if (all[r] != all[0])
+        throw std::runtime_error(
+            fmt::format("{} has another {} than rank 0; start all with the same", names[r], what));
+  }
+}
+
+// Decides in the first process, which alone sees the run directory, and tells the others.
+int train_first(Session& session) {
+  ProcessGroup& group = ProcessGroup::world();
   const Options& options = session.options();
   RunDirectory directory(options.run.directory);
   const bool again = directory.holds_run_of(options);
   if (const auto finished = again ? completion(directory, session) : std::nullopt) {
+    group.broadcast("finished");
     directory.renew_config(options);
     RunLog(directory, options.run);  // run.csv or run.tensorboard may be newly set
     fmt::print("{}: this run is finished{}\n", io::printable(directory.path()),
@@ -415,11 +465,16 @@ int train(const Options& given) {
                                    : "");
     return 0;
   }
+  group.broadcast("goes on");
   session.load();
-  Trainer trainer(session, directory);
+  agree(session);
+  Trainer trainer(session, &directory);
   trainer.flush_log();
   check_disk_space(session);
-  if (again && trainer.resume()) {
+  const std::string checkpoint = again ? trainer.load_newest() : "";
+  group.broadcast(checkpoint);
+  if (!checkpoint.empty()) {
+    trainer.resume(checkpoint);
     fmt::print("{}: resuming from its last checkpoint\n", io::printable(directory.path()));
     std::error_code ignored;
     // Both cover fewer epochs; without the report the run counts as incomplete.
@@ -443,6 +498,24 @@ int train(const Options& given) {
   fmt::print("started   {}\n", io::date_text(unix_time()));
   trainer.flush_log();
   return trainer.run();
+}
+
+int train_other(Session& session) {
+  ProcessGroup& group = ProcessGroup::world();
+  if (group.broadcast("") == "finished") return 0;
+  session.load();
+  agree(session);
+  Trainer trainer(session, nullptr);
+  if (const std::string checkpoint = group.broadcast(""); !checkpoint.empty()) trainer.resume(checkpoint);
+  return trainer.run();
+}
+
+}  // namespace
+
+int train(const Options& given) {
+  ProcessGroup::world().set_wait_limit(given.run.wait_seconds);
+  Session session(with_shards(given, saved_shards(given)));
+  return ProcessGroup::world().is_root() ? train_first(session) : train_other(session);
 }
 
 }  // namespace warpbert

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <deque>
 #include <exception>
 #include <filesystem>
@@ -14,6 +15,7 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "engine/process_group.h"
 #include "io/atomic_file.h"
 #include "io/error.h"
 #include "io/file_kind.h"
@@ -59,9 +61,26 @@ std::vector<float> scores(std::span<const double> log_p, Score score) {
   return scores;
 }
 
+static std::string as_bytes(const std::vector<double>& values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(double)};
+}
+
 std::vector<float> score_pairs(ScoreStep& step, const TokenPairs& pairs, std::span<const Example> examples,
                                const PredictOptions& options) {
-  return scores(log_probabilities(step, pairs, examples, options), options.score);
+  ProcessGroup& group = ProcessGroup::world();
+  const size_t size = size_t(options.batch), batches = (examples.size() + size - 1) / size,
+               processes = size_t(group.size()), rank = size_t(group.rank());
+  const auto row = [&](size_t share) {
+    return std::min(batches * share / processes * size, examples.size());
+  };
+  const auto ours = examples.subspan(row(rank), row(rank + 1) - row(rank));
+  std::vector<double> all;
+  for (const std::string& bytes : group.gather(as_bytes(log_probabilities(step, pairs, ours, options)))) {
+    const size_t n = all.size();
+    all.resize(n + bytes.size() / sizeof(double));
+    if (!bytes.empty()) std::memcpy(all.data() + n, bytes.data(), bytes.size());
+  }
+  return scores(all, options.score);
 }
 
 // ---- Several models ---------------------------------------------------------------------------------------

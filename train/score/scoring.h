@@ -31,6 +31,7 @@ std::vector<double> log_probabilities(ScoreStep& step, const TokenPairs& pairs,
 // One score per pair of log probabilities.
 std::vector<float> scores(std::span<const double> log_p, Score score);
 
+// Every process of the group calls it, scores its share of the batches and gets all scores.
 std::vector<float> score_pairs(ScoreStep& step, const TokenPairs& pairs, std::span<const Example> examples,
                                const PredictOptions& options);
 

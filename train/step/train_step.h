@@ -2,10 +2,12 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "device_batch.h"
+#include "engine/sharded_update.h"
 #include "step_resources.h"
 
 namespace warpbert {
@@ -29,14 +31,16 @@ struct TrainStepConfig {
   bool keras_fill =
       false;  // multiplies the loss by the share of real tokens in the padded batch, as Keras does
   float fgm_epsilon = 0;  // FGM (Miyato et al. 2017): norm of the perturbation of the word embedding; 0: off
+  Shards shards{};        // of this process; more than one exclude FGM
+  ProcessGroup* group = nullptr;  // for more shards than one
 };
 
 // Counters of a TrainStep. With the parameters and Adam's moments they are all that a checkpoint needs.
 struct TrainStepState {
-  uint32_t pass = 0;             // forward passes so far: the key of dropout's random numbers
-  long updates = 0;              // Adam steps
-  std::array<double, 4> sums{};  // losses since the last take_losses()
-  std::vector<double> norms;     // gradient-norm history of the outlier filter; empty when the filter is off
+  uint32_t pass = 0;          // forward passes so far: the key of dropout's random numbers
+  long updates = 0;           // Adam steps
+  std::vector<double> sums;   // losses since the last take_losses(): four a shard
+  std::vector<double> norms;  // gradient-norm history of the outlier filter; empty when the filter is off
 };
 
 class TrainStep {
@@ -46,10 +50,15 @@ class TrainStep {
   // Takes a step over `batch`.
   void run(const Batch& batch, double lr) { run(std::span(&batch, 1), lr); }
   // Takes one step over micro-batches: their gradients add up to those of the mean loss over all targets.
-  // With FGM there is one micro-batch; more throw std::logic_error.
+  // With FGM there is one micro-batch; more throw std::logic_error. With shards they are the loader's.
   void run(std::span<const Batch> micro_batches, double lr);
 
-  // Sums since the last call. Synchronizes.
+  // Completes weights and moments, of which other processes have a part; before they are read or saved.
+  void gather() {
+    if (sharded_) sharded_->gather();
+  }
+
+  // Sums since the last call, of all processes. Synchronizes.
   LossSums take_losses();
   // False once a loss, or the last gradient, was not finite: the weights may be damaged. Synchronizes.
   bool all_finite();
@@ -65,16 +74,18 @@ class TrainStep {
   struct Place {
     bool first = true, last = true;
   };
-  void enqueue(const DeviceBatch& batch, Place place);
-  void enqueue_pass(const DeviceBatch& batch, bool adversarial, bool update);
+  void enqueue(const DeviceBatch& batch, Place place, int shard);
+  void enqueue_pass(const DeviceBatch& batch, bool adversarial, bool update, int shard);
+  std::vector<double> gather_sums();
   void perturb_word_embedding();
 
   StepResources& r_;
   TrainStepConfig config_;
   Adam adam_;
+  std::optional<ShardedUpdate> sharded_;
   BatchSlots slots_;
   uint32_t pass_ = 0;
-  DeviceArray<double> sums_;
+  DeviceArray<double> sums_;  // [shards, 4]
   DeviceArray<int> finite_;
   DeviceArray<char> perturbed_;  // FGM: the word embedding of the adversarial pass
   DeviceArray<double>

@@ -1,5 +1,7 @@
 #include "training.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -11,8 +13,31 @@ ModelSteps make_steps(Session& session) {
   const TrainStepConfig config{.seed = uint64_t(o.train.seed),
                                .adam = adam_options(o.train),
                                .keras_fill = o.loss.scale == LossScale::keras_fill,
-                               .fgm_epsilon = float(o.train.fgm)};
+                               .fgm_epsilon = float(o.train.fgm),
+                               .shards = local_shards(o.train),
+                               .group = &ProcessGroup::world()};
   return {session.device(), session.bert(), o.train.precision, config, o.run.graphs};
+}
+
+Options with_shards(Options options, int saved) {
+  TrainOptions& train = options.train;
+  const int processes = ProcessGroup::world().size();
+  if (!train.shards) train.shards = saved ? saved : processes;
+  if (train.shards % processes)
+    throw UsageError(
+        fmt::format("train.shards = {}: {} processes cannot share them; start as many as divide {}",
+                    train.shards, processes, train.shards));
+  if (train.shards > train.batch)
+    throw UsageError(fmt::format("train.shards = {}: a step has only train.batch = {} pairs to share",
+                                 train.shards, train.batch));
+  if (train.fgm > 0 && train.shards > 1)
+    throw UsageError("train.fgm needs the gradient of the whole batch; set train.shards = 1");
+  return options;
+}
+
+Shards local_shards(const TrainOptions& options) {
+  const ProcessGroup& group = ProcessGroup::world();
+  return deal_shards(std::max(options.shards, 1), group.rank(), group.size());
 }
 
 // Training rows of the stage, labels smoothed (Szegedy et al. 2016, §7, for two classes).
@@ -38,7 +63,7 @@ static Masking make_masking(const Session& session) {
 Loader make_loader(const Session& session, int epoch, int step) {
   const TrainOptions& o = session.options().train;
   return Loader(session.tokens(), training_examples(session), make_masking(session), o.batch, o.micro_batch,
-                uint32_t(epoch - 1), uint32_t(step));
+                uint32_t(epoch - 1), uint32_t(step), local_shards(o));
 }
 
 std::vector<Example> training_sample(const Session& session) {
@@ -58,7 +83,7 @@ static void keep_longest(std::vector<Example>& examples, const TokenPairs& pairs
 
 Batch longest_training_batch(const Session& session) {
   const TrainOptions& o = session.options().train;
-  const int room = o.micro_batch ? std::min(o.micro_batch, o.batch) : o.batch;
+  const int room = Loader::part_size(o.batch, o.micro_batch, local_shards(o));
   std::vector<Example> examples = training_examples(session);
   keep_longest(examples, session.tokens(), room);
   return training_batch(session.tokens(), examples, make_masking(session), 0, room);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <deque>
 #include <map>
 #include <tuple>
 
@@ -111,6 +112,46 @@ TEST_CASE("loader: started in the middle it continues as one that came from the 
       CHECK(same(batch, direct(data, 7, epoch, at)));
     }
   }
+}
+
+TEST_CASE("loader: the shards of a step are its rows, in its order, wherever they are made") {
+  const Data data;
+  for (int count : {2, 3, 5})
+    for (int part_size : {0, 2}) {
+      CAPTURE(count);
+      CAPTURE(part_size);
+      Loader whole(data.tokens, data.examples, data.masking, 7);
+      std::deque<Loader> processes;
+      for (int rank = 0; rank < count; rank++)
+        processes.emplace_back(data.tokens, data.examples, data.masking, 7, part_size, 0, 0,
+                               deal_shards(count, rank, count));
+      Loader together(data.tokens, data.examples, data.masking, 7, part_size, 0, 0, deal_shards(count, 0, 1));
+      for (int step = 0; step < 20; step++) {  // crosses an epoch end; its last step has 2 rows
+        const Batch expected = whole.next();
+        std::vector<Batch> all, ours = together.next_step();
+        for (Loader& process : processes)
+          for (Batch& batch : process.next_step()) all.push_back(std::move(batch));
+        REQUIRE(all.size() == ours.size());
+        std::vector<int> rows;
+        int tokens = 0, shards = 0;
+        for (size_t i = 0; i < all.size(); i++) {
+          const Batch& batch = all[i];
+          CHECK(batch.rows == ours[i].rows);
+          CHECK(batch.first_row == ours[i].first_row);
+          if (batch.sequences) CHECK(batch.first_row == tokens);
+          CHECK(batch.totals.sequences == expected.sequences);
+          CHECK(batch.totals.tokens == expected.tokens);
+          CHECK(batch.totals.targets == expected.targets);
+          CHECK(batch.totals.longest == expected.longest);
+          const int largest = (expected.sequences + count - 1) / count;
+          CHECK(batch.totals.passes == uint32_t(part_size ? (largest + part_size - 1) / part_size : 1));
+          rows.insert(rows.end(), batch.rows.begin(), batch.rows.end());
+          tokens += batch.tokens, shards += batch.ends_shard;
+        }
+        CHECK(rows == expected.rows);
+        CHECK(shards == count);
+      }
+    }
 }
 
 TEST_CASE("loader: a step in parts has the rows, masks and targets of the step in one piece") {

@@ -37,6 +37,25 @@ Batch batch(int number, int vocabulary) {
   return packed_batch(tokens, targets, sequences, length);
 }
 
+// One batch of all rows.
+Batch joined(const std::vector<Batch>& parts, int length) {
+  std::vector<int32_t> tokens, targets;
+  int sequences = 0;
+  for (const Batch& part : parts) {
+    const size_t first = tokens.size();
+    tokens.resize(first + size_t(part.sequences) * length), targets.resize(tokens.size());
+    for (int row = 0, k = 0; row < part.sequences; row++)
+      for (int i = part.starts[size_t(row)]; i < part.starts[size_t(row) + 1]; i++) {
+        const size_t at = first + size_t(row) * length + size_t(i - part.starts[size_t(row)]);
+        tokens[at] = part.ids[size_t(i)];
+        if (k < part.targets && part.target_index[size_t(k)] == i)
+          targets[at] = part.target[size_t(k++)].token;
+      }
+    sequences += part.sequences;
+  }
+  return packed_batch(tokens, targets, sequences, length);
+}
+
 struct Result {
   std::vector<float> masters, m, v;
   LossSums sums;
@@ -167,20 +186,7 @@ TEST_CASE("step: parts add up to the gradient of the whole batch") {
   const int vocabulary = Looked::config().vocabulary;
   std::vector<Batch> parts;
   for (int number : {0, 2, 5}) parts.push_back(batch(number, vocabulary));
-  const int length = 40;
-  std::vector<int32_t> tokens, targets;
-  for (const Batch& part : parts) {
-    const size_t first = tokens.size();
-    tokens.resize(first + size_t(part.sequences) * length), targets.resize(tokens.size());
-    for (int row = 0, k = 0; row < part.sequences; row++)
-      for (int i = part.starts[size_t(row)]; i < part.starts[size_t(row) + 1]; i++) {
-        const size_t at = first + size_t(row) * length + size_t(i - part.starts[size_t(row)]);
-        tokens[at] = part.ids[size_t(i)];
-        if (k < part.targets && part.target_index[size_t(k)] == i)
-          targets[at] = part.target[size_t(k++)].token;
-      }
-  }
-  const Batch whole = packed_batch(tokens, targets, 18, length);
+  const Batch whole = joined(parts, 40);
   CHECK(whole.targets == parts[0].targets + parts[1].targets + parts[2].targets);
   Looked one, several;
   StepResources for_one(one.device, one.bert, Precision::fp32),
@@ -191,6 +197,43 @@ TEST_CASE("step: parts add up to the gradient of the whole batch") {
   CHECK(relative_difference(several.gradients(), one.gradients()) < 1e-6);  // different summation order
   CHECK(added.take_losses().loss() == doctest::Approx(once.take_losses().loss()).epsilon(1e-6));
   CHECK(added.grad_norm() == doctest::Approx(once.grad_norm()).epsilon(1e-6));
+}
+
+TEST_CASE("step: shards add up to the step of the whole batch, dropout included; one may be without rows") {
+  BertConfig c = Looked::config();
+  c.dropout = 0.2f, c.attention_dropout = 0.1f;
+  const std::vector<Batch> parts = {batch(0, c.vocabulary), batch(1, c.vocabulary)};
+  const Batch whole = joined(parts, 14);
+  const auto train = [&](std::vector<Batch> batches, const Shards& shards) {
+    Device device;
+    Bert bert(c);
+    bert.store.allocate(device, Precision::fp32);
+    initialise(bert, 1, 0.1f);
+    ModelSteps steps(device, bert, Precision::fp32,
+                     {.seed = 5, .shards = shards, .group = &ProcessGroup::world()});
+    int first_row = 0;
+    for (Batch& batch : batches) {
+      batch.totals = {whole.sequences, whole.tokens, whole.targets, whole.longest, 1};
+      if (shards.count > 1) batch.first_row = first_row;
+      first_row += batch.tokens;
+    }
+    steps.train.run(batches, 1e-3);
+    std::vector<float> gradient;
+    for (const auto& array : bert.store.named())
+      for (const float g : bert.store.download(bert.store.grads(), array)) gradient.push_back(g);
+    const LossSums losses = steps.train.take_losses();
+    CHECK(steps.train.state().pass == 1);
+    return std::tuple{gradient, losses.loss(), steps.train.grad_norm()};
+  };
+  const auto [expected, loss, norm] = train({whole}, {});
+  for (const int shards : {2, 3}) {
+    std::vector<Batch> batches = parts;
+    if (shards == 3) batches.emplace_back();  // without rows
+    const auto [found, found_loss, found_norm] = train(batches, deal_shards(shards, 0, 1));
+    CHECK(relative_difference(found, expected) < 1e-6);  // different summation order
+    CHECK(found_loss == doctest::Approx(loss).epsilon(1e-6));
+    CHECK(found_norm == doctest::Approx(norm).epsilon(1e-6));
+  }
 }
 
 TEST_CASE("step: FGM adds the gradient at the word embedding moved by epsilon along its own") {
