@@ -1,5 +1,5 @@
-// Exercise 8: dz = softmax(z) − [target] in bf16, in place of the float logits z. A block of 64 threads takes a
-// row of 256 columns in four stretches, a column a thread.
+// Exercise 8: dz = softmax(z) − [target] in bf16, in place of the float logits z. A block of 64 threads takes
+// a row of 256 columns in four stretches, a column a thread.
 #include "simt/simt.h"
 
 using warpbert::bf16, warpbert::to_bf16;

@@ -1,9 +1,9 @@
-// Exercise 9: c = x·yᵀ of two 16 × 64 tiles by one warp and its tensor cores. y's addresses are right.
+// Exercise 9: c = x·yᵀ of two 16 × 64 tiles by one warp's tensor cores. The addresses of y are right.
 #include "kernels/vector.cuh"
 
 using warpbert::bf16, warpbert::kernels::load8, warpbert::kernels::store8;
 
-// YOUR CODE: where a lane's address for ldmatrix_x4 points to in x, and where its sum[n][i] is in its half of c.
+// YOUR CODE: where in x a lane's address for ldmatrix_x4 is, and where in half n of c its sum[n][i] is.
 // Then `stride`: eight rows of one column want different banks.
 constexpr int stride = 64;  // of a tile's row: a multiple of 8, at most 80
 static __device__ int x_row(int lane) { return lane % 8; }
@@ -18,7 +18,7 @@ static __global__ void multiply_kernel(float* c, const float* x, const float* y)
     store8(&tiles[0][i / 8 * stride + i % 8 * 8], load8(x + i * 8));
     store8(&tiles[1][i / 8 * stride + i % 8 * 8], load8(y + i * 8));
   }
-  __syncwarp();  // the tiles are stored
+  __syncwarp();          // the tiles are stored
   float sum[2][4] = {};  // columns 0 to 7 of c, columns 8 to 15
   for (int k = 0; k < 64; k += 16) {
     uint32_t a[4], b[4];

@@ -1,5 +1,5 @@
-// Exercise 10: sums of the columns of [4·tiles, 128]. While a tile of four rows is added, the next ones are copied:
-// a group of copies a tile, two groups in flight.
+// Exercise 10: sums of the columns of [4·tiles, 128]. While a tile of four rows is added, the next ones are
+// copied: a group of copies a tile, two groups in flight.
 #include "simt/simt.h"
 
 static __global__ void streamed_sums_kernel(float* sums, const float* x, int tiles) {

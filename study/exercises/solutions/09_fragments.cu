@@ -1,9 +1,9 @@
-// Solution of exercise 9: c = x·yᵀ of two 16 × 64 tiles by one warp and its tensor cores. y's addresses are right.
+// Solution of exercise 9: c = x·yᵀ of two 16 × 64 tiles by one warp's tensor cores.
 #include "kernels/vector.cuh"
 
 using warpbert::bf16, warpbert::kernels::load8, warpbert::kernels::store8;
 
-constexpr int stride = 72;  // of a tile's row: 9 pieces of 16 bytes, so that row r starts in piece r of the banks
+constexpr int stride = 72;  // of a tile's row: 9 pieces of 16 bytes; row r starts in piece r of the banks' 8
 static __device__ int x_row(int lane) { return lane % 16; }  // matrices: upper, lower; then 8 columns right
 static __device__ int x_column(int lane) { return lane / 16 * 8; }
 static __device__ int sum_row(int lane, int i) { return lane / 4 + i / 2 * 8; }
@@ -16,7 +16,7 @@ static __global__ void multiply_kernel(float* c, const float* x, const float* y)
     store8(&tiles[0][i / 8 * stride + i % 8 * 8], load8(x + i * 8));
     store8(&tiles[1][i / 8 * stride + i % 8 * 8], load8(y + i * 8));
   }
-  __syncwarp();  // the tiles are stored
+  __syncwarp();          // the tiles are stored
   float sum[2][4] = {};  // columns 0 to 7 of c, columns 8 to 15
   for (int k = 0; k < 64; k += 16) {
     uint32_t a[4], b[4];

@@ -1,5 +1,5 @@
-// Solution of exercise 10: sums of the columns of [4·tiles, 128]. While a tile of four rows is added, the next ones are copied:
-// a group of copies a tile, two groups in flight.
+// Solution of exercise 10: sums of the columns of [4·tiles, 128]. While a tile of four rows is added, the
+// next ones are copied: a group of copies a tile, two groups in flight.
 #include "simt/simt.h"
 
 static __global__ void streamed_sums_kernel(float* sums, const float* x, int tiles) {
@@ -13,7 +13,7 @@ static __global__ void streamed_sums_kernel(float* sums, const float* x, int til
   float sum = 0;
   for (int tile = 0; tile < tiles; tile++) {
     cp_async_wait<1>();  // all groups but the newest one: that of tile + 1
-    __syncthreads();  // the tile is complete, and the tile before it is read: its place is free
+    __syncthreads();     // the tile is complete, and the tile before it is read: its place is free
     start_copy(tile + 2);
     for (int row = 0; row < 4; row++) sum += ring[tile % 3][row * 128 + thread];
   }
