@@ -58,6 +58,8 @@ class Exercises(unittest.TestCase):
         page = (ROOT / "docs/study.md").read_text()
         for name in names:
             self.assertIn(f"(../study/exercises/{name}.cu)", page)
+        for file in (ROOT / "docs").rglob("*.md"):
+            self.assertNotIn("To try", file.read_text(), file)  # what there is to try is an exercise
 
     def test_1_guard(self):
         at = line_of("01_guard", "y[i] = ")
