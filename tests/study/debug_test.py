@@ -1,4 +1,4 @@
-"""scripts/debug: gdb stops at a thread of a kernel; `lanes`, `fragment` and `waits` see the others. scripts/printers.py.
+"""scripts/debug: gdb stops at a thread of a kernel; `lanes`, `fragment` and `waits` see the others. Printed values.
 
 debug_test.py SCRIPTS_DIR STUDY [unittest arguments]
 """
@@ -86,7 +86,8 @@ kill
     @unittest.skipUnless(shutil.which("gdb") and shutil.which("g++"), "gdb or g++ is not on PATH")
     def test_values_are_printed_as_numbers(self):
         (self.root / "values.cpp").write_text(VALUES)
-        subprocess.run(["g++", "-std=c++20", "-g", f"-I{ROOT}", "values.cpp", "-o", "values"], cwd=self.root, check=True)
+        compiler = ["g++", "-std=c++20", "-g", f"-I{ROOT}"]
+        subprocess.run([*compiler, "values.cpp", "-o", "values"], cwd=self.root, check=True)
         line = 1 + next(i for i, text in enumerate(VALUES.splitlines()) if "return 0" in text)
         names = "halves[1] halves[3] halves[4] bytes part scalar nowhere tensor none".split()
         said = self.gdb(self.root / "values", commands=f"break values.cpp:{line - 1}\nrun\n"

@@ -133,7 +133,8 @@ class Exercises(unittest.TestCase):
         self.assertRegex(said, r"race: thread \d+ writes at \S+ what thread \d+ reads")
 
     def test_8_with_two_barriers(self):
-        said = self.changed("08_in_place", "    dz[c] = gradient;", "    dz[c] = gradient;\n    __syncthreads();", code=1)
+        store = "    dz[c] = gradient;"
+        said = self.changed("08_in_place", store, store + "\n    __syncthreads();", code=1)
         self.assertIn("barriers          8, goal 4  <- above the goal\n", said)
 
     def test_9_fragments(self):
