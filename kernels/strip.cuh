@@ -39,9 +39,9 @@ __device__ __forceinline__ float sum_over_warps(const Float8& mine) {
   auto& sums = shared<float[strip_warps * strip_columns]>();
   const float4 low = make_float4(mine[0], mine[1], mine[2], mine[3]),
                high = make_float4(mine[4], mine[5], mine[6], mine[7]);
-  const int first = int(threadIdx.x) * 8;  // of the lane's columns, in the row of its warp
-  *reinterpret_cast<float4*>(&sums[swizzle(first)]) = low;
-  *reinterpret_cast<float4*>(&sums[swizzle(first + 4)]) = high;
+  const int place = swizzle(int(threadIdx.x) * 8);  // of the lane's columns, in the row of its warp
+  *reinterpret_cast<float4*>(&sums[place]) = low;
+  *reinterpret_cast<float4*>(&sums[place ^ 4]) = high;
   __syncthreads();  // sums are stored
   float sum = 0;
 #pragma unroll
