@@ -38,7 +38,7 @@ target_compile_definitions(exercise_runner PRIVATE WARPBERT_SOURCE="${CMAKE_SOUR
 target_link_libraries(exercise_runner PRIVATE study_trace warnings)
 file(GENERATE OUTPUT ${CMAKE_BINARY_DIR}/generated/exercise_build.inc CONTENT
 "constexpr const char* compiler = R\"(${CMAKE_CXX_COMPILER})\";
-constexpr const char* flags = R\"(-std=c++20;-O0;-g;-fno-omit-frame-pointer;-fsanitize=thread;-Wall;-Wextra;-Wno-unused-parameter;-Wno-unused-but-set-variable;\
+constexpr const char* flags = R\"(-std=c++20;-O0;-g;-fno-omit-frame-pointer;-fsanitize=thread;-Wall;-Wextra;-Wno-unused-parameter;-Wno-unused-but-set-variable;-Wno-unknown-pragmas;\
 -I${CMAKE_SOURCE_DIR};$<TARGET_PROPERTY:simulator_options,INTERFACE_COMPILE_OPTIONS>)\";
 constexpr const char* libraries = R\"($<TARGET_FILE:exercise_runner>;$<TARGET_FILE:study_trace>;\
 $<TARGET_FILE:io>;$<TARGET_FILE:simulator>;$<TARGET_FILE:fmt::fmt>;$<TARGET_FILE:ZLIB::ZLIB>;$<TARGET_FILE:Boost::context>;-pthread)\";

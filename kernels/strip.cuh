@@ -30,14 +30,22 @@ inline dim3 strip_grid(int columns, int row_blocks) {
 }
 inline dim3 strip_grid(const View& x) { return strip_grid(x.cols, partial_blocks(x.rows.capacity)); }
 
+// Place of column c among a warp's sums. Lanes store 16 bytes, 32 apart, by quarter warps: lanes 4 to 7 would
+// meet the banks of lanes 0 to 3, so they exchange their halves.
+__device__ __forceinline__ int swizzle(int c) { return c ^ (c >> 3 & 4); }
+
 // Adds the eight warps' sums in order; thread t returns column t. All threads must call it.
 __device__ __forceinline__ float sum_over_warps(const Float8& mine) {
-  auto& sums = shared<float[strip_warps][strip_columns]>();
-  store8(&sums[strip_warp()][threadIdx.x % 32 * 8], mine);
+  auto& sums = shared<float[strip_warps * strip_columns]>();
+  const float4 low = make_float4(mine[0], mine[1], mine[2], mine[3]),
+               high = make_float4(mine[4], mine[5], mine[6], mine[7]);
+  const int place = swizzle(int(threadIdx.x) * 8);  // of the lane's columns, in the row of its warp
+  *reinterpret_cast<float4*>(&sums[place]) = low;
+  *reinterpret_cast<float4*>(&sums[place ^ 4]) = high;
   __syncthreads();  // sums are stored
   float sum = 0;
 #pragma unroll
-  for (int w = 0; w < strip_warps; w++) sum += sums[w][threadIdx.x];
+  for (int w = 0; w < strip_warps; w++) sum += sums[w * strip_columns + swizzle(int(threadIdx.x))];
   return sum;
 }
 

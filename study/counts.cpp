@@ -58,6 +58,7 @@ void count_sectors_and_passes(Trace& trace) {
     all.atomics += s.kind == Event::atomic;
     all.collectives += s.kind == Event::collective;
     all.copies += s.kind == Event::copy;
+    if (s.kind == Event::barrier) all.barriers = s.epoch + 1;
     const Event& first = *s.lanes[size_t(__builtin_ctz(s.mask))];
     if (s.kind <= Event::atomic) {
       const int array = trace.array_of(first.address);
@@ -70,7 +71,6 @@ void count_sectors_and_passes(Trace& trace) {
     all.sectors += s.sectors, all.least_sectors += s.least_sectors;
     all.passes += s.passes, all.least_passes += s.least_passes;
   }
-  all.barriers = std::max(0, int(trace.epoch_starts.size()) - 1);
 }
 
 namespace {

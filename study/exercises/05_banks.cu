@@ -1,5 +1,5 @@
 // Exercise 5: sums of the columns of [4, 256], a warp a row, eight adjacent columns a lane.
-// The shipped norm kernels hand over their sums in this way.
+// Shipped kernels hand over their sums in this way.
 #include "simt/simt.h"
 
 // Place in shared memory of column c, a multiple of 4. A 16-byte access goes by quarter warps: eight lanes

@@ -11,10 +11,11 @@
 
 namespace warpbert::study {
 
-// Counts of block 0 that a solution may not exceed.
+// Counts of block 0 that a solution may not exceed, and `groups`, which it must reach.
 struct Goal {
   double sectors = 1, passes = 1;  // of the least number
   int barriers = 0;
+  int groups = 0;  // of cp.async in flight after a wait
 };
 
 // Arrays of one run, and what is wrong with its results.
@@ -25,8 +26,9 @@ class Check {
   // `n` NaNs: what the kernel does not store stays NaN.
   float* output(const char* name, size_t n);
 
-  // Compares an element of an output.
+  // Compares an element of an output, or of bf16 that a kernel stores over an input.
   void expect(const float* array, size_t i, double expected);
+  void expect(const char* name, const bf16* array, size_t i, double expected);
 
   struct Array {
     std::string name;
@@ -41,6 +43,7 @@ class Check {
 
  private:
   Array& add(const char* name, size_t n);
+  void compare(const std::string& name, size_t i, double value, double expected, double tolerance);
 
   std::vector<Array> arrays_;
   std::string first_wrong_;

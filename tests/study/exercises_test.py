@@ -58,6 +58,8 @@ class Exercises(unittest.TestCase):
         page = (ROOT / "docs/study.md").read_text()
         for name in names:
             self.assertIn(f"(../study/exercises/{name}.cu)", page)
+        for file in (ROOT / "docs").rglob("*.md"):
+            self.assertNotIn("To try", file.read_text(), file)  # what there is to try is an exercise
 
     def test_1_guard(self):
         at = line_of("01_guard", "y[i] = ")
@@ -117,11 +119,67 @@ class Exercises(unittest.TestCase):
         self.check("07_layer_norm", r"dx\[0\] is -?[.0-9]+, expected -?[.0-9]+; 1\d\d of 128 elements are wrong",
                    "sectors 30 of least 30: 1.00, goal 1.00", "barriers 0, goal 0")
 
+    def test_8_in_place(self):
+        stores, loads = line_of("08_in_place", "dz[c] ="), line_of("08_in_place", "fast_exp")
+        self.check("08_in_place",
+                   rf"dz\[\d+\] is \S+, expected \S+; \d+ of 512 elements are wrong .*\n(.*\n)*  race: thread \d+ "
+                   rf"writes at {stores} what thread \d+ reads at {loads}, and no barrier is between",
+                   "sectors 56 of least 56: 1.00, goal 1.00", "barriers 4, goal 4")
+
+    def test_8_with_the_barrier_after_the_store(self):
+        text = "    dz[c] = gradient;"
+        said = self.changed("08_in_place", "    __syncthreads();  // the stretch is read\n" + text,
+                            text + "\n    __syncthreads();", code=1)
+        self.assertRegex(said, r"race: thread \d+ writes at \S+ what thread \d+ reads")
+
+    def test_8_with_two_barriers(self):
+        store = "    dz[c] = gradient;"
+        said = self.changed("08_in_place", store, store + "\n    __syncthreads();", code=1)
+        self.assertIn("barriers          8, goal 4  <- above the goal\n", said)
+
+    def test_9_fragments(self):
+        self.check("09_fragments", r"c\[\d+\] is \S+, expected \S+; 2\d\d of 256 elements are wrong",
+                   "sectors 576 of least 288: 2.00, goal 2.00", "bank passes 64 of least 64: 1.00, goal 1.00",
+                   "barriers 0, goal 0")
+
+    def test_9_with_strides_that_conflict(self):
+        for stride, passes, ratio in ((64, 288, "4.50"), (80, 96, "1.50")):
+            said = self.changed("09_fragments", "stride = 72", f"stride = {stride}", code=1)
+            self.assertIn(f"bank passes   {passes:5} of least    64: {ratio}, goal 1.00  <- above the goal\n", said)
+            self.assertNotIn("wrong", said)
+
+    def test_9_with_a_map_that_is_transposed(self):
+        said = self.changed("09_fragments", "return lane % 16; }", "return lane % 8 + lane / 16 * 8; }", code=1)
+        self.assertRegex(said, r"c\[\d+\] is \S+, expected \S+; \d+ of 256 elements are wrong")
+
+    def test_10_in_flight(self):
+        self.check("10_in_flight", r"sums\[0\] is NaN, expected \S+; 128 of 128 elements are wrong",
+                   "sectors 336 of least 336: 1.00, goal 1.00", "bank passes 160 of least 160: 1.00, goal 1.00",
+                   "barriers 5, goal 5", "in flight 1, goal 1")
+
+    def test_10_with_other_waits(self):
+        said = self.changed("10_in_flight", "wait<1>", "wait<0>", code=1)
+        self.assertIn("in flight         0, goal 1  <- below the goal\n", said)
+        self.assertNotIn("wrong", said)
+        said = self.changed("10_in_flight", "wait<1>", "wait<2>", code=1)
+        self.assertRegex(said, r"sums\[0\] is NaN, expected \S+; 128 of 128 elements are wrong")
+
+    def test_10_with_the_wait_after_the_barrier(self):
+        text = (FOLDER / "solutions/10_in_flight.cu").read_text()
+        wait, barrier = (next(line for line in text.splitlines(True) if call in line)
+                         for call in ("cp_async_wait<1>", "__syncthreads"))
+        said = self.changed("10_in_flight", wait + barrier, barrier + wait, code=1)
+        self.assertIn("sums[0] is NaN", said)
+        self.assertRegex(said, r"race: thread \d+ reads at \S+ what thread \d+ writes")
+
     def test_traces_are_written(self):
         self.attempt(4, f"--output={self.dir}/t.json", code=1)
         trace = json.loads((self.dir / "t.json").read_text())
         self.assertEqual({a["name"] for a in trace["arrays"]} & {"sums", "x", "parts"}, {"sums", "x", "parts"})
         self.assertGreater(trace["totals"]["races"], 0)
+        self.attempt(4, "--solution", f"--output={self.dir}/t.json", code=0)
+        totals = json.loads((self.dir / "t.json").read_text())["totals"]
+        self.assertEqual(totals["barriers"], 4)  # as printed: no step is after the last one
         self.attempt(1, "--solution", f"--output={self.dir}/t.html", code=0)
         self.assertRegex((self.dir / "t.html").read_text()[:400], "<title>01_guard</title>")
 

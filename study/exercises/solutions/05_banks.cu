@@ -1,11 +1,13 @@
 // Solution of exercise 5: sums of the columns of [4, 256], a warp a row, eight adjacent columns a lane.
-// The shipped norm kernels hand over their sums in this way.
+// Shipped kernels hand over their sums in this way.
 #include "simt/simt.h"
 
 // Place in shared memory of column c, a multiple of 4. A 16-byte access goes by quarter warps: eight lanes
 // together want 32 different banks.
 static __device__ int place(int c) {
-  return c + c / 32 * 4;  // four words after 32: lanes 4 to 7 of a quarter go to the banks between
+  // Four words after 32: lanes 4 to 7 of a quarter go to the banks between. kernels/strip.cuh has no gaps:
+  // those lanes exchange their halves, c ^ (c >> 3 & 4).
+  return c + c / 32 * 4;
 }
 
 static __global__ void column_sums_kernel(float* sums, const float* x) {
