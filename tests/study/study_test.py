@@ -61,11 +61,12 @@ class Study(unittest.TestCase):
 
     def test_costs_of_every_rung(self):
         """As of check_counts: look at the new costs, then store them, here and in docs/study.md."""
-        for name in ("squared_norm", "layer_norm_backward"):
+        for name in ("squared_norm", "layer_norm_backward", "cross_entropy", "attention_forward"):
             done = run("ladder", name)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertIn(f"### {name}\n```\n{done.stdout}```\n", (ROOT / "docs/study.md").read_text())
-        self.refused(1, "there is no ladder x; there are: layer_norm_backward, squared_norm", "ladder", "x")
+        self.refused(1, "there is no ladder x; there are: attention_forward, cross_entropy, layer_norm_backward, squared_norm",
+                     "ladder", "x")
 
     def test_no_shipped_kernel_races(self):
         for file in ("counts_bf16.txt", "counts_fp32.txt"):
