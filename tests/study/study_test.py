@@ -238,9 +238,23 @@ class Study(unittest.TestCase):
         self.refused(2, "--output=t.txt: neither .html nor .json", "trace", "clip", "--output=t.txt")
         self.refused(2, "one kernel at a time; `study page` shows two traces side by side", "trace", "clip", "cast",
                      "--output=t.html")
-        (self.dir / "no.json").write_text("{}")
-        self.refused(1, f"{self.dir}/no.json: no trace; `study trace KERNEL --output FILE.json` writes one",
-                     "page", self.dir / "no.json", f"--output={self.dir}/t.html")
+
+    def test_files_that_are_no_traces_are_refused(self):
+        no_trace = "no trace; `study trace KERNEL --output FILE.json` writes one"
+        too_deep = "its objects and arrays are nested more than 100 deep"
+        trace = '"format": 1, "kernel": "cast", "steps": []'
+        for text, why in (("", no_trace), ("{}", no_trace), ("{" + trace, no_trace), ("[{" + trace + "}]", no_trace),
+                          ("{" + trace.replace("1", '"1"') + "}", no_trace),
+                          ("{" + trace.replace('"cast"', "7") + "}", no_trace),
+                          ("{" + trace.replace("[]", "{}") + "}", no_trace),
+                          ("{" + trace + ', "steps": []}', "holds the key 'steps' more than once; keep one of them"),
+                          ("[" * 100_000, too_deep),
+                          ("{" + trace.replace("[]", "[" * 100_000 + "]" * 100_000) + "}", too_deep)):
+            (self.dir / "no.json").write_text(text)
+            with self.subTest(text=text[:60]):
+                self.refused(1, f"{self.dir}/no.json: {why}", "page", self.dir / "no.json",
+                             f"--output={self.dir}/t.html")
+        self.assertFalse((self.dir / "t.html").exists())
 
     def test_without_addr2line_the_package_is_named(self):
         done = subprocess.run([STUDY, "trace", "clip", f"--output={self.dir}/t.html"], capture_output=True, text=True,
