@@ -291,12 +291,14 @@ class View {
                                     [],
             results = on && step.x ? step.x[i] : [];
       const offset = on && step.o ? ` +${step.o[i]}` : on && step.f ? ` ← ${step.f[i]}` : "";
-      const shown = values.slice(0, 4).map(short).join(" ") + (values.length > 4 ? " …" : "") +
-          (results.length ? " → " + results.map(short).join(" ") : "");
+      const shown = values.slice(0, 4).map(short);
+      if (values.length > 4) shown.push("…");
+      shown.push(...results.map((v, k) => (k ? "" : "→ ") + short(v)));
       button.className = (on ? "" : "off") + (races.has(lane) ? " raced" : "");
       button.setAttribute("aria-pressed", String(lane === this.lane));
       button.title = this.laneText(step, lane, i);
-      button.innerHTML = `<small>${lane}${offset}</small>${escape(shown)}`;
+      button.innerHTML = `<small>${lane}${offset}</small><div>` +
+          shown.map(text => `<span>${escape(text)}</span>`).join(" ") + "</div>";
     });
     this.find(".detail").textContent = this.lane >= 0 ? this.laneText(step, this.lane, place.get(this.lane)) :
                                                         "Choose a lane to see all of its values.";
@@ -409,7 +411,7 @@ class View {
 
   // ---- Fragments: which lane holds which element (PTX ISA, m16n8k16)
   matrix(name, rows, columns, lane, value) {
-    const w = 22, h = 16;
+    const w = 20, h = 16;
     let svg = `<svg class="drawing" style="width: ${columns * w}px" viewBox="0 0 ${columns * w} ${
         rows * h}" role="img"
       aria-label="${name}">`;
@@ -445,7 +447,7 @@ class View {
         [0, 1, 2, 3]
             .map(
                 m => this.matrix(
-                    `matrix ${m}, rows of lanes ${8 * m}–${8 * m + 7}`, 8, 8, target,
+                    `matrix ${m}, lanes ${8 * m}–${8 * m + 7}`, 8, 8, target,
                     (r, c) => (step.v[8 * m + r] || [])[c]))
             .join(""));
   }
