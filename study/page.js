@@ -322,13 +322,15 @@ class View {
 
   raceText(step) {
     const [lane, thread, other] = step.r[0], before = this.trace.steps[other];
-    const [file, line] = this.trace.places[before.p].at(-1) || [];
+    const lines = this.trace.places[before.p].map(
+        ([file, line]) => `${Object.keys(this.trace.sources)[file]}:${line}`);
+    const at = lines.length ? ` at ${lines.at(-1)}` : "",
+          caller = lines.length > 1 ? `, called from ${lines[0]}` : "";
     const verb = kind => kind === "load"   ? "reads" :
         kind === "copy" || kind === "wait" ? "copies to" :
                                              "writes";
-    const at = file === undefined ? "" : ` at ${Object.keys(this.trace.sources)[file]}:${line}`;
     return `Race: lane ${lane} (thread ${this.warp * 32 + lane}) ${verb(step.k)} what thread ${thread} ` +
-        `${verb(before.k)}${at}, time ${
+        `${verb(before.k)}${at}${caller}, time ${
                before.t}, and no barrier is between them. On a GPU either may come first.` +
         (step.r.length > 1 ? ` ${plural(step.r.length, "lane")} of this step race.` : "");
   }

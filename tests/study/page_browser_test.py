@@ -184,7 +184,7 @@ class Page(unittest.TestCase):
         self.assertEqual(seen["states"][0][0]["race"], "")
         self.assertRegex(seen["states"][1][0]["race"],
                          r"^Race: lane \d+ \(thread \d+\) (reads|writes) what thread \d+ "
-                         r"(reads|writes) at .*:\d+, time \d+, "
+                         r"(reads|writes) at kernels/vector\.cuh:\d+, called from .*/layer_norm_backward\.cu:\d+, time \d+, "
                          r"and no barrier is between them\. On a GPU either may come first\.")
 
     @unittest.skipUnless(shutil.which("gdb"), "gdb is not on PATH")
