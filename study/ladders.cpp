@@ -200,9 +200,8 @@ void cross_entropy() {
   const kernels::View dlogits = kernels::view(ladder.array(beside, true), row, ld);
   float *const to = ladder.array(loss, true), *const of_row = ladder.array(statistics);
   const auto rung = [&](ladders::CrossEntropy* launcher) {
-    return [=, &device] {
-      device.upload(args.logits.data, numbers.data(),
-                    ld * sizeof(float));  // the shipped kernel overwrites them
+    return [=, &device] {  // the shipped kernel overwrites the logits
+      device.upload(args.logits.data, numbers.data(), ld * sizeof(float));
       device.upload(dlogits.data, std::vector<bf16>(ld).data(), ld * sizeof(bf16));
       launcher(device.stream(), to, dlogits, of_row, args);
     };
