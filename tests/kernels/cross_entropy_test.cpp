@@ -1,6 +1,5 @@
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <stdexcept>
 
 #include "kernels/kernels.h"
