@@ -76,6 +76,7 @@ class Ladder {
       for (const char* kernel : rung.kernels) {
         const Recording recording = record(rung, kernel);
         const Trace trace = build_trace(recording, WARPBERT_SOURCE, {}, 100'000);
+        if (trace.totals.races) io::fail("{} races", trace.variant);
         accesses.add(trace);
         t.barriers += trace.totals.barriers;
         t.sectors += trace.totals.sectors, t.least_sectors += trace.totals.least_sectors;
