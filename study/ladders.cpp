@@ -6,10 +6,13 @@
 #include <functional>
 #include <random>
 #include <set>
+#include <unordered_set>
 
 #include "engine/device.h"
 #include "io/error.h"
 #include "simt/cpu/pool.h"
+#include "study/ladders/attention_forward.h"
+#include "study/ladders/cross_entropy.h"
 #include "study/ladders/layer_norm_backward.h"
 #include "study/ladders/squared_norm.h"
 #include "trace.h"
@@ -18,9 +21,27 @@ namespace warpbert::study {
 namespace {
 
 struct Rung {
-  const char *name, *kernel;
-  int per_block;  // values or rows
+  const char* name;
+  std::vector<const char*> kernels;  // their counts are added
+  int per_block;                     // values or rows
   std::function<void()> run;
+};
+
+// Distinct bytes of device memory, with the number of warp loads and thread atomics.
+struct Accesses {
+  int loads = 0, atomics = 0;
+  std::unordered_set<uintptr_t> bytes;
+
+  void add(const Trace& trace) {
+    for (const Step& s : trace.steps) {
+      const bool copy = s.kind == Event::copy;
+      loads += (copy || s.kind == Event::load) && s.sectors > 0;
+      if (s.kind == Event::atomic) atomics += std::popcount(s.mask);
+      if (s.sectors == 0) continue;
+      for (const Event* e : s.lanes)
+        for (int i = 0; e && i < e->bytes; i++) bytes.insert((copy ? e->from : e->address) + uintptr_t(i));
+    }
+  }
 };
 
 std::vector<float> normal_numbers(size_t n) {
@@ -45,29 +66,34 @@ class Ladder {
 
   // Counts of block 0, scaled to `per` values or rows.
   void print(int per, const char* unit, const std::vector<Rung>& rungs) const {
-    fmt::print("each {} {}:\n{:16} {:>5} {:>7} {:>8} {:>7} {:>6} {:>6} {:>6} {:>7}\n", per, unit, "rung",
-               "loads", "atomics", "barriers", "sectors", "least", "passes", "least", "bits");
+    constexpr const char* line = "{:16} {:>6} {:>7} {:>8} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7}\n";
+    fmt::print("each {} {}:\n", per, unit);
+    fmt::print(line, "rung", "loads", "atomics", "barriers", "bytes", "sectors", "least", "passes", "least",
+               "bits");
     for (const Rung& rung : rungs) {
-      const Recording recording = record(rung);
-      const Trace trace = build_trace(recording, WARPBERT_SOURCE, {}, 20'000);
-      int loads = 0, atomics = 0;  // loads of device memory by a warp; adds by a thread
-      for (const Step& s : trace.steps) {
-        loads += s.kind == Event::load && s.sectors > 0;
-        if (s.kind == Event::atomic) atomics += std::popcount(s.mask);
+      Accesses accesses;
+      Totals t;
+      for (const char* kernel : rung.kernels) {
+        const Recording recording = record(rung, kernel);
+        const Trace trace = build_trace(recording, WARPBERT_SOURCE, {}, 100'000);
+        if (trace.totals.races) io::fail("{} races", trace.variant);
+        accesses.add(trace);
+        t.barriers += trace.totals.barriers;
+        t.sectors += trace.totals.sectors, t.least_sectors += trace.totals.least_sectors;
+        t.passes += trace.totals.passes, t.least_passes += trace.totals.least_passes;
       }
-      const Totals& t = trace.totals;
-      const int blocks = per / rung.per_block;
-      fmt::print("{:16} {:>5} {:>7} {:>8} {:>7} {:>6} {:>6} {:>6} {:>7}\n", rung.name, loads * blocks,
-                 atomics * blocks, t.barriers * blocks, t.sectors * blocks, t.least_sectors * blocks,
-                 t.passes * blocks, t.least_passes * blocks, is_reproducible(rung) ? "same" : "differ");
+      const int n = per / rung.per_block;
+      fmt::print(line, rung.name, accesses.loads * n, accesses.atomics * n, t.barriers * n,
+                 accesses.bytes.size() * size_t(n), t.sectors * n, t.least_sectors * n, t.passes * n,
+                 t.least_passes * n, is_reproducible(rung) ? "same" : "differ");
     }
   }
 
  private:
-  Recording record(const Rung& rung) const {
-    Recorder recorder(rung.kernel, {}, memory_);
+  Recording record(const Rung& rung, const char* kernel) const {
+    Recorder recorder(kernel, {}, memory_);
     rung.run();
-    if (!recorder.result().found) io::fail("{} is not launched", rung.kernel);
+    if (!recorder.result().found) io::fail("{} is not launched", kernel);
     return std::move(recorder.result());
   }
 
@@ -107,10 +133,10 @@ void squared_norm() {
   };
   ladder.print(
       2048, "values",
-      {{"1 atomics", "squared_norm_atomic_kernel", 256, rung(ladders::squared_norm_atomic)},
-       {"2 tree", "squared_norm_tree_kernel", 256, rung(ladders::squared_norm_tree)},
-       {"3 two launches", "squared_norm_partials_kernel", 2048, rung(ladders::squared_norm_two_launches)},
-       {"4 shipped", "squared_norm_kernel", 2048, rung(kernels::squared_norm)}});
+      {{"1 atomics", {"squared_norm_atomic_kernel"}, 256, rung(ladders::squared_norm_atomic)},
+       {"2 tree", {"squared_norm_tree_kernel"}, 256, rung(ladders::squared_norm_tree)},
+       {"3 two launches", {"squared_norm_partials_kernel"}, 2048, rung(ladders::squared_norm_two_launches)},
+       {"4 shipped", {"squared_norm_kernel"}, 2048, rung(kernels::squared_norm)}});
 }
 
 void layer_norm_backward() {
@@ -138,19 +164,106 @@ void layer_norm_backward() {
   const DeviceArray<bf16> x_bf16(device, std::vector<bf16>(numbers.size(), to_bf16(0.5f))),
       dx_bf16(device, numbers.size());
   ladder.array(x), ladder.array(x_bf16), ladder.array(dx, true), ladder.array(dx_bf16, true);
-  ladder.print(
-      64, "rows of 256 columns",
-      {{"1 thread a row", "layer_norm_backward_thread_kernel", 64,
-        rung(x, dx, ladders::layer_norm_backward_thread)},
-       {"2 block a row", "layer_norm_backward_block_kernel", 1,
-        rung(x, dx, ladders::layer_norm_backward_block)},
-       {"3 warp a row", "layer_norm_backward_warp_kernel", 4, rung(x, dx, ladders::layer_norm_backward_warp)},
-       {"4 shipped", "layer_norm_backward_kernel", 8, rung(x, dx, kernels::layer_norm_backward)},
-       {"  in bf16", "layer_norm_backward_kernel", 8, rung(x_bf16, dx_bf16, kernels::layer_norm_backward)}});
+  ladder.print(64, "rows of 256 columns",
+               {{"1 thread a row",
+                 {"layer_norm_backward_thread_kernel"},
+                 64,
+                 rung(x, dx, ladders::layer_norm_backward_thread)},
+                {"2 block a row",
+                 {"layer_norm_backward_block_kernel"},
+                 1,
+                 rung(x, dx, ladders::layer_norm_backward_block)},
+                {"3 warp a row",
+                 {"layer_norm_backward_warp_kernel"},
+                 4,
+                 rung(x, dx, ladders::layer_norm_backward_warp)},
+                {"4 shipped", {"layer_norm_backward_kernel"}, 8, rung(x, dx, kernels::layer_norm_backward)},
+                {"  in bf16",
+                 {"layer_norm_backward_kernel"},
+                 8,
+                 rung(x_bf16, dx_bf16, kernels::layer_norm_backward)}});
+}
+
+// One row of BERT-base's size; its target is a masked token.
+void cross_entropy() {
+  constexpr int classes = 6413, ld = 6464;
+  Device device{1};
+  Ladder ladder(device);
+  const std::vector<float> numbers = normal_numbers(ld);
+  const DeviceArray<float> logits(device, ld), bias(device, numbers),
+      scale(device, std::vector<float>{0.01f}), loss(device, 1), statistics(device, 2);
+  const DeviceArray<bf16> beside(device, ld);
+  const DeviceArray<kernels::Target> targets(device, std::vector<kernels::Target>{{17, 0, 0, 0}});
+  const DeviceArray<int> count(device, std::vector<int>{1});
+  const kernels::Rows row{1, ladder.array(count)};
+  const kernels::CrossEntropyArgs args{kernels::view(ladder.array(logits, true), row, ld), ladder.array(bias),
+                                       classes, ladder.array(targets), ladder.array(scale)};
+  const kernels::View dlogits = kernels::view(ladder.array(beside, true), row, ld);
+  float *const to = ladder.array(loss, true), *const of_row = ladder.array(statistics);
+  const auto rung = [&](ladders::CrossEntropy* launcher) {
+    return [=, &device] {  // the shipped kernel overwrites the logits
+      device.upload(args.logits.data, numbers.data(), ld * sizeof(float));
+      device.upload(dlogits.data, std::vector<bf16>(ld).data(), ld * sizeof(bf16));
+      launcher(device.stream(), to, dlogits, of_row, args);
+    };
+  };
+  const auto in_place = [](kernels::Stream stream, float* to, kernels::View dlogits, float*,
+                           const kernels::CrossEntropyArgs& args) {
+    return kernels::cross_entropy(stream, to, dlogits.dtype, args);
+  };
+  ladder.print(1, "row of 6413 logits, gradient in bf16",
+               {{"1 four kernels",
+                 {"maximum_kernel", "sum_kernel", "loss_kernel", "gradient_kernel"},
+                 1,
+                 rung(ladders::cross_entropy_four_kernels)},
+                {"2 three walks", {"three_walks_kernel"}, 1, rung(ladders::cross_entropy_three_walks)},
+                {"3 online", {"online_kernel"}, 1, rung(ladders::cross_entropy_online)},
+                {"4 vectors", {"vectors_kernel"}, 1, rung(ladders::cross_entropy_vectors)},
+                {"5 shipped", {"cross_entropy_kernel"}, 1, rung(in_place)}});
+}
+
+void attention_forward() {
+  constexpr int length = 64, head_size = 64, heads = 2, hidden = heads * head_size;
+  Device device{1};
+  Ladder ladder(device);
+  std::vector<bf16> numbers;
+  for (const float x : normal_numbers(length * 3 * hidden)) numbers.push_back(to_bf16(x));
+  const DeviceArray<bf16> qkv(device, numbers), out(device, length * hidden);
+  const DeviceArray<float> bias(device, normal_numbers(3 * hidden)), lse(device, heads * length),
+      scores(device, heads * length * length);
+  const DeviceArray<int> starts(device, std::vector<int>{0, length}), count(device, std::vector<int>{length});
+  const kernels::Rows rows{length, ladder.array(count)};
+  const kernels::AttentionArgs args{kernels::view(ladder.array(qkv), rows, 3 * hidden),
+                                    ladder.array(bias),
+                                    ladder.array(lse, true),
+                                    {ladder.array(starts), 1, length, length},
+                                    heads,
+                                    {}};
+  const kernels::View to = kernels::view(ladder.array(out, true), rows, hidden);
+  float* const between = ladder.array(scores);
+  const auto rung = [&](ladders::AttentionForward* launcher) {
+    return [=, &device] { launcher(device.stream(), to, between, args); };
+  };
+  const auto shipped = [](kernels::Stream stream, kernels::View to, float*,
+                          const kernels::AttentionArgs& args) {
+    kernels::attention_forward(stream, to, args);
+  };
+  ladder.print(64, "queries and 64 keys of a head of 64 columns",
+               {{"1 in memory",
+                 {"scores_kernel", "softmax_kernel", "output_kernel"},
+                 16,
+                 rung(ladders::attention_forward_in_memory)},
+                {"2 fma", {"fma_kernel"}, 16, rung(ladders::attention_forward_fma)},
+                {"3 mma", {"mma_kernel"}, 16, rung(ladders::attention_forward_mma)},
+                {"4 padded", {"mma_kernel"}, 16, rung(ladders::attention_forward_padded)},
+                {"5 shipped", {"attention_forward_kernel"}, 64, rung(shipped)}});
 }
 
 constexpr std::pair<const char*, void (*)()> ladders_by_name[] = {
-    {"layer_norm_backward", layer_norm_backward}, {"squared_norm", squared_norm}};
+    {"attention_forward", attention_forward},
+    {"cross_entropy", cross_entropy},
+    {"layer_norm_backward", layer_norm_backward},
+    {"squared_norm", squared_norm}};
 
 }  // namespace
 

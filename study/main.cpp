@@ -236,13 +236,6 @@ int count(int argc, char** argv) {
   return 0;
 }
 
-Json read_trace(const std::string& path) {
-  Json json = Json::parse(io::read_file(path), nullptr, false);
-  if (!json.is_object() || json.value("format", 0) != trace_format)
-    io::fail("{}: no trace; `study trace KERNEL --output FILE.json` writes one", path);
-  return json;
-}
-
 int page(int argc, char** argv) {
   std::vector<std::string> files;
   std::string output;
@@ -256,7 +249,7 @@ int page(int argc, char** argv) {
   std::string title;
   for (const std::string& file : files) {
     traces.push_back(read_trace(file));
-    title += (title.empty() ? "" : " and ") + traces.back().value("kernel", "trace");
+    title += (title.empty() ? "" : " and ") + traces.back()["kernel"].get<std::string>();
   }
   io::write_file_atomically(output, trace_page(title, traces));
   return 0;

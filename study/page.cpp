@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include "io/error.h"
+#include "io/json.h"
 #include "io/text.h"
 
 namespace warpbert::study {
@@ -36,10 +37,21 @@ std::string base64(const std::string& bytes) {
 
 }  // namespace
 
+Json read_trace(const std::string& path) {
+  const std::string text = io::read_file(path);
+  const nlohmann::json checked = io::parse_json(text, path);  // sorts keys; the page shows them as written
+  const auto holds = [&](const char* key, auto is) {
+    const auto found = checked.find(key);
+    return found != checked.end() && is(*found);
+  };
+  if (!checked.is_object() || !holds("format", [](auto& x) { return x == trace_format; }) ||
+      !holds("kernel", [](auto& x) { return x.is_string(); }) ||
+      !holds("steps", [](auto& x) { return x.is_array(); }))
+    io::fail("{}: no trace; `study trace KERNEL --output FILE.json` writes one", path);
+  return Json::parse(text);
+}
+
 std::string trace_page(const std::string& title, const std::vector<Json>& traces) {
-  for (const Json& t : traces)
-    if (!t.is_object() || t.value("format", 0) != trace_format || !t.contains("steps"))
-      io::fail("no trace of format {}", trace_format);
   const std::string name = io::escape_html(title),
                     data =
                         base64(compressed(Json(traces).dump(-1, ' ', false, Json::error_handler_t::replace)));

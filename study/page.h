@@ -15,7 +15,10 @@ constexpr int trace_format = 1;
 // `facts`: what the header says: sizes, precision.
 Json trace_json(const Trace&, const Recording&, const std::string& kernel, const Json& facts);
 
-// One or two traces. Throws io::Error for JSON that is no trace.
+// Throws io::Error if the file is no trace.
+Json read_trace(const std::string& path);
+
+// One or two traces.
 std::string trace_page(const std::string& title, const std::vector<Json>& traces);
 
 }  // namespace warpbert::study

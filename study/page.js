@@ -291,12 +291,14 @@ class View {
                                     [],
             results = on && step.x ? step.x[i] : [];
       const offset = on && step.o ? ` +${step.o[i]}` : on && step.f ? ` ← ${step.f[i]}` : "";
-      const shown = values.slice(0, 4).map(short).join(" ") + (values.length > 4 ? " …" : "") +
-          (results.length ? " → " + results.map(short).join(" ") : "");
+      const shown = values.slice(0, 4).map(short);
+      if (values.length > 4) shown.push("…");
+      shown.push(...results.map((v, k) => (k ? "" : "→ ") + short(v)));
       button.className = (on ? "" : "off") + (races.has(lane) ? " raced" : "");
       button.setAttribute("aria-pressed", String(lane === this.lane));
       button.title = this.laneText(step, lane, i);
-      button.innerHTML = `<small>${lane}${offset}</small>${escape(shown)}`;
+      button.innerHTML = `<small>${lane}${offset}</small><div>` +
+          shown.map(text => `<span>${escape(text)}</span>`).join(" ") + "</div>";
     });
     this.find(".detail").textContent = this.lane >= 0 ? this.laneText(step, this.lane, place.get(this.lane)) :
                                                         "Choose a lane to see all of its values.";
@@ -320,13 +322,15 @@ class View {
 
   raceText(step) {
     const [lane, thread, other] = step.r[0], before = this.trace.steps[other];
-    const [file, line] = this.trace.places[before.p].at(-1) || [];
+    const lines = this.trace.places[before.p].map(
+        ([file, line]) => `${Object.keys(this.trace.sources)[file]}:${line}`);
+    const at = lines.length ? ` at ${lines.at(-1)}` : "",
+          caller = lines.length > 1 ? `, called from ${lines[0]}` : "";
     const verb = kind => kind === "load"   ? "reads" :
         kind === "copy" || kind === "wait" ? "copies to" :
                                              "writes";
-    const at = file === undefined ? "" : ` at ${Object.keys(this.trace.sources)[file]}:${line}`;
     return `Race: lane ${lane} (thread ${this.warp * 32 + lane}) ${verb(step.k)} what thread ${thread} ` +
-        `${verb(before.k)}${at}, time ${
+        `${verb(before.k)}${at}${caller}, time ${
                before.t}, and no barrier is between them. On a GPU either may come first.` +
         (step.r.length > 1 ? ` ${plural(step.r.length, "lane")} of this step race.` : "");
   }
@@ -409,7 +413,7 @@ class View {
 
   // ---- Fragments: which lane holds which element (PTX ISA, m16n8k16)
   matrix(name, rows, columns, lane, value) {
-    const w = 22, h = 16;
+    const w = 20, h = 16;
     let svg = `<svg class="drawing" style="width: ${columns * w}px" viewBox="0 0 ${columns * w} ${
         rows * h}" role="img"
       aria-label="${name}">`;
@@ -445,7 +449,7 @@ class View {
         [0, 1, 2, 3]
             .map(
                 m => this.matrix(
-                    `matrix ${m}, rows of lanes ${8 * m}–${8 * m + 7}`, 8, 8, target,
+                    `matrix ${m}, lanes ${8 * m}–${8 * m + 7}`, 8, 8, target,
                     (r, c) => (step.v[8 * m + r] || [])[c]))
             .join(""));
   }

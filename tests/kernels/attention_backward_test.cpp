@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "attention_support.h"
+#include "tests/support/attention.h"
 
 using namespace warpbert;
 using namespace warpbert::test;

@@ -29,6 +29,8 @@ function look(view) {
   return {now: text(view.querySelector(".now")), what: text(view.querySelector(".what")),
     race: text(view.querySelector(".race")), detail: text(view.querySelector(".detail")),
     lanes: all(view, ".lanes button").map(text), off: all(view, ".lanes .off").length,
+    lines: all(view, ".lanes button").map(b => new Set(all(b, "span").map(value => value.offsetTop)).size),
+    cut: all(view, ".lanes span").filter(value => value.scrollWidth > value.clientWidth + 1).map(text),
     on: all(view, ".source .on").map(text), calls: all(view, ".source .call").map(text),
     cards: shown(".card").map(card => [...card.classList].at(-1)),
     sectors: shown(".sectors").map(c => [text(c.querySelector("h3")), all(c, ".empty").length])[0],
@@ -182,7 +184,7 @@ class Page(unittest.TestCase):
         self.assertEqual(seen["states"][0][0]["race"], "")
         self.assertRegex(seen["states"][1][0]["race"],
                          r"^Race: lane \d+ \(thread \d+\) (reads|writes) what thread \d+ "
-                         r"(reads|writes) at .*:\d+, time \d+, "
+                         r"(reads|writes) at kernels/vector\.cuh:\d+, called from .*/layer_norm_backward\.cu:\d+, time \d+, "
                          r"and no barrier is between them\. On a GPU either may come first\.")
 
     @unittest.skipUnless(shutil.which("gdb"), "gdb is not on PATH")
@@ -206,9 +208,14 @@ class Page(unittest.TestCase):
         self.assertNotEqual(*seen["tiles"])
 
     def test_pages_are_as_wide_as_the_window(self):
-        page, _ = self.trace("wide", "adam")
-        for width in (420, 700, 1000, 1400):
-            self.assertEqual(self.see(page, ["", "ArrowRight"], width)["width"], width)
+        page, _ = self.trace("wide", "layer_norm_backward", "--block=2")
+        for width in (420, 700, 1001, 1400):
+            seen = self.see(page, [""] + ["ArrowRight"] * 24, width)  # 24: loads gamma, four floats a lane
+            self.assertEqual(seen["width"], width)
+            for (view,) in seen["states"]:
+                self.assertEqual((len(set(view["lines"])), view["cut"]), (1, []), f"{view['now']} at {width} pixels")
+            self.assertIn("from global gamma", view["what"])
+            self.assertIn(view["lines"][0], (2, 4))
 
     def test_kernels_of_other_kinds_are_drawn(self):
         """Doubles, atomics, structs, partial warps, 256 threads, long traces."""

@@ -61,11 +61,12 @@ class Study(unittest.TestCase):
 
     def test_costs_of_every_rung(self):
         """As of check_counts: look at the new costs, then store them, here and in docs/study.md."""
-        for name in ("squared_norm", "layer_norm_backward"):
+        for name in ("squared_norm", "layer_norm_backward", "cross_entropy", "attention_forward"):
             done = run("ladder", name)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertIn(f"### {name}\n```\n{done.stdout}```\n", (ROOT / "docs/study.md").read_text())
-        self.refused(1, "there is no ladder x; there are: layer_norm_backward, squared_norm", "ladder", "x")
+        self.refused(1, "there is no ladder x; there are: attention_forward, cross_entropy, layer_norm_backward, squared_norm",
+                     "ladder", "x")
 
     def test_no_shipped_kernel_races(self):
         for file in ("counts_bf16.txt", "counts_fp32.txt"):
@@ -237,9 +238,23 @@ class Study(unittest.TestCase):
         self.refused(2, "--output=t.txt: neither .html nor .json", "trace", "clip", "--output=t.txt")
         self.refused(2, "one kernel at a time; `study page` shows two traces side by side", "trace", "clip", "cast",
                      "--output=t.html")
-        (self.dir / "no.json").write_text("{}")
-        self.refused(1, f"{self.dir}/no.json: no trace; `study trace KERNEL --output FILE.json` writes one",
-                     "page", self.dir / "no.json", f"--output={self.dir}/t.html")
+
+    def test_files_that_are_no_traces_are_refused(self):
+        no_trace = "no trace; `study trace KERNEL --output FILE.json` writes one"
+        too_deep = "its objects and arrays are nested more than 100 deep"
+        trace = '"format": 1, "kernel": "cast", "steps": []'
+        for text, why in (("", no_trace), ("{}", no_trace), ("{" + trace, no_trace), ("[{" + trace + "}]", no_trace),
+                          ("{" + trace.replace("1", '"1"') + "}", no_trace),
+                          ("{" + trace.replace('"cast"', "7") + "}", no_trace),
+                          ("{" + trace.replace("[]", "{}") + "}", no_trace),
+                          ("{" + trace + ', "steps": []}', "holds the key 'steps' more than once; keep one of them"),
+                          ("[" * 100_000, too_deep),
+                          ("{" + trace.replace("[]", "[" * 100_000 + "]" * 100_000) + "}", too_deep)):
+            (self.dir / "no.json").write_text(text)
+            with self.subTest(text=text[:60]):
+                self.refused(1, f"{self.dir}/no.json: {why}", "page", self.dir / "no.json",
+                             f"--output={self.dir}/t.html")
+        self.assertFalse((self.dir / "t.html").exists())
 
     def test_without_addr2line_the_package_is_named(self):
         done = subprocess.run([STUDY, "trace", "clip", f"--output={self.dir}/t.html"], capture_output=True, text=True,

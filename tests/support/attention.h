@@ -177,6 +177,15 @@ class AttentionReference {
   std::vector<double> x_;  // q, k, v plus bias, rounded to T as in the kernels
 };
 
+// `scores`: [heads, capacity, max_length], for launchers that keep scores in device memory.
+using AttentionForward = void(kernels::Stream, kernels::View out, float* scores,
+                              const kernels::AttentionArgs&);
+
+inline void shipped_attention_forward(kernels::Stream stream, kernels::View out, float*,
+                                      const kernels::AttentionArgs& args) {
+  kernels::attention_forward(stream, out, args);
+}
+
 // Inputs (padding rows poisoned) and outputs of the kernels.
 template <class T>
 class AttentionRun {
@@ -213,8 +222,9 @@ class AttentionRun {
   kernels::AttentionArgs args() {
     return {of(qkv), bias, lse, {starts, sequences(), c.max_length, c.max_positions}, c.heads, dropout()};
   }
-  void forward() {
-    kernels::attention_forward(nullptr, of(out), args());
+  void forward(AttentionForward* launcher = shipped_attention_forward) {
+    Buffer<float> scores(size_t(capacity) * c.heads * c.max_length);
+    launcher(nullptr, of(out), scores, args());
     synchronize();
   }
   void backward() {
