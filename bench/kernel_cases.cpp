@@ -91,7 +91,7 @@ void KernelCases::build(const StepSizes& sizes) {
 
   // Bytes. t: one T, nh: [N, H] of T, ch: [capacity, H] of T, h: H floats; a count or scalar is 4.
   const double t = sizeof(T), n = N, nh = n * H * t, ch = double(capacity) * H * t, h = H * 4.0, c = capacity,
-               m = M, mc = target_rows, random = 12;
+               m = M, mc = target_rows, random = 16;
   const size_t cH = size_t(capacity) * size_t(H);
   T *x = array<T>(cH), *y = array<T>(cH), *z = array<T>(cH), *residual = array<T>(cH);
   T *wide = array<T>(cH * 4), *wide2 = array<T>(cH * 4), *wide3 = array<T>(cH * 4), *qkv = array<T>(cH * 3),
@@ -201,6 +201,9 @@ void KernelCases::build(const StepSizes& sizes) {
   const double sum_blocks = double(std::min(parameters / 2048 + 1, kernels::squared_norm_workspace()));
   add("squared_norm, a layer", p * 4 + sum_blocks * 8 + 8, p * 2,
       [=] { kernels::squared_norm(s, sum, sums, grad, parameters); });
+  double* block_squares = array<double>(kernels::adam_blocks(parameters));
+  add("block_squares, a layer", p * 4 + blocks * 8, p * 2,
+      [=] { kernels::block_squares(s, block_squares, grad, parameters); });
   const size_t all_blocks = kernels::adam_blocks(12 * parameters + table);  // 12 layers and the word table
   const double* block_sums = array<double>(all_blocks);
   add("sum, a model's norm", double(all_blocks) * 8 + 8, double(all_blocks),

@@ -22,10 +22,11 @@ class ProcessGroup {
   std::string name() const;  // "rank 2 of 4 on host", "" for one process
   // Calls below throw std::runtime_error after waiting so long for other ranks; 0: never.
   void set_wait_limit(int seconds) { wait_limit_ = seconds; }
+  double waited() const { return waited_; }  // seconds in these calls, with the time of the exchange itself
 
   // ---- Host memory. Every rank calls them, in the same order.
-  uint32_t any(uint32_t flags);                            // bitwise or
-  std::string broadcast(const std::string& text);          // rank 0's
+  uint32_t any(uint32_t flags);                              // bitwise or
+  std::string broadcast(const std::string& text);            // rank 0's
   std::vector<std::string> gather(const std::string& text);  // everybody's, by rank
   // Ends the processes of all ranks.
   [[noreturn]] void abort(int code);
@@ -46,6 +47,7 @@ class ProcessGroup {
   ProcessGroup();
   ~ProcessGroup();
   int rank_ = 0, size_ = 1, wait_limit_ = 0;
+  double waited_ = 0;
   std::string host_;
 };
 

@@ -66,7 +66,8 @@ void ShardSum::add(float* gradient) {
   while (!terms_.empty() && are_siblings(terms_.back().node, node)) {
     const Term left = terms_.back();
     terms_.pop_back();
-    kernels::add(device_.stream(), gradient, left.data, values_);  // right + left has the bits of left + right
+    kernels::add(device_.stream(), gradient, left.data,
+                 values_);  // right + left has the bits of left + right
     free_.push_back(left.data);
     node = {left.node.first, 2 * left.node.count};
   }

@@ -135,7 +135,7 @@ template <bool dropping>
 class HeadDropout {
  public:
   __device__ __forceinline__ HeadDropout(const DropoutArgs& dropout, int max_positions, const Place& at)
-      : mask_(dropout, 0),
+      : mask_(dropout),
         max_positions_(max_positions),
         heads_(at.heads),
         head_(at.head),

@@ -22,21 +22,21 @@ inline void check_dropout(const char* launcher, const Dropout& dropout) {
   if (dropout.rate > 0 && !dropout.random) refuse(launcher, "dropout needs a random state");
 }
 
-// The constructor loads the random state early, where nothing waits for it. Elements count from this batch's first
-// row, of `columns`, a multiple of 8; with columns = 0, from the step's. Without `dropping` all factors are 1.
+// The constructor loads the random state early, where nothing waits for it. Without `dropping` all factors are 1.
 template <bool dropping>
 class DropoutMask {
  public:
-  __device__ __forceinline__ DropoutMask(const DropoutArgs& dropout, int columns) : dropout_(dropout) {
-    if constexpr (!dropping) return;
-    state_ = *dropout.random;
-    first_ = uint64_t(state_.first_row) * columns;
+  __device__ __forceinline__ explicit DropoutMask(const DropoutArgs& dropout) : dropout_(dropout) {
+    if constexpr (dropping) state_ = *dropout.random;
   }
 
-  // Applies dropout to the eight values from `element`, a multiple of 8, on.
-  __device__ __forceinline__ Float8 operator()(uint64_t element, Float8 x) const {
+  // Applies dropout to eight values of a row of `columns`, from `column` on; both multiples of 8. A step has fewer
+  // than 2³⁵ elements.
+  __device__ __forceinline__ Float8 operator()(int row, int columns, int column, Float8 x) const {
     if constexpr (dropping) {
-      const Random4 r = draw(element);
+      const uint32_t group =
+          (state_.first_row + uint32_t(row)) * uint32_t(columns / 8) + uint32_t(column / 8);
+      const Random4 r = random4(state_.seed, state_.pass, dropout_.site, group);
 #pragma unroll
       for (int i = 0; i < 8; i++)
         x[i] = dropout_bits(r.v[i / 2], i) >= dropout_.threshold ? x[i] * dropout_.scale : 0.0f;
@@ -44,6 +44,7 @@ class DropoutMask {
     return x;
   }
 
+  // Elements count from the step's first row.
   __device__ __forceinline__ uint32_t keeps(uint64_t element) const {  // 0 or 1
     if constexpr (!dropping) return 1;
     return bits(draw(element), element) >= dropout_.threshold;
@@ -62,7 +63,7 @@ class DropoutMask {
 
  private:
   __device__ __forceinline__ Random4 draw(uint64_t element) const {
-    return random4(state_.seed, state_.pass, dropout_.site, (element + first_) / 8);
+    return random4(state_.seed, state_.pass, dropout_.site, element / 8);
   }
   // Selects registers instead of indexing, which would put the draw into local memory.
   __device__ static __forceinline__ uint32_t bits(const Random4& r, uint64_t element) {
@@ -72,7 +73,6 @@ class DropoutMask {
 
   DropoutArgs dropout_;
   RandomState state_;
-  uint64_t first_ = 0;
 };
 
 }  // namespace warpbert::kernels

@@ -44,7 +44,7 @@ __device__ __forceinline__ void load(TwoRows<V>& two, const T* dy, const T* x, c
 #pragma unroll
     for (int j = 0; j < V; j++) {
       Float8 &xhat = two.xhat[k][j], &g = two.g[k][j];
-      g = drop(size_t(rows[k]) * hidden + lane_column(j), g);
+      g = drop(rows[k], hidden, lane_column(j), g);
       if (first + k >= count) g = Float8{};
       const Float8 w = load8(gamma + load_column(j, hidden));
       float part = 0, part_product = 0;
@@ -134,7 +134,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
   const int first = first_row(), count = *rows.count;
   if (first < count) {
     TwoRows<V> two;
-    load(two, dy, x, mean, rstd, gamma, DropoutMask<dropping>(dropout, hidden), count, hidden);
+    load(two, dy, x, mean, rstd, gamma, DropoutMask<dropping>(dropout), count, hidden);
 #pragma unroll
     for (int j = 0; j < V; j++) {
       const int c = lane_column(j);
@@ -164,9 +164,9 @@ __global__ void __launch_bounds__(32 * warps, 2)
   auto& sums = shared<WarpSums<3, V>>();
   const int first = first_row(), count = *rows.count;
   if (first < count) {
-    const DropoutMask<dropping> drop(dropout, hidden);
+    const DropoutMask<dropping> drop(dropout);
     TwoRows<V> two;
-    load(two, dy, h, mean, rstd, gamma, DropoutMask<false>(dropout, hidden), count, hidden);
+    load(two, dy, h, mean, rstd, gamma, DropoutMask<false>(dropout), count, hidden);
 #pragma unroll
     for (int j = 0; j < V; j++) {
       const int c = lane_column(j);
@@ -179,7 +179,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
         const size_t i = size_t(first + k) * hidden + c;
         Float8 dh = input_gradient(two, k, j, gamma + c);
         write(dresidual + i, dh, accumulate);
-        dh = drop(i, dh);
+        dh = drop(first + k, hidden, c, dh);
         store8(dx + i, dh);
         bias_sum += dh;
       }

@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
   if (row >= *rows.count) {
     store_zeros<T, V>(y + begin, hidden);
   } else {
-    const DropoutMask<dropping> drop(dropout, hidden);
+    const DropoutMask<dropping> drop(dropout);
     Float8 a[V];
     Affine<V> affine;
     load_row(a, x + begin, hidden);
@@ -79,7 +79,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
 #pragma unroll
     for (int j = 0; j < V; j++)
       if (const int c = lane_column(j); c < hidden)
-        store8(y + begin + c, drop(begin + c, normalise(a[j], s, affine.gamma[j], affine.beta[j])));
+        store8(y + begin + c, drop(row, hidden, c, normalise(a[j], s, affine.gamma[j], affine.beta[j])));
   }
   if (threadIdx.x % 32 == 0) mean[row] = s.mean, rstd[row] = s.rstd;
 }
@@ -100,7 +100,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
     store_zeros<T, V>(h + begin, hidden);
     store_zeros<T, V>(y + begin, hidden);
   } else {
-    const DropoutMask<dropping> drop(dropout, hidden);
+    const DropoutMask<dropping> drop(dropout);
     Float8 a[V], r[V];
     Affine<V> affine;
     load_row(a, x + begin, hidden);
@@ -109,7 +109,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
 #pragma unroll
     for (int j = 0; j < V; j++) {
       a[j] += load8(bias + load_column(j, hidden));
-      a[j] = drop(begin + lane_column(j), a[j]);
+      a[j] = drop(row, hidden, lane_column(j), a[j]);
       a[j] += r[j];
       // Normalises the rounded h, because backward reads that.
       const int c = lane_column(j);

@@ -22,6 +22,7 @@ constexpr int attention_tile = 64;  // rows; of fp32 with 128 columns a head 32
 const std::vector<ShippedKernel>& shipped_kernels() {
   static const std::vector<ShippedKernel> all = {
       {"adam", "adam, a layer", sizes()},
+      {"add", "add, a layer", sizes()},
       {"add_dropout_norm_backward", "add_dropout_norm_backward", sizes()},
       {"add_dropout_norm_forward", "add_dropout_norm_forward", sizes()},
       {"attention_backward", "attention_backward", sizes()},

@@ -21,19 +21,22 @@ namespace {
 const MPI_Datatype word = MPI_INT32_T;
 int words(size_t bytes) { return int(bytes / 4); }
 
-// Waits in turns with other processes of this machine, until `limit` seconds have passed.
-void wait(std::vector<MPI_Request> requests, int limit) {
-  const auto begin = std::chrono::steady_clock::now();
-  for (int done = 0;;) {
+// Waits in turns with other processes of this machine.
+void wait(std::vector<MPI_Request> requests, int limit, double& waited) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point begin = Clock::now();
+  double seconds = 0;
+  for (int done = 0;; std::this_thread::yield()) {
     MPI_Testall(int(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE);
-    if (done) return;
-    std::this_thread::yield();
-    if (limit && std::chrono::steady_clock::now() - begin > std::chrono::seconds(limit))
+    seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    if (done) break;
+    if (limit && seconds > limit)
       throw std::runtime_error(
           fmt::format("it has waited {} s for the other processes, one of which is gone or hangs; the same "
                       "command resumes the run; run.wait_seconds sets the limit",
                       limit));
   }
+  waited += seconds;
 }
 
 bool has_launcher() {
@@ -78,7 +81,7 @@ uint32_t ProcessGroup::any(uint32_t flags) {
   if (size_ == 1) return flags;
   MPI_Request request;
   MPI_Iallreduce(MPI_IN_PLACE, &flags, 1, MPI_UINT32_T, MPI_BOR, MPI_COMM_WORLD, &request);
-  wait({request}, wait_limit_);
+  wait({request}, wait_limit_, waited_);
   return flags;
 }
 
@@ -88,10 +91,10 @@ std::string ProcessGroup::broadcast(const std::string& text) {
   auto length = uint64_t(copy.size());
   MPI_Request request;
   MPI_Ibcast(&length, 1, MPI_UINT64_T, 0, MPI_COMM_WORLD, &request);
-  wait({request}, wait_limit_);
+  wait({request}, wait_limit_, waited_);
   copy.resize(length);
   MPI_Ibcast(copy.data(), int(length), MPI_CHAR, 0, MPI_COMM_WORLD, &request);
-  wait({request}, wait_limit_);
+  wait({request}, wait_limit_, waited_);
   return copy;
 }
 
@@ -102,13 +105,13 @@ std::vector<std::string> ProcessGroup::gather(const std::string& text) {
   const int length = int(text.size());
   MPI_Request request;
   MPI_Iallgather(&length, 1, MPI_INT, lengths.data(), 1, MPI_INT, MPI_COMM_WORLD, &request);
-  wait({request}, wait_limit_);
+  wait({request}, wait_limit_, waited_);
   int total = 0;
   for (size_t r = 0; r < n; r++) begins[r] = total, total += lengths[r];
   std::string all(size_t(total), '\0');
   MPI_Iallgatherv(text.data(), length, MPI_CHAR, all.data(), lengths.data(), begins.data(), MPI_CHAR,
                   MPI_COMM_WORLD, &request);
-  wait({request}, wait_limit_);
+  wait({request}, wait_limit_, waited_);
   std::vector<std::string> texts;
   for (size_t r = 0; r < n; r++) texts.push_back(all.substr(size_t(begins[r]), size_t(lengths[r])));
   return texts;
@@ -127,9 +130,8 @@ void ProcessGroup::exchange(kernels::Stream stream, std::vector<Transfer> send,
     MPI_Request* next = requests.data();
     for (const Transfer& t : receive)
       MPI_Irecv(t.data, words(t.bytes), word, t.peer, 0, MPI_COMM_WORLD, next++);
-    for (const Transfer& t : send)
-      MPI_Isend(t.data, words(t.bytes), word, t.peer, 0, MPI_COMM_WORLD, next++);
-    wait(std::move(requests), wait_limit_);
+    for (const Transfer& t : send) MPI_Isend(t.data, words(t.bytes), word, t.peer, 0, MPI_COMM_WORLD, next++);
+    wait(std::move(requests), wait_limit_, waited_);
   });
 }
 
@@ -140,8 +142,9 @@ void ProcessGroup::all_gather(kernels::Stream stream, void* data, std::vector<si
     std::vector<int> counts(n), begins(n);
     for (size_t r = 0; r < n; r++) begins[r] = words(bounds[r]), counts[r] = words(bounds[r + 1] - bounds[r]);
     MPI_Request request;
-    MPI_Iallgatherv(MPI_IN_PLACE, 0, word, data, counts.data(), begins.data(), word, MPI_COMM_WORLD, &request);
-    wait({request}, wait_limit_);
+    MPI_Iallgatherv(MPI_IN_PLACE, 0, word, data, counts.data(), begins.data(), word, MPI_COMM_WORLD,
+                    &request);
+    wait({request}, wait_limit_, waited_);
   });
 }
 
@@ -150,7 +153,7 @@ void ProcessGroup::all_reduce_min(kernels::Stream stream, int* value) {
   simt::enqueue(stream, [=, this] {
     MPI_Request request;
     MPI_Iallreduce(MPI_IN_PLACE, value, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD, &request);
-    wait({request}, wait_limit_);
+    wait({request}, wait_limit_, waited_);
   });
 }
 

@@ -42,6 +42,11 @@ def script_lines(block):
         offset += 1 + line.count("\0")
 
 
+def without_launcher(words):
+    """Without `mpirun -np 4` or `srun -n 4` before a program."""
+    return words[3:] if words[0] in ("mpirun", "srun") and len(words) > 3 else words
+
+
 def commands_of(line):
     """Lists of words, one for each command of a shell line; [] for a comment."""
     lexer = shlex.shlex(line.replace("…", ""), posix=True, punctuation_chars="|&;<>")
@@ -50,7 +55,7 @@ def commands_of(line):
     for word in [*lexer, ";"]:
         if set(word) <= set("|&;"):
             if command:
-                yield command
+                yield without_launcher(command)
             command = []
         elif not (command == [] and re.match(r"\w+=", word)):  # SIMT_ORDER=random program
             command.append(word)

@@ -30,7 +30,8 @@ TEST_CASE("shards: processes get equal, consecutive parts, or a refusal") {
     CHECK(part.last == 4 * rank + 4);
     CHECK(part.local() == 4);
   }
-  CHECK_THROWS_WITH_AS(deal_shards(12, 0, 5), "12 shards cannot be dealt to 5 processes", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(deal_shards(12, 0, 5), "12 shards cannot be dealt to 5 processes",
+                       std::invalid_argument);
   CHECK_THROWS_AS(deal_shards(0, 0, 1), std::invalid_argument);
 }
 

@@ -547,7 +547,7 @@ class Programs(TinyRun):
 
     def test_programs_and_results_say_which_build_made_them(self):
         version = self.program("train", "--version").stdout
-        self.assertRegex(version, r"^warpbert \d+[.]\d+[.]\d+ \(commit ([0-9a-f]{12}(, changed)?|unknown)\), (GCC|Clang) .+, .+, (simulator|CUDA .+)\n$")
+        self.assertRegex(version, r"^warpbert \d+[.]\d+[.]\d+ \(commit ([0-9a-f]{12}(, changed)?|unknown)\), (GCC|Clang) .+, .+, (simulator(, MPI)?|CUDA .+)\n$")
         self.assertEqual(self.program("predict", "--version").stdout, version)
         self.train("--train.epochs=1")
         self.assertEqual((self.run_dir / "config.ini").read_text().splitlines()[0], f"# Made by {version.strip()}.")

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/process_group.h"
 #include "io/format.h"
 
 namespace warpbert {
@@ -79,7 +80,10 @@ std::string progress_line(const ProgressState& state, int width) {
   return line;
 }
 
-ProgressOutput standard_progress_output() { return {stdout, isatty(STDOUT_FILENO) != 0, 0}; }
+// mpirun shows the output of pseudo-terminals, wherever its own goes.
+ProgressOutput standard_progress_output() {
+  return {stdout, isatty(STDOUT_FILENO) && ProcessGroup::world().size() == 1, 0};
+}
 
 static int terminal_width(const ProgressOutput& output) {
   winsize size{};

@@ -1,6 +1,7 @@
 #include "trainer.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -389,7 +390,11 @@ void Trainer::finish() {
     if (gemm_files_) gemm_files_->save();  // predict uses them to repeat the scores
     book(state_.spent.scoring);
   }
+  const std::vector<std::string> waited = group_.gather(fmt::format("{:.1f}", group_.waited()));
   if (!directory_) return;
+  if (waited.size() > 1)
+    fmt::print("waited    {} s for other processes, by rank, of {:.1f} s\n", fmt::join(waited, ", "),
+               state_.seconds);
   RunRecord record = run_record(session_, *directory_, state_,
                                 {{"training", state_.spent.training},
                                  {"waiting for batches", state_.spent.waiting},

@@ -264,8 +264,8 @@ TEST_CASE("options: the saved configuration gives back the same options, whateve
   CHECK(again.data.vocab == options.data.vocab);
   CHECK(again.run.directory == options.run.directory);
   // run.{directory, threads, checkpoint_minutes, checkpoint_steps, keep_checkpoints, graphs, gemm_cache, csv,
-  // tensorboard} and profile.{start_step, steps, kernels}
-  const size_t may_differ = 12;
+  // tensorboard, wait_seconds} and profile.{start_step, steps, kernels}
+  const size_t may_differ = 13;
   CHECK(differences(Options(), options).size() == option_list().size() - may_differ);
 
   const Options plain = read(folder, "");

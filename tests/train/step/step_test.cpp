@@ -199,7 +199,7 @@ TEST_CASE("step: parts add up to the gradient of the whole batch") {
   CHECK(added.grad_norm() == doctest::Approx(once.grad_norm()).epsilon(1e-6));
 }
 
-TEST_CASE("step: shards add up to the step of the whole batch, dropout included; one may be without rows") {
+TEST_CASE("step: shards add up to the step of the whole batch, dropout included, and one may be empty") {
   BertConfig c = Looked::config();
   c.dropout = 0.2f, c.attention_dropout = 0.1f;
   const std::vector<Batch> parts = {batch(0, c.vocabulary), batch(1, c.vocabulary)};
