@@ -4,13 +4,15 @@
 
 #include <chrono>
 #include <cstdio>
+#include <exception>
+#include <optional>
 #include <thread>
 
 #include "engine/process_group.h"
 #include "programs.h"
 #include "train/config/command_line.h"
 #include "train/run/dry_run.h"
-#include "train/run/trainer.h"
+#include "train/run/train.h"
 
 using namespace warpbert;
 
@@ -26,32 +28,25 @@ class Quiet {
     dup2(nothing, STDOUT_FILENO), dup2(nothing, STDERR_FILENO);
     close(nothing);
   }
-  void end() {
+  ~Quiet() {
+    if (!std::uncaught_exceptions()) return;
     std::this_thread::sleep_for(std::chrono::seconds(1));
     dup2(errors_, STDERR_FILENO);
   }
+  Quiet(const Quiet&) = delete;
 
  private:
   int errors_ = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
 };
 
-int run(int argc, char** argv) {
+}  // namespace
+
+int warpbert::train_main(int argc, char** argv) {
+  std::optional<Quiet> quiet;
+  if (!ProcessGroup::world().is_root()) quiet.emplace();
   const TrainArguments arguments = parse_train_arguments(argc, argv);
   if (arguments.help) return 0;
   if (arguments.overfit_steps) return overfit_batch(arguments.options, arguments.overfit_steps), 0;
   if (arguments.dry_run) return dry_run(arguments.options), 0;
   return train(arguments.options);
-}
-
-}  // namespace
-
-int warpbert::train_main(int argc, char** argv) {
-  if (ProcessGroup::world().is_root()) return run(argc, argv);
-  Quiet quiet;
-  try {
-    return run(argc, argv);
-  } catch (...) {
-    quiet.end();
-    throw;
-  }
 }

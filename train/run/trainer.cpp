@@ -4,115 +4,21 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <memory>
-#include <optional>
 #include <system_error>
 #include <utility>
 
-#include "checkpoint.h"
 #include "completion.h"
-#include "disk_space.h"
-#include "engine/process_group.h"
 #include "engine/ranges.h"
-#include "interruption.h"
-#include "io/atomic_file.h"
-#include "io/error.h"
-#include "io/format.h"
 #include "io/text.h"
-#include "profile_window.h"
-#include "progress.h"
-#include "run_directory.h"
-#include "run_log.h"
 #include "run_record.h"
 #include "schedule.h"
-#include "train/config/build_info.h"
-#include "train/data/loader.h"
-#include "train/report/metrics_log.h"
 #include "train/score/evaluation.h"
 #include "train/score/metrics.h"
-#include "train/score/scoring.h"
-#include "train/step/gemm_files.h"
-#include "train/step/session.h"
-#include "train/step/training.h"
 #include "train/weights/model_file.h"
 
 namespace warpbert {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-class Trainer {
- public:
-  // directory: null in all processes but the first, which alone writes.
-  Trainer(Session& session, const RunDirectory* directory)
-      : options_(session.options()),
-        directory_(directory),
-        session_(session),
-        device_(session.device()),
-        bert_(session.bert()),
-        steps_(make_steps(session)),
-        profile_(options_, steps_.resources.graphs) {}
-
-  // Puts into the log, even of a run that is killed, what is known so far. A closed pipe stops the run later.
-  void flush_log() const try { io::flush_standard_output(); } catch (const io::Error&) {
-    if (!interruption_->requested()) throw;
-  }
-  // Loads the newest readable checkpoint and returns its path; "" if there is none.
-  std::string load_newest();
-  void resume(const std::string& checkpoint);  // in every process
-  int run();                                   // returns the exit code
-
- private:
-  std::vector<float> score(const std::vector<Example>& examples) {
-    return score_pairs(steps_.score, session_.tokens(), examples, options_.predict);
-  }
-  bool train_epoch(Loader& loader);
-  void log_steps(int step);
-  void check_finite();
-  bool is_interrupted() { return group_.any(interruption_->requested()); }
-  void finish_epoch();
-  void evaluate(EpochRecord& record);
-  void keep_if_among_best(std::optional<double> score);
-  bool checkpoint_is_due() const;
-  void write_checkpoint();
-  void save();
-  void stop(const std::string& where);
-  void finish();
-
-  const Options& options_;
-  const RunDirectory* directory_;
-  Session& session_;
-  ProcessGroup& group_ = ProcessGroup::world();
-  Device& device_;
-  Bert& bert_;
-  const uint64_t start_hash_ = session_.start_hash();
-  ModelSteps steps_;
-  ProfileWindow profile_;
-  std::optional<Interruption> interruption_{std::in_place};  // until all is trained and saved
-  std::unique_ptr<RunLog> log_;                              // null where directory_ is
-  std::unique_ptr<Progress> progress_;
-  std::optional<GemmFiles> gemm_files_;  // on a GPU, with run.gemm_tuning
-
-  RunState state_;
-  double rate_ = 0;       // of the last step
-  bool learned_ = false;  // the last step had a target
-  long saved_step_ = -1;  // of the last checkpoint
-  Clock::time_point saved_at_ = Clock::now(), line_begin_;
-  long line_pairs_ = 0, line_tokens_ = 0;
-  double line_flops_ = 0;
-
-  // Adds the time since the last call.
-  Clock::time_point booked_ = Clock::now();
-  double book(double& account) {
-    const double seconds = io::seconds_since(booked_);
-    booked_ = Clock::now();
-    account += seconds, state_.seconds += seconds;
-    return seconds;
-  }
-};
 
 // ---- Steps ------------------------------------------------------------------------------------------------
 
@@ -133,12 +39,13 @@ bool Trainer::train_epoch(Loader& loader) {
     }
     const int step = ++state_.step_in_epoch;
     state_.step++;
-    learned_ = std::any_of(parts.begin(), parts.end(), [](const Batch& part) { return part.targets > 0; });
-    for (const Batch& part : parts) {
-      if (!learned_) break;  // nothing was computed
-      state_.epoch_pairs += part.sequences;
-      line_pairs_ += part.sequences, line_tokens_ += part.tokens;
-      line_flops_ += passes * step_flops(part, bert_.config);
+    const StepTotals& totals = parts[0].totals;
+    learned_ = totals.targets > 0;
+    if (learned_) {  // else nothing was computed
+      state_.epoch_pairs += totals.sequences;
+      line_pairs_ += totals.sequences, line_tokens_ += totals.tokens;
+      for (const Batch& part : parts)  // other processes have as much to do
+        line_flops_ += group_.size() * passes * step_flops(part, bert_.config);
     }
     progress_->step(state_.epoch, step);
     if (step % options_.run.log_every == 0 || step == steps) log_steps(step);
@@ -412,115 +319,6 @@ void Trainer::finish() {
   fmt::print("written   {}\n", io::printable(directory_->path()));
   std::fflush(stdout);
   warn_of_divergence(record, bert_, options_.train.lr);
-}
-
-// Refuses to replace results of a run whose checkpoints were removed. A run that was killed before its first
-// checkpoint may have a best.npz: it starts over, and makes the same again.
-void check_start_over(const RunDirectory& directory) {
-  const std::vector<std::string> there = directory.final_results();
-  if (there.empty()) return;
-  if (!directory.had_checkpoints()) return;
-  io::fail(
-      "{}: there already, and the checkpoints of its run are gone: the run cannot be resumed, and a new one "
-      "would replace it; set run.directory to another folder, or remove this one",
-      there[0]);
-}
-
-// train.shards of the run that is there; 0: there is none.
-int saved_shards(const Options& options) {
-  std::error_code none;
-  const std::string saved = options.run.directory + "/config.ini";
-  if (options.train.shards || !std::filesystem::exists(saved, none)) return 0;
-  return std::max(read_options(saved).train.shards, 1);
-}
-
-// Refuses processes that would train different things.
-void agree(const Session& session) {
-  ProcessGroup& group = ProcessGroup::world();
-  std::string options;
-  for (const OptionInfo& option : option_list())
-    if (const std::string name = option.name(); option.type != "PATH" && !name.starts_with("run."))
-      options += fmt::format("{} = {}\n", name, option_value(session.options(), name));
-  const std::vector<std::string> names = group.gather(group.name());
-  for (const auto& [what, value] : {std::pair{"build", build_info()},
-                                    {"configuration", options},
-                                    {"data", hash_text(session.start_hash())}}) {
-    const std::vector<std::string> all = group.gather(value);
-    for (size_t r = 1; r < all.size(); r++)
-      if (all[r] != all[0])
-        throw std::runtime_error(
-            fmt::format("{} has another {} than rank 0; start all with the same", names[r], what));
-  }
-}
-
-// Decides in the first process, which alone sees the run directory, and tells the others.
-int train_first(Session& session) {
-  ProcessGroup& group = ProcessGroup::world();
-  const Options& options = session.options();
-  RunDirectory directory(options.run.directory);
-  const bool again = directory.holds_run_of(options);
-  if (const auto finished = again ? completion(directory, session) : std::nullopt) {
-    group.broadcast("finished");
-    directory.renew_config(options);
-    RunLog(directory, options.run);  // run.csv or run.tensorboard may be newly set
-    fmt::print("{}: this run is finished{}\n", io::printable(directory.path()),
-               finished->stopped_early
-                   ? fmt::format(", stopped after epoch {} by train.patience", finished->epochs)
-               : may_grow(options) ? "; more train.epochs resume it"
-                                   : "");
-    return 0;
-  }
-  group.broadcast("goes on");
-  session.load();
-  agree(session);
-  Trainer trainer(session, &directory);
-  trainer.flush_log();
-  check_disk_space(session);
-  const std::string checkpoint = again ? trainer.load_newest() : "";
-  group.broadcast(checkpoint);
-  if (!checkpoint.empty()) {
-    trainer.resume(checkpoint);
-    fmt::print("{}: resuming from its last checkpoint\n", io::printable(directory.path()));
-    std::error_code ignored;
-    // Both cover fewer epochs; without the report the run counts as incomplete.
-    for (const std::string& file : {directory.report(), directory.run_json()})
-      std::filesystem::remove(file, ignored);
-  } else {
-    const std::vector<std::string> there = directory.results();
-    if (!again && !there.empty())
-      io::fail(
-          "{}: there already, but its folder has no config.ini: it is of no run, and a new one would replace "
-          "it; "
-          "set run.directory to another folder",
-          there[0]);
-    if (again) {
-      check_start_over(directory);
-      fmt::print("{}: no complete checkpoint; starting over\n", io::printable(directory.path()));
-    }
-    directory.start_over();
-  }
-  directory.save_config(options);
-  fmt::print("started   {}\n", io::date_text(unix_time()));
-  trainer.flush_log();
-  return trainer.run();
-}
-
-int train_other(Session& session) {
-  ProcessGroup& group = ProcessGroup::world();
-  if (group.broadcast("") == "finished") return 0;
-  session.load();
-  agree(session);
-  Trainer trainer(session, nullptr);
-  if (const std::string checkpoint = group.broadcast(""); !checkpoint.empty()) trainer.resume(checkpoint);
-  return trainer.run();
-}
-
-}  // namespace
-
-int train(const Options& given) {
-  ProcessGroup::world().set_wait_limit(given.run.wait_seconds);
-  Session session(with_shards(given, saved_shards(given)));
-  return ProcessGroup::world().is_root() ? train_first(session) : train_other(session);
 }
 
 }  // namespace warpbert

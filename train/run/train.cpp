@@ -1,0 +1,127 @@
+#include "train.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+
+#include "completion.h"
+#include "disk_space.h"
+#include "io/error.h"
+#include "io/text.h"
+#include "train/config/build_info.h"
+#include "trainer.h"
+
+namespace warpbert {
+namespace {
+
+// Refuses to replace results of a run whose checkpoints were removed. A run that was killed before its first
+// checkpoint may have a best.npz: it starts over, and makes the same again.
+void check_start_over(const RunDirectory& directory) {
+  const std::vector<std::string> there = directory.final_results();
+  if (there.empty()) return;
+  if (!directory.had_checkpoints()) return;
+  io::fail(
+      "{}: there already, and the checkpoints of its run are gone: the run cannot be resumed, and a new one "
+      "would replace it; set run.directory to another folder, or remove this one",
+      there[0]);
+}
+
+// train.shards of the run that is there; 0: there is none.
+int saved_shards(const Options& options) {
+  std::error_code none;
+  const std::string saved = options.run.directory + "/config.ini";
+  if (options.train.shards || !std::filesystem::exists(saved, none)) return 0;
+  return std::max(read_options(saved).train.shards, 1);
+}
+
+// Refuses processes that would train different things.
+void agree(const Session& session) {
+  ProcessGroup& group = ProcessGroup::world();
+  std::string options;
+  for (const OptionInfo& option : option_list())
+    if (const std::string name = option.name(); option.type != "PATH" && !name.starts_with("run."))
+      options += fmt::format("{} = {}\n", name, option_value(session.options(), name));
+  const std::vector<std::string> names = group.gather(group.name());
+  for (const auto& [what, value] : {std::pair{"build", build_info()},
+                                    {"configuration", options},
+                                    {"data", hash_text(session.start_hash())}}) {
+    const std::vector<std::string> all = group.gather(value);
+    for (size_t r = 1; r < all.size(); r++)
+      if (all[r] != all[0])
+        throw std::runtime_error(
+            fmt::format("{} has another {} than rank 0; start all with the same", names[r], what));
+  }
+}
+
+// In a process that is not the first.
+int train_other(Session& session) {
+  ProcessGroup& group = ProcessGroup::world();
+  if (group.broadcast("") == "finished") return 0;
+  session.load();
+  agree(session);
+  Trainer trainer(session, nullptr);
+  if (const std::string checkpoint = group.broadcast(""); !checkpoint.empty()) trainer.resume(checkpoint);
+  return trainer.run();
+}
+
+}  // namespace
+
+// The first process decides, which alone sees the run directory, and tells the others.
+int train(const Options& given) {
+  ProcessGroup& group = ProcessGroup::world();
+  group.set_wait_limit(given.run.wait_seconds);
+  Session session(with_shards(given, saved_shards(given)));
+  if (!group.is_root()) return train_other(session);
+  const Options& options = session.options();
+  RunDirectory directory(options.run.directory);
+  const bool again = directory.holds_run_of(options);
+  if (const auto finished = again ? completion(directory, session) : std::nullopt) {
+    group.broadcast("finished");
+    directory.renew_config(options);
+    RunLog(directory, options.run);  // run.csv or run.tensorboard may be newly set
+    fmt::print("{}: this run is finished{}\n", io::printable(directory.path()),
+               finished->stopped_early
+                   ? fmt::format(", stopped after epoch {} by train.patience", finished->epochs)
+               : may_grow(options) ? "; more train.epochs resume it"
+                                   : "");
+    return 0;
+  }
+  group.broadcast("goes on");
+  session.load();
+  agree(session);
+  Trainer trainer(session, &directory);
+  trainer.flush_log();
+  check_disk_space(session);
+  const std::string checkpoint = again ? trainer.load_newest() : "";
+  group.broadcast(checkpoint);
+  if (!checkpoint.empty()) {
+    trainer.resume(checkpoint);
+    fmt::print("{}: resuming from its last checkpoint\n", io::printable(directory.path()));
+    std::error_code ignored;
+    // Both cover fewer epochs; without the report the run counts as incomplete.
+    for (const std::string& file : {directory.report(), directory.run_json()})
+      std::filesystem::remove(file, ignored);
+  } else {
+    const std::vector<std::string> there = directory.results();
+    if (!again && !there.empty())
+      io::fail(
+          "{}: there already, but its folder has no config.ini: it is of no run, and a new one would replace "
+          "it; "
+          "set run.directory to another folder",
+          there[0]);
+    if (again) {
+      check_start_over(directory);
+      fmt::print("{}: no complete checkpoint; starting over\n", io::printable(directory.path()));
+    }
+    directory.start_over();
+  }
+  directory.save_config(options);
+  fmt::print("started   {}\n", io::date_text(unix_time()));
+  trainer.flush_log();
+  return trainer.run();
+}
+
+}  // namespace warpbert
