@@ -1,6 +1,7 @@
 #include "sharded_update.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace warpbert {
 
@@ -27,10 +28,23 @@ void ShardedUpdate::gather(void* data, size_t value_bytes, size_t first, size_t 
   group_.all_gather(store_.device().stream(), data, std::move(bounds));
 }
 
+void ShardedUpdate::finish_first_pass(const Parameter& p) {
+  const size_t begin = sum_.begin(), slice = sum_.end() - begin;
+  sum_.finish(store_.grads());
+  if (!first_pass_.size()) first_pass_ = DeviceArray<float>(store_.device(), slice);
+  first_pass_.zero();
+  kernels::add(store_.device().stream(), first_pass_.data(), store_.grads() + begin, slice);
+  has_first_pass_ = true;
+  for (float* buffer : {store_.grads(), store_.master_weights()})
+    gather(buffer, sizeof(float), p.offset, p.offset + p.padded_size());
+}
+
 void ShardedUpdate::finish(const AdamSteps& steps, int* finite) {
   const kernels::Stream stream = store_.device().stream();
   sum_.finish(store_.grads());
   const size_t begin = sum_.begin(), end = sum_.end(), unit = kernels::adam_values_a_block;
+  if (std::exchange(has_first_pass_, false))
+    kernels::add(stream, store_.grads() + begin, first_pass_.data(), end - begin);
   kernels::block_squares(stream, squares_.data() + begin / unit, store_.grads() + begin, end - begin);
   std::vector<size_t> bounds;
   for (const size_t bound : sum_.bounds()) bounds.push_back(kernels::adam_blocks(bound) * sizeof(double));

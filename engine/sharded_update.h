@@ -15,6 +15,9 @@ class ShardedUpdate {
 
   // Takes the gradient of the next local shard from the store's buffer.
   void add() { sum_.add(store_.grads()); }
+  // After the last shard of a first pass: keeps the sum, and completes gradient and master weights of p. The shards
+  // of a second pass follow.
+  void finish_first_pass(const Parameter& p);
   // After the last: updates the weights. *finite, on the device, becomes the least of all ranks.
   void finish(const AdamSteps& steps, int* finite);
   // Completes masters, moments and EMA weights, of which this rank updates its slice.
@@ -28,7 +31,9 @@ class ShardedUpdate {
   ProcessGroup& group_;
   ShardSum sum_;
   size_t vectors_begin_ = 0, vectors_end_ = 0;
-  DeviceArray<double> squares_;  // a block of 2,048 values each
+  bool has_first_pass_ = false;
+  DeviceArray<float> first_pass_;  // its sum over shards, of this slice
+  DeviceArray<double> squares_;    // a block of 2,048 values each
   DeviceArray<kernels::AdamStep> records_;
 };
 

@@ -36,7 +36,7 @@ class ShardSum {
   // After the last: this process's slice of `gradient`, the same array, is the sum over all shards.
   void finish(float* gradient);
 
-  // [bounds()[r], bounds()[r + 1]) is the slice of rank r; multiples of 2,048, but for the end.
+  // [bounds()[r], bounds()[r + 1]) is the slice of rank r; multiples of 2,048, except the last.
   const std::vector<size_t>& bounds() const { return bounds_; }
   size_t begin() const { return bounds_[size_t(group_.rank())]; }
   size_t end() const { return bounds_[size_t(group_.rank()) + 1]; }

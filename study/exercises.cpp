@@ -45,6 +45,9 @@ bool try_exercise(int number, const std::string& file, bool solution, const std:
   const std::string& name = names[size_t(number) - 1];
   const fs::path source =
       file.empty() ? folder / (solution ? "solutions" : "") / (name + ".cu") : fs::absolute(file);
+  if (!fs::is_regular_file(source))
+    io::fail("{}: no such file; copy {} and edit the copy", file,
+             fs::relative(folder / (name + ".cu"), WARPBERT_SOURCE).string());
   fmt::print("{}\n", file.empty() ? fs::relative(source, WARPBERT_SOURCE).string() : file);
 
   const TemporaryFolder temporary;

@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t buffer_bytes = size_t(32) << 22;  // OpenBLAS's BUFFER_SIZE
 
-// OpenBLAS's allocator retries for ever, or ends the process, when the system refuses. Asks first.
+// OpenBLAS's allocator retries forever, or ends the process, when the system refuses. Asks first.
 void require_address_space(size_t bytes, int threads) {
   void* const probe = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (probe == MAP_FAILED)

@@ -1,5 +1,5 @@
 // OpenBLAS, loaded at the first product. Linked, it would allocate 128 MiB before main(), and some versions (0.3.29)
-// retry for ever where a limit of address space (ulimit -v) refuses them.
+// retry forever where a limit of address space (ulimit -v) refuses them.
 #pragma once
 #include <cblas.h>
 

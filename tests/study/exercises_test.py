@@ -186,6 +186,7 @@ class Exercises(unittest.TestCase):
     def test_refusals(self):
         for code, message, *args in (
                 (1, "there is no exercise 99; there are 1 to ", 99),
+                (1, "none.cu: no such file; copy study/exercises/02_sectors.cu and edit the copy\n", 2, "--file=none.cu"),
                 (2, "--solution or --file, not both", 1, "--solution", "--file=x.cu"),
                 (2, "--output=x.txt: neither .html nor .json", 1, "--output=x.txt")):
             done = subprocess.run([STUDY, "try", *map(str, args)], capture_output=True, text=True)

@@ -191,7 +191,7 @@ std::vector<Option> make_table() {
                 "folder"),
            Change::allowed),
       with(integer("run.wait_seconds", run, &RunOptions::wait_seconds, {0, unlimited},
-                   "how long a process waits for the others before it ends them; 0: for ever"),
+                   "how long a process waits for the others before it ends them; 0: forever"),
            Change::allowed),
       with(choice("run.csv", run, &RunOptions::csv, {"false", "true"},
                   "also write the step lines to steps.csv and the epoch lines to epochs.csv, anew after "

@@ -112,7 +112,7 @@ struct RunOptions {
   int keep_best = 1;
   bool graphs = true;
   bool gemm_tuning = false;
-  int wait_seconds = 600;  // 0: for ever
+  int wait_seconds = 600;  // 0: forever
   std::string gemm_cache;  // empty: in the user's cache folder
   bool csv = false, tensorboard = false;
 };

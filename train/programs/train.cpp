@@ -18,8 +18,8 @@ using namespace warpbert;
 
 namespace {
 
-// Silences a process that is not the first, but for its error. The first one mostly has the same error, and ends all
-// others: a second's delay lets it tell.
+// Silences a process that is not the first, except its error message. That comes a second later: mostly the first
+// process has the same error, prints it and ends all others.
 class Quiet {
  public:
   Quiet() {

@@ -89,7 +89,7 @@ int train(const Options& given) {
                                    : "");
     return 0;
   }
-  group.broadcast("goes on");
+  group.broadcast("trains");
   session.load();
   agree(session);
   Trainer trainer(session, &directory);

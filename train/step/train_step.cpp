@@ -17,7 +17,6 @@ TrainStep::TrainStep(StepResources& resources, const TrainStepConfig& config)
       finite_(r_.device, std::vector<int>{1}) {
   sums_.zero();
   if (config_.shards.count > 1) {
-    if (config_.fgm_epsilon > 0) throw std::logic_error("step: FGM takes one shard");
     sharded_.emplace(r_.bert.store, adam_, *config_.group, config_.shards);
   }
   if (config_.fgm_epsilon > 0) {
@@ -41,57 +40,75 @@ void TrainStep::run(std::span<const Batch> micro_batches, double lr) {
   const StepTotals totals = step_totals(micro_batches);
   if (!totals.targets) return;  // nothing to learn from: the reference divides 0 by 0 here
   const bool fgm = config_.fgm_epsilon > 0;
-  if (fgm && micro_batches.size() > 1) throw std::logic_error("step: FGM takes one micro-batch");
+  if (fgm && !sharded_ && micro_batches.size() > 1) throw std::logic_error("step: FGM takes one micro-batch");
   const double share =
       config_.keras_fill ? double(totals.tokens) / (double(totals.sequences) * totals.longest) : 1.0;
   PassRecord record;
   record.scale = float(share / totals.targets);
   record.adam = adam_.count(lr);
-  const uint32_t first_pass = pass_;
-  int shard = 0;  // of this process
-  bool first = true;
+  if (sharded_) return run_shards(micro_batches, totals, record);
   for (size_t i = 0; i < micro_batches.size(); i++) {
-    const Batch& batch = micro_batches[i];
-    const bool last = sharded_ ? batch.ends_shard : i + 1 == micro_batches.size();
-    if (sharded_ && first) pass_ = first_pass;
-    record.random[0] = {config_.seed, ++pass_, uint32_t(batch.first_row)};
+    record.random[0] = {config_.seed, ++pass_};
     if (fgm) record.random[1] = {config_.seed, ++pass_};
-    const Range range("step", Category::forward, pass_);
-    const int tag = int(first) + 2 * int(last) + 4 * shard;
-    if (batch.sequences) {
-      const BatchKey key = batch_key(batch, r_.bert.config.max_positions, tag);
-      BatchSlot& slot = slots_.try_emplace(key, r_.device).first->second;
-      slot.batch.upload(batch, r_.bert.config.max_positions, record);
-      r_.graphs.run(slot.graph, [&] { enqueue(slot.batch, {first, last}, shard); });
-    } else {
-      r_.device.zero(r_.bert.store.grads(), r_.bert.store.size() * sizeof(float));
-    }
-    first = last;
-    if (sharded_ && last) sharded_->add(), shard++;
+    send(micro_batches[i], {.first = i == 0, .last = i + 1 == micro_batches.size()}, record);
   }
-  if (!sharded_) return;
-  pass_ = first_pass + totals.passes;
+}
+
+// The passes of a step have numbers of their own; the same micro-batch of two shards has one number, and other rows.
+void TrainStep::run_shards(std::span<const Batch> micro_batches, const StepTotals& totals,
+                           PassRecord& record) {
+  const auto pass_over_shards = [&](bool adversarial) {
+    Place place{.adversarial = adversarial};
+    uint32_t pass = pass_;
+    for (const Batch& batch : micro_batches) {
+      place.last = batch.ends_shard;
+      record.random[adversarial] = {config_.seed, ++pass, uint32_t(batch.first_row)};
+      if (batch.sequences) send(batch, place, record);
+      else r_.device.zero(r_.bert.store.grads(), r_.bert.store.size() * sizeof(float));
+      if (place.last) sharded_->add(), place.shard++, pass = pass_;
+      place.first = place.last;
+    }
+    pass_ += totals.passes;
+  };
+  pass_over_shards(false);
+  if (config_.fgm_epsilon > 0) {
+    sharded_->finish_first_pass(*r_.bert.word);
+    perturb_word_embedding();
+    pass_over_shards(true);
+  }
   const Range range("optimizer", Category::optimizer);
   sharded_->finish(record.adam, finite_.data());
 }
 
+void TrainStep::send(const Batch& batch, Place place, const PassRecord& record) {
+  const Range range("step", Category::forward, pass_);
+  const int max_positions = r_.bert.config.max_positions;
+  const int tag = int(place.first) + 2 * int(place.last) + 4 * int(place.adversarial) + 8 * place.shard;
+  BatchSlot& slot = slots_.try_emplace(batch_key(batch, max_positions, tag), r_.device).first->second;
+  slot.batch.upload(batch, max_positions, record);
+  r_.graphs.run(slot.graph, [&] { enqueue(slot.batch, place); });
+}
+
 // Sends the work of a micro-batch. All that differs from step to step is in device memory.
-void TrainStep::enqueue(const DeviceBatch& batch, Place place, int shard) {
+void TrainStep::enqueue(const DeviceBatch& batch, Place place) {
   ParameterStore& store = r_.bert.store;
   r_.arena.reset();
   if (place.first) store.start_step();
   else store.continue_step();
-  const bool update = place.last && !sharded_, fgm = config_.fgm_epsilon > 0;
-  if (update) adam_.begin();
-  enqueue_pass(batch, false, update && !fgm, shard);
+  if (sharded_) {
+    if (place.adversarial) enqueue_adversarial_pass(batch, false, place.shard);
+    else enqueue_pass(batch, false, false, place.shard);
+    return;
+  }
+  const bool fgm = config_.fgm_epsilon > 0;
+  if (place.last) adam_.begin();
+  enqueue_pass(batch, false, place.last && !fgm, 0);
   if (fgm) {
     perturb_word_embedding();
-    void* const word = std::exchange(r_.bert.word->value, perturbed_.data());
     r_.arena.reset();
-    enqueue_pass(batch, true, update, shard);
-    r_.bert.word->value = word;
+    enqueue_adversarial_pass(batch, place.last, 0);
   }
-  if (!update) return;
+  if (!place.last) return;
   const Range range("optimizer", Category::optimizer);
   adam_.finish(batch.adam(), finite_.data());
 }
@@ -114,6 +131,12 @@ void TrainStep::enqueue_pass(const DeviceBatch& batch, bool adversarial, bool up
                       targets.rows);
   tape.backward();
   r_.bert.store.finish_backward();
+}
+
+void TrainStep::enqueue_adversarial_pass(const DeviceBatch& batch, bool update, int shard) {
+  void* const word = std::exchange(r_.bert.word->value, perturbed_.data());
+  enqueue_pass(batch, true, update, shard);
+  r_.bert.word->value = word;
 }
 
 // perturbed = master + epsilon·g/‖g‖ (kernels.h, perturb).

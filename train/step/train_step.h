@@ -31,7 +31,7 @@ struct TrainStepConfig {
   bool keras_fill =
       false;  // multiplies the loss by the share of real tokens in the padded batch, as Keras does
   float fgm_epsilon = 0;  // FGM (Miyato et al. 2017): norm of the perturbation of the word embedding; 0: off
-  Shards shards{};        // of this process; more than one exclude FGM
+  Shards shards{};        // of this process
   ProcessGroup* group = nullptr;  // for more shards than one
 };
 
@@ -50,7 +50,7 @@ class TrainStep {
   // Takes a step over `batch`.
   void run(const Batch& batch, double lr) { run(std::span(&batch, 1), lr); }
   // Takes one step over micro-batches: their gradients add up to those of the mean loss over all targets.
-  // With FGM there is one micro-batch; more throw std::logic_error. With shards they are the loader's.
+  // Without shards FGM takes one micro-batch; more throw std::logic_error. With shards they are the loader's.
   void run(std::span<const Batch> micro_batches, double lr);
 
   // Completes weights and moments, of which other processes have a part; before they are read or saved.
@@ -70,12 +70,18 @@ class TrainStep {
   void restore(const TrainStepState& state);
 
  private:
-  // The place of a micro-batch in its step: the first overwrites gradients, the update follows the last.
+  // The place of a micro-batch in its shard, which without shards is the step: the first overwrites gradients. An
+  // update follows the last of a step.
   struct Place {
     bool first = true, last = true;
+    bool adversarial = false;  // a pass of its own, with shards
+    int shard = 0;             // of this process
   };
-  void enqueue(const DeviceBatch& batch, Place place, int shard);
+  void run_shards(std::span<const Batch> micro_batches, const StepTotals& totals, PassRecord& record);
+  void send(const Batch& batch, Place place, const PassRecord& record);
+  void enqueue(const DeviceBatch& batch, Place place);
   void enqueue_pass(const DeviceBatch& batch, bool adversarial, bool update, int shard);
+  void enqueue_adversarial_pass(const DeviceBatch& batch, bool update, int shard);
   std::vector<double> gather_sums();
   void perturb_word_embedding();
 

@@ -30,8 +30,6 @@ Options with_shards(Options options, int saved) {
   if (train.shards > train.batch)
     throw UsageError(fmt::format("train.shards = {}: a step has only train.batch = {} pairs to share",
                                  train.shards, train.batch));
-  if (train.fgm > 0 && train.shards > 1)
-    throw UsageError("train.fgm needs the gradient of the whole batch; set train.shards = 1");
   return options;
 }
 
