@@ -121,20 +121,20 @@ std::vector<Option> make_table() {
       real("train.clip_norm", train, &TrainOptions::clip_norm, {0, largest},
            "largest norm of the whole gradient; 0: no limit"),
       real("train.skip_outliers", train, &TrainOptions::skip_outliers, {0, largest},
-           "skip a step whose gradient norm is so many standard deviations above the last 128's; 0: never"),
+           "skip a step whose gradient norm is this many standard deviations above the mean of the last 128; "
+           "0: never"),
       real("train.layer_decay", train, &TrainOptions::layer_decay, fraction,
-           "each layer learns at so much of the rate of the layer above it, the lowest's again the "
-           "embeddings"),
+           "layer-wise learning rate decay: a layer's rate is this factor times that of the layer above, the "
+           "embeddings' this factor times the lowest layer's"),
       real("train.embedding_rate", train, &TrainOptions::embedding_rate, {0, 1000},
-           "and the embeddings at this share of that"),
+           "another factor on the learning rate of the embeddings"),
       real("train.ema", train, &TrainOptions::ema, below_one,
            "decay of the EMA weights, which are evaluated and kept in place of the weights; 0: none"),
       real("train.fgm", train, &TrainOptions::fgm, {0, 1000},
-           "adversarial training: length of the step that the word embedding takes along its gradient; "
-           "doubles a "
-           "step's time; 0: none"),
+           "adversarial training: norm of the perturbation of the word embedding along its gradient; a step "
+           "takes twice the time; 0: none"),
       integer("train.patience", train, &TrainOptions::patience, {0, unlimited},
-              "stop after so many evaluations without a better AUC; 0: never"),
+              "stop after this number of evaluations without a better AUC; 0: never"),
 
       real("mask.probability", mask, &MaskOptions::probability, fraction, "share of tokens to be predicted"),
       real("mask.mask", mask, &MaskOptions::mask, fraction, "share of those that become [MASK]"),
