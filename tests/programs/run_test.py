@@ -290,6 +290,14 @@ class Runs(TinyRun):
         self.assertFalse(self.run_dir.exists())
         self.assertEqual(subprocess.run([copy, "--version"], capture_output=True, timeout=300).returncode, 0)
 
+    def test_a_build_without_mpi_refuses_to_be_one_of_several_processes(self):
+        if "MPI" in self.program("train", "--version").stdout:
+            self.skipTest("this build has MPI")
+        error = self.train(code=1, env={**os.environ, "OMPI_COMM_WORLD_SIZE": "2"}).stderr
+        self.assertEqual(error, "train: error: a launcher started 2 processes, and this build trains in one: it is without MPI (docs/scale.md)\n")
+        self.assertFalse(self.run_dir.exists())
+        self.train("--train.epochs=1", env={**os.environ, "OMPI_COMM_WORLD_SIZE": "1"})
+
     def test_the_limit_of_file_sizes_is_a_message(self):
         def limit(size):
             return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
