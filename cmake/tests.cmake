@@ -110,7 +110,8 @@ if(Python3_FOUND)
 endif()
 
 # add_python_tests(<folder> <script> <class> <argument>...): one ctest per test method of the class. Tests
-# that lack a library are skipped.
+# that lack a library are skipped. LABEL is a second label: `host` where the backend does not matter, so that
+# ctest --preset cuda_host leaves them to preset cpu.
 function(add_python_tests folder script class)
   set(script ${CMAKE_SOURCE_DIR}/tests/${folder}/${script})
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${script})
@@ -118,7 +119,7 @@ function(add_python_tests folder script class)
   foreach(method ${methods})
     string(REGEX REPLACE "^    def (test_[a-zA-Z0-9_]+).*" "\\1" method ${method})
     add_test(NAME ${folder}/${method} COMMAND ${PYTHON} ${script} ${ARGN} ${class}.${method} --verbose)
-    set_tests_properties(${folder}/${method} PROPERTIES LABELS ${folder} TIMEOUT 1200
+    set_tests_properties(${folder}/${method} PROPERTIES LABELS "${folder};${LABEL}" TIMEOUT 1200
       SKIP_REGULAR_EXPRESSION "OK \\(skipped=")
   endforeach()
 endfunction()
@@ -133,16 +134,18 @@ if(Python3_FOUND)
   if(TARGET warpbert)  # the programs as a user meets them
     add_python_tests(programs programs_test.py Programs ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs run_test.py Runs ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
-    add_python_tests(programs survive_test.py Survive ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs processes_test.py Processes ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs text_test.py Text ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs driver_test.py Driver ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+    set(LABEL host)
+    add_python_tests(programs survive_test.py Survive ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs completion_test.py Completion ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs report_browser_test.py ReportBrowser ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
-    add_python_tests(docs commands_test.py Commands ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs kfold_test.py KFold ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs recipe_study_test.py RecipeStudy ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     add_python_tests(programs alignment_study_test.py AlignmentStudy ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+    unset(LABEL)
+    add_python_tests(docs commands_test.py Commands ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
     # Needs -DWARPBERT_TENSORBOARD_PYTHON=<interpreter with tensorboard>, else skipped.
     if(WARPBERT_TENSORBOARD_PYTHON)
       set(PYTHON ${WARPBERT_TENSORBOARD_PYTHON})
