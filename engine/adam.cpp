@@ -23,8 +23,8 @@ Adam::Adam(ParameterStore& store, AdamOptions options) : store_(store), options_
   updated_.resize(in_memory_.size());
   records_ = DeviceArray<kernels::AdamStep>(device, groups_.size());
   squared_norm_ = DeviceArray<double>(device, std::vector<double>{0});
-  // Norm first: workspace of squared_norm. Else a slot per block, and one per parameter, as a launch may start
-  // at any.
+  // Norm first: workspace of squared_norm. Else a slot per block, and one per parameter, as a launch may
+  // start at any.
   squares_ =
       DeviceArray<double>(device, norm_first() ? kernels::squared_norm_workspace()
                                                : kernels::adam_blocks(store.size()) + in_memory_.size());

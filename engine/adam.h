@@ -33,8 +33,8 @@ class Adam {
   void update(const Parameter& parameter, const kernels::AdamStep* steps, const int* finite,
               kernels::Stream stream);
   void finish(kernels::AdamStep* steps, const int* finite);
-  // In place of begin() to finish(): updates values [begin, end) alone, after the squared norm of all gradients was
-  // written to squared_norm().
+  // In place of begin() to finish(): updates values [begin, end) alone, after the squared norm of all
+  // gradients was written to squared_norm().
   void finish_slice(kernels::AdamStep* steps, const int* finite, size_t begin, size_t end);
   double* squared_norm() { return squared_norm_.data(); }
   bool can_update_early() const { return !norm_first(); }

@@ -1,5 +1,5 @@
-// The processes of one training: ranks 0 … size − 1, started by mpirun or srun. One process without a launcher.
-// engine/mpi/ has the real one, engine/single/ that of a build without MPI.
+// The processes of one training: ranks 0 … size − 1, started by mpirun or srun. One process without a
+// launcher. engine/mpi/ has the real one, engine/single/ that of a build without MPI.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -11,8 +11,8 @@ namespace warpbert {
 
 class ProcessGroup {
  public:
-  // The first call joins the launcher's processes; from the main thread. Throws std::runtime_error if a launcher
-  // started several and this build has no MPI.
+  // The first call joins the launcher's processes; from the main thread. Throws std::runtime_error if a
+  // launcher started several and this build has no MPI.
   static ProcessGroup& world();
   static ProcessGroup* joined();  // null before the first call of world()
 

@@ -1,5 +1,5 @@
-// Shards of a step. The batch is dealt over `count` shards, whose gradients are added in one fixed tree. The bits
-// of a training depend on the number of shards, not on the number of processes that compute them.
+// Shards of a step. The batch is dealt over `count` shards, whose gradients are added in one fixed tree. The
+// bits of a training depend on the number of shards, not on the number of processes that compute them.
 //
 // The tree over n leaves: two subtrees, the left one over the largest power of two below n.
 #pragma once

@@ -80,7 +80,8 @@ class Npz : public Archive {
     }
   }
 
-  // Sizes are what headers claim, and memory for values is reserved by them: 200 bytes must not ask for 64 GiB.
+  // Sizes are what headers claim, and memory for values is reserved by them: 200 bytes must not ask for 64
+  // GiB.
   void check_size(const zip_stat_t& status, const std::string& name) const {
     constexpr uint64_t most_inflated =
         1032;  // deflate packs at most this many bytes into one (zlib.net/zlib_tech.html)

@@ -22,7 +22,8 @@ inline void check_dropout(const char* launcher, const Dropout& dropout) {
   if (dropout.rate > 0 && !dropout.random) refuse(launcher, "dropout needs a random state");
 }
 
-// The constructor loads the random state early, where nothing waits for it. Without `dropping` all factors are 1.
+// The constructor loads the random state early, where nothing waits for it. Without `dropping` all factors
+// are 1.
 template <bool dropping>
 class DropoutMask {
  public:
@@ -30,8 +31,8 @@ class DropoutMask {
     if constexpr (dropping) state_ = *dropout.random;
   }
 
-  // Applies dropout to eight values of a row of `columns`, from `column` on; both multiples of 8. A step has fewer
-  // than 2³⁵ elements.
+  // Applies dropout to eight values of a row of `columns`, from `column` on; both multiples of 8. A step has
+  // fewer than 2³⁵ elements.
   __device__ __forceinline__ Float8 operator()(int row, int columns, int column, Float8 x) const {
     if constexpr (dropping) {
       const uint32_t group =

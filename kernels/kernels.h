@@ -245,8 +245,8 @@ inline size_t adam_blocks(size_t n) { return (n + adam_values_a_block - 1) / ada
 void clip(Stream, AdamStep* steps, int n, const double* squared_norm, float clip_norm);
 
 // *do_update = 0 if *finite = 0 or the norm √*squared_norm is an outlier, else 1; finite may be null. An
-// outlier is not finite, or above mean + limit·deviation of the last 128 norms once there are 128. Every finite norm
-// enters the ring, so a lasting change of level is rejected only for a while.
+// outlier is not finite, or above mean + limit·deviation of the last 128 norms once there are 128. Every
+// finite norm enters the ring, so a lasting change of level is rejected only for a while.
 // history: [norm_history], initially 0: ring of norms, their number, number of outliers.
 constexpr int norm_window = 128, norm_history = norm_window + 2;
 void reject_outlier(Stream, int* do_update, double* history, const double* squared_norm, const int* finite,

@@ -94,7 +94,8 @@ void warn_of_newer(const Trace& trace) {
                  file);
 }
 
-// The variables of all threads at each barrier, by running the same trace under gdb: {step: {name: [by lane]}}.
+// The variables of all threads at each barrier, by running the same trace under gdb: {step: {name: [by
+// lane]}}.
 Json variables_at_barriers(const Trace& trace, const std::vector<std::string>& arguments) {
   const TemporaryFolder folder;
   const std::string file = folder / "variables.json";

@@ -1,8 +1,8 @@
 // Makes training batches on a background thread: training_batch over consecutive pieces of
 // shuffled(examples, masking.seed(), epoch), epoch after epoch. An epoch's last step has the remainder.
 //
-// Of a step of n rows, shard s of S has the rows from n·s/S to n·(s + 1)/S. The batches of other processes are made
-// too, for the totals of the step, and dropped.
+// Of a step of n rows, shard s of S has the rows from n·s/S to n·(s + 1)/S. The batches of other processes
+// are made too, for the totals of the step, and dropped.
 #pragma once
 #include <condition_variable>
 #include <cstdint>
@@ -24,9 +24,8 @@ std::vector<Example> shuffled(std::span<const Example> examples, uint64_t seed, 
 class Loader {
  public:
   // Starts at `step` of `epoch`, both from 0; step = steps_per_epoch() means the next epoch's first. A step
-  // has batch_size pairs in micro-batches of at most part_size (0: one, or one a shard). `pairs` must outlive the
-  // loader.
-  // Throws std::invalid_argument for no examples, an invalid size or a step beyond the epoch.
+  // has batch_size pairs in micro-batches of at most part_size (0: one, or one a shard). `pairs` must outlive
+  // the loader. Throws std::invalid_argument for no examples, an invalid size or a step beyond the epoch.
   Loader(const TokenPairs& pairs, std::vector<Example> examples, Masking masking, int batch_size,
          int part_size = 0, uint32_t epoch = 0, uint32_t step = 0, Shards shards = {});
   ~Loader();

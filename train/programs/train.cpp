@@ -18,8 +18,8 @@ using namespace warpbert;
 
 namespace {
 
-// Silences a process that is not the first, except its error message. That comes a second later: mostly the first
-// process has the same error, prints it and ends all others.
+// Silences a process that is not the first, except its error message. That comes a second later: mostly the
+// first process has the same error, prints it and ends all others.
 class Quiet {
  public:
   Quiet() {

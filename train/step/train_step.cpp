@@ -54,7 +54,8 @@ void TrainStep::run(std::span<const Batch> micro_batches, double lr) {
   }
 }
 
-// The passes of a step have numbers of their own; the same micro-batch of two shards has one number, and other rows.
+// The passes of a step have numbers of their own; the same micro-batch of two shards has one number, and
+// other rows.
 void TrainStep::run_shards(std::span<const Batch> micro_batches, const StepTotals& totals,
                            PassRecord& record) {
   const auto pass_over_shards = [&](bool adversarial) {

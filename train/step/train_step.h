@@ -70,8 +70,8 @@ class TrainStep {
   void restore(const TrainStepState& state);
 
  private:
-  // The place of a micro-batch in its shard, which without shards is the step: the first overwrites gradients. An
-  // update follows the last of a step.
+  // The place of a micro-batch in its shard, which without shards is the step: the first overwrites
+  // gradients. An update follows the last of a step.
   struct Place {
     bool first = true, last = true;
     bool adversarial = false;  // a pass of its own, with shards
