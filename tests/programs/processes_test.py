@@ -39,6 +39,13 @@ class Processes(TinyRun):
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return run, done
 
+    def launch_two(self, run, option):
+        """Two processes, the second with one option more."""
+        train = f"{BIN}/train --config {self.ini} --run.directory={run}"
+        script = f'[ "$OMPI_COMM_WORLD_RANK" = 0 ] && exec {train}; exec {train} {option}'
+        return subprocess.run([*LAUNCH, "-np", "2", "sh", "-c", script], text=True, capture_output=True, timeout=120,
+                              env=ENVIRONMENT)
+
     def results(self, run):
         """What must be equal: files, and the metrics without times and sizes."""
         measured = {"seconds", "pairs_per_s", "tokens_per_s", "tflops", "time", "memory_mib", "memory_peak_mib"}
@@ -168,9 +175,7 @@ class Processes(TinyRun):
             other.write_text((self.dir / "train.tsv").read_text()[:-2] + "1\n")
         for option, what in ((f"--data.train={other}", "data"), ("--train.seed=7", "configuration")):
             run = self.dir / "refused"
-            train = [str(BIN / "train"), "--config", str(self.ini), f"--run.directory={run}"]
-            done = subprocess.run([*LAUNCH, "-np", "1", *train, ":", "-np", "1", *train, option], text=True,
-                                  capture_output=True, timeout=120, env=ENVIRONMENT)
+            done = self.launch_two(run, option)
             self.assertEqual(done.returncode, 1, done.stderr)
             self.assertRegex(done.stderr, f"train: error: rank 1 of 2 on .* has another {what} than rank 0; start all with the same\n")
             self.assertFalse(run.exists())
@@ -178,9 +183,7 @@ class Processes(TinyRun):
     def test_an_error_of_all_ranks_is_told_once_and_one_of_a_rank_with_its_name(self):
         done = self.launch(2, "run", "--train.lr=-1", code=2)[1]
         self.assertEqual(done.stderr.count("train: error:"), 1, done.stderr)
-        train = [str(BIN / "train"), "--config", str(self.ini), f"--run.directory={self.dir}/run"]
-        done = subprocess.run([*LAUNCH, "-np", "1", *train, ":", "-np", "1", *train, "--data.test=none.tsv"], text=True,
-                              capture_output=True, timeout=120, env=ENVIRONMENT)
+        done = self.launch_two(self.dir / "run", "--data.test=none.tsv")
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertRegex(done.stderr, r"train: error: rank 1 of 2 on [^:]*: \S*none\.tsv: cannot be opened")
 

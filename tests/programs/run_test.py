@@ -237,6 +237,21 @@ class Runs(TinyRun):
                 self.assertIn("the same command resumes it", out)
                 self.assertEqual(len(list((self.run_dir / "checkpoints").iterdir())), 1)
 
+    @unittest.skipUnless(shutil.which("cc"), "needs a C compiler")
+    def test_nohup_holds_where_a_library_handles_the_signal(self):
+        """As UCX does before main(), which Open MPI 5 loads."""
+        source, library = self.dir / "hangup.c", self.dir / "hangup.so"
+        source.write_text("#include <signal.h>\nstatic void handle(int s) { (void)s; }\n"
+                          "__attribute__((constructor)) static void start(void) { signal(SIGHUP, handle); }\n")
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+        before = os.environ.get("LD_PRELOAD", "")
+        process = subprocess.Popen([BIN / "train", "--config", self.ini, "--train.epochs=6", "--run.log_every=1"],
+                                   stdout=subprocess.DEVNULL, env={**os.environ, "LD_PRELOAD": f"{before} {library}".strip()},
+                                   preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        self.wait_for_steps(self.run_dir, process, 2)
+        process.send_signal(signal.SIGHUP)
+        self.assertEqual(process.wait(timeout=300), 0)
+
     def test_a_killed_run_has_logged_its_start(self):
         _, out, _ = self.interrupt(signal.SIGKILL)
         self.assertRegex(out, r"^data      150 pairs: (.*\n)+model     1 layers(.*\n)+device    (.*\n)+started   \d{4}-\d\d-\d\d \d\d:\d\d UTC\n")

@@ -1,12 +1,27 @@
 #include "interruption.h"
 
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 
 namespace warpbert {
+
+// Bit s: signal s was ignored when the process began, as nohup ignores SIGHUP. Libraries may install handlers before
+// main() (UCX, of Open MPI 5, for SIGHUP). Functions in .preinit_array run before those of libraries, and before
+// sanitizers are ready: hence the system call.
+static uint64_t ignored_at_start = 0;
+static void note_ignored_signals() {
+  for (int signal = 1; signal < 32; signal++) {
+    std::uintptr_t action[16] = {};  // struct sigaction of the kernel, which begins with the handler
+    if (syscall(SYS_rt_sigaction, signal, nullptr, action, 8) == 0 && action[0] == 1)  // SIG_IGN
+      ignored_at_start |= uint64_t(1) << signal;
+  }
+}
+[[gnu::section(".preinit_array"), gnu::used]] static void (*const before_libraries)() = note_ignored_signals;
 
 static volatile std::sig_atomic_t asked = 0, piped = 0;
 
@@ -33,7 +48,8 @@ Interruption::Interruption() {
     const bool of_people = signals[i] == SIGINT || signals[i] == SIGTERM || signals[i] == SIGHUP;
     action.sa_flags = SA_RESTART | (of_people ? int(SA_RESETHAND) : 0);
     sigaction(signals[i], nullptr, &before_[i]);
-    if (before_[i].sa_handler != SIG_IGN) sigaction(signals[i], &action, nullptr);  // nohup ignores SIGHUP
+    if (ignored_at_start >> signals[i] & 1) std::signal(signals[i], SIG_IGN);
+    else sigaction(signals[i], &action, nullptr);
   }
 }
 
