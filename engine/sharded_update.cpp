@@ -21,7 +21,7 @@ ShardedUpdate::ShardedUpdate(ParameterStore& store, Adam& adam, ProcessGroup& gr
   }
 }
 
-// Of values [first, last) in `data`, everybody's slices.
+// Gathers everybody's slices of the values [first, last) of `data`.
 void ShardedUpdate::gather(void* data, size_t value_bytes, size_t first, size_t last) {
   std::vector<size_t> bounds;
   for (const size_t bound : sum_.bounds()) bounds.push_back(std::clamp(bound, first, last) * value_bytes);

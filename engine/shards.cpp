@@ -10,16 +10,15 @@
 namespace warpbert {
 namespace {
 
-constexpr size_t slice_unit = kernels::adam_values_a_block;
-
 bool are_siblings(const TreeNode& left, const TreeNode& right) {
   return left.count == right.count && left.first % (2 * left.count) == 0;
 }
 
 std::vector<size_t> slice_bounds(size_t values, int processes) {
-  const size_t blocks = (values + slice_unit - 1) / slice_unit, n = size_t(processes);
+  const size_t blocks = kernels::adam_blocks(values), n = size_t(processes);
   std::vector<size_t> bounds;
-  for (size_t r = 0; r <= n; r++) bounds.push_back(std::min(blocks * r / n * slice_unit, values));
+  for (size_t r = 0; r <= n; r++)
+    bounds.push_back(std::min(blocks * r / n * kernels::adam_values_a_block, values));
   return bounds;
 }
 
@@ -66,8 +65,8 @@ void ShardSum::add(float* gradient) {
   while (!terms_.empty() && are_siblings(terms_.back().node, node)) {
     const Term left = terms_.back();
     terms_.pop_back();
-    kernels::add(device_.stream(), gradient, left.data,
-                 values_);  // right + left has the bits of left + right
+    // right + left has the bits of left + right.
+    kernels::add(device_.stream(), gradient, left.data, values_);
     free_.push_back(left.data);
     node = {left.node.first, 2 * left.node.count};
   }

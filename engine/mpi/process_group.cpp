@@ -63,16 +63,6 @@ ProcessGroup::~ProcessGroup() {
   if (initialised) MPI_Finalize();
 }
 
-static ProcessGroup* joined_group = nullptr;
-
-ProcessGroup& ProcessGroup::world() {
-  static ProcessGroup group;
-  joined_group = &group;
-  return group;
-}
-
-ProcessGroup* ProcessGroup::joined() { return joined_group; }
-
 std::string ProcessGroup::name() const {
   return size_ == 1 ? "" : fmt::format("rank {} of {} on {}", rank_, size_, host_);
 }

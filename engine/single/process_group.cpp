@@ -14,16 +14,6 @@ ProcessGroup::ProcessGroup() {
 }
 ProcessGroup::~ProcessGroup() = default;
 
-static ProcessGroup* joined_group = nullptr;
-
-ProcessGroup& ProcessGroup::world() {
-  static ProcessGroup group;
-  joined_group = &group;
-  return group;
-}
-
-ProcessGroup* ProcessGroup::joined() { return joined_group; }
-
 std::string ProcessGroup::name() const { return ""; }
 uint32_t ProcessGroup::any(uint32_t flags) { return flags; }
 std::string ProcessGroup::broadcast(const std::string& text) { return text; }

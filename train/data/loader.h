@@ -1,7 +1,7 @@
 // Makes training batches on a background thread: training_batch over consecutive pieces of
 // shuffled(examples, masking.seed(), epoch), epoch after epoch. An epoch's last step has the remainder.
 //
-// Of a step of n rows, shard s of S has the rows from n·s/S to n·(s + 1)/S. The batches of other processes
+// Shard s of S takes the rows from n·s/S to n·(s + 1)/S of a step's n rows. The batches of other processes
 // are made too, for the totals of the step, and dropped.
 #pragma once
 #include <condition_variable>

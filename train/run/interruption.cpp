@@ -10,9 +10,9 @@
 
 namespace warpbert {
 
-// Bit s: signal s was ignored when the process began, as nohup ignores SIGHUP. Libraries may install handlers before
-// main() (UCX, of Open MPI 5, for SIGHUP). Functions in .preinit_array run before those of libraries, and before
-// sanitizers are ready: hence the system call.
+// Bit s: signal s was ignored when the process began, as nohup ignores SIGHUP. Libraries may install handlers
+// before main() (UCX, of Open MPI 5, for SIGHUP). Functions in .preinit_array run before those of libraries,
+// and before sanitizers are ready: hence the system call.
 static uint64_t ignored_at_start = 0;
 static void note_ignored_signals() {
   for (int signal = 1; signal < 32; signal++) {
