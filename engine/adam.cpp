@@ -95,8 +95,7 @@ void Adam::update(const Parameter& parameter, const kernels::AdamStep* steps, co
   update(place, place + 1, steps, finite, stream);
 }
 
-const int* Adam::judge(kernels::AdamStep* steps, const int* finite) {
-  const kernels::Stream stream = store_.device().stream();
+const int* Adam::judge(kernels::AdamStep* steps, const int* finite, kernels::Stream stream) {
   const int* do_update = finite;
   if (options_.outlier_limit > 0) {
     kernels::reject_outlier(stream, do_update_.data(), history_.data(), squared_norm_.data(), finite,
@@ -127,18 +126,17 @@ void Adam::finish(kernels::AdamStep* steps, const int* finite) {
   const kernels::Stream stream = store_.device().stream();
   if (norm_first())
     kernels::squared_norm(stream, squared_norm_.data(), squares_.data(), store_.grads(), store_.size());
-  const int* do_update = judge(steps, finite);
+  const int* do_update = judge(steps, finite, stream);
   for_each_run([&](size_t first, size_t last) { update(first, last, steps, do_update, stream); });
   if (!norm_first()) kernels::sum(stream, squared_norm_.data(), squares_.data(), squares_.size());
 }
 
-void Adam::finish_slice(kernels::AdamStep* steps, const int* finite, size_t begin, size_t end) {
-  const int* do_update = judge(steps, finite);
-  updated_.assign(updated_.size(), false);
+void Adam::update_slice(const kernels::AdamStep* steps, const int* do_update, size_t begin, size_t end,
+                        kernels::Stream stream) {
   for_each_run([&](size_t first, size_t last) {
     const Parameter &p = *in_memory_[first], &q = *in_memory_[last - 1];
     const size_t from = std::max(begin, p.offset), to = std::min(end, q.offset + q.padded_size());
-    if (from < to) update(p, from, to, nullptr, steps, do_update, store_.device().stream());
+    if (from < to) update(p, from, to, nullptr, steps, do_update, stream);
   });
 }
 

@@ -33,10 +33,13 @@ class Adam {
   void update(const Parameter& parameter, const kernels::AdamStep* steps, const int* finite,
               kernels::Stream stream);
   void finish(kernels::AdamStep* steps, const int* finite);
-  // In place of begin() to finish(): updates values [begin, end) alone, after the squared norm of all
-  // gradients was written to squared_norm().
-  void finish_slice(kernels::AdamStep* steps, const int* finite, size_t begin, size_t end);
+  // In place of begin() to finish(), for a caller who writes squared_norm() and updates parts of the flat
+  // buffers: judge() returns, on the device, whether to update, and clips; only if not can_update_early().
+  // update_slice() updates values [begin, end).
   double* squared_norm() { return squared_norm_.data(); }
+  const int* judge(kernels::AdamStep* steps, const int* finite, kernels::Stream stream);
+  void update_slice(const kernels::AdamStep* steps, const int* do_update, size_t begin, size_t end,
+                    kernels::Stream stream);
   bool can_update_early() const { return !norm_first(); }
   size_t groups() const { return groups_.size(); }
 
@@ -63,8 +66,6 @@ class Adam {
   // The same for values [offset, end) of p's group.
   void update(const Parameter& p, size_t offset, size_t end, double* squares, const kernels::AdamStep* steps,
               const int* do_update, kernels::Stream stream);
-  // Judges and clips the gradient of this norm; returns whether to update, on the device.
-  const int* judge(kernels::AdamStep* steps, const int* finite);
   // Calls f(first, last) for each run of neighbours in one group that are not updated yet.
   template <class F>
   void for_each_run(F f) const;

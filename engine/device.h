@@ -14,7 +14,7 @@ namespace warpbert {
 
 class Device {
  public:
-  // Opens GPU 0 (sm_80 or later), or the simulator with `threads` workers (0: all cores). Throws
+  // Opens the GPU of this process (sm_80 or later), the first of a single one; or the simulator with `threads` workers (0: all cores). Throws
   // std::runtime_error naming the cause and a build that would work.
   explicit Device(int threads = 0);
   ~Device();
@@ -24,11 +24,13 @@ class Device {
   static bool is_gpu();
 
   kernels::Stream stream() const { return stream_; }
-  // Side stream of lower priority. fork(): its later work follows stream()'s earlier work; join(): the
-  // reverse.
+  // Side stream of lower priority, and one for what travels between devices.
   kernels::Stream side_stream() const { return side_; }
-  void fork();
-  void join();
+  kernels::Stream exchange_stream() const { return exchange_; }
+  // Later work of one stream follows the earlier work of the other.
+  void follow(kernels::Stream later, kernels::Stream earlier);
+  void fork() { follow(side_, stream_); }
+  void join() { follow(stream_, side_); }
   const std::string& name() const { return name_; }  // "NVIDIA H200, sm_90", "SIMT simulator, 2 workers"
   void synchronize();
 
@@ -56,8 +58,8 @@ class Device {
   static void* reserve(size_t bytes);  // null when out of memory
   static void release(void* p);
 
-  kernels::Stream stream_ = nullptr, side_ = nullptr;
-  void* event_ = nullptr;  // for fork and join on a GPU
+  kernels::Stream stream_ = nullptr, side_ = nullptr, exchange_ = nullptr;
+  void* event_ = nullptr;  // for follow() on a GPU
   std::unique_ptr<Staging> staging_;
   std::string name_;
   std::vector<std::pair<void*, size_t>> blocks_;

@@ -20,9 +20,12 @@ Parameter& ParameterStore::add(ParameterKind kind, int rows, int cols, std::vect
 void ParameterStore::allocate(Device& device, Precision precision, bool trainable) {
   device_ = &device;
   size_ = 0;
-  for (ParameterKind kind : {ParameterKind::matrix, ParameterKind::vector, ParameterKind::embedding})
+  for (ParameterKind kind : {ParameterKind::matrix, ParameterKind::vector, ParameterKind::embedding}) {
+    if (kind == ParameterKind::vector) vectors_.first = size_;
+    if (kind == ParameterKind::embedding) vectors_.second = size_;
     for (Parameter& p : parameters_)
       if (p.kind == kind) p.offset = size_, size_ += p.padded_size();
+  }
   master_weights_ = DeviceArray<float>(device, size_);
   master_weights_.zero();
   if (precision == Precision::bf16) rounded_ = DeviceArray<bf16>(device, size_);

@@ -73,8 +73,9 @@ class ParameterStore {
   Device& device() const { return *device_; }
   std::deque<Parameter>& parameters() { return parameters_; }
   const std::deque<Parameter>& parameters() const { return parameters_; }
-  size_t size() const { return size_; }  // with padding
-  size_t real_size() const;              // values in files
+  size_t size() const { return size_; }                           // with padding
+  size_t real_size() const;                                       // values in files
+  std::pair<size_t, size_t> vectors() const { return vectors_; }  // where they begin and end, in values
 
   float* master_weights() { return master_weights_.data(); }
   bf16* rounded() { return rounded_.data(); }  // null in fp32
@@ -97,6 +98,7 @@ class ParameterStore {
   Device* device_ = nullptr;
   std::deque<Parameter> parameters_;
   size_t size_ = 0;
+  std::pair<size_t, size_t> vectors_;
   DeviceArray<float> master_weights_, grads_, m_, v_, ema_weights_;
   DeviceArray<bf16> rounded_;
 };

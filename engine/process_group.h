@@ -1,5 +1,9 @@
-// The processes of one training: ranks 0 … size − 1, started by mpirun or srun. One process without a
-// launcher. engine/mpi/ has the real one, engine/single/ that of a build without MPI.
+// The processes of one program: ranks 0 … size − 1, started by mpirun or srun. One process without a
+// launcher.
+//
+// engine/mpi/ has the real one: process_group.cpp starts and sends host memory by MPI, and device memory is
+// sent by device_mpi.cpp in the simulator, by device_nccl.cpp between GPUs. engine/single/ is for a build
+// without MPI.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -19,7 +23,9 @@ class ProcessGroup {
   int rank() const { return rank_; }
   int size() const { return size_; }
   bool is_root() const { return rank_ == 0; }
-  std::string name() const;  // "rank 2 of 4 on host", "" for one process
+  int local_rank() const { return local_rank_; }  // among those of this host; chooses the GPU
+  std::string name() const { return name(rank_); }
+  std::string name(int rank) const;  // "rank 2 of 4 on host"; "" for one process
   // Calls below throw std::runtime_error after waiting so long for other ranks; 0: never.
   void set_wait_limit(int seconds) { wait_limit_ = seconds; }
   double waited() const { return waited_; }  // seconds in these calls, with the time of the exchange itself
@@ -31,24 +37,27 @@ class ProcessGroup {
   // Ends the processes of all ranks.
   [[noreturn]] void abort(int code);
 
-  // ---- Device memory, in stream order; not captured in graphs. Sizes and bounds in bytes, multiples of 4.
+  // ---- Device memory, in stream order; may be captured in graphs. Every rank sends the same calls in the same
+  // order; a captured call serves one that is not. Sizes in bytes, multiples of 4.
+  // Joins the devices, once, after each rank has opened its own. Throws std::runtime_error if two have one.
+  void connect();
   struct Transfer {
-    int peer;
+    int rank;
     void* data;
     size_t bytes;
   };
-  // Between two ranks, the k-th transfer sent is the k-th received.
+  // Sends to ranks, and receives from ranks. Between two ranks, the k-th transfer sent is the k-th received.
   void exchange(kernels::Stream stream, std::vector<Transfer> send, std::vector<Transfer> receive);
-  // Rank r has [bounds[r], bounds[r + 1]) of data; afterwards everybody has all.
-  void all_gather(kernels::Stream stream, void* data, std::vector<size_t> bounds);
+  // Sends each part from the rank that has it to all others.
+  void all_gather(kernels::Stream stream, std::vector<Transfer> parts);
   void all_reduce_min(kernels::Stream stream, int* value);
 
  private:
   ProcessGroup();
   ~ProcessGroup();
-  int rank_ = 0, size_ = 1, wait_limit_ = 0;
+  int rank_ = 0, size_ = 1, local_rank_ = 0, wait_limit_ = 0;
   double waited_ = 0;
-  std::string host_;
+  std::vector<std::string> hosts_;  // by rank
 };
 
 }  // namespace warpbert

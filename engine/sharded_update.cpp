@@ -7,63 +7,148 @@ namespace warpbert {
 
 ShardedUpdate::ShardedUpdate(ParameterStore& store, Adam& adam, ProcessGroup& group, const Shards& shards)
     : store_(store),
+      device_(store.device()),
       adam_(adam),
       group_(group),
-      sum_(store.device(), group, store.size(), shards),
-      squares_(store.device(), kernels::adam_blocks(store.size())),
-      records_(store.device(), adam.groups()) {
-  bool any = false;
-  for (const Parameter& p : store.parameters()) {
-    if (p.kind != ParameterKind::vector) continue;
-    const size_t end = p.offset + p.padded_size();
-    vectors_begin_ = any ? std::min(vectors_begin_, p.offset) : p.offset, any = true;
-    vectors_end_ = std::max(vectors_end_, end);
+      squares_(device_, kernels::adam_blocks(store.size())) {
+  group.connect();
+  cut_into_buckets(shards);
+  size_t most = 0;
+  for (const Bucket& bucket : buckets_) most = std::max(most, bucket.sum.workspace());
+  workspace_ = DeviceArray<float>(device_, most);
+}
+
+// Some sixteen buckets of matrices: enough for the exchange to run beside backward, and each large enough to
+// use the links (BERT-base: 20 MiB). Bounds are those of Adam's blocks.
+void ShardedUpdate::cut_into_buckets(const Shards& shards) {
+  constexpr size_t unit = kernels::adam_values_a_block, most_buckets = 16;
+  size_t matrices_end = 0;
+  for (const Parameter& p : store_.parameters())
+    if (p.kind == ParameterKind::matrix) matrices_end = std::max(matrices_end, p.offset + p.padded_size());
+  std::vector<size_t> bounds{0};
+  for (const Parameter& p : store_.parameters()) {  // matrices are in memory as they were declared
+    const size_t end = kernels::adam_blocks(p.offset + p.padded_size()) * unit;
+    if (p.kind == ParameterKind::matrix && end <= matrices_end &&
+        end - bounds.back() >= matrices_end / most_buckets)
+      bounds.push_back(end);
+  }
+  bounds.push_back(store_.size());
+  for (size_t i = 0; i + 1 < bounds.size(); i++) {
+    buckets_.push_back({ShardSum(device_, group_, shards, bounds[i], bounds[i + 1]), {}});
+    for (const Parameter& p : store_.parameters())
+      if (p.kind == ParameterKind::matrix && p.offset < bounds[i + 1] &&
+          p.offset + p.padded_size() > bounds[i])
+        buckets_.back().matrices.push_back(&p);
   }
 }
 
-// Gathers everybody's slices of the values [first, last) of `data`.
-void ShardedUpdate::gather(void* data, size_t value_bytes, size_t first, size_t last) {
-  std::vector<size_t> bounds;
-  for (const size_t bound : sum_.bounds()) bounds.push_back(std::clamp(bound, first, last) * value_bytes);
-  group_.all_gather(store_.device().stream(), data, std::move(bounds));
+void ShardedUpdate::add(int shard) {
+  for (const Bucket& bucket : buckets_) bucket.sum.add(device_.stream(), store_.grads(), shard);
+}
+
+void ShardedUpdate::begin(kernels::AdamStep* steps, int* finite) {
+  steps_ = steps, finite_ = finite;
+  unsent_ = buckets_.size() - 1;
+  for (Bucket& bucket : buckets_) bucket.incomplete = bucket.matrices.size();
+  device_.follow(device_.exchange_stream(), device_.stream());
+  group_.all_reduce_min(device_.exchange_stream(), finite);
+}
+
+void ShardedUpdate::complete(const Parameter& matrix) {
+  for (Bucket& bucket : buckets_)
+    bucket.incomplete -= size_t(std::count(bucket.matrices.begin(), bucket.matrices.end(), &matrix));
+  while (unsent_ && !buckets_[unsent_ - 1].incomplete) send(buckets_[--unsent_], device_.side_stream());
+}
+
+// Its gradients are complete on stream `after`.
+void ShardedUpdate::send(Bucket& bucket, kernels::Stream after) {
+  const kernels::Stream stream = device_.exchange_stream();
+  const size_t begin = bucket.sum.begin(), slice = bucket.sum.end() - begin;
+  device_.follow(stream, after);
+  bucket.sum.add(stream, store_.grads(), bucket.sum.shards().local() - 1);
+  bucket.sum.finish(stream, store_.grads(), workspace_.data());
+  if (bucket.first_pass.size()) kernels::add(stream, store_.grads() + begin, bucket.first_pass.data(), slice);
+  kernels::block_squares(stream, squares_.data() + begin / kernels::adam_values_a_block,
+                         store_.grads() + begin, slice);
+  if (!adam_.can_update_early()) return;
+  adam_.update_slice(steps_, finite_, begin, begin + slice, stream);
+  Transfers weights;
+  append_weights(weights, bucket);
+  group_.all_gather(stream, std::move(weights));
+}
+
+void ShardedUpdate::finish() {
+  const kernels::Stream stream = device_.exchange_stream();
+  while (unsent_) send(buckets_[--unsent_], device_.stream());
+  send(buckets_.back(), device_.stream());
+  Transfers squares, weights;
+  for (const Bucket& bucket : buckets_) {
+    const std::vector<size_t>& bounds = bucket.sum.bounds();
+    for (int r = 0; r < group_.size(); r++) {
+      const size_t begin = kernels::adam_blocks(bounds[size_t(r)]),
+                   end = kernels::adam_blocks(bounds[size_t(r) + 1]);
+      if (begin < end) squares.push_back({r, squares_.data() + begin, (end - begin) * sizeof(double)});
+    }
+  }
+  group_.all_gather(stream, std::move(squares));
+  kernels::sum(stream, adam_.squared_norm(), squares_.data(), squares_.size());
+  if (!adam_.can_update_early()) {
+    const int* do_update = adam_.judge(steps_, finite_, stream);
+    for (const Bucket& bucket : buckets_) {
+      adam_.update_slice(steps_, do_update, bucket.sum.begin(), bucket.sum.end(), stream);
+      append_weights(weights, bucket);
+    }
+    group_.all_gather(stream, std::move(weights));
+  }
+  device_.follow(device_.stream(), stream);
+}
+
+// ---- What all ranks get -----------------------------------------------------------------------------------
+
+// Everybody's slices of the values [first, last) of `data` that lie in the bucket.
+void ShardedUpdate::append_slices(Transfers& parts, const Bucket& bucket, void* data, size_t value_bytes,
+                                  size_t first, size_t last) const {
+  const std::vector<size_t>& bounds = bucket.sum.bounds();
+  for (int r = 0; r < group_.size(); r++) {
+    const size_t begin = std::clamp(bounds[size_t(r)], first, last),
+                 end = std::clamp(bounds[size_t(r) + 1], first, last);
+    if (begin < end)
+      parts.push_back({r, static_cast<char*>(data) + begin * value_bytes, (end - begin) * value_bytes});
+  }
+}
+
+// The weights that kernels read.
+void ShardedUpdate::append_weights(Transfers& parts, const Bucket& bucket) const {
+  if (!store_.rounded())
+    return append_slices(parts, bucket, store_.master_weights(), sizeof(float), 0, store_.size());
+  append_slices(parts, bucket, store_.rounded(), sizeof(bf16), 0, store_.size());
+  const auto [first, last] = store_.vectors();
+  append_slices(parts, bucket, store_.master_weights(), sizeof(float), first, last);
+}
+
+void ShardedUpdate::gather(float* buffer, size_t first, size_t last) {
+  Transfers parts;
+  for (const Bucket& bucket : buckets_) append_slices(parts, bucket, buffer, sizeof(float), first, last);
+  group_.all_gather(device_.stream(), std::move(parts));
 }
 
 void ShardedUpdate::finish_first_pass(const Parameter& p) {
-  const size_t begin = sum_.begin(), slice = sum_.end() - begin;
-  sum_.finish(store_.grads());
-  if (!first_pass_.size()) first_pass_ = DeviceArray<float>(store_.device(), slice);
-  first_pass_.zero();
-  kernels::add(store_.device().stream(), first_pass_.data(), store_.grads() + begin, slice);
-  has_first_pass_ = true;
-  for (float* buffer : {store_.grads(), store_.master_weights()})
-    gather(buffer, sizeof(float), p.offset, p.offset + p.padded_size());
-}
-
-void ShardedUpdate::finish(const AdamSteps& steps, int* finite) {
-  const kernels::Stream stream = store_.device().stream();
-  sum_.finish(store_.grads());
-  const size_t begin = sum_.begin(), end = sum_.end(), unit = kernels::adam_values_a_block;
-  if (std::exchange(has_first_pass_, false))
-    kernels::add(stream, store_.grads() + begin, first_pass_.data(), end - begin);
-  kernels::block_squares(stream, squares_.data() + begin / unit, store_.grads() + begin, end - begin);
-  std::vector<size_t> bounds;
-  for (const size_t bound : sum_.bounds()) bounds.push_back(kernels::adam_blocks(bound) * sizeof(double));
-  group_.all_gather(stream, squares_.data(), std::move(bounds));
-  kernels::sum(stream, adam_.squared_norm(), squares_.data(), squares_.size());
-  group_.all_reduce_min(stream, finite);
-  records_.upload(steps);
-  adam_.finish_slice(records_.data(), finite, begin, end);
-  if (store_.rounded()) {
-    gather(store_.rounded(), sizeof(bf16), 0, store_.size());
-    gather(store_.master_weights(), sizeof(float), vectors_begin_, vectors_end_);
-  } else {
-    gather(store_.master_weights(), sizeof(float), 0, store_.size());
+  for (Bucket& bucket : buckets_) {
+    const size_t begin = bucket.sum.begin(), slice = bucket.sum.end() - begin;
+    bucket.sum.add(device_.stream(), store_.grads(), bucket.sum.shards().local() - 1);
+    bucket.sum.finish(device_.stream(), store_.grads(), workspace_.data());
+    if (!bucket.first_pass.size()) bucket.first_pass = DeviceArray<float>(device_, slice);
+    bucket.first_pass.zero();
+    kernels::add(device_.stream(), bucket.first_pass.data(), store_.grads() + begin, slice);
   }
+  for (float* buffer : {store_.grads(), store_.master_weights()})
+    gather(buffer, p.offset, p.offset + p.padded_size());
 }
 
 void ShardedUpdate::gather() {
   for (float* buffer : {store_.master_weights(), store_.m(), store_.v(), store_.ema_weights()})
-    if (buffer) gather(buffer, sizeof(float), 0, store_.size());
+    if (buffer) gather(buffer, 0, store_.size());
+  device_.synchronize();
 }
 
 }  // namespace warpbert

@@ -1,5 +1,9 @@
 // Adam over gradients of shards (shards.h), divided as in ZeRO stage 1 (Rajbhandari et al. 2020, §5.1): rank
-// r updates its slice of the flat buffers, then everybody gets the weights that kernels read.
+// r updates its slices of the flat buffers, then everybody gets the weights that kernels read.
+//
+// The flat buffers are cut into buckets, and each bucket into a slice for each rank. A bucket whose gradients
+// are complete travels on a stream of its own beside the rest of the backward pass, from the last bucket to
+// the first as backward goes. The order is fixed, so that all ranks send the same.
 //
 // Bytes a parameter and step that a rank of n sends, with a shard each: 4·(n − 1)/n of gradients, and as many
 // receives; then 2·(n − 1)/n of bf16 weights, 4·(n − 1)/n of fp32.
@@ -13,28 +17,47 @@ class ShardedUpdate {
  public:
   ShardedUpdate(ParameterStore& store, Adam& adam, ProcessGroup& group, const Shards& shards);
 
-  // Takes the gradient of the next local shard from the store's buffer.
-  void add() { sum_.add(store_.grads()); }
-  // After the last shard of a first pass: keeps the sum, and completes gradient and master weights of p. The
-  // shards of a second pass follow.
+  // Takes the gradients of a local shard, but not of the last, from the store's buffer.
+  void add(int shard);
+  // The last local shard: begin() after its losses, complete() for each matrix whose gradient is complete on
+  // the side stream, finish() when all are complete on the main stream, which then follows the update. All
+  // may be captured. *finite, on the device, becomes the least of all ranks; 0 leaves the weights as they are.
+  void begin(kernels::AdamStep* steps, int* finite);
+  void complete(const Parameter& matrix);
+  void finish();
+
+  // In place of these, after the last local shard of a first pass of two (FGM): keeps the sum for the second,
+  // and completes gradient and master weights of p.
   void finish_first_pass(const Parameter& p);
-  // After the last: updates the weights. *finite, on the device, becomes the least of all ranks.
-  void finish(const AdamSteps& steps, int* finite);
-  // Completes masters, moments and EMA weights, of which this rank updates its slice.
+  // Completes masters, moments and EMA weights, of which this rank updates its slices.
   void gather();
 
  private:
-  void gather(void* data, size_t value_bytes, size_t first, size_t last);
+  using Transfers = std::vector<ProcessGroup::Transfer>;
+  struct Bucket {
+    ShardSum sum;
+    std::vector<const Parameter*> matrices;  // that lie in it, if only in part
+    size_t incomplete = 0;                   // of them, in this pass
+    DeviceArray<float> first_pass{};         // its sum over shards, of this slice
+  };
+  void cut_into_buckets(const Shards& shards);
+  void send(Bucket& bucket, kernels::Stream after);
+  void update(const Bucket& bucket, const int* do_update);
+  void append_slices(Transfers& parts, const Bucket& bucket, void* data, size_t value_bytes, size_t first,
+                     size_t last) const;
+  void append_weights(Transfers& parts, const Bucket& bucket) const;
+  void gather(float* buffer, size_t first, size_t last);
 
   ParameterStore& store_;
+  Device& device_;
   Adam& adam_;
   ProcessGroup& group_;
-  ShardSum sum_;
-  size_t vectors_begin_ = 0, vectors_end_ = 0;
-  bool has_first_pass_ = false;
-  DeviceArray<float> first_pass_;  // its sum over shards, of this slice
-  DeviceArray<double> squares_;    // a block of 2,048 values each
-  DeviceArray<kernels::AdamStep> records_;
+  std::vector<Bucket> buckets_;  // by address; the last one also has all vectors and embeddings
+  size_t unsent_ = 0;            // matrices' buckets [0, unsent_)
+  kernels::AdamStep* steps_ = nullptr;
+  int* finite_ = nullptr;
+  DeviceArray<double> squares_;  // a block of 2,048 values each
+  DeviceArray<float> workspace_;
 };
 
 }  // namespace warpbert

@@ -14,11 +14,11 @@ bool are_siblings(const TreeNode& left, const TreeNode& right) {
   return left.count == right.count && left.first % (2 * left.count) == 0;
 }
 
-std::vector<size_t> slice_bounds(size_t values, int processes) {
-  const size_t blocks = kernels::adam_blocks(values), n = size_t(processes);
+std::vector<size_t> slice_bounds(size_t first, size_t last, int processes) {
+  constexpr size_t unit = kernels::adam_values_a_block;
+  const size_t begin = first / unit, blocks = kernels::adam_blocks(last) - begin, n = size_t(processes);
   std::vector<size_t> bounds;
-  for (size_t r = 0; r <= n; r++)
-    bounds.push_back(std::min(blocks * r / n * kernels::adam_values_a_block, values));
+  for (size_t r = 0; r <= n; r++) bounds.push_back(std::clamp((begin + blocks * r / n) * unit, first, last));
   return bounds;
 }
 
@@ -42,91 +42,80 @@ std::vector<TreeNode> complete_nodes(int first, int last) {
   return nodes;
 }
 
-ShardSum::ShardSum(Device& device, ProcessGroup& group, size_t values, const Shards& shards)
-    : device_(device),
-      group_(group),
-      values_(values),
-      shards_(shards),
-      bounds_(slice_bounds(values, group.size())),
-      next_(shards.first) {}
-
-float* ShardSum::take_buffer() {
-  if (free_.empty()) {
-    buffers_.emplace_back(device_, values_).zero();  // padding of parameters stays zero
-    return buffers_.back().data();
-  }
-  float* const buffer = free_.back();
-  free_.pop_back();
-  return buffer;
+ShardSum::ShardSum(Device& device, ProcessGroup& group, const Shards& shards, size_t first, size_t last)
+    : group_(group), shards_(shards), bounds_(slice_bounds(first, last, group.size())) {
+  size_t most = 0;
+  for (int shard = shards.first + 1; shard < shards.last; shard++)
+    most = std::max(most, complete_nodes(shards.first, shard).size());
+  for (size_t i = 0; i < most; i++) nodes_.emplace_back(device, last - first).zero();  // padding stays zero
 }
 
-void ShardSum::add(float* gradient) {
-  TreeNode node{next_++, 1};
-  while (!terms_.empty() && are_siblings(terms_.back().node, node)) {
-    const Term left = terms_.back();
-    terms_.pop_back();
-    // right + left has the bits of left + right.
-    kernels::add(device_.stream(), gradient, left.data, values_);
-    free_.push_back(left.data);
-    node = {left.node.first, 2 * left.node.count};
-  }
-  float* data = gradient;
-  if (next_ < shards_.last) {
-    data = take_buffer();
-    kernels::swap(device_.stream(), data, gradient, values_);  // a copy: the next shard overwrites the rest
-  }
-  terms_.push_back({node, data});
+void ShardSum::add(kernels::Stream stream, float* gradient, int shard) const {
+  const size_t n = bounds_.back() - bounds_.front();
+  const int next = shards_.first + shard + 1;
+  const size_t before = complete_nodes(shards_.first, next - 1).size(),
+               after = complete_nodes(shards_.first, next).size();
+  gradient += bounds_.front();
+  // right + left has the bits of left + right.
+  for (size_t i = before; i >= after; i--) kernels::add(stream, gradient, nodes_[i - 1].data(), n);
+  // A copy: the next shard overwrites the rest.
+  if (next < shards_.last) kernels::swap(stream, nodes_[after - 1].data(), gradient, n);
+}
+
+std::vector<TreeNode> ShardSum::nodes_of(int rank) const {
+  const Shards shards = deal_shards(shards_.count, rank, group_.size());
+  return complete_nodes(shards.first, shards.last);
+}
+
+size_t ShardSum::workspace() const {
+  size_t others = 0;
+  for (int r = 0; r < group_.size(); r++)
+    if (r != group_.rank()) others += nodes_of(r).size();
+  return others * (end() - begin());
 }
 
 // Terms of all ranks, of this slice, by shard.
-std::vector<ShardSum::Term> ShardSum::exchange() {
+std::vector<ShardSum::Term> ShardSum::exchange(kernels::Stream stream, float* gradient,
+                                               float* workspace) const {
   const size_t slice = end() - begin();
+  const std::vector<TreeNode> ours = nodes_of(group_.rank());
+  const auto term = [&](size_t i, size_t offset) {  // of ours: the last one is in the gradient itself
+    return i + 1 < ours.size() ? nodes_[i].data() + (offset - bounds_.front()) : gradient + offset;
+  };
   std::vector<Term> all;
   std::vector<ProcessGroup::Transfer> send, receive;
-  size_t others = 0;
-  for (int r = 0; r < group_.size(); r++) {
-    const Shards theirs = deal_shards(shards_.count, r, group_.size());
-    if (r != group_.rank()) others += complete_nodes(theirs.first, theirs.last).size();
-  }
-  if (received_.size() < others * slice) received_ = DeviceArray<float>(device_, others * slice);
-  float* place = received_.data();
   for (int r = 0; r < group_.size(); r++) {
     if (r == group_.rank()) {
-      for (const Term& term : terms_) all.push_back({term.node, term.data + begin()});
+      for (size_t i = 0; i < ours.size(); i++) all.push_back({ours[i], term(i, begin())});
       continue;
     }
-    const size_t from = bounds_[size_t(r)], to = bounds_[size_t(r) + 1];
-    for (const Term& term : terms_) send.push_back({r, term.data + from, (to - from) * sizeof(float)});
-    const Shards theirs = deal_shards(shards_.count, r, group_.size());
-    for (const TreeNode& node : complete_nodes(theirs.first, theirs.last)) {
-      receive.push_back({r, place, slice * sizeof(float)});
-      all.push_back({node, place});
-      place += slice;
+    const size_t from = bounds_[size_t(r)], bytes = (bounds_[size_t(r) + 1] - from) * sizeof(float);
+    for (size_t i = 0; bytes && i < ours.size(); i++) send.push_back({r, term(i, from), bytes});
+    for (const TreeNode& node : nodes_of(r)) {
+      if (slice) receive.push_back({r, workspace, slice * sizeof(float)});
+      all.push_back({node, workspace});
+      workspace += slice;
     }
   }
-  group_.exchange(device_.stream(), std::move(send), std::move(receive));
+  group_.exchange(stream, std::move(send), std::move(receive));
   return all;
 }
 
-void ShardSum::finish(float* gradient) {
+void ShardSum::finish(kernels::Stream stream, float* gradient, float* workspace) const {
   const size_t slice = end() - begin();
   std::vector<Term> sums;
   const auto add_last_two = [&] {
     const Term right = sums.back();
     sums.pop_back();
-    kernels::add(device_.stream(), sums.back().data, right.data, slice);
+    kernels::add(stream, sums.back().data, right.data, slice);
     sums.back().node.count += right.node.count;
   };
-  for (const Term& term : exchange()) {
+  for (const Term& term : exchange(stream, gradient, workspace)) {
     sums.push_back(term);
     while (sums.size() > 1 && are_siblings(sums[sums.size() - 2].node, sums.back().node)) add_last_two();
   }
   while (sums.size() > 1) add_last_two();
-  if (sums[0].data != gradient + begin())
-    kernels::swap(device_.stream(), gradient + begin(), sums[0].data, slice);
-  for (const Term& term : terms_)
-    if (term.data != gradient) free_.push_back(term.data);
-  terms_.clear(), next_ = shards_.first;
+  if (sums[0].data != gradient + begin()) kernels::swap(stream, gradient + begin(), sums[0].data, slice);
 }
 
 }  // namespace warpbert

@@ -26,39 +26,40 @@ struct TreeNode {
 };
 std::vector<TreeNode> complete_nodes(int first, int last);
 
-// Adds gradients of `values` floats over all shards. Rank r gets the sums of its slice.
+// Adds a range of the gradient over all shards. Rank r gets the sums of its slice. Calls launch the same work in
+// each step, so that they may be captured.
 class ShardSum {
  public:
-  ShardSum(Device& device, ProcessGroup& group, size_t values, const Shards& shards);
+  // The range is [first, last), in values of the gradient.
+  ShardSum(Device& device, ProcessGroup& group, const Shards& shards, size_t first, size_t last);
 
-  // Takes the gradient of the next local shard; `gradient` then holds anything.
-  void add(float* gradient);
-  // After the last: this process's slice of `gradient`, the same array, is the sum over all shards.
-  void finish(float* gradient);
+  // Takes the gradient of a local shard, which are 0, 1, … in turn; `gradient` then holds anything, but after the
+  // last of them what finish() needs.
+  void add(kernels::Stream stream, float* gradient, int shard) const;
+  // This process's slice of `gradient`, the same array, becomes the sum over all shards. workspace: so many
+  // floats.
+  void finish(kernels::Stream stream, float* gradient, float* workspace) const;
+  size_t workspace() const;
 
-  // [bounds()[r], bounds()[r + 1]) is the slice of rank r; multiples of 2,048, except the last.
+  // [bounds()[r], bounds()[r + 1]) is the slice of rank r. Bounds between slices are multiples of 2,048.
   const std::vector<size_t>& bounds() const { return bounds_; }
+  const Shards& shards() const { return shards_; }
   size_t begin() const { return bounds_[size_t(group_.rank())]; }
   size_t end() const { return bounds_[size_t(group_.rank()) + 1]; }
 
  private:
   struct Term {
     TreeNode node;
-    float* data;
+    float* data;  // of this slice
   };
-  float* take_buffer();
-  std::vector<Term> exchange();
+  std::vector<Term> exchange(kernels::Stream stream, float* gradient, float* workspace) const;
+  std::vector<TreeNode> nodes_of(int rank) const;
 
-  Device& device_;
   ProcessGroup& group_;
-  size_t values_;
   Shards shards_;
   std::vector<size_t> bounds_;
-  int next_;                 // shard
-  std::vector<Term> terms_;  // of the shards so far
-  std::vector<DeviceArray<float>> buffers_;
-  std::vector<float*> free_;
-  DeviceArray<float> received_;  // [nodes of other ranks, this slice]
+  // Sums of the shards so far, complete nodes of the tree from left to right.
+  std::vector<DeviceArray<float>> nodes_;
 };
 
 }  // namespace warpbert

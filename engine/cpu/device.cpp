@@ -16,7 +16,7 @@ bool Device::is_gpu() { return false; }
 
 Device::Device(int threads) {
   if (threads > 0) simt::set_workers(threads);
-  stream_ = new CUstream_st, side_ = new CUstream_st;
+  stream_ = new CUstream_st, side_ = new CUstream_st, exchange_ = new CUstream_st;
   staging_ = std::make_unique<Staging>(stream_copier(stream_));
   name_ = fmt::format("SIMT simulator, {} worker{}", simt::workers(), simt::workers() == 1 ? "" : "s");
 }
@@ -25,9 +25,9 @@ Device::~Device() {
   staging_.reset();
   delete stream_;
   delete side_;
+  delete exchange_;
 }
-void Device::fork() { simt::wait(*side_, *stream_); }
-void Device::join() { simt::wait(*stream_, *side_); }
+void Device::follow(kernels::Stream later, kernels::Stream earlier) { simt::wait(*later, *earlier); }
 void Device::synchronize() {}
 
 void* Device::reserve(size_t bytes) { return ::operator new(bytes, std::align_val_t(256), std::nothrow); }

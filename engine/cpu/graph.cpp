@@ -9,11 +9,11 @@ struct Graph::Captured : simt::Graph {};
 Graph::Graph(Device& device, const std::function<void()>& work)
     : device_(device), captured_(std::make_unique<Captured>()) {
   struct Capture {
-    CUstream_st &main, &side;
-    Capture(Device& d, simt::Graph* graph) : main(*d.stream()), side(*d.side_stream()) { main.graph = graph; }
+    Device& device;
+    Capture(Device& d, simt::Graph* graph) : device(d) { d.stream()->graph = graph; }
     ~Capture() {
-      main.graph = side.graph = nullptr;
-      main.after.clear(), side.after.clear();
+      for (CUstream_st* stream : {device.stream(), device.side_stream(), device.exchange_stream()})
+        stream->graph = nullptr, stream->after.clear();
     }
   } capture(device, captured_.get());
   device.fork();

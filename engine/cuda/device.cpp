@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "check.h"
+#include "engine/process_group.h"
 
 namespace warpbert {
 
@@ -31,8 +32,12 @@ Device::Device(int) {
   if (e != cudaSuccess || !count)
     throw std::runtime_error(
         fmt::format("no usable GPU ({}); {}", e == cudaSuccess ? "none found" : cudaGetErrorString(e), hint));
+  // A launcher may show each process all GPUs of the host, or its own alone.
+  const ProcessGroup* const group = ProcessGroup::joined();
+  const int number = group ? group->local_rank() % count : 0;
+  check(cudaSetDevice(number), "cudaSetDevice");
   cudaDeviceProp properties;
-  check(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
+  check(cudaGetDeviceProperties(&properties, number), "cudaGetDeviceProperties");
   if (properties.major < 8)
     throw std::runtime_error(fmt::format("{} is sm_{}{}; these kernels need sm_80 (Ampere) or later; {}",
                                          properties.name, properties.major, properties.minor, hint));
@@ -41,6 +46,7 @@ Device::Device(int) {
   check(cudaDeviceGetStreamPriorityRange(&lowest, &highest), "cudaDeviceGetStreamPriorityRange");
   check(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, highest), "cudaStreamCreate");
   check(cudaStreamCreateWithPriority(&side_, cudaStreamNonBlocking, lowest), "cudaStreamCreate");
+  check(cudaStreamCreateWithPriority(&exchange_, cudaStreamNonBlocking, highest), "cudaStreamCreate");
   cudaEvent_t event;
   check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
   event_ = event;
@@ -50,16 +56,15 @@ Device::Device(int) {
 Device::~Device() {
   staging_.reset();
   cudaEventDestroy(static_cast<cudaEvent_t>(event_));
+  cudaStreamDestroy(exchange_);
   cudaStreamDestroy(side_);
   cudaStreamDestroy(stream_);
 }
 
-static void follow(cudaStream_t later, cudaStream_t earlier, void* event) {
-  check(cudaEventRecord(static_cast<cudaEvent_t>(event), earlier), "cudaEventRecord");
-  check(cudaStreamWaitEvent(later, static_cast<cudaEvent_t>(event)), "cudaStreamWaitEvent");
+void Device::follow(kernels::Stream later, kernels::Stream earlier) {
+  check(cudaEventRecord(static_cast<cudaEvent_t>(event_), earlier), "cudaEventRecord");
+  check(cudaStreamWaitEvent(later, static_cast<cudaEvent_t>(event_)), "cudaStreamWaitEvent");
 }
-void Device::fork() { follow(side_, stream_, event_); }
-void Device::join() { follow(stream_, side_, event_); }
 void Device::synchronize() { check(cudaStreamSynchronize(stream_), "waiting for the GPU"); }
 
 void* Device::reserve(size_t bytes) {

@@ -248,9 +248,20 @@ cudaError_t cudaGetDeviceCount(int* n) {
   int driver = 0;
   cudaDriverGetVersion(&driver);
   if (driver / 1000 < CUDART_VERSION / 1000) return *n = 0, result(cudaErrorInsufficientDriver);
-  return *n = 1, cudaSuccess;
+  // CUDA_ON_CPU_DEVICES=n: there are n, all alike; a process uses one.
+  const char* text = std::getenv("CUDA_ON_CPU_DEVICES");
+  return *n = text ? std::atoi(text) : 1, cudaSuccess;
 }
-cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
+static int current_device = 0;
+cudaError_t cudaGetDevice(int* device) { return *device = current_device, cudaSuccess; }
+cudaError_t cudaSetDevice(int device) {
+  int n = 0;
+  if (cudaGetDeviceCount(&n) || device < 0 || device >= n) return result(cudaErrorInvalidDevice);
+  return current_device = device, cudaSuccess;
+}
+cudaError_t cudaDeviceGetPCIBusId(char* text, int room, int device) {
+  return std::snprintf(text, size_t(room), "0000:%02x:00.0", unsigned(device)), cudaSuccess;
+}
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
   *p = {};
   std::strcpy(p->name, "simulator as a CUDA runtime");

@@ -61,24 +61,27 @@ TEST_CASE("shards: the sum has the bits of the tree, step after step, for every 
     for (size_t n : {size_t(64), size_t(2048), size_t(5 * 2048 + 64)}) {
       CAPTURE(count);
       CAPTURE(n);
-      ShardSum sum(device, ProcessGroup::world(), n, deal_shards(count, 0, 1));
-      CHECK(sum.begin() == 0);
-      CHECK(sum.end() == n);
-      DeviceArray<float> gradient(device, n);
+      constexpr size_t first = 3 * 2048;  // of the range in a longer gradient
+      ShardSum sum(device, ProcessGroup::world(), deal_shards(count, 0, 1), first, first + n);
+      CHECK(sum.begin() == first);
+      CHECK(sum.end() == first + n);
+      CHECK(sum.workspace() == 0);
+      DeviceArray<float> gradient(device, first + n + 64);
       for (unsigned step = 0; step < 2; step++) {
         std::vector<std::vector<float>> shards;
         for (int s = 0; s < count; s++) {
-          shards.push_back(normal<float>(n, 1, 0, step * 100 + unsigned(s)));
+          shards.push_back(normal<float>(gradient.size(), 1, 0, step * 100 + unsigned(s)));
           gradient.upload(shards.back());
-          sum.add(gradient.data());
+          sum.add(device.stream(), gradient.data(), s);
         }
-        sum.finish(gradient.data());
+        sum.finish(device.stream(), gradient.data(), nullptr);
         const std::vector<float> found = gradient.download();
         int wrong = 0;
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < found.size(); i++) {
           std::vector<float> leaves;
           for (const auto& shard : shards) leaves.push_back(shard[i]);
-          wrong += found[i] != tree(leaves, 0, count);
+          const bool inside = i >= first && i < first + n;  // outside is the last shard's
+          wrong += found[i] != (inside ? tree(leaves, 0, count) : leaves.back());
         }
         CHECK(wrong == 0);
       }

@@ -85,6 +85,40 @@ class KFold(unittest.TestCase):
         again = self.kfold("--folds", 3, "--train.lr=2e-3").stdout
         self.assertEqual(again.count("this run is finished"), 3)
 
+    def test_folds_train_side_by_side_on_gpus_of_their_own(self):
+        """Each fold waits until two have started, on two GPUs."""
+        programs = self.dir / "bin"
+        programs.mkdir()
+        (programs / "predict").symlink_to(BIN / "predict")
+        (programs / "train").write_text(
+            "#!/bin/sh\n"
+            f'[ -z "$CUDA_VISIBLE_DEVICES" ] || echo "$CUDA_VISIBLE_DEVICES" >> {self.dir}/started\n'
+            f'while [ $(wc -l < {self.dir}/started) -lt 2 ]; do sleep 0.05; done\n'
+            f'exec {BIN}/train "$@"\n')
+        (programs / "train").chmod(0o755)
+        out = self.kfold("--folds", 3, "--devices", "3,GPU-5", "--bin", programs).stdout
+        self.assertIn(f"fold 0 on GPU 3: {self.dir}/out/fold-0.log\nfold 1 on GPU GPU-5: {self.dir}/out/fold-1.log\n", out)
+        used = (self.dir / "started").read_text().split()
+        self.assertEqual((len(used), set(used)), (3, {"3", "GPU-5"}))
+        self.assertIn("written", (self.dir / "out/fold-2.log").read_text())
+        alone = self.dir / "alone"
+        (self.dir / "out").rename(alone)
+        self.kfold("--folds", 3)
+        for file in ("out_of_fold.csv", "scores.csv", "fold-2/best.npz"):
+            self.assertEqual((alone / file).read_bytes(), (self.dir / "out" / file).read_bytes())
+
+    def test_a_fold_that_fails_ends_those_beside_it(self):
+        programs = self.dir / "bin"
+        programs.mkdir()
+        (programs / "train").write_text(
+            "#!/bin/sh\n"
+            f'[ "$CUDA_VISIBLE_DEVICES" = 0 ] && exec {BIN}/train "$@" --train.lr=-1\n'
+            f"trap 'echo stopped > {self.dir}/stopped; exit 130' TERM\nwhile true; do sleep 0.05; done\n")
+        (programs / "train").chmod(0o755)
+        done = self.kfold("--folds", 3, "--devices", "1,0", "--bin", programs, code=2)
+        self.assertIn("train.lr", done.stderr)
+        self.assertEqual((self.dir / "stopped").read_text(), "stopped\n")
+
     def test_folds_of_other_data_are_refused(self):
         """Rows in another order: by i modulo K, models would score rows whose labels they have seen."""
         self.kfold("--folds", 2)

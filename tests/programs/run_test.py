@@ -309,7 +309,7 @@ class Runs(TinyRun):
         if "MPI" in self.program("train", "--version").stdout:
             self.skipTest("this build has MPI")
         error = self.train(code=1, env={**os.environ, "OMPI_COMM_WORLD_SIZE": "2"}).stderr
-        self.assertEqual(error, "train: error: a launcher started 2 processes, and this build trains in one: it is without MPI (docs/scale.md)\n")
+        self.assertEqual(error, "train: error: a launcher started 2 processes, and this build runs as one: it is without MPI (docs/scale.md)\n")
         self.assertFalse(self.run_dir.exists())
         self.train("--train.epochs=1", env={**os.environ, "OMPI_COMM_WORLD_SIZE": "1"})
 

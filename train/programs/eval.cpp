@@ -8,6 +8,7 @@
 #include "io/atomic_file.h"
 #include "io/error.h"
 #include "io/tsv.h"
+#include "processes.h"
 #include "programs.h"
 #include "train/config/command_line.h"
 #include "train/score/evaluation.h"
@@ -94,6 +95,7 @@ static bool changes_scores(const std::vector<Override>& overrides) {
 }
 
 int warpbert::eval_main(int argc, char** argv) {
+  const Processes processes;
   std::vector<std::string> runs, others;
   std::string input, output, threshold_text, resamples = "1000", seed = "0";
   bool json = false;
@@ -128,6 +130,8 @@ int warpbert::eval_main(int argc, char** argv) {
   const auto s = uint64_t(parse_integer("--seed", seed, 0, std::numeric_limits<int64_t>::max()));
   if (io::is_standard_output(output))
     throw UsageError("--output: standard output carries the table; name a file");
+  if (processes.several() && input == "-")
+    throw UsageError("standard input: several processes cannot share it; start one");
 
   const bool compares = !others.empty();
   Scores both(make_side("--run", runs), make_side("--against", others), line.overrides());
@@ -141,7 +145,7 @@ int warpbert::eval_main(int argc, char** argv) {
   refuse_overwriting(output, files);
 
   const std::vector<float> labels = both.read(input), scores = both.score(0);
-  if (!output.empty()) write_scores(output, scores);
+  if (!output.empty() && processes.is_root()) write_scores(output, scores);
   const Evaluation evaluation = evaluate(scores, labels, n, s, threshold);
   const PairedComparison comparison =
       compares ? compare(scores, both.score(1), labels, n, s) : PairedComparison{};

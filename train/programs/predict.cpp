@@ -4,6 +4,7 @@
 #include "io/atomic_file.h"
 #include "io/text.h"
 #include "io/tsv.h"
+#include "processes.h"
 #include "programs.h"
 #include "train/config/command_line.h"
 #include "train/score/scoring.h"
@@ -11,6 +12,7 @@
 using namespace warpbert;
 
 int warpbert::predict_main(int argc, char** argv) {
+  const Processes processes;
   std::vector<std::string> runs;
   std::string input, output;
   bool latency = false, skip_bad = false;
@@ -42,6 +44,9 @@ int warpbert::predict_main(int argc, char** argv) {
   if (output.empty() && !latency) throw UsageError("--output FILE is missing; --help explains it");
   if (io::is_standard_output(output) && latency)
     throw UsageError("--output: standard output carries the latencies; name a file");
+  if (processes.several() && (input == "-" || latency))
+    throw UsageError(fmt::format("{}: several processes cannot share it; start one",
+                                 latency ? "--latency" : "standard input"));
 
   const Ensemble ensemble(runs, line.overrides());
   std::vector<std::string> files = ensemble.files();
@@ -57,7 +62,8 @@ int warpbert::predict_main(int argc, char** argv) {
     fmt::print("{}", latency_table(latencies));
     if (!output.empty()) write_scores(output, latencies.scores, lines.gaps);
   } else {
-    write_scores(output, ensemble.score(pairs), lines.gaps);
+    const std::vector<float> scores = ensemble.score(pairs);
+    if (processes.is_root()) write_scores(output, scores, lines.gaps);
   }
   const size_t truncated = ensemble.truncated(pairs);
   if (to_standard_output || output.empty()) return warn_of_truncated(truncated), 0;

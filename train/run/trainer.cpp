@@ -48,11 +48,12 @@ bool Trainer::train_epoch(Loader& loader) {
         line_flops_ += group_.size() * passes * step_flops(part, bert_.config);
     }
     progress_->step(state_.epoch, step);
-    if (step % options_.run.log_every == 0 || step == steps) log_steps(step);
-    state_.epoch_seconds += book(state_.spent.training);
-    // A signal to one process stops all; the first one's clock decides.
+    // A signal to one process stops all; the first one's clock decides. Afterwards all have sent this step, so
+    // that no device waits for a process that hangs.
     const uint32_t wants =
         group_.any(uint32_t(interruption_->requested()) | 2 * uint32_t(checkpoint_is_due()));
+    if (step % options_.run.log_every == 0 || step == steps) log_steps(step);
+    state_.epoch_seconds += book(state_.spent.training);
     if (wants & 1) return false;
     if (wants & 2 && step != steps) save();
   }

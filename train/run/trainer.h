@@ -50,7 +50,8 @@ class Trainer {
 
  private:
   std::vector<float> score(const std::vector<Example>& examples) {
-    return score_pairs(steps_.score, session_.tokens(), examples, options_.predict);
+    const auto log_p = log_probabilities(steps_.score, session_.tokens(), examples, options_.predict);
+    return scores(log_p, options_.predict.score);
   }
   bool train_epoch(Loader& loader);
   void log_steps(int step);

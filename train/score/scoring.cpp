@@ -26,8 +26,10 @@
 
 namespace warpbert {
 
-std::vector<double> log_probabilities(ScoreStep& step, const TokenPairs& pairs,
-                                      std::span<const Example> examples, const PredictOptions& options) {
+// Of the examples of this process.
+static std::vector<double> own_log_probabilities(ScoreStep& step, const TokenPairs& pairs,
+                                                 std::span<const Example> examples,
+                                                 const PredictOptions& options) {
   // Chunk k is batch k of the examples; with predict.swap batch k / 2 in order k % 2. The host makes the next
   // batch while the device scores this one.
   const size_t orders = options.swap ? 2 : 1, size = size_t(options.batch);
@@ -65,9 +67,10 @@ static std::string as_bytes(const std::vector<double>& values) {
   return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(double)};
 }
 
-std::vector<float> score_pairs(ScoreStep& step, const TokenPairs& pairs, std::span<const Example> examples,
-                               const PredictOptions& options) {
+std::vector<double> log_probabilities(ScoreStep& step, const TokenPairs& pairs,
+                                      std::span<const Example> examples, const PredictOptions& options) {
   ProcessGroup& group = ProcessGroup::world();
+  if (group.size() == 1) return own_log_probabilities(step, pairs, examples, options);
   const size_t size = size_t(options.batch), batches = (examples.size() + size - 1) / size,
                processes = size_t(group.size()), rank = size_t(group.rank());
   const auto row = [&](size_t share) {
@@ -75,12 +78,12 @@ std::vector<float> score_pairs(ScoreStep& step, const TokenPairs& pairs, std::sp
   };
   const auto ours = examples.subspan(row(rank), row(rank + 1) - row(rank));
   std::vector<double> all;
-  for (const std::string& bytes : group.gather(as_bytes(log_probabilities(step, pairs, ours, options)))) {
+  for (const std::string& bytes : group.gather(as_bytes(own_log_probabilities(step, pairs, ours, options)))) {
     const size_t n = all.size();
     all.resize(n + bytes.size() / sizeof(double));
     if (!bytes.empty()) std::memcpy(all.data() + n, bytes.data(), bytes.size());
   }
-  return scores(all, options.score);
+  return all;
 }
 
 // ---- Several models ---------------------------------------------------------------------------------------

@@ -24,16 +24,13 @@
 namespace warpbert {
 
 // Returns log p[NO] and log p[YES] of each example, in order, [2·examples]: unmasked, in packed batches.
-// predict.swap averages both orders.
+// predict.swap averages both orders. Every process of the group calls it, scores its share of the batches and
+// gets all.
 std::vector<double> log_probabilities(ScoreStep& step, const TokenPairs& pairs,
                                       std::span<const Example> examples, const PredictOptions& options);
 
 // One score per pair of log probabilities.
 std::vector<float> scores(std::span<const double> log_p, Score score);
-
-// Every process of the group calls it, scores its share of the batches and gets all scores.
-std::vector<float> score_pairs(ScoreStep& step, const TokenPairs& pairs, std::span<const Example> examples,
-                               const PredictOptions& options);
 
 // Options that change a trained model's scores.
 inline const std::initializer_list<std::string_view> scoring_options = {

@@ -16,9 +16,7 @@ TrainStep::TrainStep(StepResources& resources, const TrainStepConfig& config)
       sums_(r_.device, 4 * size_t(config.shards.count)),
       finite_(r_.device, std::vector<int>{1}) {
   sums_.zero();
-  if (config_.shards.count > 1) {
-    sharded_.emplace(r_.bert.store, adam_, *config_.group, config_.shards);
-  }
+  if (config_.shards.count > 1) sharded_.emplace(r_.bert.store, adam_, *config_.group, config_.shards);
   if (config_.fgm_epsilon > 0) {
     perturbed_ = DeviceArray<char>(r_.device, r_.bert.word->size * size_of(r_.dtype));
     word_squared_norm_ = DeviceArray<double>(r_.device, 1 + kernels::squared_norm_workspace());
@@ -58,33 +56,43 @@ void TrainStep::run(std::span<const Batch> micro_batches, double lr) {
 // other rows.
 void TrainStep::run_shards(std::span<const Batch> micro_batches, const StepTotals& totals,
                            PassRecord& record) {
-  const auto pass_over_shards = [&](bool adversarial) {
+  const bool fgm = config_.fgm_epsilon > 0;
+  for (const bool adversarial : {false, true}) {
+    if (adversarial && !fgm) break;
     Place place{.adversarial = adversarial};
     uint32_t pass = pass_;
     for (const Batch& batch : micro_batches) {
       place.last = batch.ends_shard;
+      place.update = place.last && place.shard + 1 == config_.shards.local() && adversarial == fgm;
       record.random[adversarial] = {config_.seed, ++pass, uint32_t(batch.first_row)};
       if (batch.sequences) send(batch, place, record);
-      else r_.device.zero(r_.bert.store.grads(), r_.bert.store.size() * sizeof(float));
-      if (place.last) sharded_->add(), place.shard++, pass = pass_;
+      else send_nothing(place, record.adam);
+      if (place.last && place.shard + 1 < config_.shards.local()) sharded_->add(place.shard);
+      if (place.last) place.shard++, pass = pass_;
       place.first = place.last;
     }
     pass_ += totals.passes;
-  };
-  pass_over_shards(false);
-  if (config_.fgm_epsilon > 0) {
+    if (!fgm || adversarial) continue;
     sharded_->finish_first_pass(*r_.bert.word);
     perturb_word_embedding();
-    pass_over_shards(true);
   }
-  const Range range("optimizer", Category::optimizer);
-  sharded_->finish(record.adam, finite_.data());
+}
+
+// A shard without rows.
+void TrainStep::send_nothing(Place place, const AdamSteps& steps) {
+  r_.device.zero(r_.bert.store.grads(), r_.bert.store.size() * sizeof(float));
+  if (!place.update) return;
+  if (!steps_.size()) steps_ = DeviceArray<kernels::AdamStep>(r_.device, steps.size());
+  steps_.upload(steps);
+  sharded_->begin(steps_.data(), finite_.data());
+  sharded_->finish();
 }
 
 void TrainStep::send(const Batch& batch, Place place, const PassRecord& record) {
   const Range range("step", Category::forward, pass_);
   const int max_positions = r_.bert.config.max_positions;
-  const int tag = int(place.first) + 2 * int(place.last) + 4 * int(place.adversarial) + 8 * place.shard;
+  const int tag = int(place.first) + 2 * int(place.last) + 4 * int(place.adversarial) +
+                  8 * int(place.update) + 16 * place.shard;
   BatchSlot& slot = slots_.try_emplace(batch_key(batch, max_positions, tag), r_.device).first->second;
   slot.batch.upload(batch, max_positions, record);
   r_.graphs.run(slot.graph, [&] { enqueue(slot.batch, place); });
@@ -97,8 +105,8 @@ void TrainStep::enqueue(const DeviceBatch& batch, Place place) {
   if (place.first) store.start_step();
   else store.continue_step();
   if (sharded_) {
-    if (place.adversarial) enqueue_adversarial_pass(batch, false, place.shard);
-    else enqueue_pass(batch, false, false, place.shard);
+    if (place.adversarial) enqueue_adversarial_pass(batch, place.update, place.shard);
+    else enqueue_pass(batch, false, place.update, place.shard);
     return;
   }
   const bool fgm = config_.fgm_epsilon > 0;
@@ -114,13 +122,17 @@ void TrainStep::enqueue(const DeviceBatch& batch, Place place) {
   adam_.finish(batch.adam(), finite_.data());
 }
 
-// Forward and backward. With `update` this pass completes the gradients, and Adam may update matrices beside
-// it.
+// Forward and backward. With `update` this pass completes the gradients, and matrices may be updated beside
+// it; with shards all are.
 void TrainStep::enqueue_pass(const DeviceBatch& batch, bool adversarial, bool update, int shard) {
   const kernels::AdamStep* steps = batch.adam();
   const Targets& targets = batch.targets();
   Tape tape(r_.device, r_.gemm, r_.arena, r_.dtype, true, batch.random(adversarial));
-  if (update && adam_.can_update_early())
+  if (update && sharded_)
+    tape.use_side_stream(r_.side_gemm, [&](Parameter& weight) {
+      if (weight.kind == ParameterKind::matrix) sharded_->complete(weight);
+    });
+  else if (update && adam_.can_update_early())
     tape.use_side_stream(r_.side_gemm, [&](Parameter& weight) {
       if (weight.kind == ParameterKind::matrix)
         adam_.update(weight, steps, finite_.data(), r_.device.side_stream());
@@ -130,8 +142,12 @@ void TrainStep::enqueue_pass(const DeviceBatch& batch, bool adversarial, bool up
   float* loss = pair_matching_loss(tape, r_.bert, batch.packing(), targets);
   kernels::sum_losses(r_.device.stream(), adversarial ? nullptr : sums, finite_.data(), loss, targets.targets,
                       targets.rows);
+  if (update && sharded_) sharded_->begin(batch.adam(), finite_.data());
   tape.backward();
   r_.bert.store.finish_backward();
+  if (!update || !sharded_) return;
+  const Range range("optimizer", Category::optimizer);
+  sharded_->finish();
 }
 
 void TrainStep::enqueue_adversarial_pass(const DeviceBatch& batch, bool update, int shard) {
@@ -152,10 +168,11 @@ void TrainStep::perturb_word_embedding() {
 
 std::vector<double> TrainStep::gather_sums() {
   if (sharded_) {
-    std::vector<size_t> bounds;
-    for (int r = 0; r <= config_.group->size(); r++)
-      bounds.push_back(size_t(config_.shards.local() * r) * 4 * sizeof(double));
-    config_.group->all_gather(r_.device.stream(), sums_.data(), std::move(bounds));
+    std::vector<ProcessGroup::Transfer> parts;
+    const size_t each = 4 * size_t(config_.shards.local());
+    for (int r = 0; r < config_.group->size(); r++)
+      parts.push_back({r, sums_.data() + each * size_t(r), each * sizeof(double)});
+    config_.group->all_gather(r_.device.stream(), std::move(parts));
   }
   return sums_.download();
 }

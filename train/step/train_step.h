@@ -54,6 +54,7 @@ class TrainStep {
   void run(std::span<const Batch> micro_batches, double lr);
 
   // Completes weights and moments, of which other processes have a part; before they are read or saved.
+  // Synchronizes.
   void gather() {
     if (sharded_) sharded_->gather();
   }
@@ -75,10 +76,12 @@ class TrainStep {
   struct Place {
     bool first = true, last = true;
     bool adversarial = false;  // a pass of its own, with shards
+    bool update = false;       // of all weights follows, with shards
     int shard = 0;             // of this process
   };
   void run_shards(std::span<const Batch> micro_batches, const StepTotals& totals, PassRecord& record);
   void send(const Batch& batch, Place place, const PassRecord& record);
+  void send_nothing(Place place, const AdamSteps& steps);
   void enqueue(const DeviceBatch& batch, Place place);
   void enqueue_pass(const DeviceBatch& batch, bool adversarial, bool update, int shard);
   void enqueue_adversarial_pass(const DeviceBatch& batch, bool update, int shard);
@@ -89,6 +92,7 @@ class TrainStep {
   TrainStepConfig config_;
   Adam adam_;
   std::optional<ShardedUpdate> sharded_;
+  DeviceArray<kernels::AdamStep> steps_;  // of a shard without rows
   BatchSlots slots_;
   uint32_t pass_ = 0;
   DeviceArray<double> sums_;  // [shards, 4]

@@ -178,7 +178,9 @@ TEST_CASE("golden: scores and AUC, from the files to the figure") {
     Golden g(Precision::fp32, when);
     StepResources resources(g.device, g.bert, Precision::fp32);
     ScoreStep step(resources);
-    const auto scores = [&](const std::vector<Example>& rows) { return score_pairs(step, tokens, rows, {}); };
+    const auto scores = [&](const std::vector<Example>& rows) {
+      return warpbert::scores(log_probabilities(step, tokens, rows, {}), PredictOptions().score);
+    };
     const auto valid = scores(set.validation);
     CHECK(largest_difference(valid, g.golden->load<float>("valid/score_" + when)) <= 1e-5);
     CHECK(largest_difference(scores(set.test), g.golden->load<float>("test/score_" + when)) <= 1e-5);
