@@ -24,10 +24,9 @@ def cuda_library_path(program, python):
     """LD_LIBRARY_PATH, with the folders of the Python packages of CUDA libraries that the program lacks."""
     path = os.environ.get("LD_LIBRARY_PATH", "")
     names = [name for name in missing(program) if name.startswith("libcu")]
-    if not names:
-        return path
+    optional = ["libnccl.so.2"]  # loaded when several processes start
     places = output_of(python, "-c", "import nvidia; print(*nvidia.__path__, sep='\\n')").splitlines()
-    files = [(name, file) for place in places for name in names for file in pathlib.Path(place).rglob(name)]
+    files = [(name, file) for place in places for name in names + optional for file in pathlib.Path(place).rglob(name)]
     found = {name: str(file.parent) for name, file in files}
     if lacking := [name for name in names if name not in found]:
         sys.exit(f"gpu_check: {program} needs {', '.join(lacking)}, which are neither where the loader looks "
@@ -67,7 +66,7 @@ def copy_build(build, target):
         subprocess.run(["strip", "-g", file], check=True)
 
 
-def pack(build, archive, limit_mib):
+def pack(build, archive, limit_mib, preset=6):
     if archive.suffixes[-2:] != [".tar", ".xz"]:
         sys.exit(f"gpu_check: --pack {archive}: a .tar.xz is made")
     with tempfile.TemporaryDirectory() as folder:
@@ -77,7 +76,7 @@ def pack(build, archive, limit_mib):
             shutil.copytree(ROOT / name, top / name, ignore=unneeded)
         copy_build(build, top / "build" / build.name)
         files = sorted(f for f in top.rglob("*") if f.is_file())
-        with tarfile.open(archive, "w:xz") as tar:
+        with tarfile.open(archive, "w:xz", preset=preset) as tar:
             for file in files:
                 tar.add(file, str(file.relative_to(top)))
         size = archive.stat().st_size / 2**20

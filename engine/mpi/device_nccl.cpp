@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 #include <string>
@@ -40,17 +41,20 @@ void check_devices() {
 }
 
 void ProcessGroup::connect() {
-  if (size_ == 1 || communicator) return;
+  // One process sends nothing; with this variable by NCCL all the same, to try it on a machine with one GPU.
+  if (communicator || (size_ == 1 && !std::getenv("WARPBERT_NCCL"))) return;
   int device = 0;
   check(cudaGetDevice(&device), "cudaGetDevice");
   std::array<char, 32> bus{};
   check(cudaDeviceGetPCIBusId(bus.data(), int(bus.size()), device), "cudaDeviceGetPCIBusId");
-  const std::vector<std::string> all = gather(hosts_[size_t(rank_)] + " " + bus.data());
+  const std::string host = hosts_.empty() ? "" : hosts_[size_t(rank_)];
+  const std::vector<std::string> all = gather(host + " " + bus.data());
   for (int a = 0; a < size_; a++)
     for (int b = a + 1; b < size_; b++)
       if (all[size_t(a)] == all[size_t(b)])
-        throw std::runtime_error(fmt::format(
-            "ranks {} and {} share one GPU of {}; start at most one process for each GPU", a, b, hosts_[size_t(a)]));
+        throw std::runtime_error(
+            fmt::format("ranks {} and {} share one GPU of {}; start at most one process for each GPU", a, b,
+                        hosts_[size_t(a)]));
   const Nccl& nccl = load_nccl();
   ncclUniqueId id{};
   if (is_root()) check(nccl.unique_id(&id), "ncclGetUniqueId");
@@ -61,7 +65,7 @@ void ProcessGroup::connect() {
 
 void ProcessGroup::exchange(kernels::Stream stream, std::vector<Transfer> send,
                             std::vector<Transfer> receive) {
-  if (size_ == 1) return;
+  if (!communicator) return;
   group([&](const Nccl& nccl) {
     for (const Transfer& t : receive)
       check(nccl.receive(t.data, t.bytes / 4, ncclInt32, t.rank, communicator, stream), "ncclRecv");
@@ -72,7 +76,7 @@ void ProcessGroup::exchange(kernels::Stream stream, std::vector<Transfer> send,
 
 // NCCL's own all-gather takes equal parts alone.
 void ProcessGroup::all_gather(kernels::Stream stream, std::vector<Transfer> parts) {
-  if (size_ == 1) return;
+  if (!communicator) return;
   group([&](const Nccl& nccl) {
     for (const Transfer& t : parts)
       check(nccl.broadcast(t.data, t.data, t.bytes / 4, ncclInt32, t.rank, communicator, stream),
@@ -81,7 +85,7 @@ void ProcessGroup::all_gather(kernels::Stream stream, std::vector<Transfer> part
 }
 
 void ProcessGroup::all_reduce_min(kernels::Stream stream, int* value) {
-  if (size_ == 1) return;
+  if (!communicator) return;
   check(load_nccl().all_reduce(value, value, 1, ncclInt32, ncclMin, communicator, stream), "ncclAllReduce");
 }
 

@@ -47,8 +47,8 @@ ncclResult_t flush() {
 // Words of four bytes on the device, in a stream that all calls of a group share.
 ncclResult_t add(const void* data, size_t words, ncclDataType_t type, int peer, ncclComm_t comm,
                  cudaStream_t stream, Start start) {
-  if (!comm || type != ncclInt32 || peer < 0 || peer >= comm->ranks || !words || !on_device(data, 4 * words) ||
-      !stream || (!grouped.empty() && stream != grouped_stream))
+  if (!comm || type != ncclInt32 || peer < 0 || peer >= comm->ranks || !words ||
+      !on_device(data, 4 * words) || !stream || (!grouped.empty() && stream != grouped_stream))
     return ncclInvalidArgument;
   grouped_stream = stream;
   grouped.push_back(std::move(start));

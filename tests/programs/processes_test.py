@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import unittest
 
-from processes import ENVIRONMENT, FAKE, Processes
+from processes import ENVIRONMENT, FAKE, LAUNCH, Processes
 from tiny_run import BIN
 
 
@@ -43,6 +43,19 @@ class Bits(Processes):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertRegex(done.stderr, r"train: error: ranks 0 and 1 share one GPU of \S+; start at most one process for each GPU\n")
         self.assertFalse((self.dir / "run/config.ini").exists())
+
+    @unittest.skipUnless(FAKE, "for the CUDA that runs without a GPU")
+    def test_one_process_by_nccl_and_a_rank_without_a_gpu(self):
+        run = self.launch(1, "run", "--train.shards=2", "--train.epochs=1")[0]
+        by_nccl = self.command(1, self.dir / "nccl", "--train.shards=2", "--train.epochs=1")
+        subprocess.run([*LAUNCH, "-np", "1", *by_nccl], capture_output=True, env={**ENVIRONMENT, "WARPBERT_NCCL": "1"},
+                       timeout=120, check=True)
+        self.assertEqual(self.results(self.dir / "nccl"), self.results(run))
+        script = f'[ "$OMPI_COMM_WORLD_RANK" = 0 ] || export CUDA_ON_CPU_DEVICES=0; exec {BIN}/train --config {self.ini}'
+        done = subprocess.run([*LAUNCH, "-np", "2", "sh", "-c", script], text=True, capture_output=True, timeout=120,
+                              env=ENVIRONMENT)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stderr, r"train: error: rank 1 of 2 on \S+: no usable GPU \(none found\)")
 
     @unittest.skipUnless(FAKE, "for the CUDA that runs without a GPU")
     def test_nccl_is_loaded_when_it_is_needed(self):

@@ -152,6 +152,10 @@ class GpuCheck(unittest.TestCase):
             self.assertEqual(pack.cuda_library_path("train", python), f"{lib}:/elsewhere")
             os.environ["LD_LIBRARY_PATH"] = str(lib)
             self.assertEqual(pack.cuda_library_path("train", python), str(lib))  # nothing is missing
+            nccl = self.dir / "nvidia/nccl/lib"
+            nccl.mkdir(parents=True)
+            (nccl / "libnccl.so.2").touch()
+            self.assertEqual(pack.cuda_library_path("train", python), f"{nccl}:{lib}")
 
     def test_a_pack_has_programs_and_their_libraries_and_a_limit(self):
         build = self.dir / "made/cuda"
@@ -163,7 +167,7 @@ class GpuCheck(unittest.TestCase):
         (build / "bin/left_out.txt").write_text("x")
         archive, unpacked = self.dir / "pack.tar.xz", self.dir / "pack"
         with contextlib.redirect_stdout(io.StringIO()):
-            pack.pack(build, archive, 64)
+            pack.pack(build, archive, 64, preset=0)
         subprocess.run(["tar", "xf", archive, "--one-top-level=pack"], cwd=self.dir, check=True)
         names = sorted(f.name for f in (unpacked / "build/cuda/bin").iterdir())
         self.assertEqual(names, ["base.ini", "command", "program"])
@@ -178,7 +182,7 @@ class GpuCheck(unittest.TestCase):
         with self.assertRaisesRegex(SystemExit, "a .tar.xz is made"):
             pack.pack(build, self.dir / "pack.zip", 64)
         with self.assertRaisesRegex(SystemExit, r"MiB, more than 0.1; the largest files, in MiB before compression: "):
-            pack.pack(build, self.dir / "other.tar.xz", 0.1)
+            pack.pack(build, self.dir / "other.tar.xz", 0.1, preset=0)
         self.assertFalse((self.dir / "other.tar.xz").exists())
 
     def test_output_of_a_missing_or_failing_program_is_empty(self):
