@@ -91,7 +91,12 @@ void wait(const ProcessGroup& group, std::vector<MPI_Request> requests, int limi
 }
 
 ProcessGroup::ProcessGroup() {
-  if (!has_launcher()) return;
+  if (!has_launcher()) {
+    if (const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS"); tasks && std::atoi(tasks) > 1)
+      throw std::runtime_error(fmt::format(
+          "srun started {} processes that do not know each other; start them by srun --mpi=pmix", tasks));
+    return;
+  }
   int level = 0, length = 0;
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &level);  // errors end the process, the default
   MPI_Comm_rank(MPI_COMM_WORLD, &rank_);

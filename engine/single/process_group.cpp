@@ -7,7 +7,7 @@
 namespace warpbert {
 
 ProcessGroup::ProcessGroup() {
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"})
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"})
     if (const char* size = std::getenv(name); size && std::atoi(size) > 1)
       throw std::runtime_error(std::string("a launcher started ") + size +
                                " processes, and this build runs as one: it is without MPI (docs/scale.md)");

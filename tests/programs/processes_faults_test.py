@@ -115,6 +115,14 @@ class Faults(Processes):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertRegex(done.stderr, r"train: error: rank 1 of 2 on [^:]*: \S*none\.tsv: cannot be opened")
 
+    def test_tasks_of_srun_without_mpi_are_refused(self):
+        done = subprocess.run(self.command(1, self.dir / "run"), capture_output=True, text=True, timeout=60,
+                              env={**os.environ, "SLURM_STEP_NUM_TASKS": "2"})
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stderr, "train: error: srun started 2 processes that do not know each other; start them by srun "
+                                      "--mpi=pmix\n")
+        self.assertFalse((self.dir / "run").exists())
+
     def test_numbers_that_cannot_be_shared(self):
         done = self.launch(2, "run", "--train.shards=3", code=2)[1]
         self.assertIn("train.shards = 3: 2 processes cannot share them; start as many as divide 3", done.stderr)
