@@ -290,6 +290,15 @@ class Runs(TinyRun):
         self.refuses("out of memory: OpenBLAS needs 128 MiB of address space for each of 40 threads; set run.threads to fewer, or raise the limit (ulimit -v)",
                      "--run.threads=40", preexec_fn=limit(4096))
         self.train("--run.threads=2", "--train.epochs=1", preexec_fn=limit(4096))
+        messages = ""
+        for precision in "fp32", "bf16":
+            for mib in range(300, 800, 50):
+                args = ("--run.threads=2", "--train.epochs=1", f"--train.precision={precision}", f"--run.directory={self.dir}/{precision}{mib}")
+                done = subprocess.run([BIN / "train", "--config", self.ini, *args], capture_output=True, text=True, timeout=300, preexec_fn=limit(mib))
+                self.assertIn(done.returncode, (0, 1), (precision, mib, done.stderr))
+                self.assertEqual(done.stderr.count("\n"), done.returncode, done.stderr)
+                messages += done.stderr
+        self.assertIn("out of memory: the simulator needs 102 MiB of address space for each of 2 threads; set run.threads to fewer, or raise the limit (ulimit -v)\n", messages)
 
     @unittest.skipIf(ON_GPU, "of the simulator")
     def test_a_missing_openblas_is_a_message(self):
