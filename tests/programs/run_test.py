@@ -349,7 +349,7 @@ class Runs(TinyRun):
             done = inside(f"--run.directory={run}", "--run.keep_checkpoints=3", *more)
             self.assertEqual(done.returncode, 1, done.stderr)
             self.assertRegex(done.stderr, rf"^train: error: {run}: its file system has room for 0\.6 MiB, and this run takes up to 0\.[89]: a checkpoint has 0\.2 and a model 0\.1; "
-                             "free some space, lower run\\.keep_checkpoints or run\\.keep_best, or set run\\.directory to another file system\n$")
+                             "free some space, lower run\\.keep_checkpoints or run\\.keep_best, set run\\.checkpoint_minutes to 0, or set run\\.directory to another file system\n$")
             self.assertNotIn("epoch", done.stdout)
         done = inside(f"--run.directory={run}", "--run.checkpoint_minutes=0", "--train.epochs=1")  # one checkpoint, one model
         self.assertEqual((done.returncode, done.stderr), (0, ""))
