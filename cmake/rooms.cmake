@@ -15,14 +15,16 @@ room(model ${MODEL})
 target_link_libraries(model PUBLIC engine PRIVATE fmt::fmt Threads::Threads)
 room(io ${IO})
 target_link_libraries(io PUBLIC fmt::fmt nlohmann_json::nlohmann_json PRIVATE PkgConfig::LIBZIP ICU::uc ZLIB::ZLIB)
+room(train_data ${TRAIN_DATA})  # all of train/ that `study` needs
+target_link_libraries(train_data PUBLIC engine io CLI11::CLI11)
 room(train ${TRAIN})
 find_package(Boost 1.74 CONFIG REQUIRED)  # its CRC
-target_link_libraries(train PUBLIC model io CLI11::CLI11 PRIVATE Boost::headers)
+target_link_libraries(train PUBLIC model train_data PRIVATE Boost::headers)
 
 # Inputs of build_info().
 add_custom_target(build_commit COMMAND ${CMAKE_COMMAND} -DSOURCE=${CMAKE_SOURCE_DIR} -DOUTPUT=${CMAKE_BINARY_DIR}/generated/build_commit.h
   -P ${CMAKE_SOURCE_DIR}/cmake/build_commit.cmake BYPRODUCTS ${CMAKE_BINARY_DIR}/generated/build_commit.h VERBATIM)
-add_dependencies(train build_commit)
+add_dependencies(train_data build_commit)
 set(backend simulator)
 if(WARPBERT_CUDA)
   list(JOIN CMAKE_CUDA_ARCHITECTURES ", sm_" architectures)
@@ -56,7 +58,7 @@ foreach(config ${CONFIGS})
   file(CREATE_LINK ${config} ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/${name} COPY_ON_ERROR SYMBOLIC)
 endforeach()
 room(kernel_cases bench/kernel_cases.cpp)
-target_link_libraries(kernel_cases PUBLIC train)
+target_link_libraries(kernel_cases PUBLIC train_data)
 add_executable(kernels_bench bench/kernels_bench.cpp)
 target_link_libraries(kernels_bench PRIVATE kernel_cases warnings)
 add_executable(step_bench bench/step_bench.cpp)

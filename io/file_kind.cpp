@@ -13,6 +13,9 @@ using namespace std::string_view_literals;
 namespace {
 
 constexpr std::string_view web_page = "a web page (HTML), not the file itself; download it again",
+                           xml =
+                               "an XML document; if it is a server's error message, download the file "
+                               "again, else extract its text",
                            pytorch =
                                "a PyTorch file (.bin, .pt: a pickle); `io/convert/convert.py FILE bert.npz` "
                                "converts weights",
@@ -55,13 +58,15 @@ std::string_view kind_of_zip(std::string_view start) {
   return zip_archive;
 }
 
-bool is_web_page(std::string_view start) {
+// A web page may begin as XML.
+std::string_view kind_of_markup(std::string_view start) {
   if (start.starts_with("\xef\xbb\xbf")) start.remove_prefix(3);
-  std::string text(strip(start).substr(0, 9));
+  std::string text(strip(start));
   for (char& c : text) c = char(std::tolower(static_cast<unsigned char>(c)));
-  for (const auto tag : {"<!doctype"sv, "<html"sv, "<?xml"sv})
-    if (text.starts_with(tag)) return true;
-  return false;
+  const bool is_xml = text.starts_with("<?xml");
+  for (const auto tag : {"<!doctype html"sv, "<html"sv})
+    if (is_xml ? text.find(tag) != text.npos : text.starts_with(tag)) return web_page;
+  return is_xml || text.starts_with("<!doctype") ? xml : ""sv;
 }
 
 }  // namespace
@@ -75,8 +80,7 @@ std::string foreign_kind(std::string_view start) {
   if (start.size() > 257)
     for (const auto tar : {"ustar\0"sv, "ustar  \0"sv})  // of POSIX and of GNU
       if (start.substr(257).starts_with(tar)) return "a tar archive; unpack it";
-  if (is_web_page(start)) return std::string(web_page);
-  return "";
+  return std::string(kind_of_markup(start));
 }
 
 }  // namespace warpbert::io

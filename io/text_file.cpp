@@ -104,7 +104,10 @@ std::string TextFile::next() {
 bool TextFile::ready(int milliseconds) const {
   if (!pending_.empty() || (inflater_ && !inflater_->wants_input())) return true;
   pollfd wanted{descriptor_, POLLIN, 0};
-  return poll(&wanted, 1, milliseconds) != 0;  // an error is read()'s to report
+  int ready;
+  do ready = poll(&wanted, 1, milliseconds);
+  while (ready < 0 && errno == EINTR);
+  return ready != 0;  // an error is read()'s to report
 }
 
 std::string TextFile::read() {

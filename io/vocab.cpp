@@ -1,10 +1,12 @@
 #include "vocab.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
@@ -32,11 +34,36 @@ static std::vector<std::string_view> lines_of(std::string_view text) {
   return lines;
 }
 
+// Start of a line's second column: of anything after a tab, or of a number after a blank.
+static size_t second_column(std::string_view line) {
+  if (const size_t tab = line.find('\t'); tab != line.npos) return tab;
+  const size_t blank = line.find_last_not_of("0123456789");
+  return blank != line.npos && line[blank] == ' ' && blank + 1 < line.size() ? blank : line.npos;
+}
+
+// Removes second columns if every line has one. Throws Error if they are ids in another order.
+static void remove_second_column(std::vector<std::string_view>& lines, const std::string& path) {
+  std::vector<size_t> numbers;
+  for (const std::string_view line : lines) {
+    const size_t column = second_column(line);
+    if (column == line.npos) return;
+    size_t number = lines.size();  // no id
+    std::from_chars(&line[column] + 1, line.data() + line.size(), number);
+    numbers.push_back(number);
+  }
+  for (std::string_view& line : lines) line = strip(line.substr(0, second_column(line)));
+  std::vector<size_t> sorted = numbers, ids(lines.size());
+  std::sort(sorted.begin(), sorted.end());
+  std::iota(ids.begin(), ids.end(), 0);
+  if (sorted != ids || numbers == ids) return;
+  const size_t i = size_t(std::mismatch(numbers.begin(), numbers.end(), ids.begin()).first - numbers.begin());
+  fail("{}: line {}: {} has the number {}, but ids count lines from 0; sort the lines by their numbers", path,
+       i + 1, quote(lines[i]), numbers[i]);
+}
+
 static std::vector<std::string> parse_vocab(std::string_view text, const std::string& path) {
   std::vector<std::string_view> lines = lines_of(text);
-  const auto has_tab = [](std::string_view line) { return line.find('\t') != line.npos; };
-  if (std::all_of(lines.begin(), lines.end(), has_tab))
-    for (std::string_view& line : lines) line = strip(line.substr(0, line.find('\t')));
+  remove_second_column(lines, path);
   std::unordered_map<std::string_view, size_t> numbers;
   for (size_t i = 0; i < lines.size(); i++) {
     constexpr const char* advice = "ids count lines: put a placeholder there, such as";
@@ -58,26 +85,56 @@ class TokenizerJson {
  public:
   TokenizerJson(const Json& json, const std::string& path) : json_(json), path_(path) {}
 
-  VocabFile read() {
+  std::vector<std::string> tokens() {
     const Json& model = object(json_, "model");
     check(model);
     for (const auto& [token, id] : object(model, "vocab").items()) add(token, id);
-    std::vector<std::string> added;
     for (const Json& entry : json_.value("added_tokens", Json::array())) {
       if (!entry.is_object() || !entry.contains("content") || !entry["content"].is_string())
         fail("{}: added_tokens: an entry without content", path_);
       const std::string content = entry["content"];
       add(content, entry.value("id", Json()));
       const auto& special = WordPiece::special_tokens;
-      if (std::find(special.begin(), special.end(), content) == special.end()) added.push_back(content);
+      if (std::find(special.begin(), special.end(), content) == special.end()) added_.push_back(content);
     }
-    if (!added.empty())
-      fmt::print(
-          stderr,
-          "warning: {}: {} added tokens, such as {}, keep their rows, but texts are tokenized as if they "
-          "were ordinary ones\n",
-          path_, added.size(), quote(added[0]));
-    return {by_id(), lowercases()};
+    return by_id();
+  }
+
+  // After tokens(). Warns of all that WordPiece does not follow.
+  bool lowercases() const {
+    if (!added_.empty())
+      warn(
+          "{}: {} added tokens, such as {}, keep their rows, but texts are tokenized as if they were ordinary "
+          "ones",
+          path_, added_.size(), quote(added_[0]));
+    if (const Json most = json_["model"].value("max_input_chars_per_word", Json(100)); most != 100)
+      differs("max_input_chars_per_word", most, "words of more than 100 characters are [UNK]");
+    const Json words = json_.value("pre_tokenizer", Json());
+    if (words.is_object() && words.value("type", Json()) != "BertPreTokenizer")
+      differs("pre_tokenizer", words.value("type", Json()), "words end at white space and punctuation here");
+    const Json normalizer = json_.value("normalizer", Json());
+    const Json list = normalizer.is_object() && normalizer.contains("normalizers")
+                          ? normalizer["normalizers"]
+                          : Json::array({normalizer});
+    bool lowercase = false, accents = false;
+    for (const Json& step : list) {
+      if (!step.is_object()) continue;
+      const Json type = step.value("type", Json());
+      if (type == "StripAccents") accents = true;
+      if (type == "Lowercase") lowercase = true;
+      if (type != "BertNormalizer") continue;
+      const auto is = [&](const char* key, bool otherwise) {
+        const Json value = step.value(key, Json());
+        return value.is_boolean() ? value.get<bool>() : otherwise;
+      };
+      lowercase = is("lowercase", true), accents = is("strip_accents", lowercase);
+      if (!is("handle_chinese_chars", true))
+        differs("handle_chinese_chars", false, "every ideograph is a word here");
+      if (!is("clean_text", true)) differs("clean_text", false, "control characters are dropped here");
+    }
+    if (accents != lowercase)
+      differs("strip_accents", accents, "accents go with capitals here, and with them alone");
+    return lowercase;
   }
 
  private:
@@ -95,8 +152,6 @@ class TokenizerJson {
     for (const auto& [key, ours] : {std::pair{"unk_token", "[UNK]"}, {"continuing_subword_prefix", "##"}})
       if (const Json value = model.value(key, Json(ours)); value != ours)
         fail("{}: {} is {}; BERT's is {}", path_, key, value.dump(), ours);
-    if (const Json most = model.value("max_input_chars_per_word", Json(100)); most != 100)
-      differs("max_input_chars_per_word", most, "words of more than 100 characters are [UNK]");
   }
 
   void add(const std::string& token, const Json& number) {
@@ -128,35 +183,6 @@ class TokenizerJson {
     return tokens;
   }
 
-  bool lowercases() const {
-    const Json words = json_.value("pre_tokenizer", Json());
-    if (words.is_object() && words.value("type", Json()) != "BertPreTokenizer")
-      differs("pre_tokenizer", words.value("type", Json()), "words end at white space and punctuation here");
-    const Json normalizer = json_.value("normalizer", Json());
-    const Json list = normalizer.is_object() && normalizer.contains("normalizers")
-                          ? normalizer["normalizers"]
-                          : Json::array({normalizer});
-    bool lowercase = false, accents = false;
-    for (const Json& step : list) {
-      if (!step.is_object()) continue;
-      const Json type = step.value("type", Json());
-      if (type == "StripAccents") accents = true;
-      if (type == "Lowercase") lowercase = true;
-      if (type != "BertNormalizer") continue;
-      const auto is = [&](const char* key, bool otherwise) {
-        const Json value = step.value(key, Json());
-        return value.is_boolean() ? value.get<bool>() : otherwise;
-      };
-      lowercase = is("lowercase", true), accents = is("strip_accents", lowercase);
-      if (!is("handle_chinese_chars", true))
-        differs("handle_chinese_chars", false, "every ideograph is a word here");
-      if (!is("clean_text", true)) differs("clean_text", false, "control characters are dropped here");
-    }
-    if (accents != lowercase)
-      differs("strip_accents", accents, "accents go with capitals here, and with them alone");
-    return lowercase;
-  }
-
   void differs(const char* key, const Json& value, const char* ours) const {
     warn("{}: {} = {} is not followed: {}", path_, key, value.dump(), ours);
   }
@@ -164,6 +190,7 @@ class TokenizerJson {
   const Json& json_;
   const std::string& path_;
   std::unordered_map<std::string, size_t> ids_;
+  std::vector<std::string> added_;
 };
 
 }  // namespace
@@ -185,18 +212,20 @@ static std::optional<bool> do_lower_case(const std::string& path) {
   }
 }
 
-VocabFile read_vocab_file(const std::string& path) {
+static VocabFile read(const std::string& path, bool for_text) {
   const std::string text = read_text(path);
   const bool named_json = path.ends_with(".json") || path.ends_with(".json.gz");
   if (named_json || strip(text).starts_with('{')) {
     const Json json = parse_json(text, path);
-    if (json.is_object()) return TokenizerJson(json, path).read();
+    TokenizerJson file(json, path);
+    if (json.is_object()) return {file.tokens(), for_text ? std::optional(file.lowercases()) : std::nullopt};
     if (named_json) fail("{}: no JSON object; a tokenizer.json of transformers was expected", path);
   }
-  return {parse_vocab(text, path), do_lower_case(path)};
+  return {parse_vocab(text, path), for_text ? do_lower_case(path) : std::nullopt};
 }
 
-std::vector<std::string> read_vocab(const std::string& path) { return read_vocab_file(path).tokens; }
+VocabFile read_vocab_file(const std::string& path) { return read(path, true); }
+std::vector<std::string> read_vocab(const std::string& path) { return read(path, false).tokens; }
 
 void warn_of_case(const std::string& path, const VocabFile& vocab, bool lowercase,
                   const std::string& option) {

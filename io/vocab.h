@@ -13,12 +13,15 @@ struct VocabFile {
 };
 
 // Reads either form, recognised by content.
-//   vocab.txt        line i, from 0, is token i; blanks inside are part of it. A second column, in every line
-//                    after a tab, is ignored.
-//   tokenizer.json   a WordPiece model and added tokens; warns of normalizers that WordPiece (wordpiece.h)
-//                    does not follow.
-// Throws Error for an id without a token, a token of two ids, and models other than BERT's.
+//   vocab.txt        line i, from 0, is token i; blanks inside are part of it. A second column in every line,
+//                    after a tab or a number after a blank, is ignored.
+//   tokenizer.json   a WordPiece model and added tokens; warns of what WordPiece (wordpiece.h) does not
+//                    follow.
+// Throws Error for an id without a token, a token of two ids, a second column of ids in another order, and
+// models other than BERT's.
 VocabFile read_vocab_file(const std::string& path);
+
+// The tokens alone, without warnings of how text is tokenized.
 std::vector<std::string> read_vocab(const std::string& path);
 
 // Warns if `lowercase` contradicts the vocabulary: what its files say, or tokens that text in lower case

@@ -5,13 +5,17 @@
 // simulator's workers share.
 #include <algorithm>
 #include <dnnl.hpp>
+#include <exception>
 #include <map>
+#include <stdexcept>
+#include <string>
 #include <tuple>
 #include <vector>
 
 #include "engine/cpu/openblas.h"
 #include "engine/device.h"
 #include "engine/gemm.h"
+#include "simt/cpu/memory.h"
 #include "simt/cpu/pool.h"
 #include "simt/cpu/stream.h"
 
@@ -60,20 +64,25 @@ void multiply_vector(const Tile& t, DType result) {
 // oneDNN compiles code per shape; each worker caches its own.
 class Dnnl {
  public:
-  Dnnl() { omp_set_num_threads(1); }  // for this worker's calls
-
   void multiply_bf16(const Tile& t, DType result) {
     using dnnl::memory;
     const Key key{t.m, t.n, t.k, t.lda, t.ldb, t.ldc, t.transpose_a, t.transpose_b, t.accumulate, result};
     auto found = made_.find(key);
-    if (found == made_.end()) found = made_.emplace(key, dnnl::matmul(describe(t, result))).first;
-    const auto d = describe_operands(t, result);
-    memory a(d.a, engine(), t.a), b(d.b, engine(), t.b), c(d.c, engine(), t.c);
-    found->second.execute(stream_, {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}});
-    stream_.wait();
+    if (found == made_.end()) require_memory();
+    try {
+      if (found == made_.end()) found = made_.emplace(key, dnnl::matmul(describe(t, result))).first;
+      const auto d = describe_operands(t, result);
+      memory a(d.a, engine(), t.a), b(d.b, engine(), t.b), c(d.c, engine(), t.c);
+      found->second.execute(stream_, {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}});
+      stream_.wait();
+    } catch (const std::exception& error) {
+      require_memory();  // the likely cause
+      throw std::runtime_error(std::string("oneDNN: ") + error.what());
+    }
   }
 
   static bool has_bf16() {
+    require_memory();
     try {
       describe({16, 16, 16, nullptr, nullptr, nullptr, 16, 16, 16, false, false, false}, DType::bf16);
       return true;
@@ -83,6 +92,12 @@ class Dnnl {
   }
 
  private:
+  // oneDNN 2.6 crashes if it gets no memory for code that it compiles. Asks first, for several times as much.
+  static void require_memory() {
+    constexpr size_t bytes = size_t(32) << 20;
+    simt::require_memory(bytes, "oneDNN", bytes);
+  }
+
   using Key = std::tuple<int, int, int, int, int, int, bool, bool, bool, DType>;
   struct Operands {
     dnnl::memory::desc a, b, c;
@@ -116,7 +131,13 @@ class Dnnl {
 #endif
   }
 
-  dnnl::stream stream_{engine()};
+  static dnnl::stream make_stream() {
+    require_memory();
+    omp_set_num_threads(1);  // for this worker's calls
+    return dnnl::stream(engine());
+  }
+
+  dnnl::stream stream_ = make_stream();
   std::map<Key, dnnl::matmul> made_;
 };
 

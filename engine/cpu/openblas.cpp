@@ -2,7 +2,6 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -10,21 +9,15 @@
 #include <stdexcept>
 #include <vector>
 
+#include "simt/cpu/memory.h"
+
 namespace warpbert {
 namespace {
 
 constexpr size_t buffer_bytes = size_t(32) << 22;  // OpenBLAS's BUFFER_SIZE
 
 // OpenBLAS's allocator retries forever, or ends the process, when the system refuses. Asks first.
-void require_address_space(size_t bytes, int threads) {
-  void* const probe = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (probe == MAP_FAILED)
-    throw std::runtime_error(fmt::format(
-        "out of memory: OpenBLAS needs {} MiB of address space for each of {} threads; set run.threads "
-        "to fewer, or raise the limit (ulimit -v)",
-        buffer_bytes >> 20, threads));
-  munmap(probe, bytes);
-}
+void require_buffer(size_t more = 0) { simt::require_memory(buffer_bytes + more, "OpenBLAS", buffer_bytes); }
 
 template <class Function>
 Function* symbol(void* library, const char* name) {
@@ -33,7 +26,7 @@ Function* symbol(void* library, const char* name) {
 
 OpenBlas load(int threads) {
   constexpr size_t library_bytes = size_t(64) << 20;  // text and data: 36 MiB (0.3.21) to 50 MiB
-  require_address_space(library_bytes + buffer_bytes, threads);
+  require_buffer(library_bytes);
   // Our workers are the only threads: its own would allocate buffers in vain.
   setenv("OPENBLAS_NUM_THREADS", "1", 1);
   void* const library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
@@ -49,7 +42,7 @@ OpenBlas load(int threads) {
   if (!allocate || !release) return blas;
   std::vector<void*> buffers;
   for (int i = 0; i < std::min(threads, 128); i++) {  // beyond, OpenBLAS prints a warning
-    require_address_space(buffer_bytes, threads);
+    require_buffer();
     buffers.push_back(allocate(0));
   }
   for (void* buffer : buffers) release(buffer);

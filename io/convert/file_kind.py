@@ -29,6 +29,10 @@ def foreign_kind(start: bytes) -> str:
             return kind
     if start[257:263] == b"ustar\0" or start[257:265] == b"ustar  \0":
         return "a tar archive; unpack it"
-    if start.removeprefix(b"\xef\xbb\xbf").strip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+    text = start.removeprefix(b"\xef\xbb\xbf").strip().lower()
+    pages = b"<!doctype html", b"<html"
+    if text.startswith(pages) or text.startswith(b"<?xml") and any(tag in text for tag in pages):
         return "a web page (HTML), not the file itself; download it again"
+    if text.startswith((b"<?xml", b"<!doctype")):
+        return "an XML document; if it is a server's error message, download the file again, else extract its text"
     return ""

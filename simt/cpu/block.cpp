@@ -112,11 +112,15 @@ void Block::fiber_main(boost::context::detail::transfer_t from) {
   for (;;) {
     Block& b = *block;
     __tsan_acquire(&b.start_);
-    b.grid->run(b.grid->body);
+    try {
+      b.grid->run(b.grid->body);
+    } catch (...) {  // no memory
+      b.error_ = std::current_exception();
+    }
     Untracked u;
     Fiber* me = b.running_;
     b.idle_.push_back(me);
-    b.running_ = b.left_ ? b.next_fiber() : &b.home_;
+    b.running_ = b.left_ && !b.error_ ? b.next_fiber() : &b.home_;
     if (b.running_ != me) perform(switch_fibers(*me, *b.running_));
   }
 }
@@ -234,15 +238,15 @@ void Block::run(Grid& g) {
   const dim3& d = g.block;
   threads_ = d.x * d.y * d.z;
   for (unsigned i = 0; i < threads_; i++) thread[i].index = {i % d.x, i / d.x % d.y, i / d.x / d.y};
-  // Spare fibers (TSan): a thread avoids the fiber of its namesake in the previous block.
-  while (SIMT_TSAN && fibers_.size() < threads_ + 7)
+  while (SIMT_TSAN && fibers_.size() < threads_ + spare_fibers)
     idle_.push_back(&fibers_.emplace_back(fiber_main, fibers_.size()));
   __tsan_release(&start_);
   Untracked u;
   for (long b; (b = g.next.fetch_add(1)) < g.blocks;) {
     start(g.numbers[b]);
     running_ = next_fiber();
-    perform(switch_fibers(home_, *running_));  // returns after the last thread
+    perform(switch_fibers(home_, *running_));  // returns after the last thread, or an exception
+    if (error_) std::rethrow_exception(error_);
   }
   __tsan_acquire(&end_);
   grid = nullptr;

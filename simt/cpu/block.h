@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include <deque>
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,9 @@
 namespace simt {
 
 constexpr unsigned max_threads = 1024, max_warps = 32;
+constexpr size_t max_stack_bytes = max_threads * fiber_bytes;  // of a block whose threads all wait
+// Fibers with which a thread avoids the one of its namesake in the previous block.
+constexpr unsigned spare_fibers = SIMT_TSAN ? 7 : 0;
 constexpr size_t max_static_shared = 48 << 10;
 constexpr size_t max_shared = 99 << 10;  // per block on sm_86, sm_89, sm_120; sm_80 has 163 KB, sm_90 227
 
@@ -83,6 +87,7 @@ class SharedMemory {
 
 class Block {
  public:
+  Block() { idle_.reserve(max_threads + spare_fibers); }
   void run(Grid& grid);        // runs blocks of the grid until none is left
   std::string report() const;  // state of each thread, one line per run of equals
   std::string site() const;    // ", __syncthreads at file:line" if the current thread waits
@@ -122,8 +127,9 @@ class Block {
   uint32_t random_ = 0;
   Fiber home_;  // the OS thread's own stack
   Fiber* running_ = &home_;
+  std::exception_ptr error_;  // thrown by a CUDA thread, for run()
   std::deque<Fiber> fibers_;
-  std::vector<Fiber*> idle_;  // unused
+  std::vector<Fiber*> idle_;  // unused; never grows, as std::bad_alloc cannot leave fiber_main
   // ThreadSanitizer sync objects; only their addresses matter.
   char sync_block_[2], sync_warp_[max_warps][2], start_, end_;
 };

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "block.h"
+#include "memory.h"
 
 namespace simt {
 
@@ -19,18 +20,12 @@ Fiber::Fiber() {
 #endif
 }
 
-// Staggers stacks: threads use the same few stack offsets at a time, which in equally aligned stacks would
-// map to the same few cache sets.
 Fiber::Fiber(void (*main)(boost::context::detail::transfer_t), unsigned number) {
-  constexpr size_t guard = 4096, stagger = 1088, staggers = 32;
-  size = guard + fiber_stack_bytes + stagger * staggers;
-  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-  if (memory == MAP_FAILED) fail("no memory for the stack of one more thread");
-  stack = static_cast<char*>(memory);
+  size = fiber_bytes;
+  stack = map_memory(size, "the simulator", max_stack_bytes);
   owned = true;
   // A stack overflow must crash, not corrupt. (No guard beyond Linux's limit on mappings.)
-  (void)mprotect(stack, guard, PROT_NONE);
+  (void)mprotect(stack, stack_guard, PROT_NONE);
   const size_t used = size - number % staggers * stagger;
   context = boost::context::detail::make_fcontext(stack + used, used, main);
 #if SIMT_TSAN

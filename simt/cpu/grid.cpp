@@ -52,9 +52,17 @@ void check(const Grid& grid) {
 }
 
 void work(void* grid) {
-  thread_local const auto mine = std::make_unique<Block>();
-  block = mine.get();
-  mine->run(*static_cast<Grid*>(grid));
+  thread_local std::unique_ptr<Block> mine;
+  Grid& g = *static_cast<Grid*>(grid);
+  try {
+    if (!mine) mine = std::make_unique<Block>();
+    block = mine.get();
+    mine->run(g);
+  } catch (...) {  // no memory; other threads of the block may be suspended
+    mine.reset(), block = nullptr;
+    g.next = g.blocks;
+    throw;
+  }
 }
 
 }  // namespace

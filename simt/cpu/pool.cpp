@@ -4,8 +4,11 @@
 #include <algorithm>
 #include <condition_variable>
 #include <cstdlib>
+#include <exception>
+#include <mutex>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "language.h"
@@ -65,14 +68,24 @@ class Pool {
       }
       wake_.notify_all();
     }
-    work(context);
+    attempt(work, context);
     working = false;
     std::unique_lock lock(mutex_);
     work_ = nullptr;  // later wakers find no work
     finished_.wait(lock, [&] { return busy_ == 0; });
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
  private:
+  void attempt(void (*work)(void*), void* context) {
+    try {
+      work(context);
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      if (!error_) error_ = std::current_exception();
+    }
+  }
+
   void loop() {
     working = true;
     std::unique_lock lock(mutex_);
@@ -85,7 +98,7 @@ class Pool {
       void* context = context_;
       busy_++;
       lock.unlock();
-      work(context);
+      attempt(work, context);
       lock.lock();
       if (--busy_ == 0) finished_.notify_one();
     }
@@ -95,6 +108,7 @@ class Pool {
   std::condition_variable wake_, finished_;
   void (*work_)(void*) = nullptr;
   void* context_ = nullptr;
+  std::exception_ptr error_;
   int round_ = 0, busy_ = 0;
   bool stop_ = false;
   std::vector<std::thread> threads_;

@@ -2,8 +2,6 @@
 // the CUDA language, for host code too.
 #pragma once
 #include <atomic>
-#include <exception>
-#include <mutex>
 
 namespace simt {
 
@@ -13,7 +11,7 @@ void set_workers(int n);
 int workers();
 
 // Calls work(context) on this thread and, if tasks > 1, concurrently on some or all other workers. Blocks
-// until all have returned.
+// until all have returned. Rethrows the first exception.
 void run_on_workers(long tasks, void (*work)(void* context), void* context);
 
 // Calls f(i) once for each i in [0, n), in any order, on full-size stacks (f may call a BLAS). Rethrows the
@@ -28,9 +26,7 @@ void parallel_for(int n, F f) {
     F& f;
     const int n;
     std::atomic<int> next{0};
-    std::mutex mutex;
-    std::exception_ptr error;
-  } loop{f, n, {}, {}, {}};
+  } loop{f, n, {}};
   run_on_workers(
       n,
       [](void* context) {
@@ -38,13 +34,11 @@ void parallel_for(int n, F f) {
         try {
           for (int i; (i = loop.next.fetch_add(1)) < loop.n;) loop.f(i);
         } catch (...) {
-          std::lock_guard lock(loop.mutex);
-          if (!loop.error) loop.error = std::current_exception();
           loop.next = loop.n;
+          throw;
         }
       },
       &loop);
-  if (loop.error) std::rethrow_exception(loop.error);
 }
 
 }  // namespace simt

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "block.h"
+#include "memory.h"
 #include "observer.h"
 
 namespace simt {
@@ -25,9 +26,7 @@ void SharedMemory::clear() {
     munmap(arena_, arena_bytes), arena_ = nullptr;  // drops TSan's history of the last block
 #endif
   if (!arena_) {
-    void* memory = mmap(nullptr, arena_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) fail("no memory for a block's shared memory");
-    arena_ = static_cast<char*>(memory);
+    arena_ = map_memory(arena_bytes, "the simulator", max_stack_bytes);
 #if SIMT_ASAN
     ASAN_POISON_MEMORY_REGION(arena_, arena_bytes);
 #endif

@@ -10,12 +10,15 @@
 #include <iterator>
 #include <numeric>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "tests/support/buffer.h"
 
 #ifndef WARPBERT_CUDA
 #include "simt/cpu/pool.h"
 #include "simt/cpu/stream.h"
+#include "tests/support/little_memory.h"
 #endif
 
 using namespace warpbert;
@@ -157,6 +160,32 @@ TEST_CASE("parallel_for: every iteration once, on a stack of full size") {
     for (auto& t : times) CHECK(t == 1);
   }
   CHECK(simt::workers() >= 1);
+}
+
+static __global__ void halve_sum(int* sums) {
+  int& sum = shared<int>();
+  if (threadIdx.x == 0) sum = 0;
+  __syncthreads();
+  atomicAdd(&sum, 2);
+  __syncthreads();
+  if (threadIdx.x == 0) sums[blockIdx.x] = sum / 2;
+}
+
+TEST_CASE("launch: without memory for stacks an exception comes back to the caller, and launches go on") {
+  const std::string message = "out of memory: the simulator needs 102 MiB of address space for each of " +
+                              std::to_string(simt::workers()) +
+                              " threads; set run.threads to fewer, or raise the limit (ulimit -v)";
+  Buffer<int> sums(8);
+  const auto run = [&](int blocks) {
+    std::fill_n(sums.data(), blocks, 0);
+    launch<halve_sum>(blocks, 1024, 0, nullptr, sums.data());
+  };
+  if (const LittleMemory little(4 << 20); little.exists()) {
+    CHECK_THROWS_WITH_AS(run(1), message.c_str(), std::runtime_error);
+    CHECK_THROWS(run(8));  // in any worker; std::bad_alloc too
+  }
+  run(8);
+  CHECK(sums.vector() == std::vector<int>(8, 1024));
 }
 
 TEST_CASE("parallel_for: an exception comes back to the caller") {

@@ -497,6 +497,7 @@ class Convert(unittest.TestCase):
         for name in ("model.safetensors", "model.bin", "model.npz"):
             for text, said in ((b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\n", "is a Git LFS pointer"),
                                (b"\n<!DOCTYPE html>\n<html>", "is a web page (HTML)"), (b"\x1f\x8b\x08\0", "compressed by gzip"),
+                               (b"<?xml version='1.0'?>\n<html>", "is a web page (HTML)"), (b"<?xml version='1.0'?><Error>", "is an XML document"),
                                (b"\x89HDF\r\n\x1a\n", "save_weights_as_checkpoint")):
                 (self.dir / name).write_bytes(text)
                 self.refuses(self.dir / name, self.dir / name, said)

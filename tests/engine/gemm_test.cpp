@@ -5,6 +5,10 @@
 #include "tests/support/buffer.h"
 #include "tests/support/rows.h"
 
+#ifndef WARPBERT_CUDA
+#include "tests/support/little_memory.h"
+#endif
+
 using namespace warpbert;
 using namespace warpbert::test;
 
@@ -104,6 +108,26 @@ TEST_CASE("gemm: bf16 as fp32 copies, for processors whose library has no bf16")
   // An fp32 Gemm does not query bf16 support and converts bf16 operands to fp32.
   check_products<bf16, bf16>(Precision::fp32);
   check_products<bf16, float>(Precision::fp32);
+}
+
+TEST_CASE("gemm: bf16 without memory for oneDNN's code is a message, and products go on") {
+  Device device;
+  Gemm gemm(device, Precision::bf16);
+  TestMatrix<bf16> b(48, 56, 2);
+  for (int i = 0; i < 20; i++) {  // each shape has its own code
+    TestMatrix<bf16> a(40 + i, 48, 1), c(40 + i, 56, 3);
+    const auto run = [&] { gemm.multiply({c.view, a.view, b.view}); };
+    std::string refused;
+    try {
+      const LittleMemory little(size_t(i) << 17);
+      run();
+    } catch (const std::exception& error) {
+      refused = error.what();
+    }
+    if (!refused.empty())  // oneDNN has bf16 here
+      CHECK(refused.starts_with("out of memory: oneDNN needs 32 MiB of address space for each of "));
+    run();
+  }
 }
 #endif
 

@@ -12,7 +12,11 @@ TEST_CASE("file kinds: what pretends to be weights or text is named, with the wa
            std::pair{"version https://git-lfs.github.com/spec/v1\noid sha256:aa\n"s, "a Git LFS pointer"},
            {"<!DOCTYPE html>\n<html class=\"\">"s, "a web page (HTML)"},
            {"\xef\xbb\xbf\n  <HTML lang=\"zh\">"s, "a web page (HTML)"},
-           {"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code>"s, "a web page (HTML)"},
+           {"<?xml version=\"1.0\"?>\n<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0\""s, "a web page (HTML)"},
+           {"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code>"s,
+            "an XML document; if it is a server's"},
+           {"\xef\xbb\xbf<?xml version=\"1.0\"?>\n<mediawiki>"s, "an XML document"},
+           {"<!DOCTYPE corpus SYSTEM \"corpus.dtd\">"s, "an XML document"},
            {"\x1f\x8b\x08\0"s, "compressed by gzip; unpack it with gunzip"},
            {"\xfd"
             "7zXZ\0\0"s,

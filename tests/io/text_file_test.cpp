@@ -2,8 +2,10 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sys/time.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <utility>
 
 #include "io/error.h"
@@ -91,6 +93,11 @@ TEST_CASE("text files: a pipe is read as its bytes come") {
   CHECK(file.ready(0));
   CHECK(file.read() == "1\t2\n3");
   CHECK(!file.ready(0));
+  const auto before = std::signal(SIGALRM, [](int) {});
+  const itimerval soon{{0, 0}, {0, 20'000}};
+  setitimer(ITIMER_REAL, &soon, nullptr);
+  CHECK(!file.ready(200));  // a signal is no byte
+  std::signal(SIGALRM, before);
   write("\t4\n");
   CHECK(file.ready(0));
   CHECK(file.read() == "\t4\n");

@@ -72,6 +72,11 @@ TEST_CASE("vocab.txt: a token a line, blanks inside kept, a second column ignore
   CHECK(read("\u3000\nb\n\n \r\n") == Tokens{"\u3000", "b"});
   CHECK(read("the\t17\nof \t 9\n") == Tokens{"the", "of"});
   CHECK(read("the\t17\nof\n") == Tokens{"the\t17", "of"});
+  CHECK(read("the 17\nnew york  9\n") == Tokens{"the", "new york"});
+  CHECK(read("the 17\nof\n") == Tokens{"the 17", "of"});
+  CHECK(read("the 1\nof x2\n") == Tokens{"the 1", "of x2"});
+  CHECK(read("a 0\nb 1\nc\t2\n") == Tokens{"a", "b", "c"});  // ids
+  CHECK(read("a 1\nb 2\n") == Tokens{"a", "b"});             // from 1
 }
 
 TEST_CASE("vocab.txt: faults are named with their line, and with the way out") {
@@ -81,6 +86,9 @@ TEST_CASE("vocab.txt: faults are named with their line, and with the way out") {
         "[unused2]");
   CHECK(files.refusal("a\n \nb\n") ==
         ": line 2: no token; ids count lines: put a placeholder there, such as [unused1]");
+  for (const char* text : {"a 0\nb 2\nc 1\n", "a\t0\nb\t2\nc\t1\n"})
+    CHECK(files.refusal(text) ==
+          ": line 2: 'b' has the number 2, but ids count lines from 0; sort the lines by their numbers");
   CHECK(files.refusal("") == ": no tokens");
   CHECK(files.refusal("\n\n") == ": no tokens");
   CHECK(files.refusal(std::string("[\0P\0", 4)) == ": is UTF-16; save it as UTF-8 or plain ASCII");
@@ -179,6 +187,11 @@ TEST_CASE("tokenizer.json: normalizers that are not followed are warned of") {
   CHECK(warnings([](Json&, Json& m) { m["max_input_chars_per_word"] = 50; }) ==
         "warning: V: max_input_chars_per_word = 50 is not followed: words of more than 100 characters are "
         "[UNK]\n");
+  json["pre_tokenizer"] = {{"type", "Whitespace"}};
+  json["added_tokens"].push_back({{"id", 8}, {"content", "[E1]"}});
+  const Captured captured(stderr);
+  CHECK(io::read_vocab(files.folder.write("t.json", json.dump())).size() == 9);
+  CHECK(captured.text().empty());  // no text is tokenized
 }
 
 TEST_CASE("vocab: a case that contradicts the vocabulary is warned of") {

@@ -290,6 +290,15 @@ class Runs(TinyRun):
         self.refuses("out of memory: OpenBLAS needs 128 MiB of address space for each of 40 threads; set run.threads to fewer, or raise the limit (ulimit -v)",
                      "--run.threads=40", preexec_fn=limit(4096))
         self.train("--run.threads=2", "--train.epochs=1", preexec_fn=limit(4096))
+        messages = ""
+        for precision in "fp32", "bf16":
+            for mib in range(300, 800, 50):
+                args = ("--run.threads=2", "--train.epochs=1", f"--train.precision={precision}", f"--run.directory={self.dir}/{precision}{mib}")
+                done = subprocess.run([BIN / "train", "--config", self.ini, *args], capture_output=True, text=True, timeout=300, preexec_fn=limit(mib))
+                self.assertIn(done.returncode, (0, 1), (precision, mib, done.stderr))
+                self.assertEqual(done.stderr.count("\n"), done.returncode, done.stderr)
+                messages += done.stderr
+        self.assertIn("out of memory: the simulator needs 102 MiB of address space for each of 2 threads; set run.threads to fewer, or raise the limit (ulimit -v)\n", messages)
 
     @unittest.skipIf(ON_GPU, "of the simulator")
     def test_a_missing_openblas_is_a_message(self):
@@ -340,7 +349,7 @@ class Runs(TinyRun):
             done = inside(f"--run.directory={run}", "--run.keep_checkpoints=3", *more)
             self.assertEqual(done.returncode, 1, done.stderr)
             self.assertRegex(done.stderr, rf"^train: error: {run}: its file system has room for 0\.6 MiB, and this run takes up to 0\.[89]: a checkpoint has 0\.2 and a model 0\.1; "
-                             "free some space, lower run\\.keep_checkpoints or run\\.keep_best, or set run\\.directory to another file system\n$")
+                             "free some space, lower run\\.keep_checkpoints or run\\.keep_best, set run\\.checkpoint_minutes to 0, or set run\\.directory to another file system\n$")
             self.assertNotIn("epoch", done.stdout)
         done = inside(f"--run.directory={run}", "--run.checkpoint_minutes=0", "--train.epochs=1")  # one checkpoint, one model
         self.assertEqual((done.returncode, done.stderr), (0, ""))

@@ -202,6 +202,9 @@ class Text(unittest.TestCase):
             ("tokenizer.json", json.dumps({"model": {"type": "BPE", "vocab": {}, "merges": []}}), 'its model is "BPE", not BERT\'s WordPiece'),
             ("lfs.txt", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "is a Git LFS pointer"),
             ("page.txt", "<!doctype html><html>", "is a web page"),
+            ("dump.txt", "<?xml version='1.0'?>\n<mediawiki>", "is an XML document; if it is a server's error message, download the file again, else extract its text"),
+            ("ids.txt", "".join(f"{word} {len(VOCAB) - 1 - i}\n" for i, word in enumerate(VOCAB)),
+             f"line 1: '{VOCAB[0]}' has the number {len(VOCAB) - 1}, but ids count lines from 0; sort the lines by their numbers"),
         ]:
             self.assertIn(f"{self.write(name, content)}: {message}", self.train(f"--data.vocab={self.dir}/{name}", code=1))
 

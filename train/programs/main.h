@@ -53,7 +53,7 @@ int run_main(int argc, char** argv, Body body) {
   } catch (const UsageError& error) {
     return report(error.what(), 2);
   } catch (const std::bad_alloc&) {
-    return report("out of memory", 1);
+    return report("out of memory; free some, or raise the limit (ulimit -v)", 1);
   } catch (const std::system_error& error) {
     if (error.code() == std::errc::resource_unavailable_try_again)
       return report(

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <limits>
 
 #include "io/error.h"
 
@@ -20,12 +19,10 @@ FileSizes file_sizes(Bert& bert) {
 }
 
 double most_bytes(const Options& options, const FileSizes& sizes, double steps_per_epoch) {
-  constexpr double many = std::numeric_limits<double>::max();
   const RunOptions& run = options.run;
   const double epochs = options.train.epochs, steps = epochs * steps_per_epoch;
-  const double saved = run.checkpoint_minutes > 0 ? many
-                       : run.checkpoint_steps     ? 1 + std::floor(steps / run.checkpoint_steps)
-                                                  : 1;
+  const int every = run.checkpoint_minutes > 0 ? 1 : run.checkpoint_steps;  // steps may be that slow
+  const double saved = every ? 1 + std::floor(steps / every) : 1;
   const double evaluated = std::max(std::ceil(epochs / run.evaluate_every), 1.0);
   const double kept = run.keep_best > 1 ? std::min<double>(run.keep_best, evaluated) : 0;
   const double replaced = std::max(saved > run.keep_checkpoints ? sizes.checkpoint : 0,  //
@@ -67,11 +64,10 @@ void check_disk_space(Session& session) {
   if (needed <= room) return;
   io::fail(
       "{}: its file system has room for {:.1f} MiB, and this run takes up to {:.1f}: a checkpoint has {:.1f} "
-      "and a "
-      "model {:.1f}; free some space, lower run.keep_checkpoints or run.keep_best, or set run.directory to "
-      "another "
-      "file system",
-      directory, mib(room), mib(needed), mib(sizes.checkpoint), mib(sizes.model));
+      "and a model {:.1f}; free some space, lower run.keep_checkpoints or run.keep_best, {}or set "
+      "run.directory to another file system",
+      directory, mib(room), mib(needed), mib(sizes.checkpoint), mib(sizes.model),
+      options.run.checkpoint_minutes > 0 ? "set run.checkpoint_minutes to 0, " : "");
 }
 
 }  // namespace warpbert

@@ -129,7 +129,7 @@ Vocabulary read_exported_vocabulary(const std::string& path, const DataOptions& 
 }
 
 TextVocabulary read_text_vocabulary(const ModelSource& source) {
-  if (!source.vocab.empty()) return {io::read_vocab(source.vocab), source.options.data.lowercase};
+  if (!source.vocab.empty()) return {io::read_vocab_file(source.vocab).tokens, source.options.data.lowercase};
   const auto archive = io::open_archive(source.weights);
   auto text = load_text_vocabulary(*archive);
   if (!text)

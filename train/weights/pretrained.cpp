@@ -100,8 +100,11 @@ void Pretrained::check_shapes() {
   shape_.max_positions = int(matrix("bert.embeddings.position_embeddings.weight")[0]);
   shape_.intermediate = int(matrix("bert.encoder.layer.0.intermediate.dense.weight")[0]);
   // Some exports keep only this copy of the output bias.
-  if (const auto copy = sources_.find(name::decoder_bias); copy != sources_.end())
-    sources_.insert({name::output_bias, copy->second});
+  if (!sources_.count(name::output_bias))
+    if (auto copy = sources_.extract(name::decoder_bias)) {
+      copy.key() = name::output_bias;
+      sources_.insert(std::move(copy));
+    }
   shape_.layers = 0;
   for (const auto& [name, source] : sources_) {
     int layer = 0, end = 0;
@@ -337,7 +340,7 @@ PublishedConfig read_published_config(const std::string& text, const std::string
             "{}: {} = {}, but {} has {}; it is the configuration of another model, or arrays are missing",
             what, key, said, weights.path(), size);
     }
-  PublishedConfig config;
+  PublishedConfig config{what};
   const char* heads = json.contains("heads") ? "heads" : "num_attention_heads";
   const char* epsilon = json.contains("ln_eps") ? "ln_eps" : "layer_norm_eps";
   config.heads = int(std::min(whole(heads), 1e6)), config.layer_norm_epsilon = number(epsilon);
@@ -364,6 +367,16 @@ static PublishedConfig find_published_config(const ModelOptions& options, const 
   return {};
 }
 
+static void check_heads(BertConfig shape, const PublishedConfig& config) {
+  shape.heads = config.heads;
+  try {
+    shape.check();
+  } catch (const std::invalid_argument& error) {
+    io::fail("{}: {} heads: {}; if that is the wrong number, set model.heads", config.what, config.heads,
+             error.what());
+  }
+}
+
 PublishedConfig resolve(ModelOptions& options, const Pretrained* pretrained) {
   PublishedConfig config;
   if (pretrained) {
@@ -371,7 +384,10 @@ PublishedConfig resolve(ModelOptions& options, const Pretrained* pretrained) {
     options.layers = shape.layers, options.hidden = shape.hidden, options.intermediate = shape.intermediate;
     options.max_positions = shape.max_positions;
     config = find_published_config(options, *pretrained);
-    if (!options.heads) options.heads = config.heads;
+    if (!options.heads && config.heads) {
+      options.heads = config.heads;
+      check_heads(shape, config);
+    }
     if (!options.layer_norm_epsilon) options.layer_norm_epsilon = config.layer_norm_epsilon;
     if (!options.heads) {
       options.heads = std::max(options.hidden / 64, 1);

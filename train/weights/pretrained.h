@@ -72,6 +72,7 @@ class Pretrained {
 
 // Configuration that shapes do not tell; 0: not given.
 struct PublishedConfig {
+  std::string what;  // names it in messages
   int heads = 0;
   double layer_norm_epsilon = 0;
   int vocabulary = 0;  // rows of the word embedding without padding

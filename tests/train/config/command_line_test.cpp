@@ -197,5 +197,6 @@ TEST_CASE("main: exit codes, and one message on stderr") {
   CHECK(run([](int, char**) -> int { throw UsageError("the key"); }) == "2 train: error: the key\n");
   CHECK(run([](int, char**) -> int { throw std::runtime_error("the disk"); }) ==
         "1 train: error: the disk\n");
-  CHECK(run([](int, char**) -> int { throw std::bad_alloc(); }) == "1 train: error: out of memory\n");
+  CHECK(run([](int, char**) -> int { throw std::bad_alloc(); }) ==
+        "1 train: error: out of memory; free some, or raise the limit (ulimit -v)\n");
 }

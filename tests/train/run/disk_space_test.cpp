@@ -19,6 +19,7 @@ TEST_CASE("disk space: a file is written beside the one that it replaces") {
   CHECK(most_bytes(options(5, 0), sizes, 100) == 30 + 10 + 10);
   CHECK(most_bytes(options(1, 0), sizes, 100) == 30 + 10);
   CHECK(most_bytes(options(0, 0), sizes, 100) == 30 + 10);
+  CHECK(most_bytes(options(0, 10), sizes, 100) == 30 + 10);
 }
 
 TEST_CASE("disk space: what the options keep, but no more than will be written") {
@@ -27,6 +28,10 @@ TEST_CASE("disk space: what the options keep, but no more than will be written")
   CHECK(most_bytes(o, sizes, 100) == 3 * 30 + 10 + 30);
   o.run.keep_checkpoints = 50;
   CHECK(most_bytes(o, sizes, 100) == 6 * 30 + 10 + 10);
+  o = options(5, 10);  // by the clock, at most one after each step
+  o.run.keep_checkpoints = 50;
+  CHECK(most_bytes(o, sizes, 2) == 11 * 30 + 10 + 10);
+  CHECK(most_bytes(o, sizes, 100) == 50 * 30 + 10 + 30);
   o = options(5, 10);
   o.run.keep_best = 3;
   CHECK(most_bytes(o, sizes, 100) == 30 + (1 + 3) * 10 + 30);
