@@ -1342,6 +1342,9 @@ class Programs(TinyRun):
         out = self.program("export", "--run", self.run_dir, "--output", hf).stdout
         self.assertIn(said + "; its README.md is not of export and stays", out)
         self.assertEqual((hf / "README.md").read_text(), "mine")
+        error = self.train(f"--model.weights={hf}", f"--run.directory={self.dir}/more", code=2).stderr
+        self.assertIn(f"data.counts: missing; {hf}/model.safetensors does not hold the data's ids. The tokens of a published BERT "
+                      "are aligned to them by frequency; a run's model is best.npz, not what export wrote\n", error)
 
     def test_a_pretrained_model_says_so_in_its_exported_folder(self):
         self.train("--train.stage=pretrain")

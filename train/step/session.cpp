@@ -118,8 +118,8 @@ Session::Session(Options options) : options_(std::move(options)) {
        {std::pair{"data.vocab", options_.data.vocab}, {"data.counts", options_.data.counts}})
     if (aligned_ && path.empty())
       throw UsageError(
-          fmt::format("{}: missing; {} is a model of plain text, and its tokens are aligned to the ids of "
-                      "the data by frequency",
+          fmt::format("{}: missing; {} does not hold the data's ids. The tokens of a published BERT are "
+                      "aligned to them by frequency; a run's model is best.npz, not what export wrote",
                       key, model.weights));
 }
 
