@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <stdexcept>
 
 #include "engine/adam.h"
 #include "tests/support/gradient_check.h"
@@ -34,6 +35,19 @@ TEST_CASE("device: memory in use and the most that was") {
   CHECK(device.bytes_allocated() == 0);
   CHECK(device.bytes_high_water() == 4000);
 }
+
+#ifndef __SANITIZE_ADDRESS__  // whose allocator ends the program
+TEST_CASE("device: what cannot be had is told, and nothing is lost") {
+  Device device;
+  const DeviceArray<float> x(device, 1 << 20);
+  CHECK_THROWS_WITH_AS(
+      device.allocate(size_t(1) << 50),
+      "out of device memory: 1073741824.0 MiB more were asked for, 4.0 MiB are in use; smaller "
+      "batches need less",
+      std::runtime_error);
+  CHECK(device.bytes_allocated() == 4 << 20);
+}
+#endif
 
 TEST_CASE("parameters: order of the buffers, pieces, padding, rounding") {
   Device device;
