@@ -54,14 +54,14 @@ inline void require_equal(io::Archive& archive, const Contents& expected) {
 //   2 7 3                    its values; repeated until the shape is full
 //   @ __meta__ text          bytes up to the next line that begins with "@ "
 //   {"heads": 2}
-// Returns whether `path` was written: text of another form, or of more than 2¹⁶ values, is none.
-inline bool write_archive(const std::string& path, std::string_view text) {
+// Text of another form, or of more than 2¹⁶ values, gives no arrays.
+inline Contents parse_arrays(std::string_view text) {
   constexpr int64_t most_values = 1 << 16;
   Contents all;
   int64_t values = 0;
   while (text.starts_with("@ ")) {
     const size_t end_of_line = text.find('\n');
-    if (end_of_line == text.npos) return false;
+    if (end_of_line == text.npos) return {};
     std::vector<std::string> words;
     for (std::string_view rest = text.substr(2, end_of_line - 2); !rest.empty();) {
       const size_t end = std::min(rest.find(' '), rest.size());
@@ -73,7 +73,7 @@ inline bool write_archive(const std::string& path, std::string_view text) {
     if (next <= end_of_line) body.clear();
     if (body.ends_with('\n')) body.pop_back();
     text.remove_prefix(next == text.npos ? text.size() : next + 1);
-    if (words.size() < 2) return false;
+    if (words.size() < 2) return {};
 
     if (words[1] == "text") {
       all.bytes.emplace_back(body.size());
@@ -84,7 +84,7 @@ inline bool write_archive(const std::string& path, std::string_view text) {
     std::optional<io::DType> dtype;
     for (int i = 0; i <= int(io::DType::boolean); i++)
       if (io::name_of(io::DType(i)) == words[1]) dtype = io::DType(i);
-    if (!dtype) return false;
+    if (!dtype) return {};
     std::vector<double> numbers;
     for (const char* place = body.c_str();;) {
       char* end;
@@ -100,14 +100,14 @@ inline bool write_archive(const std::string& path, std::string_view text) {
       for (const char* place = words[2].c_str(); *place;) {
         char* end;
         shape.push_back(std::strtol(place, &end, 10));
-        if (shape.back() < 0 || shape.back() > most_values || end == place) return false;
+        if (shape.back() < 0 || shape.back() > most_values || end == place) return {};
         place = end + (*end == ',');
       }
     }
     int64_t size = 1;
     for (const int64_t n : shape)
-      if ((size *= n) > most_values) return false;
-    if ((values += size) > most_values) return false;
+      if ((size *= n) > most_values) return {};
+    if ((values += size) > most_values) return {};
     if (numbers.empty()) numbers = {0};
 
     auto& bytes = all.bytes.emplace_back(size_t(size) * io::bytes_of(*dtype));
@@ -139,6 +139,12 @@ inline bool write_archive(const std::string& path, std::string_view text) {
     else store(uint8_t());
     all.views.push_back({words[0], *dtype, std::move(shape), bytes.data()});
   }
+  return all;
+}
+
+// Returns whether `path` was written.
+inline bool write_archive(const std::string& path, std::string_view text) {
+  const Contents all = parse_arrays(text);
   return !all.views.empty() && accepts("", [&] { io::write_npz(path, all.views); });
 }
 

@@ -1,5 +1,6 @@
 // A crash at a chosen moment. Loaded by LD_PRELOAD, it counts the calls of fsync, rename and unlink for names
-// below CRASH_ROOT, and kills the process at call CRASH_AT.
+// below CRASH_ROOT, and kills the process at call CRASH_AT. remove() counts too: std::filesystem calls it, and
+// glibc's own call of unlink inside of it cannot be replaced.
 //
 // With CRASH_DISK, that folder becomes what a power cut leaves of CRASH_ROOT, by the strictest reading of POSIX: the
 // bytes of a file are there as of its last fsync, and names in a folder as of the folder's last fsync.
@@ -109,6 +110,14 @@ int rename(const char* from, const char* to) {
 int unlink(const char* name) {
   static int (*next)(const char*);
   if (!next) next = (int (*)(const char*))dlsym(RTLD_NEXT, "unlink");
+  char path[PATH_MAX];
+  count(realpath(name, path) ? path : name);
+  return next(name);
+}
+
+int remove(const char* name) {
+  static int (*next)(const char*);
+  if (!next) next = (int (*)(const char*))dlsym(RTLD_NEXT, "remove");
   char path[PATH_MAX];
   count(realpath(name, path) ? path : name);
   return next(name);

@@ -101,7 +101,9 @@ class Faults(Processes):
         other.write_text((self.dir / "train.tsv").read_text()[:-2] + "0\n")
         if other.read_text() == (self.dir / "train.tsv").read_text():
             other.write_text((self.dir / "train.tsv").read_text()[:-2] + "1\n")
-        for option, what in ((f"--data.train={other}", "data"), ("--train.seed=7", "configuration")):
+        self.train("--train.epochs=0", f"--run.directory={self.dir}/start")
+        for option, what in ((f"--data.train={other}", "data"), ("--train.seed=7", "configuration"),
+                             (f"--model.weights={self.dir}/start/best.npz", "model.weights")):
             run = self.dir / "refused"
             done = self.launch_two(run, option)
             self.assertEqual(done.returncode, 1, done.stderr)

@@ -1146,10 +1146,13 @@ class Programs(TinyRun):
             self.assertIn("\nthreshold          0.40000   as given\n", self.program(*args, "--threshold=.4").stdout)
         for value in ("2", "-1", "x", "nan"):
             self.assertIn(f"--threshold: '{value}' is not a number in [0, 1]", self.program("eval", "--run", self.run_dir, "--input", rows, f"--threshold={value}", code=2).stderr)
-        (self.run_dir / "run.json").write_text("{")
-        done = subprocess.run([BIN / "eval", "--run", self.run_dir, "--input", rows], capture_output=True, text=True)
-        self.assertEqual((done.returncode, done.stderr), (0, f"warning: {self.run_dir}/run.json: no JSON object; its threshold is not used\n"))
-        self.assertNotIn("\nthreshold ", done.stdout)
+        for text, warning in (("{", "no JSON object; its threshold is not used"),
+                              ('{"threshold": 1e300}', "its threshold is no number in [0, 1] and is not used"),
+                              ('{"validation": {"threshold": "0.5"}}', "its threshold is no number in [0, 1] and is not used")):
+            (self.run_dir / "run.json").write_text(text)
+            done = subprocess.run([BIN / "eval", "--run", self.run_dir, "--input", rows], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr), (0, f"warning: {self.run_dir}/run.json: {warning}\n"))
+            self.assertNotIn("\nthreshold ", done.stdout)
         (self.run_dir / "run.json").unlink()
         self.assertNotIn("\nthreshold ", self.program("eval", "--run", self.run_dir, "--input", rows).stdout)
 

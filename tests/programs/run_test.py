@@ -86,6 +86,35 @@ class Runs(TinyRun):
         (self.dir / "words.txt").write_text("\n".join([*special, *"abcdefhg"]) + "\n")
         self.unchanged(self.refuses, f"{self.dir}/words.txt {NOT_THIS_RUN}")
 
+    def test_other_pretrained_weights_are_refused(self):
+        one, two, without, run = (self.dir / name for name in ("one", "two", "without", "run"))
+        self.train("--train.epochs=1", f"--run.directory={one}")
+        self.train("--train.epochs=1", f"--run.directory={two}", "--train.seed=2")
+        weights, epoch, more = self.dir / "best.npz", "--train.epochs=1", "--train.epochs=2"
+        shutil.copy(one / "best.npz", weights)
+        options = (f"--run.directory={run}", f"--model.weights={weights}")
+        self.train(*options, epoch)
+        self.assertIn("this run is finished", self.train(f"--run.directory={run}", f"--model.weights={one}/best.npz", epoch).stdout)
+
+        shutil.copy(two / "best.npz", weights)
+        before = self.files(run)
+        (checkpoint,) = (run / "checkpoints").iterdir()
+        way_out = f"its finished model scores other pairs by predict --run {run}"
+        self.assertIn(way_out, self.refuses(f"{checkpoint}: {weights} {NOT_THIS_RUN}", *options, epoch))
+        self.refuses(f"{checkpoint}: {weights} {NOT_THIS_RUN}", *options, more)  # to be resumed
+        self.assertEqual(self.files(run), before)
+        self.train(f"--run.directory={without}", epoch)
+        for path in (without / "checkpoints").iterdir():
+            path.unlink()
+        shutil.copy(checkpoint, without / "checkpoints")
+        self.refuses(f"{checkpoint.name}: model.weights, which is empty, {NOT_THIS_RUN}", f"--run.directory={without}", more)
+
+        shutil.rmtree(run / "checkpoints")
+        self.refuses(f"train: error: {run}: {weights} {NOT_THIS_RUN}", *options, epoch)
+        shutil.copy(one / "best.npz", weights)
+        self.assertIn("this run is finished", self.train(*options, epoch).stdout)
+        self.refuses("it cannot be resumed", *options, more)
+
     def test_missing_results_of_a_finished_run_are_written_again(self):
         last_is_best, later = (f"--run.directory={self.dir}/one", "--train.epochs=1"), (f"--run.directory={self.dir}/lr0", "--train.epochs=2", "--train.lr=0")
         for options, names in ((last_is_best, ("scores.csv", "run.json", "report.html", "best.npz")), (later, ("scores.csv", "run.json", "report.html"))):
@@ -114,6 +143,11 @@ class Runs(TinyRun):
         train.write_text("\n".join(reversed(rows.splitlines())) + "\n")
         self.unchanged(self.refuses, f"{train} or {self.dir}/test.tsv {NOT_THIS_RUN}")
         train.write_text(rows)
+        record = self.run_dir / "run.json"
+        whole = record.read_text()
+        record.write_text(json.dumps({**json.loads(whole), "epochs": "two"}))
+        self.unchanged(self.refuses, "its checkpoints were removed: epochs in run.json is no list; its files stay")
+        record.write_text(whole)
         (self.run_dir / "scores.csv").unlink()
         self.unchanged(self.refuses, "its checkpoints were removed: scores.csv, which is missing, is written by predict alone")
 

@@ -230,6 +230,7 @@ Json run_json(const RunRecord& run) {
   if (run.best_epoch > 0) json["best_epoch"] = run.best_epoch;
   add_known(json, "threshold", run.threshold);
   add_known(json, "data_hash", run.data_hash);
+  add_known(json, "weights_hash", run.weights_hash);
   if (run.seconds > 0) add_known(json, "seconds", run.seconds);
   if (!run.epochs.empty()) add_known(json, "pairs_per_s", run.epochs.back().pairs_per_s);
   add_known(json, "last_epoch", last_epoch_json(run));

@@ -25,6 +25,7 @@ struct RunRecord {
   double best_auc = undefined;
   double threshold = undefined;       // of the highest F1 of the validation rows, by the best model
   std::string data_hash;              // hash_text(Session::start_hash())
+  std::string weights_hash;           // hash_text(Session::weights_hash())
   double seconds = 0;                 // the whole run
   std::vector<float> scores, labels;  // of the validation rows, by the best model
   std::vector<long> lengths;          // [n]: pairs of n tokens, special ones included

@@ -50,7 +50,7 @@ Options saved_options(const std::map<std::string, std::string>& saved, Options n
   return now;
 }
 
-std::string to_json(const RunState& s, const Options& options) {
+std::string to_json(const RunState& s, const Session& session) {
   Json best = Json::array();
   for (const auto& [auc, epoch] : s.best) best.push_back({auc, epoch});  // an undefined AUC is null
   const LossSums& e = s.epoch_sums;
@@ -71,7 +71,8 @@ std::string to_json(const RunState& s, const Options& options) {
               {"stopped_early", s.stopped_early},
               {"data_hash", s.data_hash},
               {"start_hash", s.start_hash},
-              {"options", options_json(options)}}
+              {"weights_hash", session.weights_hash()},
+              {"options", options_json(session.options())}}
       .dump();
 }
 
@@ -104,6 +105,7 @@ RunState from_json(const Json& json) {
   json.at("stopped_early").get_to(s.stopped_early);
   read_integer(json.at("data_hash"), s.data_hash);
   read_integer(json.value("start_hash", Json(uint64_t(0))), s.start_hash);
+  if (json.contains("weights_hash")) read_integer(json["weights_hash"], s.weights_hash.emplace());
   s.options = json.value("options", s.options);
   return s;
 }
@@ -131,6 +133,8 @@ void check_origin(io::Archive& archive, const RunState& state, const Session& se
     throw DataChanged(fmt::format(
         "{}: of a run with another configuration: {}; remove it, or set run.directory to another folder",
         path, text));
+  if (state.weights_hash && *state.weights_hash != session.weights_hash())
+    throw DataChanged(fmt::format("{}: {}", path, weights_changed(options.model)));
   const bool same_vocabulary = load_vocabulary(archive) == session.vocabulary();
   const bool same_data = same_vocabulary && state.data_hash == session.data_hash();
   if (same_data && (!state.start_hash || state.start_hash == session.start_hash())) return;
@@ -147,6 +151,11 @@ bool holds_best(const RunState& state, const Options& options) {
   return state.best.front().second == state.epoch - 1 && options.train.ema == 0;
 }
 
+std::string weights_changed(const ModelOptions& model) {
+  return (model.weights.empty() ? "model.weights, which is empty," : model.weights) +
+         " is not what this run was started with; set run.directory to another folder";
+}
+
 std::string data_files(const DataOptions& data) {
   return data.test.empty() ? data.train : data.train + " or " + data.test;
 }
@@ -158,7 +167,7 @@ void save_checkpoint(const std::string& path, Session& session, const RunState& 
   std::vector<io::ArrayView>& arrays = parameters.views;
   const VocabularyArrays words(session.vocabulary());
   const std::vector<uint8_t> meta = model_meta(session.bert().config);
-  const std::string json = to_json(state, session.options());
+  const std::string json = to_json(state, session);
   const std::vector<uint8_t> bytes(json.begin(), json.end());
   for (auto& view : words.views()) arrays.push_back(std::move(view));
   arrays.push_back(io::view(name::meta, {int64_t(meta.size())}, meta));

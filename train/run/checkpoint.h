@@ -9,6 +9,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,20 +38,23 @@ struct RunState {
   std::vector<float> best_scores;
   bool stopped_early = false;
   uint64_t data_hash = 0;  // Session::data_hash()
-  // Session::start_hash(), and all options but paths; 0 and {} in checkpoints of earlier versions.
+  // Session::start_hash(), Session::weights_hash() as read (the session's is saved), and all options but
+  // paths; 0, nullopt and {} in checkpoints of earlier versions.
   uint64_t start_hash = 0;
+  std::optional<uint64_t> weights_hash;
   std::map<std::string, std::string> options;
 };
 
 // Returns whether the last checkpoint of a complete run has the weights of best.npz.
 bool holds_best(const RunState& state, const Options& options);
 
-// Thrown if the checkpoint belongs to other data or to another configuration.
+// Thrown if the checkpoint belongs to other data, other weights or another configuration.
 struct DataChanged : io::Error {
   using Error::Error;
 };
 
-std::string data_files(const DataOptions& data);  // "train.tsv or test.tsv"
+std::string weights_changed(const ModelOptions& model);  // message
+std::string data_files(const DataOptions& data);         // "train.tsv or test.tsv"
 
 void save_checkpoint(const std::string& path, Session& session, const RunState& state);
 

@@ -46,12 +46,16 @@ Completion read_run_json(const RunDirectory& directory, Session& session) {
   const auto json = io::parse_json(io::read_file(directory.run_json()), directory.run_json());
   if (!json.is_object() || !json.contains("data_hash")) refuse("nothing tells whether its data is the same");
   session.read_data();
+  if (json.contains("weights_hash") && json["weights_hash"] != hash_text(session.weights_hash()))
+    throw DataChanged(fmt::format("{}: {}", directory.path(), weights_changed(options.model)));
   if (json["data_hash"] != hash_text(session.start_hash()))
     throw DataChanged(
         fmt::format("{}: {} is not what this run was started with; set run.directory to another folder",
                     directory.path(), data_files(options.data)));
   const int wanted = read_options(directory.config()).train.epochs;
-  const int epochs = int(json.value("epochs", nlohmann::json::array()).size());
+  const auto list = json.value("epochs", nlohmann::json::array());
+  if (!list.is_array()) refuse("epochs in run.json is no list");
+  const int epochs = int(list.size());
   if (epochs == wanted && options.train.epochs > wanted) refuse("it cannot be resumed");
   return {epochs, epochs < wanted};
 }

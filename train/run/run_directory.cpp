@@ -173,6 +173,7 @@ static std::string inside(const std::string& run, const char* folder) {
 }
 
 std::string RunDirectory::checkpoint(long step) const {
+  io::sync_folder(path_ + "/models");
   return fmt::format("{}/{:012}.npz", inside(path_, "checkpoints"), step);
 }
 

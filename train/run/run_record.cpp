@@ -57,7 +57,7 @@ RunRecord run_record(Session& session, const RunDirectory& directory, const RunS
     record.threshold = best_threshold(record.scores, record.labels).threshold;
   record.classes = {count_classes("training", session.set().training),
                     count_classes("validation", session.set().validation)};
-  record.data_hash = hash_text(state.start_hash);
+  record.data_hash = hash_text(state.start_hash), record.weights_hash = hash_text(session.weights_hash());
   record.lengths = session.statistics().lengths;
   record.time_split = std::move(time_split);
   record.facts = facts(session);

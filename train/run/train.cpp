@@ -47,7 +47,8 @@ void agree(const Session& session) {
   const std::vector<std::string> names = group.gather(group.name());
   for (const auto& [what, value] : {std::pair{"build", build_info()},
                                     {"configuration", options},
-                                    {"data", hash_text(session.start_hash())}}) {
+                                    {"data", hash_text(session.start_hash())},
+                                    {"model.weights", hash_text(session.weights_hash())}}) {
     const std::vector<std::string> all = group.gather(value);
     for (size_t r = 1; r < all.size(); r++)
       if (all[r] != all[0])

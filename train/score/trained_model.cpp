@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -16,6 +17,7 @@
 #include "train/data/alignment.h"
 #include "train/step/gemm_files.h"
 #include "train/step/session.h"
+#include "train/weights/transformers_files.h"
 
 namespace warpbert {
 
@@ -36,9 +38,14 @@ static std::optional<double> read_threshold(const fs::path& run) {
   if (!fs::exists(path)) return {};
   const auto json = io::parse_json(io::read_text(path), path);
   if (!json.is_object()) io::warn("{}: no JSON object; its threshold is not used", path.string());
-  for (const char* place : {"/threshold", "/validation/threshold"})
-    if (const nlohmann::json::json_pointer at(place); json.contains(at) && json[at].is_number())
-      return json[at].get<double>();
+  for (const char* place : {"/threshold", "/validation/threshold"}) {
+    const nlohmann::json::json_pointer at(place);
+    if (!json.contains(at)) continue;
+    const auto& value = json[at];
+    if (value.is_number() && value >= 0 && value <= 1) return value.get<double>();
+    io::warn("{}: its threshold is no number in [0, 1] and is not used", path.string());
+    break;
+  }
   return {};
 }
 
@@ -72,7 +79,10 @@ static ModelSource find_exported(const std::string& path) {
   for (const auto& [key, value] : options.items()) {
     if (!value.is_string()) io::fail("{}: warpbert: {} is no string", tokenizer, key);
     try {
-      if (key == "threshold") source.threshold = parse_number(key, value.get<std::string>());
+      const auto& known = exported_options;
+      if (key == "threshold") source.threshold = parse_number(key, value.get<std::string>(), 1);
+      else if (std::find(known.begin(), known.end(), key) == known.end())
+        io::fail("{}: warpbert: {} is none of the options that export writes", tokenizer, io::quote(key));
       else set_option(source.options, {key, value.get<std::string>()});
     } catch (const UsageError& error) {
       io::fail("{}: warpbert: {}", tokenizer, error.what());

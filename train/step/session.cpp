@@ -184,6 +184,7 @@ void Session::load() {
 
 void Session::read_data() {
   const DataOptions& data = options_.data;
+  if (pretrained_) weights_hash_ = pretrained_->hash();
   std::optional<io::WordPiece> tokenizer;
   if (data.text) tokenizer.emplace(vocabulary_->text()->tokens, data.vocab, data.lowercase);
   const auto read = [&](const std::string& path) {

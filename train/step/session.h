@@ -43,6 +43,8 @@ class Session {
   const DatasetStatistics& statistics() const { return statistics_; }
   uint64_t data_hash() const;   // of all pairs, and the training and validation labels
   uint64_t start_hash() const;  // of these, the vocabulary, and the rows that align it to the weights
+  // Of model.weights; 0 without them, and before read_data().
+  uint64_t weights_hash() const { return weights_hash_; }
   Device& device() { return *device_; }
   Bert& bert() { return *bert_; }
 
@@ -57,6 +59,7 @@ class Session {
 
   Options options_;
   std::unique_ptr<Pretrained> pretrained_;
+  uint64_t weights_hash_ = 0;
   size_t unpadded_rows_ = 0;         // of its word embedding; 0: not known
   bool aligned_ = false;             // the ids are aligned to the rows of a plain-text model
   std::vector<int> embedding_rows_;  // to these, once load() has read them

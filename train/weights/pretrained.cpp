@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <filesystem>
 #include <limits>
@@ -10,6 +11,7 @@
 #include <numeric>
 #include <set>
 
+#include "engine/fnv.h"
 #include "io/error.h"
 #include "io/file_kind.h"
 #include "io/json.h"
@@ -246,6 +248,15 @@ std::vector<float> Pretrained::stored_values(const std::string& name) {
   for (size_t o = 0; o < out; o++)
     for (size_t i = 0; i < in; i++) turned[o * in + i] = stored[i * out + o];
   return turned;
+}
+
+uint64_t Pretrained::hash() {
+  Fnv<uint64_t> hash;
+  for (const auto& [name, source] : sources_) {
+    for (const char c : name) hash.add(uint8_t(c));
+    for (const float x : stored_values(name)) hash.add(std::bit_cast<uint32_t>(x));
+  }
+  return hash.value();
 }
 
 bool Pretrained::head_looks_untrained() {

@@ -1,5 +1,6 @@
 // A BERT model file: published pretrained weights (.npz or .safetensors), or a model of our own.
 #pragma once
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,6 +37,9 @@ class Pretrained {
   const std::vector<std::string>& ignored() const { return ignored_; }  // arrays not part of the model
   // JSON of `__meta__` in our converter's files and our models; "" if missing.
   const std::string& meta() const { return meta_; }
+
+  // Of all weights by canonical name: the file's format, its names and its number types do not matter.
+  uint64_t hash();
 
   // An array by canonical name, as [out, in]. Throws io::Error if a value is not finite.
   std::vector<float> values(const std::string& name);

@@ -124,9 +124,7 @@ std::string tokenizer_config_json(const ExportedModel& model) {
       {"pad_token", token::special[token::pad]},  {"unk_token", token::special[token::unknown]},
       {"cls_token", token::special[token::cls]},  {"sep_token", token::special[token::sep]},
       {"mask_token", token::special[token::mask]}};
-  for (const auto key : {"data.text", "data.lowercase", "data.max_tokens", "train.stage", "train.precision",
-                         "predict.score", "predict.swap", "predict.batch"})
-    json["warpbert"][key] = option_value(model.options, key);
+  for (const char* key : exported_options) json["warpbert"][key] = option_value(model.options, key);
   if (model.threshold) json["warpbert"]["threshold"] = fmt::format("{}", *model.threshold);
   return json.dump(2) + "\n";
 }

@@ -1,6 +1,7 @@
 // Texts of an exported folder, beside model.safetensors. AutoTokenizer and BertForMaskedLM of transformers 4
 // and 5 load them; the plain call tokenizer(a, b, padding=True, truncation=True) gives what training saw.
 #pragma once
+#include <array>
 #include <optional>
 #include <string>
 
@@ -25,6 +26,11 @@ std::string vocab_text(const Vocabulary& vocabulary);
 // Tokenizers without tokenizer_config.json (Rust, JavaScript) read this file alone. Both sentences have
 // type 0.
 std::string tokenizer_json(const ExportedModel& model);
+// Options that an exported folder stores under "warpbert", as strings; find_model takes no others.
+inline constexpr std::array exported_options = {"data.text",    "data.lowercase",  "data.max_tokens",
+                                                "train.stage",  "train.precision", "predict.score",
+                                                "predict.swap", "predict.batch"};
+
 // Leaves token_type_ids out of the model's inputs, and stores the scoring options for find_model.
 std::string tokenizer_config_json(const ExportedModel& model);
 

@@ -258,6 +258,14 @@ TEST_CASE("scoring: a model may be a run, a model file of it, or an exported fol
   tokenizer["warpbert"]["data.max_tokens"] = 9;
   std::ofstream(hf + "/tokenizer_config.json") << tokenizer;
   CHECK(refusal<io::Error>(hf) == hf + "/tokenizer_config.json: warpbert: data.max_tokens is no string");
+  for (const auto& [key, value, message] :
+       {std::tuple{"run.threads", "99", "'run.threads' is none of the options that export writes"},
+        {"threshold", "1.5", "threshold: '1.5' is not a number in [0, 1]"},
+        {"threshold", "nan", "threshold: 'nan' is not a number in [0, 1]"}}) {
+    tokenizer["warpbert"] = {{key, value}};
+    std::ofstream(hf + "/tokenizer_config.json") << tokenizer;
+    CHECK(refusal<io::Error>(hf) == hf + "/tokenizer_config.json: warpbert: " + message);
+  }
 
   // A finished run needs none of its training inputs.
   m.one.options.model.config = "/absent/bert_config.json",

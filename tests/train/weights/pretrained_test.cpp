@@ -137,6 +137,26 @@ TEST_CASE("pretrained: rows of embedding and output bias are chosen together") {
   }
 }
 
+TEST_CASE("pretrained: the hash changes with each value, and with nothing else") {
+  TemporaryFolder folder;
+  Arrays arrays;
+  const uint64_t hash = Pretrained(arrays.write(folder / "a.npz")).hash();
+  CHECK(Pretrained(arrays.write(folder / "a.safetensors")).hash() == hash);
+  std::reverse(arrays.arrays.begin(), arrays.arrays.end());  // their order in the file
+  CHECK(Pretrained(arrays.write(folder / "b.npz")).hash() == hash);
+  for (auto& array : arrays.arrays)
+    for (const size_t i : {size_t(0), array.values.size() - 1}) {
+      INFO(array.name, ", value ", i);
+      const float before = array.values[i];
+      array.values[i] = before + 0.5f;
+      CHECK(Pretrained(arrays.write(folder / "c.npz")).hash() != hash);
+      array.values[i] = before;
+    }
+  std::swap(arrays["bert.encoder.layer.0.output.dense.weight"].values,
+            arrays["bert.encoder.layer.1.output.dense.weight"].values);
+  CHECK(Pretrained(arrays.write(folder / "d.npz")).hash() != hash);
+}
+
 TEST_CASE("pretrained: Google's names and their transposed kernels, told by name alone") {
   TemporaryFolder folder;
   const Arrays ours;
@@ -162,6 +182,7 @@ TEST_CASE("pretrained: Google's names and their transposed kernels, told by name
   google.arrays.push_back({"bert/embeddings/LayerNorm/beta/adam_m", {1}, {0}});
   Pretrained file(google.write(folder / "google.npz"));
   CHECK(file.ignored().size() == 2);
+  CHECK(file.hash() == Pretrained(ours.write(folder / "ours.npz")).hash());
   Loaded model(file, all_rows());
   for (const auto& array : ours.arrays) {
     INFO(array.name);
