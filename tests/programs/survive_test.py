@@ -1,5 +1,5 @@
-"""A run that is killed, or loses its power, at any call of fsync, rename or unlink, goes on to the same end. Files with
-a flipped bit are refused.
+"""A run that is killed, or loses its power, at any call of fsync, rename, unlink or remove, goes on to the same end.
+Files with a flipped bit are refused.
 
 survive_test.py BIN_DIR [unittest arguments]
 
