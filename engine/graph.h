@@ -31,7 +31,6 @@ class Graph {
 
  private:
   struct Captured;
-  Device& device_;
   std::unique_ptr<Captured> captured_;
 };
 

@@ -6,8 +6,7 @@ namespace warpbert {
 
 struct Graph::Captured : simt::Graph {};
 
-Graph::Graph(Device& device, const std::function<void()>& work)
-    : device_(device), captured_(std::make_unique<Captured>()) {
+Graph::Graph(Device& device, const std::function<void()>& work) : captured_(std::make_unique<Captured>()) {
   struct Capture {
     Device& device;
     Capture(Device& d, simt::Graph* graph) : device(d) { d.stream()->graph = graph; }

@@ -9,14 +9,15 @@ namespace warpbert {
 struct Graph::Captured {
   cudaGraph_t graph = nullptr;
   cudaGraphExec_t executable = nullptr;
+  cudaStream_t stream = nullptr;
   ~Captured() {
     if (executable) cudaGraphExecDestroy(executable);
     if (graph) cudaGraphDestroy(graph);
   }
 };
 
-Graph::Graph(Device& device, const std::function<void()>& work)
-    : device_(device), captured_(std::make_unique<Captured>()) {
+Graph::Graph(Device& device, const std::function<void()>& work) : captured_(std::make_unique<Captured>()) {
+  captured_->stream = device.stream();
   check(cudaStreamBeginCapture(device.stream(), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
   try {
     device.fork();  // captures the side stream, even if unused
@@ -41,7 +42,7 @@ Graph::Graph(Device& device, const std::function<void()>& work)
   check(e, "cudaGraphInstantiate");
 }
 
-void Graph::launch() { check(cudaGraphLaunch(captured_->executable, device_.stream()), "cudaGraphLaunch"); }
+void Graph::launch() { check(cudaGraphLaunch(captured_->executable, captured_->stream), "cudaGraphLaunch"); }
 
 size_t Graph::nodes() const {
   size_t n = 0;
