@@ -43,8 +43,14 @@ def script_lines(block):
 
 
 def without_launcher(words):
-    """Without `mpirun -np 4` or `srun -n 4` before a program."""
-    return words[3:] if words[0] in ("mpirun", "srun") and len(words) > 3 else words
+    """Without `mpirun -np 4`, `srun --mpi=pmix -n 4` or `env X=1` before a program."""
+    if words[0] == "env":
+        return [word for word in words[1:] if "=" not in word or word[0] == "-"]
+    if words[0] in ("mpirun", "srun"):
+        words = words[1:]
+        while words and words[0][0] == "-":  # options with their values
+            words = words[1 if "=" in words[0] else 2:]
+    return words
 
 
 def commands_of(line):
@@ -99,7 +105,7 @@ def in_rows(page):
             command = [part for word in text.split() for part in words.get(word, [word])]
             words[head] = [re.sub("^BIN/", "build/cpu/bin/", word) for word in command]
             if not head.isupper():
-                yield f"{page.name}:{number}", words[head]
+                yield f"{page.name}:{number}", without_launcher(words[head])
 
 
 @functools.cache
@@ -187,6 +193,9 @@ class Commands(unittest.TestCase):
             "ctest --preset cup": "no test preset cup",
             "ctest --preset cpu -R '^kernels/no_such/'": "no test matches ^kernels/no_such/",
             "scripts/build cpp": "no preset cpp",
+            "srun --mpi=pmix -n 4 scripts/no_such": "no program scripts/no_such",
+            "mpirun -np 4 scripts/no_such": "no program scripts/no_such",
+            "env X=1 scripts/no_such --x=1": "no program scripts/no_such",
         }.items():
             self.assertEqual([f for words in commands_of(line) for f in faults(words)], [fault], line)
 
