@@ -8,7 +8,7 @@ using namespace warpbert;
 using namespace std::string_literals;
 
 TEST_CASE("file kinds: what pretends to be weights or text is named, with the way out") {
-  for (const auto& [start, kind] : {
+  for (const auto& file : {
            std::pair{"version https://git-lfs.github.com/spec/v1\noid sha256:aa\n"s, "a Git LFS pointer"},
            {"<!DOCTYPE html>\n<html class=\"\">"s, "a web page (HTML)"},
            {"\xef\xbb\xbf\n  <HTML lang=\"zh\">"s, "a web page (HTML)"},
@@ -41,8 +41,8 @@ TEST_CASE("file kinds: what pretends to be weights or text is named, with the wa
            {std::string(257, '\0') + "ustar\0"s, "a tar archive"},
            {std::string(257, '\0') + "ustar  \0"s, "a tar archive"},
        }) {
-    CAPTURE(kind);
-    CHECK(io::foreign_kind(start).starts_with(kind));
+    CAPTURE(file.second);
+    CHECK(io::foreign_kind(file.first).starts_with(file.second));
   }
 }
 

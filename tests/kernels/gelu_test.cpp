@@ -32,7 +32,7 @@ double density(double u) { return std::exp(-u * u / 2) / std::sqrt(2 * 3.1415926
 template <class T>
 void check(Shape shape, bool in_place) {
   INFO(describe<T>(shape), ", in place ", in_place);
-  const auto [n, capacity, columns] = shape;
+  const int n = shape.rows, capacity = shape.capacity, columns = shape.columns;
   const size_t real = size_t(n) * columns, all = size_t(capacity) * columns;
   const auto bias = normal<float>(columns, 1, 0, 2);
   const auto incoming = poisoned(normal<T>(real, 1, 0.2f, 3), all);

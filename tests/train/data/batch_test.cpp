@@ -120,7 +120,8 @@ TEST_CASE("batch: a training batch holds its pairs, swapped and masked, and what
     check_layout(batch, 130);
     size_t m = 0;
     for (int b = 0; b < batch.sequences; b++) {
-      const auto [row, label] = examples[size_t(b)];
+      const int row = examples[size_t(b)].row;
+      const float label = examples[size_t(b)].label;
       CAPTURE(row);
       CHECK(batch.rows[size_t(b)] == row);
 
@@ -295,13 +296,15 @@ TEST_CASE("batch: buckets") {
       {0, 16},      {1, 16},      {16, 16},     {17, 32},     {112, 112},   {113, 128},     {128, 128},
       {129, 256},   {1000, 1024}, {1920, 1920}, {1921, 2048}, {2048, 2048}, {2049, 2304},   {2304, 2304},
       {2305, 2560}, {4096, 4096}, {4097, 4608}, {8192, 8192}, {8193, 9216}, {32768, 32768}, {32769, 36864}};
-  for (const auto& [n, capacity] : tokens) {
+  for (const auto& row : tokens) {
+    const int n = row[0], capacity = row[1];
     CAPTURE(n);
     CHECK(token_capacity(n) == capacity);
   }
   const int targets[][2] = {{0, 16},  {1, 16},   {16, 16},   {17, 32},    {49, 64},
                             {64, 64}, {65, 128}, {166, 192}, {2049, 2112}};
-  for (const auto& [n, capacity] : targets) {
+  for (const auto& row : targets) {
+    const int n = row[0], capacity = row[1];
     CAPTURE(n);
     CHECK(target_capacity(n) == capacity);
   }

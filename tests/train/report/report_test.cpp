@@ -364,5 +364,5 @@ TEST_CASE("report: the machine's facts begin with the device and end with the co
   REQUIRE(facts.size() >= 3);
   CHECK(facts.front() == Fact("Device", "GPU X"));
   CHECK(facts.back().first == "Build");
-  for (const auto& [what, value] : facts) CHECK_MESSAGE(!value.empty(), what);
+  for (const Fact& fact : facts) CHECK_MESSAGE(!fact.second.empty(), fact.first);
 }
