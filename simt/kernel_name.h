@@ -8,7 +8,8 @@
 namespace simt {
 
 // Extracts "cast_kernel<float>" from "void launch(...) [with auto Kernel =
-//   warpbert::kernels::cast_kernel<float>; Args = ...]"; returns other strings unchanged.
+//   warpbert::kernels::cast_kernel<float>; Args = ...]"; returns other strings unchanged. clang++ writes no
+// template arguments: "cast_kernel".
 inline std::string kernel_name(const char* signature) {
   const char* begin = std::strstr(signature, "Kernel = ");
   if (!begin) return signature;
