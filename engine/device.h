@@ -14,8 +14,9 @@ namespace warpbert {
 
 class Device {
  public:
-  // Opens the GPU of this process (sm_80 or later), the first of a single one; or the simulator with `threads` workers (0: all cores). Throws
-  // std::runtime_error naming the cause and a build that would work.
+  // Opens the GPU of this process (sm_80 or later; the first one if no launcher started it), or the simulator
+  // with `threads` workers (0: all cores). Throws std::runtime_error naming the cause and a build that would
+  // work.
   explicit Device(int threads = 0);
   ~Device();
   Device(const Device&) = delete;

@@ -22,9 +22,7 @@ ShardedUpdate::ShardedUpdate(ParameterStore& store, Adam& adam, ProcessGroup& gr
 // use the links (BERT-base: 20 MiB). Bounds are those of Adam's blocks.
 void ShardedUpdate::cut_into_buckets(const Shards& shards) {
   constexpr size_t unit = kernels::adam_values_a_block, most_buckets = 16;
-  size_t matrices_end = 0;
-  for (const Parameter& p : store_.parameters())
-    if (p.kind == ParameterKind::matrix) matrices_end = std::max(matrices_end, p.offset + p.padded_size());
+  const size_t matrices_end = store_.vectors().first;
   std::vector<size_t> bounds{0};
   for (const Parameter& p : store_.parameters()) {  // matrices are in memory as they were declared
     const size_t end = kernels::adam_blocks(p.offset + p.padded_size()) * unit;
@@ -65,7 +63,6 @@ void ShardedUpdate::send(Bucket& bucket, kernels::Stream after) {
   const kernels::Stream stream = device_.exchange_stream();
   const size_t begin = bucket.sum.begin(), slice = bucket.sum.end() - begin;
   device_.follow(stream, after);
-  bucket.sum.add(stream, store_.grads(), bucket.sum.shards().local() - 1);
   bucket.sum.finish(stream, store_.grads(), workspace_.data());
   if (bucket.first_pass.size()) kernels::add(stream, store_.grads() + begin, bucket.first_pass.data(), slice);
   kernels::block_squares(stream, squares_.data() + begin / kernels::adam_values_a_block,
@@ -135,7 +132,6 @@ void ShardedUpdate::gather(float* buffer, size_t first, size_t last) {
 void ShardedUpdate::finish_first_pass(const Parameter& p) {
   for (Bucket& bucket : buckets_) {
     const size_t begin = bucket.sum.begin(), slice = bucket.sum.end() - begin;
-    bucket.sum.add(device_.stream(), store_.grads(), bucket.sum.shards().local() - 1);
     bucket.sum.finish(device_.stream(), store_.grads(), workspace_.data());
     if (!bucket.first_pass.size()) bucket.first_pass = DeviceArray<float>(device_, slice);
     bucket.first_pass.zero();

@@ -50,16 +50,21 @@ ShardSum::ShardSum(Device& device, ProcessGroup& group, const Shards& shards, si
   for (size_t i = 0; i < most; i++) nodes_.emplace_back(device, last - first).zero();  // padding stays zero
 }
 
-void ShardSum::add(kernels::Stream stream, float* gradient, int shard) const {
-  const size_t n = bounds_.back() - bounds_.front();
+// Adds to the gradient the nodes that this shard completes.
+void ShardSum::complete(kernels::Stream stream, float* gradient, int shard) const {
   const int next = shards_.first + shard + 1;
   const size_t before = complete_nodes(shards_.first, next - 1).size(),
                after = complete_nodes(shards_.first, next).size();
-  gradient += bounds_.front();
   // right + left has the bits of left + right.
-  for (size_t i = before; i >= after; i--) kernels::add(stream, gradient, nodes_[i - 1].data(), n);
+  for (size_t i = before; i >= after; i--)
+    kernels::add(stream, gradient + bounds_.front(), nodes_[i - 1].data(), values());
+}
+
+void ShardSum::add(kernels::Stream stream, float* gradient, int shard) const {
+  complete(stream, gradient, shard);
+  const size_t node = complete_nodes(shards_.first, shards_.first + shard + 1).size() - 1;
   // A copy: the next shard overwrites the rest.
-  if (next < shards_.last) kernels::swap(stream, nodes_[after - 1].data(), gradient, n);
+  kernels::swap(stream, nodes_[node].data(), gradient + bounds_.front(), values());
 }
 
 std::vector<TreeNode> ShardSum::nodes_of(int rank) const {
@@ -110,6 +115,7 @@ void ShardSum::finish(kernels::Stream stream, float* gradient, float* workspace)
     kernels::add(stream, sums.back().data, right.data, slice);
     sums.back().node.count += right.node.count;
   };
+  complete(stream, gradient, shards_.local() - 1);
   for (const Term& term : exchange(stream, gradient, workspace)) {
     sums.push_back(term);
     while (sums.size() > 1 && are_siblings(sums[sums.size() - 2].node, sums.back().node)) add_last_two();

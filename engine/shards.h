@@ -33,17 +33,15 @@ class ShardSum {
   // The range is [first, last), in values of the gradient.
   ShardSum(Device& device, ProcessGroup& group, const Shards& shards, size_t first, size_t last);
 
-  // Takes the gradient of a local shard, which are 0, 1, … in turn; `gradient` then holds anything, but after the
-  // last of them what finish() needs.
+  // Takes the gradient of local shard 0, 1, … in turn, except the last; `gradient` then holds anything.
   void add(kernels::Stream stream, float* gradient, int shard) const;
-  // This process's slice of `gradient`, the same array, becomes the sum over all shards. workspace: so many
-  // floats.
+  // Takes the gradient of the last one. This process's slice of `gradient`, the same array, becomes the sum
+  // over all shards. The workspace has workspace() floats.
   void finish(kernels::Stream stream, float* gradient, float* workspace) const;
   size_t workspace() const;
 
   // [bounds()[r], bounds()[r + 1]) is the slice of rank r. Bounds between slices are multiples of 2,048.
   const std::vector<size_t>& bounds() const { return bounds_; }
-  const Shards& shards() const { return shards_; }
   size_t begin() const { return bounds_[size_t(group_.rank())]; }
   size_t end() const { return bounds_[size_t(group_.rank()) + 1]; }
 
@@ -52,6 +50,8 @@ class ShardSum {
     TreeNode node;
     float* data;  // of this slice
   };
+  size_t values() const { return bounds_.back() - bounds_.front(); }
+  void complete(kernels::Stream stream, float* gradient, int shard) const;
   std::vector<Term> exchange(kernels::Stream stream, float* gradient, float* workspace) const;
   std::vector<TreeNode> nodes_of(int rank) const;
 

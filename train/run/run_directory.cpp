@@ -172,8 +172,9 @@ static std::string inside(const std::string& run, const char* folder) {
   return path;
 }
 
+void RunDirectory::sync_models() const { io::sync_folder(path_ + "/models"); }
+
 std::string RunDirectory::checkpoint(long step) const {
-  io::sync_folder(path_ + "/models");
   return fmt::format("{}/{:012}.npz", inside(path_, "checkpoints"), step);
 }
 

@@ -36,9 +36,10 @@ class RunDirectory {
 
   // checkpoints/<step>.npz, newest first.
   std::vector<std::string> checkpoints() const;
-  // Where to write a checkpoint. The models that were removed before it stay removed after a power cut: the
-  // checkpoint no longer lists them, so a resumed run would never remove them.
   std::string checkpoint(long step) const;
+  // Call it before each checkpoint. Models that were removed then stay removed after a power cut: the checkpoint
+  // no longer lists them, and a resumed run would never remove them.
+  void sync_models() const;
   // The file `lock` keeps that there was a complete checkpoint, should all be removed. Without the metrics
   // nothing tells, and there may have been one.
   void note_checkpoint() const;

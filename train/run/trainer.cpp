@@ -189,6 +189,7 @@ void Trainer::save() {
 void Trainer::write_checkpoint() {
   if (gemm_files_) gemm_files_->save();  // resuming needs the same algorithms
   log_->sync();
+  directory_->sync_models();
   save_checkpoint(directory_->checkpoint(state_.step), session_, state_);
   directory_->note_checkpoint();
   directory_->keep_checkpoints(options_.run.keep_checkpoints);

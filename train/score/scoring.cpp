@@ -26,7 +26,7 @@
 
 namespace warpbert {
 
-// Of the examples of this process.
+// Scores these examples in this process.
 static std::vector<double> own_log_probabilities(ScoreStep& step, const TokenPairs& pairs,
                                                  std::span<const Example> examples,
                                                  const PredictOptions& options) {

@@ -43,7 +43,7 @@ class Session {
   const DatasetStatistics& statistics() const { return statistics_; }
   uint64_t data_hash() const;   // of all pairs, and the training and validation labels
   uint64_t start_hash() const;  // of these, the vocabulary, and the rows that align it to the weights
-  // Of model.weights; 0 without them, and before read_data().
+  // Hash of the values of model.weights; 0 without them, and before read_data().
   uint64_t weights_hash() const { return weights_hash_; }
   Device& device() { return *device_; }
   Bert& bert() { return *bert_; }

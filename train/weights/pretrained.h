@@ -38,7 +38,7 @@ class Pretrained {
   // JSON of `__meta__` in our converter's files and our models; "" if missing.
   const std::string& meta() const { return meta_; }
 
-  // Of all weights by canonical name: the file's format, its names and its number types do not matter.
+  // Hashes all weights by canonical name. The file's format, names and number types do not matter.
   uint64_t hash();
 
   // An array by canonical name, as [out, in]. Throws io::Error if a value is not finite.
