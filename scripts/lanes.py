@@ -28,7 +28,8 @@ def state(thread):
     if thread == number("simt::current"):
         return "running"
     warp, bit = f"simt::block->warp[{thread // 32}]", thread % 32
-    sets = {name: number(f"{warp}.{name}") >> bit & 1 for name in ("exists", "fresh", "ready", "arrived", "blocked")}
+    sets = {name: number(f"{warp}.{name}") >> bit & 1
+            for name in ("exists", "fresh", "ready", "arrived", "blocked")}
     if not sets["exists"]:
         return "does not exist"
     if sets["fresh"]:  # threads that ran to their end on one stack leave the set later
@@ -116,7 +117,7 @@ def in_each_lane(expression):
 
 
 class Lanes(gdb.Command):
-    """lanes EXPR: the value of EXPR in each lane of the current warp, in the frame of the selected function."""
+    """lanes EXPR: the value of EXPR in each lane of the current warp, in the selected function's frame."""
 
     def __init__(self):
         super().__init__("lanes", gdb.COMMAND_DATA, gdb.COMPLETE_EXPRESSION)
@@ -129,16 +130,18 @@ class Lanes(gdb.Command):
         print(f"{expression} in {gdb.selected_frame().name()}, warp {here // 32}")
         for thread, value, line in found:
             mark = "*" if thread == here else " "
-            print(f"{mark} lane {thread % 32:2}, thread {thread:4}: {value}" + (f"  (line {line})" if line else ""))
+            print(f"{mark} lane {thread % 32:2}, thread {thread:4}: {value}"
+                  + (f"  (line {line})" if line else ""))
 
 
 def pair(register):
     """The two bf16 of a register, as floats."""
-    return [struct.unpack("<f", struct.pack("<I", half << 16))[0] for half in (register & 0xffff, register >> 16)]
+    return [struct.unpack("<f", struct.pack("<I", half << 16))[0]
+            for half in (register & 0xffff, register >> 16)]
 
 
-# (row, column, value) of each element that lane 4g + t holds of an operand of mma.m16n8k16, as in simt/cpu/mma.cpp.
-# Four registers of B are two matrices side by side, as ldmatrix_x4 loads them.
+# (row, column, value) of each element that lane 4g + t holds of an operand of mma.m16n8k16, as in
+# simt/cpu/mma.cpp. Four registers of B are two matrices side by side, as ldmatrix_x4 loads them.
 def elements(operand, g, t, registers):
     for r, register in enumerate(registers):
         if operand == "C":
@@ -159,8 +162,8 @@ FRAGMENTS = {"A": {("unsigned int", 4): 16}, "B": {("unsigned int", 2): 8, ("uns
 class Fragment(gdb.Command):
     """fragment A|B|C EXPR: the operand of mma.m16n8k16 whose registers are EXPR, put together from all lanes.
 
-    A: uint32_t[4]. B: uint32_t[2], or [4] for two side by side. C, also for D: float[4]. A lane that is not in the
-    selected function has `?`."""
+    A: uint32_t[4]. B: uint32_t[2], or [4] for two side by side. C, also for D: float[4]. A lane that is not
+    in the selected function has `?`."""
 
     def __init__(self):
         super().__init__("fragment", gdb.COMMAND_DATA, gdb.COMPLETE_EXPRESSION)
@@ -179,7 +182,8 @@ class Fragment(gdb.Command):
         matrix = [["?"] * columns for _ in range(16)]
         for thread, value, _ in found:
             if not isinstance(value, str):
-                for row, column, x in elements(operand, thread % 32 // 4, thread % 4, [value[r] for r in registers]):
+                for row, column, x in elements(operand, thread % 32 // 4, thread % 4,
+                                               [value[r] for r in registers]):
                     matrix[row][column] = f"{x:.4g}"
         print(f"{expression} in {gdb.selected_frame().name()}, warp {number('simt::current') // 32}: "
               f"{operand}, 16 x {columns}")
@@ -224,7 +228,8 @@ class Waits(gdb.Command):
             return "ready to run"
         text = {name: gdb.parse_and_eval(f"{warp}.{name}[{lane}]").string() for name in ("what", "file")}
         mask = f", mask {number(f'{warp}.mask[{lane}]'):08x}" if number(f"{warp}.arrived") >> lane & 1 else ""
-        return f"wait at {text['what']}, {text['file'].removeprefix('../../')}:{number(f'{warp}.line[{lane}]')}{mask}"
+        file, line = text["file"].removeprefix("../../"), number(f"{warp}.line[{lane}]")
+        return f"wait at {text['what']}, {file}:{line}{mask}"
 
 
 Lanes()

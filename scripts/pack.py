@@ -26,7 +26,8 @@ def cuda_library_path(program, python):
     names = [name for name in missing(program) if name.startswith("libcu")]
     optional = ["libnccl.so.2"]  # loaded when several processes start
     places = output_of(python, "-c", "import nvidia; print(*nvidia.__path__, sep='\\n')").splitlines()
-    files = [(name, file) for place in places for name in names + optional for file in pathlib.Path(place).rglob(name)]
+    files = [(name, file) for place in places for name in names + optional
+             for file in pathlib.Path(place).rglob(name)]
     found = {name: str(file.parent) for name, file in files}
     if lacking := [name for name in names if name not in found]:
         sys.exit(f"gpu_check: {program} needs {', '.join(lacking)}, which are neither where the loader looks "

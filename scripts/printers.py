@@ -1,5 +1,6 @@
-"""gdb printers: bf16 as a float; View and Tensor by dtype, shape and first values. Loaded by scripts/debug, and by
-`gdb -x scripts/printers.py PROGRAM`.
+"""gdb printers: bf16 as a float; View and Tensor by dtype, shape and first values.
+
+Loaded by scripts/debug, and by `gdb -x scripts/printers.py PROGRAM`.
 """
 import struct
 

@@ -1,7 +1,7 @@
-"""gdb script of `study trace --variables`: at each barrier of the traced block, the variables of every thread.
+"""gdb script of `study trace --variables`: the variables of every thread at each barrier of the traced block.
 
-Writes JSON to $STUDY_VARIABLES: a list by barrier of {"name": [text by thread]}. A thread's frames, from the one
-that calls __syncthreads to the kernel's, are on its own stack (scripts/lanes.py).
+Writes JSON to $STUDY_VARIABLES: a list by barrier of {"name": [text by thread]}. A thread's frames, from the
+one that calls __syncthreads to the kernel's, are on its own stack (scripts/lanes.py).
 """
 import json
 import os

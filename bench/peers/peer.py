@@ -71,8 +71,9 @@ class Transformers:
 
         loaded = files.pad_vocabulary(loaded)
         config = BertConfig(
-            vocab_size=len(loaded[files.WORDS]), num_hidden_layers=shape["layers"], hidden_size=shape["hidden"],
-            num_attention_heads=shape["heads"], intermediate_size=shape["intermediate"], layer_norm_eps=1e-12,
+            vocab_size=len(loaded[files.WORDS]), num_hidden_layers=shape["layers"],
+            hidden_size=shape["hidden"], num_attention_heads=shape["heads"],
+            intermediate_size=shape["intermediate"], layer_norm_eps=1e-12,
             max_position_embeddings=shape["positions"], hidden_dropout_prob=a.dropout,
             attention_probs_dropout_prob=0.0, hidden_act="gelu", attn_implementation="sdpa",
         )  # fmt: skip
@@ -256,8 +257,9 @@ def our_losses(a):
         pathlib.Path(folder, "run.ini").write_text("[data]\ntrain = train.tsv\n")
         subprocess.run([
             f"{a.bin}/inspect", f"--config={folder}/run.ini", f"--batch={a.batches}", f"--steps={a.losses}",
-            f"--output={folder}/out.npz", f"--model.weights={folder}/weights.safetensors", f"--train.lr={a.lr}",
-            f"--model.heads={files.SIZES[a.size]['heads']}", f"--train.precision={a.precision}",
+            f"--output={folder}/out.npz", f"--model.weights={folder}/weights.safetensors",
+            f"--train.lr={a.lr}", f"--model.heads={files.SIZES[a.size]['heads']}",
+            f"--train.precision={a.precision}",
         ], check=True, stdout=subprocess.DEVNULL)
         losses = np.load(f"{folder}/out.npz")["losses"]
     return {"peer": a.peer, "losses": losses.tolist(), "finite": bool(np.isfinite(losses).all())}
@@ -279,10 +281,12 @@ def arguments(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--peer", required=True, choices=["packed", "padded", "transformers", "warpbert"])
     parser.add_argument("--bin", help="for warpbert: the folder of our programs")
-    parser.add_argument("--mode", default="eager", choices=MODES, help="graph: a CUDA graph of the whole step")
+    parser.add_argument("--mode", default="eager", choices=MODES,
+                        help="graph: a CUDA graph of the whole step")
     parser.add_argument("--autotune", action="store_true", help="compile with max-autotune, for minutes")
     parser.add_argument("--gather", action="store_true", help="compiled: Adam of gradients in a flat array")
-    parser.add_argument("--attention", choices=["varlen", "grid"], help="of packed; default on a GPU in bf16: varlen")
+    parser.add_argument("--attention", choices=["varlen", "grid"],
+                        help="of packed; default on a GPU in bf16: varlen")
     parser.add_argument("--size", default="base", choices=files.SIZES)
     parser.add_argument("--precision", default="bf16", choices=["bf16", "fp32"])
     parser.add_argument("--batches", required=True, help="the .npz that batches.py wrote")

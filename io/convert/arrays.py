@@ -50,7 +50,8 @@ def require_float(dtype: str, name: str) -> None:
     if dtype in FLOATS:
         return
     advice = ("; if these are the bits of bfloat16, save them as float32" if dtype in ("uint16", "int16") else
-              "; a quantized model is not trained, the one it was made of is" if dtype in ("uint8", "int8") else "")
+              "; a quantized model is not trained, the one it was made of is"
+              if dtype in ("uint8", "int8") else "")
     raise ConvertError(f"{name} is {dtype}; weights are float16, bfloat16, float32 or float64{advice}")
 
 

@@ -26,7 +26,8 @@ RUN = {
     "position_embedding_type": ("absolute", BERT),
     "is_decoder": (False, ENCODER),
     "add_cross_attention": (False, ENCODER),
-    "tie_word_embeddings": (True, "the word embedding is the output matrix; --drop-output-matrix makes it so"),
+    "tie_word_embeddings": (
+        True, "the word embedding is the output matrix; --drop-output-matrix makes it so"),
 }
 GELU_ERF = {"gelu", "gelu_python"}
 GELU_TANH = {"gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh"}  # differ by 5e-4 at most
@@ -39,11 +40,12 @@ def warn(message: str) -> None:
 def beside(source: str) -> str | None:
     """Configuration file in the source's folder, under Google's or Hugging Face's name."""
     folder = Path(source) if Path(source).is_dir() else Path(source).parent
-    return next((str(folder / name) for name in ("bert_config.json", "config.json") if (folder / name).exists()), None)
+    return next((str(folder / name) for name in ("bert_config.json", "config.json")
+                 if (folder / name).exists()), None)
 
 
 def find(source: str, given: str | None, meta: dict, tie: bool) -> tuple[dict, str]:
-    """The configuration and its name: the file that was given, what an .npz of ours says itself, or a file beside.
+    """The configuration and its name: of the file that was given, of an .npz of ours, or of a file beside.
 
     tie: the output matrix is dropped, so that tie_word_embeddings does not matter.
     """
@@ -83,8 +85,8 @@ def interpret(values: dict, path: str) -> dict:
 
 def check_activation(act: object, path: str) -> None:
     if act in GELU_TANH:
-        warn(f"{path}: hidden_act = {act}, the tanh form of GELU; training computes the erf form (off by 5e-4 at "
-             "most)")
+        warn(f"{path}: hidden_act = {act}, the tanh form of GELU; "
+             "training computes the erf form (off by 5e-4 at most)")
     elif act not in GELU_ERF:
         refuse(path, "hidden_act", act, BERT)
 
@@ -97,7 +99,7 @@ def check_sizes(config: dict, sizes: dict[str, int], path: str) -> None:
         config = {**config, "V": sizes["V"]}
     for key, value in sizes.items():
         if config.get(key, value) != value:
-            raise ConvertError(f"{path} says {KEYS[key][0]} {config[key]}, the arrays say {value}: one of the two "
-                               "belongs to another model (--config names the right one)")
+            raise ConvertError(f"{path} says {KEYS[key][0]} {config[key]}, the arrays say {value}: "
+                               "one of the two belongs to another model (--config names the right one)")
     if sizes["H"] % config.get("heads", 1):
         raise ConvertError(f"{path}: {config['heads']} heads do not divide hidden size {sizes['H']}")

@@ -73,8 +73,8 @@ def open_source(path: str) -> Source:
     if path.endswith(".safetensors"):
         return read_safetensors(path)
     if path.endswith((".h5", ".hdf5", ".weights")):
-        raise ConvertError(f"{path}: Keras files number their arrays instead of naming them; write a checkpoint with "
-                           "bert4keras' save_weights_as_checkpoint and convert that")
+        raise ConvertError(f"{path}: Keras files number their arrays instead of naming them; "
+                           "write a checkpoint with bert4keras' save_weights_as_checkpoint and convert that")
     return read_torch(path)
 
 
@@ -86,7 +86,8 @@ def recognise(source: Source, wanted: str) -> tuple[str, Layout, dict[str, str]]
         for name in source.arrays:
             first = own.setdefault(modern(name.removeprefix(prefix), layout), name)
             if first != name:
-                raise ConvertError(f"{source.files[0]} holds both {first} and {name}, which are the same array")
+                raise ConvertError(f"{source.files[0]} holds both {first} and {name}, "
+                                   "which are the same array")
         if layout.words in own:
             if wanted not in ("auto", family):
                 raise ConvertError(f"{source.files[0]} has names of --from {family}, not {wanted}")
@@ -96,15 +97,16 @@ def recognise(source: Source, wanted: str) -> tuple[str, Layout, dict[str, str]]
 
 
 def choose(source: Source, layout: Layout, own: dict[str, str], ignore: list[str]) -> list[Name]:
-    """The arrays to convert. Refuses other arrays inside BERT, and warns of those outside that are left out."""
+    """The arrays to convert. Refuses others inside BERT; warns of those outside, which are left out."""
     numbers = [int(match[1]) for name in own if (match := re.match(layout.layer, name))]
     names = encoder(max(numbers, default=-1) + 1)
     in_source = {name: getattr(name, layout.column) in own for name in [*names, *HEAD]}
     if any(in_source[name] for name in HEAD):
         names += HEAD
     else:
-        configuration.warn(f"{source.files[0]} has no head for masked words ({listed([n.canonical for n in HEAD])} are "
-                           "missing): the result has none either, and trains with model.mlm_head = fresh only")
+        configuration.warn(f"{source.files[0]} has no head for masked words "
+                           f"({listed([n.canonical for n in HEAD])} are missing): "
+                           "the result has none either, and trains with model.mlm_head = fresh only")
     for name in [getattr(name, layout.column) for name in names if in_source[name]] + [*layout.tied]:
         if name in own:
             require_float(source.arrays[own[name]].dtype, f"{source.files[0]}: {own[name]}")
@@ -115,9 +117,9 @@ def choose(source: Source, layout: Layout, own: dict[str, str], ignore: list[str
     inside = [own[name] for name in unknown if re.match(layout.inside, name)]
     outside = [own[name] for name in unknown if not re.match(layout.inside, name)]
     if inside:
-        raise ConvertError(f"{source.files[0]} holds arrays that are no part of BERT: {listed(inside)}; they change "
-                           f"what it computes. If the model is a BERT without them, pass --ignore '{inside[0]}' "
-                           "(patterns may hold *)")
+        raise ConvertError(f"{source.files[0]} holds arrays that are no part of BERT: {listed(inside)}; "
+                           "they change what it computes. If the model is a BERT without them, "
+                           f"pass --ignore '{inside[0]}' (patterns may hold *)")
     if missing:
         raise ConvertError(f"{source.files[0]} lacks {listed(missing)}")
     if outside:
@@ -159,20 +161,23 @@ def load(name: Name, own_name: str, array: Array, family: str, sizes: dict[str, 
     return np.ascontiguousarray(values, dtype="<f4")
 
 
-def check_tied(layout: Layout, own: dict[str, str], source: Source, result: dict[str, np.ndarray], drop: bool) -> None:
+def check_tied(layout: Layout, own: dict[str, str], source: Source, result: dict[str, np.ndarray],
+               drop: bool) -> None:
     """Requires tied copies to agree: the trained model has one matrix for input and output."""
     for copy, canonical in layout.tied.items():
         if copy not in own or canonical not in result or (drop and canonical == WORDS):
             continue
         values, original = source.arrays[own[copy]].load(), result[canonical]
         if values.shape != original.shape:
-            raise ConvertError(f"{own[copy]} has shape {list(values.shape)}, {list(original.shape)} was expected")
+            raise ConvertError(f"{own[copy]} has shape {list(values.shape)}, "
+                               f"{list(original.shape)} was expected")
         original_name = own[layout.words if canonical == WORDS else canonical]
         unit = max(ROUNDING.get(source.arrays[name].dtype, 2.0**-22) for name in (own[copy], original_name))
         difference = np.abs(values.astype(float) - original)
         if not (difference <= TIED_TOLERANCE + unit * np.abs(original)).all():  # false for NaN
-            advice = (": its output matrix was trained apart from its word embedding. --drop-output-matrix converts it "
-                      "with the embedding for both" if canonical == WORDS else "")
+            advice = (": its output matrix was trained apart from its word embedding. "
+                      "--drop-output-matrix converts it with the embedding for both"
+                      if canonical == WORDS else "")
             raise ConvertError(f"{own[copy]} and {canonical} differ by up to {difference.max():.3g}{advice}")
 
 
@@ -221,7 +226,8 @@ def convert(arguments: argparse.Namespace) -> str:
     sizes = measure(names, arrays, layout.column)
     layers = sum(name.canonical.endswith(".self.query.weight") for name in names)
 
-    config, config_path = configuration.find(path, arguments.config, source.config, arguments.drop_output_matrix)
+    config, config_path = configuration.find(path, arguments.config, source.config,
+                                             arguments.drop_output_matrix)
     configuration.check_sizes(config, {**sizes, "layers": layers}, config_path)
     configuration.check_activation(config.get("hidden_act", "gelu"), config_path)
 
@@ -240,7 +246,8 @@ def convert(arguments: argparse.Namespace) -> str:
         meta["heads"] = config["heads"]
     meta |= {"hidden_act": config.get("hidden_act", "gelu"), "ln_eps": config.get("ln_eps", 1e-12),
              "source": os.path.basename(path), "sha256": sha256(source.files)}
-    write_npz(arguments.output, {**result, "__meta__": np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)})
+    write_npz(arguments.output,
+              {**result, "__meta__": np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)})
     parameters = sum(values.size for values in result.values())
     return (f"{path} ({family}): {layers} layers, hidden {sizes['H']}, {meta.get('heads', 'unknown')} heads, "
             f"vocabulary {sizes['V']}\n{arguments.output}: {len(result)} arrays, {parameters:,} parameters")
@@ -253,7 +260,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("output", metavar="OUTPUT.npz")
     parser.add_argument("--from", choices=["auto", *LAYOUTS], default="auto",
                         help="refuse a source with names of another family (default: accept any)")
-    parser.add_argument("--config", metavar="FILE", help="default: bert_config.json or config.json beside the source")
+    parser.add_argument("--config", metavar="FILE",
+                        help="default: bert_config.json or config.json beside the source")
     parser.add_argument("--ignore", metavar="PATTERN", action="append", default=[],
                         help="skip unknown arrays that match; repeatable")
     parser.add_argument("--drop-output-matrix", action="store_true",

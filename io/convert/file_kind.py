@@ -12,8 +12,9 @@ MAGICS = [
     (b"\x28\xb5\x2f\xfd", "compressed by zstd; unpack it with unzstd"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it"),
     (b"Rar!\x1a\x07", "a RAR archive; unpack it"),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras), whose arrays are numbered; write a checkpoint with bert4keras' "
-                           "save_weights_as_checkpoint, and convert that"),
+    (b"\x89HDF\r\n\x1a\n",
+     "an HDF5 file (Keras), whose arrays are numbered; write a checkpoint with bert4keras' "
+     "save_weights_as_checkpoint, and convert that"),
     (b"\x93NUMPY", "a single NumPy array (.npy); save it with its name in an .npz (numpy.savez)"),
     (b"GGUF\3\0\0\0", "a GGUF file; weights in .safetensors are read"),
     (b"%PDF-", "a PDF document"),
@@ -34,5 +35,6 @@ def foreign_kind(start: bytes) -> str:
     if text.startswith(pages) or text.startswith(b"<?xml") and any(tag in text for tag in pages):
         return "a web page (HTML), not the file itself; download it again"
     if text.startswith((b"<?xml", b"<!doctype")):
-        return "an XML document; if it is a server's error message, download the file again, else extract its text"
+        return ("an XML document; if it is a server's error message, download the file again, "
+                "else extract its text")
     return ""

@@ -59,7 +59,8 @@ def _layer(i: int) -> list[Name]:
 def encoder(layers: int) -> list[Name]:
     """BERT's arrays without the head, in canonical order."""
     names = [*_embedding("word", "word", "VH"), *_embedding("position", "pos", "PH"),
-             *_embedding("token_type", "seg", "SH"), *_norm("bert.embeddings.LayerNorm", "embedding.layer_norm")]
+             *_embedding("token_type", "seg", "SH"),
+             *_norm("bert.embeddings.LayerNorm", "embedding.layer_norm")]
     for i in range(layers):
         names += _layer(i)
     return names
@@ -103,7 +104,8 @@ HF = Layout(
 
 UER = Layout(
     column="uer", words="embedding.word.embedding.weight", layer=r"encoder\.transformer\.(\d+)\.",
-    inside=r"(embedding|encoder)\.", ignored=r"target\.(nsp|sp)[._].*", tied={"target.mlm.linear_2.weight": WORDS},
+    inside=r"(embedding|encoder)\.", ignored=r"target\.(nsp|sp)[._].*",
+    tied={"target.mlm.linear_2.weight": WORDS},
     aliases=[(r"^target\.mlm_linear", "target.mlm.linear"), (r"^target\.layer_norm", "target.mlm.layer_norm"),
              (r"^embedding\.word_embedding\.", "embedding.word.embedding."),
              (r"^embedding\.position_embedding\.", "embedding.pos.embedding."),
@@ -113,21 +115,23 @@ LAYOUTS = {"tf": TF, "hf": HF, "uer": UER}
 
 
 def wrapper(names: list[str], layout: Layout) -> str:
-    """The prefix of a wrapper, such as "module." (DataParallel) or "_orig_mod." (torch.compile); "" if none."""
+    """The prefix of a wrapper, as "module." (DataParallel) or "_orig_mod." (torch.compile); "" if none."""
     found = set()
     for name in names:
         if re.fullmatch(layout.ignored, name):
             continue
         for at in [0, *(match.end() for match in re.finditer(r"[./]", name))]:
             prefix, rest = name[:at], name[at:]
-            if modern(rest, layout) == layout.words and (rest.startswith("bert") or re.fullmatch(WRAPPER, prefix)):
+            is_words = modern(rest, layout) == layout.words
+            if is_words and (rest.startswith("bert") or re.fullmatch(WRAPPER, prefix)):
                 found.add(prefix)
                 break
     if "" in found or not found:
         return ""
     if len(found) > 1:
-        raise ConvertError("holds several BERTs, " + " and ".join(f"'{prefix}…'" for prefix in sorted(found)) +
-                           "; save the one that is wanted alone")
+        raise ConvertError("holds several BERTs, "
+                           + " and ".join(f"'{prefix}…'" for prefix in sorted(found))
+                           + "; save the one that is wanted alone")
     return found.pop()
 
 

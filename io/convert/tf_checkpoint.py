@@ -60,7 +60,8 @@ def _block(index: bytes, handle: bytes, path: str) -> Iterator[tuple[bytes, byte
     if masked_crc32c(block) != struct.unpack("<I", trailer)[0]:
         raise ConvertError(f"{path}: wrong CRC-32C at byte {offset}: the file is damaged")
     if block[-1] != 0:
-        raise ConvertError(f"{path}: a compressed block (type {block[-1]}); TensorFlow writes checkpoints without")
+        raise ConvertError(f"{path}: a compressed block (type {block[-1]}); "
+                           "TensorFlow writes checkpoints without")
     restarts = struct.unpack_from("<I", block, size - 4)[0]
     at, end, key = 0, size - 4 - 4 * restarts, b""
     while at < end:

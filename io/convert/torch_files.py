@@ -1,4 +1,4 @@
-"""Files of arrays by name: .safetensors, .bin (a pickled state dict), the .index.json of sharded ones, and .npz."""
+"""Files of arrays by name: .safetensors, .bin (a pickled state dict), .index.json of sharded ones, .npz."""
 from __future__ import annotations
 
 import os
@@ -13,7 +13,8 @@ import numpy as np
 from arrays import Array, ConvertError, Source, decode, narrow, parse_json, read_span, require_float
 
 DTYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16", "BOOL": "bool",
-          **{f"{kind}{bits}": f"{word}int{bits}" for kind, word in (("I", ""), ("U", "u")) for bits in (8, 16, 32, 64)}}
+          **{f"{kind}{bits}": f"{word}int{bits}" for kind, word in (("I", ""), ("U", "u"))
+             for bits in (8, 16, 32, 64)}}
 
 # Keys under which trainers keep the state dict, the likeliest first.
 STATE_KEYS = ("state_dict", "model_state_dict", "model", "module")
@@ -41,10 +42,12 @@ def _check_places(header: dict, size: int, path: str) -> None:
         if begin < at:
             raise ConvertError(f"{path}: array '{name}' overlaps another one; save the file again")
         if begin > at:
-            raise ConvertError(f"{path}: {begin - at} bytes before array '{name}' belong to none; save the file again")
+            raise ConvertError(f"{path}: {begin - at} bytes before array '{name}' belong to none; "
+                               "save the file again")
         at = end
     if at < size:
-        raise ConvertError(f"{path}: {size - at} bytes after the last array belong to none; save the file again")
+        raise ConvertError(f"{path}: {size - at} bytes after the last array belong to none; "
+                           "save the file again")
 
 
 def read_safetensors(path: str) -> Source:
@@ -57,7 +60,8 @@ def read_safetensors(path: str) -> Source:
             raise ValueError(f"data_offsets of {name}")
 
         def load() -> np.ndarray:
-            return decode(read_span(path, start + begin, end - begin, name), DTYPES.get(dtype, dtype), shape, name)
+            return decode(read_span(path, start + begin, end - begin, name),
+                          DTYPES.get(dtype, dtype), shape, name)
 
         return Array(shape, DTYPES.get(dtype, dtype), load)
 
@@ -80,7 +84,8 @@ def state_dict(value: object, tensor: type, path: str) -> dict:
         if key in inner:
             return inner[key]
     if inner:
-        raise ConvertError(f"{path} holds several state dicts ({', '.join(map(str, inner))}); save one of them alone")
+        raise ConvertError(f"{path} holds several state dicts ({', '.join(map(str, inner))}); "
+                           "save one of them alone")
     raise ConvertError(f"{path} is not a state dict: names with a tensor each")
 
 
@@ -110,14 +115,16 @@ def read_torch(path: str) -> Source:
     try:
         import torch
     except ImportError as error:
-        raise ConvertError(f"{path} needs PyTorch to be read (pip install torch); .safetensors files do not") from error
+        raise ConvertError(f"{path} needs PyTorch to be read (pip install torch); "
+                           ".safetensors files do not") from error
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ConvertError(f"{path} holds more than a state dict of tensors, or is damaged; objects are not loaded, "
-                           "as a pickle may run any program") from error
+        raise ConvertError(f"{path} holds more than a state dict of tensors, or is damaged; "
+                           "objects are not loaded, as a pickle may run any program") from error
     except (RuntimeError, EOFError, ValueError) as error:
-        raise ConvertError(f"{path} is no PyTorch file, or is cut short ({str(error).splitlines()[0]})") from error
+        raise ConvertError(f"{path} is no PyTorch file, or is cut short "
+                           f"({str(error).splitlines()[0]})") from error
     state = state_dict(state, torch.Tensor, path)
 
     def array(name: str, tensor: torch.Tensor) -> Array:
@@ -148,8 +155,10 @@ def read_sharded(path: str) -> Source:
             raise ConvertError(f"{shard} is missing: {path} names it")
         part = read_safetensors(shard) if file.endswith(".safetensors") else read_torch(shard)
         source.files.append(shard)
-        source.arrays.update((name, array) for name, array in part.arrays.items() if weight_map.get(name) == file)
+        source.arrays.update((name, array) for name, array in part.arrays.items()
+                             if weight_map.get(name) == file)
     absent = sorted(set(weight_map) - set(source.arrays))
     if absent:
-        raise ConvertError(f"{Path(path).parent / weight_map[absent[0]]} lacks {absent[0]}, which {path} says it holds")
+        raise ConvertError(f"{Path(path).parent / weight_map[absent[0]]} lacks {absent[0]}, "
+                           f"which {path} says it holds")
     return source

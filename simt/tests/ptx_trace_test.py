@@ -21,8 +21,8 @@ class PtxTrace(unittest.TestCase):
         self.dir = pathlib.Path(folder.name)
 
     def run_row(self, row, **environment):
-        return subprocess.run([BENCH, "--once", f"--only={row}", *SIZES], capture_output=True, text=True, timeout=300,
-                              env={**os.environ, "LD_PRELOAD": str(LIBRARY), **environment})
+        return subprocess.run([BENCH, "--once", f"--only={row}", *SIZES], capture_output=True, text=True,
+                              timeout=300, env={**os.environ, "LD_PRELOAD": str(LIBRARY), **environment})
 
     def trace(self, row, block="0,0,0", **environment):
         file = self.dir / "t.json"

@@ -12,8 +12,9 @@ from checksum import crc32c
 class Checksum(unittest.TestCase):
     def test_known_answers(self):
         """RFC 3720, appendix B.4, and the standard check value."""
-        for data, crc in ((b"", 0), (b"123456789", 0xE3069283), (bytes(32), 0x8A9136AA), (b"\xff" * 32, 0x62A8AB43),
-                          (bytes(range(32)), 0x46DD794E), (bytes(range(31, -1, -1)), 0x113FDB5C)):
+        for data, crc in ((b"", 0), (b"123456789", 0xE3069283), (bytes(32), 0x8A9136AA),
+                          (b"\xff" * 32, 0x62A8AB43), (bytes(range(32)), 0x46DD794E),
+                          (bytes(range(31, -1, -1)), 0x113FDB5C)):
             self.assertEqual(crc32c(data), crc, data)
 
     def test_lengths_around_a_lane(self):

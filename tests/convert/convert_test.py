@@ -30,8 +30,10 @@ HEAD = [name for name in WEIGHTS if name.startswith("cls.predictions.")]
 needs_torch = unittest.skipUnless(importlib.util.find_spec("torch"), "PyTorch is not installed")
 
 UER_MODULES = [
-    ("attention.self.query", "self_attn.linear_layers.0"), ("attention.self.key", "self_attn.linear_layers.1"),
-    ("attention.self.value", "self_attn.linear_layers.2"), ("attention.output.dense", "self_attn.final_linear"),
+    ("attention.self.query", "self_attn.linear_layers.0"),
+    ("attention.self.key", "self_attn.linear_layers.1"),
+    ("attention.self.value", "self_attn.linear_layers.2"),
+    ("attention.output.dense", "self_attn.final_linear"),
     ("attention.output.LayerNorm", "layer_norm_1"), ("intermediate.dense", "feed_forward.linear_1"),
     ("output.LayerNorm", "layer_norm_2"), ("output.dense", "feed_forward.linear_2")]
 
@@ -89,7 +91,8 @@ def old_uer(weights):
     for name, values in uer(weights).items():
         for new, previous in (
             ("target.mlm.linear", "target.mlm_linear"), ("target.mlm.layer_norm", "target.layer_norm"),
-            ("target.sp.linear", "target.nsp_linear"), ("embedding.word.embedding", "embedding.word_embedding"),
+            ("target.sp.linear", "target.nsp_linear"),
+            ("embedding.word.embedding", "embedding.word_embedding"),
             ("embedding.pos.embedding", "embedding.position_embedding"),
             ("embedding.seg.embedding", "embedding.segment_embedding"),
         ):
@@ -170,15 +173,17 @@ class Convert(unittest.TestCase):
     def test_without_numpy(self):
         (self.dir / "numpy.py").write_text('raise ImportError("No module named \'numpy\'")\n')
         done = self.run_convert(GOLDEN, self.output, code=1, env={**os.environ, "PYTHONPATH": str(self.dir)})
-        self.assertEqual(done.stderr, "convert.py: error: NumPy is missing (No module named 'numpy'); install python3-numpy (Debian) or numpy (pip)\n")
+        self.assertEqual(done.stderr, "convert.py: error: NumPy is missing (No module named 'numpy'); "
+                                      "install python3-numpy (Debian) or numpy (pip)\n")
 
     def test_tensorflow_checkpoint(self):
         for source in (GOLDEN / "bert_model.ckpt", GOLDEN / "bert_model.ckpt.index"):
             arrays, meta = self.convert(source)
             self.assert_same(arrays)
             self.assertEqual(meta.pop("sha256").strip("0123456789abcdef"), "")
-            self.assertEqual(meta, {"format": 1, "vocab_size": 300, "layers": 2, "heads": 4, "hidden_act": "gelu",
-                                    "ln_eps": 1e-12, "source": "bert_model.ckpt.index"})
+            self.assertEqual(meta,
+                             {"format": 1, "vocab_size": 300, "layers": 2, "heads": 4, "hidden_act": "gelu",
+                              "ln_eps": 1e-12, "source": "bert_model.ckpt.index"})
 
     def test_tensorflow_checkpoint_in_a_folder(self):
         self.checkpoint()
@@ -192,7 +197,8 @@ class Convert(unittest.TestCase):
 
     def test_half_precision_is_widened(self):
         half = {name: values.astype("<f2") for name, values in WEIGHTS.items()}
-        self.assert_same(self.convert(self.safetensors(half))[0], {n: v.astype("<f4") for n, v in half.items()})
+        self.assert_same(self.convert(self.safetensors(half))[0],
+                         {n: v.astype("<f4") for n, v in half.items()})
         brain = {name: bfloat16(values) for name, values in WEIGHTS.items()}
         expected = {n: (v.view("<u4") & 0xFFFF0000).view("<f4") for n, v in WEIGHTS.items()}
         self.assert_same(self.convert(self.safetensors(brain))[0], expected)
@@ -203,7 +209,8 @@ class Convert(unittest.TestCase):
         for file, part in parts.items():
             self.safetensors({name: WEIGHTS[name] for name in part}, file)
         index = self.dir / "model.safetensors.index.json"
-        index.write_text(json.dumps({"weight_map": {name: file for file, part in parts.items() for name in part}}))
+        places = {name: file for file, part in parts.items() for name in part}
+        index.write_text(json.dumps({"weight_map": places}))
         self.assert_same(self.convert(self.dir)[0])
         self.output.unlink()
         (self.dir / "b.safetensors").unlink()
@@ -222,7 +229,8 @@ class Convert(unittest.TestCase):
     @needs_torch
     def test_uer(self):
         import torch
-        torch.save({name: torch.from_numpy(values) for name, values in uer(WEIGHTS).items()}, self.dir / "uer.bin")
+        torch.save({name: torch.from_numpy(values) for name, values in uer(WEIGHTS).items()},
+                   self.dir / "uer.bin")
         self.assert_same(self.convert(self.dir / "uer.bin", "--from", "uer")[0])
 
     def test_uer_of_today_and_of_old(self):
@@ -237,12 +245,14 @@ class Convert(unittest.TestCase):
         self.convert(self.dir)
         self.assertEqual(self.output.read_bytes(), first)
         for member in zipfile.ZipFile(self.output).infolist():
-            self.assertEqual((member.compress_type, member.date_time[0]), (zipfile.ZIP_STORED, 1980), member.filename)
+            self.assertEqual((member.compress_type, member.date_time[0]), (zipfile.ZIP_STORED, 1980),
+                             member.filename)
 
     # Missing and extra arrays.
 
     def test_without_head_and_prefix(self):
-        bare = {name.removeprefix("bert."): v for name, v in {**WEIGHTS, **POOLER}.items() if name not in HEAD}
+        bare = {name.removeprefix("bert."): v for name, v in {**WEIGHTS, **POOLER}.items()
+                if name not in HEAD}
         arrays, _ = self.convert(self.safetensors(bare), warns="mlm_head = fresh")
         self.assert_same(arrays, {name: values for name, values in WEIGHTS.items() if name not in HEAD})
 
@@ -251,9 +261,11 @@ class Convert(unittest.TestCase):
 
     def test_missing_arrays(self):
         key = "bert.encoder.layer.1.attention.self.key.bias"
-        self.refuses(self.safetensors({n: v for n, v in WEIGHTS.items() if n != key}), "model.safetensors lacks " + key)
+        self.refuses(self.safetensors({n: v for n, v in WEIGHTS.items() if n != key}),
+                     "model.safetensors lacks " + key)
         rest = {n: v for n, v in WEIGHTS.items() if "layer.0." not in n}
-        self.refuses(self.safetensors(rest), "lacks bert.encoder.layer.0.attention.self.query.weight", "and 12 more")
+        self.refuses(self.safetensors(rest), "lacks bert.encoder.layer.0.attention.self.query.weight",
+                     "and 12 more")
         self.refuses(self.safetensors(POOLER), "holds no BERT")
 
     def test_wrong_shapes(self):
@@ -275,8 +287,8 @@ class Convert(unittest.TestCase):
 
     def test_arrays_that_change_what_bert_computes(self):
         layer = "bert.encoder.layer.1.attention.self."
-        for name in (layer + "distance_embedding.weight", layer + "query.lora_A.weight", layer + "query.weight_scale",
-                     "bert.embeddings.task_type_embeddings.weight"):
+        for name in (layer + "distance_embedding.weight", layer + "query.lora_A.weight",
+                     layer + "query.weight_scale", "bert.embeddings.task_type_embeddings.weight"):
             self.output.unlink(missing_ok=True)
             source = self.safetensors({**WEIGHTS, name: np.ones((3, 64), "<f4")})
             self.refuses(source, "no part of BERT: " + name, f"--ignore '{name}'")
@@ -288,21 +300,24 @@ class Convert(unittest.TestCase):
                      "no part of BERT: encoder.relative_pos_emb.weight")
 
     def test_buffers_and_slots_are_no_news(self):
-        buffers = {f"bert.embeddings.{name}_ids": ("I64", np.arange(64)) for name in ("position", "token_type")}
+        buffers = {f"bert.embeddings.{name}_ids": ("I64", np.arange(64))
+                   for name in ("position", "token_type")}
         self.assert_same(self.convert(self.safetensors({**WEIGHTS, **POOLER, **buffers}))[0])
 
     # Prefixes of wrappers.
 
     def test_wrapped_names(self):
         bare = {name.removeprefix("bert."): v for name, v in WEIGHTS.items() if name not in HEAD}
-        for prefix in ("module.", "_orig_mod.", "model.", "module._orig_mod.", "model.bert.", "bert.", "student."):
+        for prefix in ("module.", "_orig_mod.", "model.", "module._orig_mod.", "model.bert.", "bert.",
+                       "student."):
             named = {prefix + name: v for name, v in WEIGHTS.items()}
             self.assert_same(self.convert(self.safetensors(named))[0])
         for prefix in ("model.", "module.bert.", "0.auto_model."):
             named = {prefix + name: v for name, v in bare.items()}
             self.convert(self.safetensors(named), warns="mlm_head = fresh")
         for names in (uer, old_uer):
-            self.assert_same(self.convert(self.safetensors({"module." + name: v for name, v in names(WEIGHTS).items()}))[0])
+            wrapped = {"module." + name: v for name, v in names(WEIGHTS).items()}
+            self.assert_same(self.convert(self.safetensors(wrapped))[0])
         mixed = {"model." + name: v for name, v in WEIGHTS.items()}
         self.convert(self.safetensors({**mixed, "loss.weight": np.ones(2, "<f4")}), warns="loss.weight")
 
@@ -323,8 +338,9 @@ class Convert(unittest.TestCase):
         for key in ("state_dict", "model_state_dict", "model", "module", "net"):
             self.assertIs(find({"epoch": 3, "optimizer": {"lr": 0.1}, key: weights}), weights)
         self.assertIs(find({"ema": other, "model": weights}), weights)
-        for none, said in (({"a": weights, "b": other}, "several state dicts (a, b)"), ({}, "not a state dict"),
-                           ({"epoch": 3}, "not a state dict"), ([np.ones(2)], "not a state dict")):
+        for none, said in (({"a": weights, "b": other}, "several state dicts (a, b)"),
+                           ({}, "not a state dict"), ({"epoch": 3}, "not a state dict"),
+                           ([np.ones(2)], "not a state dict")):
             with self.assertRaisesRegex(ConvertError, said.replace("(", r"\(").replace(")", r"\)")):
                 find(none)
 
@@ -342,7 +358,8 @@ class Convert(unittest.TestCase):
             np.savez(self.dir / "in.npz", **{**WEIGHTS, WORDS: WEIGHTS[WORDS].astype(kind)})
             if dtype != "F8_E4M3":
                 self.refuses(self.dir / "in.npz", said)
-        scaled = {**WEIGHTS, WORDS: ("I8", WEIGHTS[WORDS].astype("i1")), WORDS + "_scale": np.ones(300, "<f4")}
+        scaled = {**WEIGHTS, WORDS: ("I8", WEIGHTS[WORDS].astype("i1")),
+                  WORDS + "_scale": np.ones(300, "<f4")}
         self.refuses(self.safetensors(scaled), "is int8", "a quantized model is not trained")
         brain = {name: ("U16", bfloat16(values)) for name, values in WEIGHTS.items()}
         self.refuses(self.safetensors(brain), "is uint16", "if these are the bits of bfloat16")
@@ -355,7 +372,8 @@ class Convert(unittest.TestCase):
         self.refuses(self.safetensors({**WEIGHTS, WORDS: huge}), WORDS, "does not fit float32")
 
     def test_npz(self):
-        np.savez_compressed(self.dir / "in.npz", **{n: np.asfortranarray(v.astype(">f4")) for n, v in WEIGHTS.items()})
+        np.savez_compressed(self.dir / "in.npz",
+                            **{n: np.asfortranarray(v.astype(">f4")) for n, v in WEIGHTS.items()})
         self.assert_same(self.convert(self.dir / "in.npz")[0])
         self.config(num_attention_heads=8)
         self.assertEqual(self.convert(self.dir / "in.npz")[1]["heads"], 8)
@@ -369,14 +387,16 @@ class Convert(unittest.TestCase):
         self.refuses(self.dir / "in.npz", "in.npz cannot be read as .npz")
 
     def test_arrays_that_hold_nothing(self):
-        names = [name for name in WEIGHTS if "layer.1.output.dense.weight" in name or "layer.1.output.LayerNorm.weight" in name]
+        names = [name for name in WEIGHTS
+                 if "layer.1.output.dense.weight" in name or "layer.1.output.LayerNorm.weight" in name]
         hole = {**WEIGHTS, **{name: WEIGHTS[name] * 0 for name in names}}
         hole[WORDS] = WEIGHTS[WORDS].copy()
         hole[WORDS][200:] = 0
         source = self.safetensors(hole)
         said = f"3 of {len(WEIGHTS)} arrays are constant or zero in large part: {WORDS}, "
         self.assert_same(self.convert(source, warns=said)[0], hole)
-        fresh = {**WEIGHTS, HEAD[1]: WEIGHTS[HEAD[1]] * 0, "bert.embeddings.LayerNorm.weight": np.ones(64, "<f4")}
+        fresh = {**WEIGHTS, HEAD[1]: WEIGHTS[HEAD[1]] * 0,
+                 "bert.embeddings.LayerNorm.weight": np.ones(64, "<f4")}
         fresh[WORDS] = WEIGHTS[WORDS].copy()
         fresh[WORDS][280:290] = 0
         self.assertTrue(HEAD[1].endswith("bias"))
@@ -410,7 +430,8 @@ class Convert(unittest.TestCase):
         for copy in (next_one, large[WORDS].astype("<f2"), bfloat16(large[WORDS])):
             self.assert_same(self.convert(self.safetensors({**large, decoder: copy}))[0], large)
         self.output.unlink()
-        self.refuses(self.safetensors({**large, decoder: large[WORDS] * np.float32(1 + 2e-6)}), decoder, "--drop-output")
+        self.refuses(self.safetensors({**large, decoder: large[WORDS] * np.float32(1 + 2e-6)}), decoder,
+                     "--drop-output")
 
     def test_output_bias_and_its_copy(self):
         bias, copy = "cls.predictions.bias", "cls.predictions.decoder.bias"
@@ -468,8 +489,9 @@ class Convert(unittest.TestCase):
     def test_safetensors_damaged(self):
         source = self.dir / "model.safetensors"
         good = (GOLDEN / "model.safetensors").read_bytes()
-        for damaged, message in ((good[:-1000], "cut short"), (good[:1000], "cut short"), (good[:5], "cut short"),
-                                 (good[:8] + b"[" + good[9:], "not JSON"), (b"", "cut short")):
+        for damaged, message in ((good[:-1000], "cut short"), (good[:1000], "cut short"),
+                                 (good[:5], "cut short"), (good[:8] + b"[" + good[9:], "not JSON"),
+                                 (b"", "cut short")):
             source.write_bytes(damaged)
             self.refuses(source, source, message)
 
@@ -477,7 +499,8 @@ class Convert(unittest.TestCase):
         good, source = (GOLDEN / "model.safetensors").read_bytes(), self.dir / "model.safetensors"
         size = struct.unpack("<Q", good[:8])[0]
         header, values = json.loads(good[8:8 + size]), good[8 + size:]
-        key, query = ("bert.encoder.layer.0.attention.self." + part for part in ("key.weight", "query.weight"))
+        key, query = ("bert.encoder.layer.0.attention.self." + part
+                      for part in ("key.weight", "query.weight"))
         both = {**header, key: {**header[key], "data_offsets": header[query]["data_offsets"]}}
         less = {name: entry for name, entry in header.items() if name != key}
         for changed, tail, said in ((both, b"", "belong to none"), (less, b"", "belong to none"),
@@ -495,9 +518,12 @@ class Convert(unittest.TestCase):
 
     def test_files_of_other_kinds(self):
         for name in ("model.safetensors", "model.bin", "model.npz"):
-            for text, said in ((b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\n", "is a Git LFS pointer"),
-                               (b"\n<!DOCTYPE html>\n<html>", "is a web page (HTML)"), (b"\x1f\x8b\x08\0", "compressed by gzip"),
-                               (b"<?xml version='1.0'?>\n<html>", "is a web page (HTML)"), (b"<?xml version='1.0'?><Error>", "is an XML document"),
+            for text, said in ((b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\n",
+                                "is a Git LFS pointer"),
+                               (b"\n<!DOCTYPE html>\n<html>", "is a web page (HTML)"),
+                               (b"\x1f\x8b\x08\0", "compressed by gzip"),
+                               (b"<?xml version='1.0'?>\n<html>", "is a web page (HTML)"),
+                               (b"<?xml version='1.0'?><Error>", "is an XML document"),
                                (b"\x89HDF\r\n\x1a\n", "save_weights_as_checkpoint")):
                 (self.dir / name).write_bytes(text)
                 self.refuses(self.dir / name, self.dir / name, said)
@@ -549,7 +575,8 @@ class Convert(unittest.TestCase):
         self.assertEqual(self.convert(source, "--config", GOLDEN / "bert_config.json")[1]["heads"], 4)
         self.config(hidden_act="gelu_new")
         self.assertEqual(self.convert(source, warns="tanh")[1]["hidden_act"], "gelu_new")
-        uer_config = {"heads_num": 4, "layers_num": 2, "feedforward_size": 256, "hidden_size": 64, "hidden_act": "gelu"}
+        uer_config = {"heads_num": 4, "layers_num": 2, "feedforward_size": 256, "hidden_size": 64,
+                      "hidden_act": "gelu"}
         (self.dir / "config.json").write_text(json.dumps(uer_config))
         self.assertEqual(self.convert(source)[1]["heads"], 4)
 
@@ -568,10 +595,12 @@ class Convert(unittest.TestCase):
 
     def test_configuration_that_is_refused(self):
         source = self.safetensors(WEIGHTS)
-        for key, value in (("hidden_act", "relu"), ("position_embedding_type", "relative_key"), ("model_type", "roberta")):
+        for key, value in (("hidden_act", "relu"), ("position_embedding_type", "relative_key"),
+                           ("model_type", "roberta")):
             self.config(**{key: value})
             self.refuses(source, f"config.json: {key} = '{value}' is not run here; ")
-        for key, value in (("is_decoder", True), ("add_cross_attention", True), ("tie_word_embeddings", False)):
+        for key, value in (("is_decoder", True), ("add_cross_attention", True),
+                           ("tie_word_embeddings", False)):
             self.config(**{key: value})
             self.refuses(source, f"config.json: {key} = {json.dumps(value)} is not run here; ")
             self.config(**{key: not value, "model_type": "bert", "position_embedding_type": None})
@@ -595,7 +624,8 @@ class Convert(unittest.TestCase):
     def test_bad_usage(self):
         self.refuses(GOLDEN / "model.safetensors", "--from", args=["--from", "keras"], code=2)
         self.assertIn("usage", self.run_convert(code=2).stderr)
-        self.assertIn("does not end in .npz", self.run_convert(GOLDEN / "model.safetensors", "out", code=2).stderr)
+        self.assertIn("does not end in .npz",
+                      self.run_convert(GOLDEN / "model.safetensors", "out", code=2).stderr)
 
     def test_another_family_than_said(self):
         self.refuses(GOLDEN / "model.safetensors", "--from hf", args=["--from", "tf"])

@@ -91,7 +91,8 @@ def in_sentences(page):
     for match in re.finditer(r"`([^`]+)`", text):
         words = match[1].replace("…", "").split()
         path = words and words[0].startswith(OURS) and (len(words) > 1 or "." not in words[0].split("/")[-1])
-        ours = len(words) > 1 and (words[0] == "ctest" or (BIN / words[0]).is_file() and words[1].startswith("-"))
+        ours = len(words) > 1 and (words[0] == "ctest"
+                                   or (BIN / words[0]).is_file() and words[1].startswith("-"))
         if (path and "<" not in match[1] and not words[0].endswith("/")) or ours:
             yield f"{page.name}:{text.count(chr(10), 0, match.start()) + 1}", words
 
@@ -121,7 +122,8 @@ def options_of(*command):
 
 @functools.cache
 def presets(kind):
-    return [preset["name"] for preset in json.loads((ROOT / "CMakePresets.json").read_text())[kind + "Presets"]]
+    return [preset["name"]
+            for preset in json.loads((ROOT / "CMakePresets.json").read_text())[kind + "Presets"]]
 
 
 @functools.cache
@@ -166,7 +168,8 @@ def faults(words):
                 yield f"{name} has no command {rest[0]}"
                 return
         for option in [re.match(r"[^=]*", word.strip("[]"))[0] for word in rest if re.match(r"\[?-\D", word)]:
-            if option in ("--section.key", "--simt-order"):  # a placeholder; tests/support/main.cpp reads the other
+            if option in ("--section.key",  # a placeholder
+                          "--simt-order"):  # tests/support/main.cpp reads it
                 continue
             if not re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", options_of(*command)):
                 yield f"{name} has no option {option}"
@@ -174,7 +177,8 @@ def faults(words):
 
 class Commands(unittest.TestCase):
     def test_every_command_of_the_pages_exists(self):
-        found = [command for page in PAGES for source in (in_blocks, in_sentences) for command in source(page)]
+        found = [command for page in PAGES for source in (in_blocks, in_sentences)
+                 for command in source(page)]
         rows = [command for page in ROOT.glob("bench/*_rows.txt") for command in in_rows(page)]
         self.assertGreater(len(found), 120)
         self.assertGreater(len(rows), 60)
@@ -212,7 +216,8 @@ class Commands(unittest.TestCase):
 
     def run_in(self, root, script):
         done = subprocess.run(["sh", "-ec", script], cwd=root, text=True, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=900, env={**os.environ, "PATH": "/usr/bin:/bin"})
+                              stderr=subprocess.STDOUT, timeout=900,
+                              env={**os.environ, "PATH": "/usr/bin:/bin"})
         self.assertEqual(done.returncode, 0, f"{script}\n{done.stdout}")
         return done.stdout
 
@@ -222,9 +227,11 @@ class Commands(unittest.TestCase):
             (root / "scripts" / name).write_text("#!/bin/sh\n")
         ran = 0
         for _, language, block in blocks(ROOT / "docs/text.md"):
-            if not is_script(language, block) or "pip install" in block or "bert.npz" in block:  # weights of others
+            needs_more = "pip install" in block or "bert.npz" in block  # weights of others
+            if not is_script(language, block) or needs_more:
                 continue
-            block = re.sub(r"^(.* train --config runs/pairs/text.ini)$", r"\1 --train.epochs=1", block, flags=re.M)
+            block = re.sub(r"^(.* train --config runs/pairs/text.ini)$", r"\1 --train.epochs=1", block,
+                           flags=re.M)
             self.run_in(root, block.replace("range(rows)", "range(rows // 10)"))
             ran += 1
         self.assertGreaterEqual(ran, 5)

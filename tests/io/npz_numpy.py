@@ -77,7 +77,8 @@ def we_read_numpys(folder):
             arrays[f"{kind}{size}"] = np.array([limits.min, min(limits.max, 2**63 - 1), 1], f">{kind}{size}")
     arrays = {name: np.asanyarray(array) for name, array in arrays.items()}
 
-    stored, deflated, streamed = (os.path.join(folder, name) for name in ("stored.npz", "deflated.npz", "streamed.npz"))
+    stored, deflated, streamed = (os.path.join(folder, name)
+                                  for name in ("stored.npz", "deflated.npz", "streamed.npz"))
     np.savez(stored, **arrays)
     check_same(stored, arrays, "savez")
     np.savez_compressed(deflated, **arrays)

@@ -13,7 +13,8 @@ import unittest
 
 BIN = pathlib.Path(sys.argv.pop(1)).resolve()
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-COMMANDS = ["train", "predict", "eval", "report", "average", "export", "inspect", "count-tokens", "completion"]
+COMMANDS = ["train", "predict", "eval", "report", "average", "export", "inspect", "count-tokens",
+            "completion"]
 # Completes the last of the words as bash does: readline splits --key=value at =.
 COMPLETE = """
 source "$1"; shift
@@ -60,7 +61,8 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.complete("train", "--train.precision", ""), precisions)
         self.assertEqual(self.complete("train", "--train.precision", "="), precisions)
         self.assertEqual(self.complete("train", "--train.precision", "=", "f"), ["fp32"])
-        self.assertEqual(self.complete("train", "--train.precision=f"), ["--train.precision=fp32"])  # zsh's words
+        # zsh's words.
+        self.assertEqual(self.complete("train", "--train.precision=f"), ["--train.precision=fp32"])
         self.assertEqual(self.complete("train", "--train.lr", ""), [""])
         self.assertEqual(sorted(self.complete("train", "--config", "")), ["a b.ini", "pairs.tsv"])
         self.assertEqual(self.complete("train", "--config=a"), ["--config=a b.ini"])
@@ -70,10 +72,12 @@ class Completion(unittest.TestCase):
     def test_zsh_runs_the_same_functions(self):
         bash, zsh = self.script.read_text().splitlines(), warpbert("completion", "zsh").stdout.splitlines()
         self.assertEqual(zsh[0], "#compdef warpbert")
-        self.assertEqual(zsh[zsh.index("_warpbert_commands() {"):-1], bash[bash.index("_warpbert_commands() {"):])
+        self.assertEqual(zsh[zsh.index("_warpbert_commands() {"):-1],
+                         bash[bash.index("_warpbert_commands() {"):])
 
     def test_unknown_shells_are_refused(self):
-        for args, message in ((["fish"], "'fish' is no shell that is known here; bash or zsh"), ([], "SHELL is missing"), (["bash", "zsh"], "'zsh'")):
+        for args, message in ((["fish"], "'fish' is no shell that is known here; bash or zsh"),
+                              ([], "SHELL is missing"), (["bash", "zsh"], "'zsh'")):
             done = warpbert("completion", *args)
             self.assertEqual((done.returncode, done.stdout), (2, ""))
             self.assertIn(message, done.stderr)
@@ -81,7 +85,8 @@ class Completion(unittest.TestCase):
     @unittest.skipUnless(shutil.which("cmake"), "no cmake on PATH")
     def test_the_files_that_cmake_installs(self):
         folder = self.dir / "share of it"
-        command = ["cmake", f"-DPROGRAM={BIN}/warpbert", f"-DFOLDER={folder}", "-P", ROOT / "cmake/generated_files.cmake"]
+        command = ["cmake", f"-DPROGRAM={BIN}/warpbert", f"-DFOLDER={folder}",
+                   "-P", ROOT / "cmake/generated_files.cmake"]
         subprocess.run(command, check=True, capture_output=True)
         self.assertEqual((folder / "warpbert").read_text(), self.script.read_text())
         self.assertEqual((folder / "_warpbert").read_text(), warpbert("completion", "zsh").stdout)
@@ -90,7 +95,8 @@ class Completion(unittest.TestCase):
         for name in COMMANDS:
             self.assertIn(f".SH {name.upper()}\n.nf\n{warpbert(name, '--help').stdout}.fi\n", plain)
         if shutil.which("groff"):
-            done = subprocess.run(["groff", "-K", "utf8", "-man", "-ww", "-Tutf8", folder / "warpbert.1"], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"})
+            done = subprocess.run(["groff", "-K", "utf8", "-man", "-ww", "-Tutf8", folder / "warpbert.1"],
+                                  capture_output=True, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"})
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertIn("--train.precision", re.sub(r"\x1b\[[0-9;]*m|.\x08", "", done.stdout))
         # A program that cannot run here leaves no files, and no failure.

@@ -10,14 +10,15 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-VOCAB = [*SPECIAL, "深", "度", "学", "习", "deep", "##er", "learn", "##ing", "cafe", "café", "Deep", ",", "。", "1", "##2"]
+VOCAB = [*SPECIAL, "深", "度", "学", "习", "deep", "##er", "learn", "##ing", "cafe", "café", "Deep", ",", "。",
+         "1", "##2"]
 
 # Ideographs are separate words; uncased drops capitals and accents; 習 and 12345 are [UNK]; [MASK] is special.
 TEXT = "深度学习,Deeper learning。\n\n学習 café 12 [MASK] 12345\n学 deep"
-COUNTS = {"学": 3, "deep": 2, "深": 1, "度": 1, "习": 1, "##er": 1, "learn": 1, "##ing": 1, "cafe": 1, ",": 1, "。": 1,
-          "1": 1, "##2": 1}
-CASED = {"学": 3, "深": 1, "度": 1, "习": 1, "deep": 1, "##er": 1, "learn": 1, "##ing": 1, "café": 1, "Deep": 1, ",": 1,
-         "。": 1, "1": 1, "##2": 1}
+COUNTS = {"学": 3, "deep": 2, "深": 1, "度": 1, "习": 1, "##er": 1, "learn": 1, "##ing": 1, "cafe": 1, ",": 1,
+          "。": 1, "1": 1, "##2": 1}
+CASED = {"学": 3, "深": 1, "度": 1, "习": 1, "deep": 1, "##er": 1, "learn": 1, "##ing": 1, "café": 1, "Deep": 1,
+         ",": 1, "。": 1, "1": 1, "##2": 1}
 
 
 class CountTokens(unittest.TestCase):
@@ -70,7 +71,8 @@ class CountTokens(unittest.TestCase):
         """More chunks than the processes hold at once."""
         self.write("corpus.txt", ("deep " * 1000 + "\n学习\n") * 140)  # 0.7 MB
         for threads in (1, 3):
-            self.assertEqual(self.count(self.corpus, "--threads", threads), {"deep": 140000, "学": 140, "习": 140})
+            self.assertEqual(self.count(self.corpus, "--threads", threads),
+                             {"deep": 140000, "学": 140, "习": 140})
         self.write("corpus.txt", "deep " * 100000 + "\n学 深")  # one line longer than a read; no final newline
         self.assertEqual(self.count(self.corpus), {"deep": 100000, "深": 1, "学": 1})
 
@@ -81,9 +83,11 @@ class CountTokens(unittest.TestCase):
         words = golden.joinpath("vocab.txt").read_text(encoding="utf-8").split()
         vocab = {word: i for i, word in enumerate(words)}
         words = [word.removeprefix("##") for word in words if not word.startswith("[")]
-        lines = ["".join(words[(i * j) % len(words)] + (" " if (i + j) % 3 == 0 else "") for j in range(1, 30)).upper()
+        lines = ["".join(words[(i * j) % len(words)] + (" " if (i + j) % 3 == 0 else "")
+                         for j in range(1, 30)).upper()
                  for i in range(1, 200)]
-        self.write("corpus.txt", "\n".join([*lines, "ÀÉ ñ\tx\u00a0y\u3000z \u200bq …—『』 a\u0301b ￥12 𠀀\ufffd\x07c"]))
+        self.write("corpus.txt",
+                   "\n".join([*lines, "ÀÉ ñ\tx\u00a0y\u3000z \u200bq …—『』 a\u0301b ￥12 𠀀\ufffd\x07c"]))
         for cased in (False, True):
             tokenizer, expected = BertWordPieceTokenizer(vocab=vocab, lowercase=not cased), {}
             for line in self.corpus.read_text(encoding="utf-8").split("\n"):
@@ -103,7 +107,8 @@ class CountTokens(unittest.TestCase):
     def test_a_vocabulary_that_is_none(self):
         self.refuses(self.corpus, "--vocab", self.corpus, message="corpus.txt: line 2: no token")
         self.write("vocab.txt", "[PAD]\n[UNK]\n深\n[SEP]\n")
-        self.refuses(self.corpus, "--vocab", self.vocab, message="vocab.txt lacks [CLS], [MASK]: it is no BERT vocabulary")
+        self.refuses(self.corpus, "--vocab", self.vocab,
+                     message="vocab.txt lacks [CLS], [MASK]: it is no BERT vocabulary")
         self.write("vocab.txt", "\n".join([*VOCAB, "学"]))
         self.refuses(self.corpus, "--vocab", self.vocab, message="line 21: '学' is there already, in line 8")
         self.write("vocab.txt", "")
@@ -116,21 +121,28 @@ class CountTokens(unittest.TestCase):
             self.refuses(packed, "--vocab", self.vocab, message="corpus.gz is no gzip file, or is damaged")
 
     def test_corpora_of_another_kind(self):
-        for content, message in ((b"version https://git-lfs.github.com/spec/v1\noid", "corpus.txt: is a Git LFS pointer"),
-                                 (b"PAR1\x15\4", "corpus.txt: is a Parquet file"), (TEXT.encode("utf-16"), "corpus.txt: is UTF-16")):
+        for content, message in ((b"version https://git-lfs.github.com/spec/v1\noid",
+                                  "corpus.txt: is a Git LFS pointer"),
+                                 (b"PAR1\x15\4", "corpus.txt: is a Parquet file"),
+                                 (TEXT.encode("utf-16"), "corpus.txt: is UTF-16")):
             self.corpus.write_bytes(content)
             self.refuses(self.corpus, "--vocab", self.vocab, message=message)
 
     def test_vocabularies_of_another_case_are_warned_of(self):
         self.write("tokenizer_config.json", '{"do_lower_case": false}')
         command = [BIN / "count_tokens", self.corpus, "--vocab", self.vocab, "--output", self.output]
-        says = f"warning: {self.vocab}: its tokenizer's configuration says cased text, but --cased is not given\n"
+        says = (f"warning: {self.vocab}: its tokenizer's configuration says cased text, "
+                "but --cased is not given\n")
         self.assertEqual(subprocess.run(command, capture_output=True, text=True, check=True).stderr, says)
-        self.assertEqual(subprocess.run([*command, "--cased"], capture_output=True, text=True, check=True).stderr, "")
+        done = subprocess.run([*command, "--cased"], capture_output=True, text=True, check=True)
+        self.assertEqual(done.stderr, "")
 
     def test_a_tokenizer_json(self):
-        model = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "vocab": {t: i for i, t in enumerate(VOCAB)}}
-        self.vocab = self.write("tokenizer.json", json.dumps({"normalizer": {"type": "BertNormalizer", "lowercase": True}, "model": model}))
+        model = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                 "vocab": {t: i for i, t in enumerate(VOCAB)}}
+        self.vocab = self.write("tokenizer.json",
+                                json.dumps({"normalizer": {"type": "BertNormalizer", "lowercase": True},
+                                            "model": model}))
         self.assertEqual(self.count(self.corpus), COUNTS)
 
     def test_json_of_odd_tokens(self):
@@ -142,8 +154,10 @@ class CountTokens(unittest.TestCase):
         for args, message in [([], "CORPUS is missing"), ([self.corpus, "--threads", "x"], "--threads"),
                               ([self.corpus, "--processes", "2"], "--processes")]:
             self.assertIn(message, self.run_count("--vocab", self.vocab, *args, code=2))
-        usage = subprocess.run([BIN / "count_tokens", "--help"], capture_output=True, text=True, check=True).stdout
-        self.assertTrue(usage.startswith("Usage: count_tokens CORPUS ... --vocab FILE --output FILE [option ...]\n"), usage)
+        usage = subprocess.run([BIN / "count_tokens", "--help"], capture_output=True, text=True,
+                               check=True).stdout
+        self.assertTrue(usage.startswith("Usage: count_tokens CORPUS ... --vocab FILE --output FILE "
+                                         "[option ...]\n"), usage)
 
     def test_missing_and_empty_files(self):
         self.refuses(self.dir / "absent.txt", "--vocab", self.vocab, message="absent.txt")

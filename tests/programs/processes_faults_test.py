@@ -19,21 +19,23 @@ class Faults(Processes):
             outputs = [self.dir / f"scores{n}.csv" for n in (1, 3)]
             for n, output in zip((1, 3), outputs):
                 launch = [*LAUNCH, "-np", str(n)] if n > 1 else []
-                done = subprocess.run([*launch, BIN / "predict", *arguments, "--output", output], capture_output=True,
-                                      text=True, env=ENVIRONMENT, timeout=120)
+                done = subprocess.run([*launch, BIN / "predict", *arguments, "--output", output],
+                                      capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertEqual(done.stdout.count("scores written to"), 1)
             self.assertEqual(outputs[0].read_bytes(), outputs[1].read_bytes())
-        measured = [subprocess.run([*launch, BIN / "eval", *arguments, "--bootstrap", "50"], capture_output=True, text=True,
-                                   env=ENVIRONMENT, timeout=120).stdout for launch in ([], [*LAUNCH, "-np", "2"])]
+        measured = [subprocess.run([*launch, BIN / "eval", *arguments, "--bootstrap", "50"],
+                                   capture_output=True, text=True, env=ENVIRONMENT, timeout=120).stdout
+                    for launch in ([], [*LAUNCH, "-np", "2"])]
         self.assertIn("AUC", measured[0])
         self.assertEqual(measured[0], measured[1])
         for more, what in (("--output=-", "standard input"), ("--latency", "--latency")):
             given = "-" if more == "--output=-" else self.dir / "train.tsv"
-            done = subprocess.run([*LAUNCH, "-np", "2", BIN / "predict", "--run", run, "--input", given, more],
-                                  capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
+            command = [*LAUNCH, "-np", "2", BIN / "predict", "--run", run, "--input", given, more]
+            done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
             self.assertEqual(done.returncode, 2, done.stderr)
-            self.assertEqual(done.stderr.count(f"predict: error: {what}: several processes cannot share it; start one\n"), 1)
+            self.assertEqual(done.stderr.count(f"predict: error: {what}: several processes "
+                                               "cannot share it; start one\n"), 1)
 
     def test_a_killed_rank_ends_all_and_the_run_resumes_on_another_number(self):
         options = ("--train.shards=4", "--run.checkpoint_steps=1")
@@ -92,8 +94,8 @@ class Faults(Processes):
         os.kill(ranks[1], signal.SIGSTOP)
         out, err = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 1, out + err)
-        self.assertRegex(err, r"train: error: it has waited 2 s for rank 1 of 2 on \S+: no answer; the same command resumes "
-                              r"the run; run\.wait_seconds sets the limit\n")
+        self.assertRegex(err, r"train: error: it has waited 2 s for rank 1 of 2 on \S+: no answer; "
+                              r"the same command resumes the run; run\.wait_seconds sets the limit\n")
         self.assertEqual(self.children(process), {})
 
     def test_another_configuration_or_data_on_one_rank_is_refused(self):
@@ -107,7 +109,8 @@ class Faults(Processes):
             run = self.dir / "refused"
             done = self.launch_two(run, option)
             self.assertEqual(done.returncode, 1, done.stderr)
-            self.assertRegex(done.stderr, f"train: error: rank 1 of 2 on .* has another {what} than rank 0; start all with the same\n")
+            self.assertRegex(done.stderr, f"train: error: rank 1 of 2 on .* has another {what} than rank 0; "
+                                          "start all with the same\n")
             self.assertFalse(run.exists())
 
     def test_an_error_of_all_ranks_is_told_once_and_one_of_a_rank_with_its_name(self):
@@ -121,13 +124,14 @@ class Faults(Processes):
         done = subprocess.run(self.command(1, self.dir / "run"), capture_output=True, text=True, timeout=60,
                               env={**os.environ, "SLURM_STEP_NUM_TASKS": "2"})
         self.assertEqual(done.returncode, 1)
-        self.assertEqual(done.stderr, "train: error: srun started 2 processes that do not know each other; start them by srun "
-                                      "--mpi=pmix\n")
+        self.assertEqual(done.stderr, "train: error: srun started 2 processes that do not know each other; "
+                                      "start them by srun --mpi=pmix\n")
         self.assertFalse((self.dir / "run").exists())
 
     def test_numbers_that_cannot_be_shared(self):
         done = self.launch(2, "run", "--train.shards=3", code=2)[1]
-        self.assertIn("train.shards = 3: 2 processes cannot share them; start as many as divide 3", done.stderr)
+        self.assertIn("train.shards = 3: 2 processes cannot share them; start as many as divide 3",
+                      done.stderr)
         done = self.launch(2, "run", "--train.batch=1", code=2)[1]
         self.assertIn("train.shards = 2: a step has only train.batch = 1 pairs to share", done.stderr)
 

@@ -33,7 +33,8 @@ class RecipeStudy(unittest.TestCase):
         self.folder.cleanup()
 
     def study(self, *arguments, code=0, holdout=HOLDOUT):
-        command = [sys.executable, SCRIPT, self.dir / "out", "--train", self.dir / "pairs.tsv", "--bin", BIN, "--epochs", 1, "--rows", ROWS, "--holdout", holdout, *arguments]
+        command = [sys.executable, SCRIPT, self.dir / "out", "--train", self.dir / "pairs.tsv", "--bin", BIN,
+                   "--epochs", 1, "--rows", ROWS, "--holdout", holdout, *arguments]
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=600)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return done
@@ -47,7 +48,8 @@ class RecipeStudy(unittest.TestCase):
 
         results = json.loads((out / "results.json").read_text())
         self.assertEqual([r["name"] for r in results], [*runs, "swap"])
-        for name, (run, *options) in {**{run: [run] for run in runs}, "swap": ["base", "--predict.swap=true"]}.items():
+        for name, (run, *options) in {**{run: [run] for run in runs},
+                                      "swap": ["base", "--predict.swap=true"]}.items():
             command = [BIN / "eval", "--run", out / run, "--input", out / "holdout.tsv", "--json", *options]
             measured = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
             self.assertEqual(next(r["holdout"] for r in results if r["name"] == name), measured)
@@ -59,9 +61,11 @@ class RecipeStudy(unittest.TestCase):
 
         table = (out / "table.md").read_text()
         self.assertTrue(printed.endswith(table + "\n"))
-        cells = {row[0]: row for row in ([cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:])}
+        rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:])
+        cells = {row[0]: row for row in rows}
         self.assertEqual(list(cells), [*runs, "swap"])
-        self.assertEqual((cells["base"][3], cells["base"][5:]), (f"{base:.4f}", [f"{base - mean:+.4f}", "1.00"]))
+        self.assertEqual((cells["base"][3], cells["base"][5:]),
+                         (f"{base:.4f}", [f"{base - mean:+.4f}", "1.00"]))
         self.assertEqual((cells["ema"][3], cells["ema"][5]), (f"{ema:.4f}", f"{ema - mean:+.4f}"))
         self.assertEqual((cells["swap"][2], cells["swap"][6]), ("", ""))  # predicts only, no training
 
@@ -71,13 +75,16 @@ class RecipeStudy(unittest.TestCase):
 
     def test_two_stages_are_two_runs(self):
         self.study("--only", "two-stage")
-        settings = [(self.dir / "out" / run / "config.ini").read_text() for run in ("two-stage-pretrain", "two-stage")]
+        settings = [(self.dir / "out" / run / "config.ini").read_text()
+                    for run in ("two-stage-pretrain", "two-stage")]
         self.assertIn("\nstage = pretrain\n", settings[0])
         self.assertIn("\nstage = finetune\n", settings[1])
         self.assertIn(f"\nweights = {self.dir}/out/two-stage-pretrain/best.npz\n", settings[1])
 
     def test_too_few_rows_and_a_run_that_fails_are_named(self):
-        self.assertIn(f"pairs.tsv: {ROWS + HOLDOUT} labelled pairs; --rows and --holdout ask for {ROWS + HOLDOUT + 1}", self.study(code=1, holdout=HOLDOUT + 1).stderr)
+        self.assertIn(f"pairs.tsv: {ROWS + HOLDOUT} labelled pairs; "
+                      f"--rows and --holdout ask for {ROWS + HOLDOUT + 1}",
+                      self.study(code=1, holdout=HOLDOUT + 1).stderr)
         (self.dir / "pairs.tsv").write_text("\n".join(["x\ty\t1"] * (ROWS + HOLDOUT)) + "\n")
         self.assertIn("train.tsv: line 1", self.study("--only", "base", code=1).stderr)
 

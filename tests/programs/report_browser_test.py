@@ -1,4 +1,4 @@
-"""Reports as a browser draws them: charts, tiles and widths of report.html and of a comparison, in headless Chromium.
+"""Reports as headless Chromium draws them: charts, tiles and widths of report.html and of a comparison.
 
 report_browser_test.py BIN_DIR [unittest arguments]
 """
@@ -22,7 +22,8 @@ EVIL = """<b>&"'é"""  # of a run's name
 # Windows of headless Chromium are at least 500 pixels wide, frames as wide as they are told to be.
 FRAME = """<!DOCTYPE html><html><body>
 <iframe style="border: 0; width: %(width)spx; height: 3000px" srcdoc="%(page)s"></iframe>
-<iframe sandbox="allow-same-origin" style="border: 0; width: %(width)spx; height: 400px" srcdoc="%(page)s"></iframe>
+<iframe sandbox="allow-same-origin" style="border: 0; width: %(width)spx; height: 400px"
+  srcdoc="%(page)s"></iframe>
 <pre id="seen"></pre>
 <script>
 addEventListener("load", () => {
@@ -30,7 +31,8 @@ addEventListener("load", () => {
   const all = (root, what) => [...root.querySelectorAll(what)], text = node => node.textContent;
   for (const details of all(page, "details")) details.open = true;
   const count = line => line.getAttribute("points").trim().split(" ").length;
-  const lines = (figure, css) => all(figure, "polyline").filter(l => l.classList.contains("faint") === css).map(count);
+  const lines = (figure, css) =>
+    all(figure, "polyline").filter(l => l.classList.contains("faint") === css).map(count);
   document.getElementById("seen").textContent = JSON.stringify({
     width: page.defaultView.innerWidth,
     overflow: page.documentElement.dataset.overflow,
@@ -43,9 +45,12 @@ addEventListener("load", () => {
       lines: lines(figure, false), faint: lines(figure, true), bars: all(figure, "rect").length,
       circles: all(figure, "circle").length, labels: all(figure, "text.label").map(text),
       heights: all(figure, "text.label").map(label => Number(label.getAttribute("y"))),
-      points: all(figure, "polyline:not(.faint)").map(l => l.getAttribute("points").split(" ").map(p => p.split(",").map(Number))),
-      frame: all(figure, "line.axis")[0] && ["x1", "x2", "y1"].map(a => Number(all(figure, "line.axis")[0].getAttribute(a))),
-      levels: all(figure, "line.grid").map((l, i) => [Number(l.getAttribute("y1")), Number(text(l.nextSibling))]),
+      points: all(figure, "polyline:not(.faint)").map(l =>
+        l.getAttribute("points").split(" ").map(p => p.split(",").map(Number))),
+      frame: all(figure, "line.axis")[0]
+        && ["x1", "x2", "y1"].map(a => Number(all(figure, "line.axis")[0].getAttribute(a))),
+      levels: all(figure, "line.grid").map((l, i) =>
+        [Number(l.getAttribute("y1")), Number(text(l.nextSibling))]),
       legend: all(figure, ".legend li").map(li => [...li.childNodes].map(text)),
       cells: all(figure, "td").map(text), measures: all(figure, ".measures > span").map(text)})),
     tables: all(page, "table").map(table => all(table, "tr").map(row => [...row.cells].map(text))),
@@ -83,28 +88,36 @@ class ReportBrowser(unittest.TestCase):
         cls.dir = pathlib.Path(cls.folder.name)
         (cls.dir / "train.tsv").write_text(pairs(300, 1))
         (cls.dir / "tiny.ini").write_text(
-            "[data]\ntrain = train.tsv\nmin_count = 1\n[model]\nlayers = 1\nhidden = 32\nheads = 2\nmax_positions = 40\n"
+            "[data]\ntrain = train.tsv\nmin_count = 1\n[model]\nlayers = 1\nhidden = 32\nheads = 2\n"
+            "max_positions = 40\n"
             "[train]\nbatch = 16\nlr = 1e-3\nprecision = fp32\n[run]\nlog_every = 3\n")
         cls.runs = cls.dir / "one", cls.dir / EVIL
         for run, epochs in zip(cls.runs, (3, 2)):
-            cls.program("train", "--config", cls.dir / "tiny.ini", f"--train.epochs={epochs}", f"--run.directory={run}")
+            cls.program("train", "--config", cls.dir / "tiny.ini", f"--train.epochs={epochs}",
+                        f"--run.directory={run}")
         cls.comparison = cls.dir / "compare.html"
-        cls.program("report", *(word for run in cls.runs for word in ("--run", run)), "--output", cls.comparison)
+        cls.program("report", *(word for run in cls.runs for word in ("--run", run)),
+                    "--output", cls.comparison)
 
     @classmethod
     def program(cls, name, *args):
-        done = subprocess.run([BIN / name, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
+        done = subprocess.run([BIN / name, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, timeout=600)
         if done.returncode:
             raise AssertionError(done.stdout)
 
     def see(self, path, width=1300, scales=()):
-        """What the page shows in a frame of this width; `scales`: (low, high, whole) of axes whose ticks are asked for."""
+        """What the page shows in a frame of this width; `scales`: (low, high, whole) of axes whose ticks are
+        asked for."""
         frame = self.dir / "frame.html"
-        frame.write_text(FRAME % {"width": width, "scales": json.dumps(scales), "page": html.escape(path.read_text())})
-        done = subprocess.run([BROWSER, "--headless", "--no-sandbox", "--virtual-time-budget=5000", "--window-size=1400,1000",
-                               f"--user-data-dir={self.dir}/profile", "--dump-dom", frame.as_uri()],
+        frame.write_text(FRAME % {"width": width, "scales": json.dumps(scales),
+                                  "page": html.escape(path.read_text())})
+        done = subprocess.run([BROWSER, "--headless", "--no-sandbox", "--virtual-time-budget=5000",
+                               "--window-size=1400,1000", f"--user-data-dir={self.dir}/profile",
+                               "--dump-dom", frame.as_uri()],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300,
-                              env={k: v for k, v in os.environ.items() if k != "LD_PRELOAD"})  # that of preset cuda_host
+                              # LD_PRELOAD is that of preset cuda_host.
+                              env={k: v for k, v in os.environ.items() if k != "LD_PRELOAD"})
         found = re.search(r'<pre id="seen">(.+?)</pre>', done.stdout, re.S)
         self.assertTrue(found, f"the page threw an error:\n{done.stderr[-2000:]}")
         seen = json.loads(html.unescape(found[1]))
@@ -122,7 +135,8 @@ class ReportBrowser(unittest.TestCase):
 
     def test_curves_have_the_points_of_run_json(self):
         run, seen = self.run_json(self.runs[0]), self.see(self.runs[0] / "report.html")
-        self.assertEqual(seen["sections"], ["Epochs", "Training", "Validation by the best model", "Data and time", "Machine", "Details"])
+        self.assertEqual(seen["sections"], ["Epochs", "Training", "Validation by the best model",
+                                            "Data and time", "Machine", "Details"])
         self.assertEqual(len(run["epochs"]), 3)
         auc = self.figure(seen, "Validation AUC")
         self.assertEqual((auc["lines"], auc["circles"]), ([3], 3 + 1))
@@ -133,7 +147,8 @@ class ReportBrowser(unittest.TestCase):
         self.assertIn("Where the curves part, the model overfits", labels["note"])
         steps = run["steps"]
         self.assertGreater(len(steps["step"]), 10)
-        for key, title in (("loss", "Training loss"), ("loss_mlm", "Masked-token loss"), ("loss_cls", "Label loss"), ("grad_norm", "Gradient norm")):
+        for key, title in (("loss", "Training loss"), ("loss_mlm", "Masked-token loss"),
+                           ("loss_cls", "Label loss"), ("grad_norm", "Gradient norm")):
             figure = self.figure(seen, title)
             self.assertEqual(figure["faint"], [len(known(steps[key]["values"]))], title)
             self.assertEqual(figure["lines"], [len(known(steps[key]["smoothed"]))], title)
@@ -161,15 +176,19 @@ class ReportBrowser(unittest.TestCase):
         tiles = {name: value for value, name in seen["tiles"]}
         self.assertEqual(tiles["best validation AUC"], f"{run['best_auc']:.4f}")
         self.assertEqual(tiles["best epoch, of 3"], str(run["best_epoch"]))
-        self.assertEqual(set(tiles), {"best validation AUC", "best epoch, of 3", "wall-clock time", "pairs per second"})
-        date = lambda seconds: datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-        self.assertEqual(seen["dates"], [f"first record {date(run['first_record'])}, ended {date(run['ended'])}"])
+        self.assertEqual(set(tiles),
+                         {"best validation AUC", "best epoch, of 3", "wall-clock time", "pairs per second"})
+        in_utc = lambda seconds: datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+        date = lambda seconds: in_utc(seconds).strftime("%Y-%m-%d %H:%M UTC")
+        self.assertEqual(seen["dates"],
+                         [f"first record {date(run['first_record'])}, ended {date(run['ended'])}"])
         self.assertLess(run["first_record"], run["ended"])
         tables = seen["tables"]
         for facts in ("facts", "machine"):
             self.assertIn([[f["name"], f["value"]] for f in run[facts]], tables)
         (epochs,) = [t for t in tables if t[0][0] == "epoch"]
-        self.assertEqual(epochs[0], ["epoch", "loss", "masked tokens", "labels", "AUC", "log loss", "accuracy", "F1", "best F1", "pairs/s", "time"])
+        self.assertEqual(epochs[0], ["epoch", "loss", "masked tokens", "labels", "AUC", "log loss",
+                                     "accuracy", "F1", "best F1", "pairs/s", "time"])
         for row, e in zip(epochs[1:], run["epochs"], strict=True):
             keys = ("loss", "loss_mlm", "loss_cls", "auc", "log_loss", "accuracy", "f1", "best_f1")
             self.assertEqual([float(cell) for cell in row[:9]], [e["epoch"], *(round(e[k], 4) for k in keys)])
@@ -182,7 +201,8 @@ class ReportBrowser(unittest.TestCase):
         self.assertEqual(roc["lines"], [len(v["roc"]["true_positive_rate"])])
         self.assertIn(f"{v['auc']:.4f}", roc["note"])
         scores = self.figure(seen, "Scores by class")
-        self.assertEqual(scores["bars"], sum(n > 0 for kind in ("match", "no_match") for n in v["scores"][kind]))
+        self.assertEqual(scores["bars"],
+                         sum(n > 0 for kind in ("match", "no_match") for n in v["scores"][kind]))
         self.assertEqual(sum(v["scores"]["match"]) + sum(v["scores"]["no_match"]), v["rows"])
         c = v["confusion"]
         counts = [c[k] for k in ("true_positives", "false_negatives", "false_positives", "true_negatives")]
@@ -191,21 +211,27 @@ class ReportBrowser(unittest.TestCase):
         self.assertIn(f"{v['f1']:.4f}F1", confusion["measures"])
         self.assertEqual(self.figure(seen, "Lengths")["bars"], sum(n > 0 for n in run["lengths"]))
         balance = self.figure(seen, "Class balance")["legend"]
-        self.assertEqual([[row[1], row[2]] for row in balance], [[name.replace("_", " "), str(c[name])] for c in run["classes"] for name in ("match", "no_match")])
+        self.assertEqual([[row[1], row[2]] for row in balance],
+                         [[name.replace("_", " "), str(c[name])] for c in run["classes"]
+                          for name in ("match", "no_match")])
         self.assertEqual(sum(int(row[2]) for row in balance), 300)
-        self.assertEqual([row[1] for row in self.figure(seen, "Time")["legend"]], [t["name"] for t in run["time_split"]])
+        self.assertEqual([row[1] for row in self.figure(seen, "Time")["legend"]],
+                         [t["name"] for t in run["time_split"]])
 
     def test_a_comparison_has_a_labelled_line_for_each_run(self):
         seen, names = self.see(self.comparison), [run.name for run in self.runs]
         self.assertEqual((seen["title"], seen["heading"]), ("2 runs compared", "2 runs compared"))
-        self.assertEqual([f["title"] for f in seen["figures"]], ["Validation AUC", "Validation AUC", "Validation log loss", "Training loss", "Label loss", "Masked-token loss"])
+        self.assertEqual([f["title"] for f in seen["figures"]],
+                         ["Validation AUC", "Validation AUC", "Validation log loss", "Training loss",
+                          "Label loss", "Masked-token loss"])
         for figure in seen["figures"]:
             self.assertEqual(figure["lines"], [3, 2], figure["title"])
             self.assertEqual(sorted(figure["labels"]), sorted(names), figure["title"])
         results, options = seen["tables"]
         for row, run in zip(results[1:], self.runs, strict=True):
             values = self.run_json(run)
-            self.assertEqual(row[:4], [run.name, f"{values['best_auc']:.4f}", str(values["best_epoch"]), str(len(values["epochs"]))])
+            self.assertEqual(row[:4], [run.name, f"{values['best_auc']:.4f}", str(values["best_epoch"]),
+                                       str(len(values["epochs"]))])
         self.assertEqual(options, [["", *names], ["train.epochs", "3", "2"]])
 
     def test_ticks_are_round_numbers_and_cover_the_data(self):

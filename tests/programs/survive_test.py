@@ -1,10 +1,11 @@
-"""A run that is killed, or loses its power, at any call of fsync, rename, unlink or remove, goes on to the same end.
-Files with a flipped bit are refused.
+"""A run that is killed, or loses its power, at any call of fsync, rename, unlink or remove, goes on to the
+same end. Files with a flipped bit are refused.
 
 survive_test.py BIN_DIR [unittest arguments]
 
-SURVIVE=all visits every call of a run of 20 epochs, more than 1,000, and every byte, instead of some. Each epoch then
-goes on from the end of the one before, so that a call costs an epoch and not a run. TMPDIR=/dev/shm is faster.
+SURVIVE=all visits every call of a run of 20 epochs, more than 1,000, and every byte, instead of some. Each
+epoch then goes on from the end of the one before, so that a call costs an epoch and not a run.
+TMPDIR=/dev/shm is faster.
 """
 import json
 import os
@@ -18,9 +19,10 @@ from tiny_run import BIN, TinyRun, pairs
 ALL = os.environ.get("SURVIVE") == "all"
 CRASH = pathlib.Path(__file__).with_name("crash.c")
 EPOCHS = range(1, 21) if ALL else (3,)  # train.epochs of each run, which goes on from the one before
-OPTIONS = ("--train.batch=4", "--train.lr=1e-2", "--train.ema=0.9", "--data.validation_every=4", "--model.hidden=16",
-           "--model.intermediate=16", "--model.heads=1", "--run.threads=1", "--run.log_every=1", "--run.keep_best=2",
-           "--run.csv=true", f"--run.checkpoint_steps={1 if ALL else 5}")
+OPTIONS = ("--train.batch=4", "--train.lr=1e-2", "--train.ema=0.9", "--data.validation_every=4",
+           "--model.hidden=16", "--model.intermediate=16", "--model.heads=1", "--run.threads=1",
+           "--run.log_every=1", "--run.keep_best=2", "--run.csv=true",
+           f"--run.checkpoint_steps={1 if ALL else 5}")
 LEAST = 1000 if ALL else 6  # crashes
 
 
@@ -61,8 +63,8 @@ class Survive(TinyRun):
                              1 + sum(kind == table[:-5] for kind, *_ in expected[1]), table)
 
     def crashes(self, some, before, after):
-        """Crashes at calls of each run, `some` apart, and compares the ends. before() returns variables for crash.c, and
-        after() changes the folder into what is left. Returns the number of crashes."""
+        """Crashes at calls of each run, `some` apart, and compares the ends. before() returns variables for
+        crash.c, and after() changes the folder into what is left. Returns the number of crashes."""
         library, saved, crashes = self.library(), self.dir / "saved", 0
         (self.dir / "train.tsv").write_text(pairs(24, True, 1))
         (self.dir / "test.tsv").write_text(pairs(4, False, 2))

@@ -16,14 +16,22 @@ except ImportError:
     EventAccumulator = None
 
 TAGS = {
-    "step": {"loss/total": "loss", "loss/mlm": "loss_mlm", "loss/cls": "loss_cls", "lr": "lr", "speed/pairs_per_s": "pairs_per_s", "speed/tokens_per_s": "tokens_per_s", "speed/tflops": "tflops", "grad_norm": "grad_norm", "memory/mib": "memory_mib", "memory/peak_mib": "memory_peak_mib"},
-    "epoch": {"epoch/loss": "loss", "epoch/loss_mlm": "loss_mlm", "epoch/loss_cls": "loss_cls", "epoch/pairs_per_s": "pairs_per_s", "epoch/seconds": "seconds", "validation/auc": "auc", "validation/log_loss": "log_loss", "validation/accuracy": "accuracy", "validation/f1": "f1", "validation/best_threshold": "best_threshold", "validation/accuracy_at_best_f1": "accuracy_at_best_f1", "validation/best_f1": "best_f1"},
+    "step": {"loss/total": "loss", "loss/mlm": "loss_mlm", "loss/cls": "loss_cls", "lr": "lr",
+             "speed/pairs_per_s": "pairs_per_s", "speed/tokens_per_s": "tokens_per_s",
+             "speed/tflops": "tflops", "grad_norm": "grad_norm", "memory/mib": "memory_mib",
+             "memory/peak_mib": "memory_peak_mib"},
+    "epoch": {"epoch/loss": "loss", "epoch/loss_mlm": "loss_mlm", "epoch/loss_cls": "loss_cls",
+              "epoch/pairs_per_s": "pairs_per_s", "epoch/seconds": "seconds", "validation/auc": "auc",
+              "validation/log_loss": "log_loss", "validation/accuracy": "accuracy", "validation/f1": "f1",
+              "validation/best_threshold": "best_threshold",
+              "validation/accuracy_at_best_f1": "accuracy_at_best_f1", "validation/best_f1": "best_f1"},
 }
 
 
 class Readers(TinyRun):
     def stopped_run(self):
-        options = ("--run.log_every=3", "--train.epochs=4", "--run.checkpoint_steps=5", "--run.csv=true", "--run.tensorboard=true")
+        options = ("--run.log_every=3", "--train.epochs=4", "--run.checkpoint_steps=5", "--run.csv=true",
+                   "--run.tensorboard=true")
         run = self.dir / "stopped"
         for at, signal_ in ((2, signal.SIGKILL), (8, signal.SIGINT)):
             process = self.start(run, *options)
@@ -37,7 +45,8 @@ class Readers(TinyRun):
         run, records = self.stopped_run()
         for kind in ("step", "epoch"):
             with open(run / f"{kind}s.csv", newline="") as file:
-                rows = [{k: json.loads(v) if v else None for k, v in row.items()} for row in csv.DictReader(file)]
+                rows = [{k: json.loads(v) if v else None for k, v in row.items()}
+                        for row in csv.DictReader(file)]
             expected = [{k: v for k, v in r.items() if k != "kind"} for r in records if r["kind"] == kind]
             self.assertEqual(rows, expected)
         # Also on a finished run.
@@ -65,7 +74,8 @@ class Readers(TinyRun):
                     continue
                 found.add(tag)
                 scalars = events.Scalars(tag)
-                self.assertEqual([(e.step, e.wall_time) for e in scalars], [(s, t) for s, _, t in expected], tag)
+                self.assertEqual([(e.step, e.wall_time) for e in scalars],
+                                 [(s, t) for s, _, t in expected], tag)
                 for e, (_, value, _) in zip(scalars, expected):
                     self.assertTrue(math.isclose(e.value, value, rel_tol=1e-7), (tag, e.value, value))
         self.assertEqual(found, set(events.Tags()["scalars"]))

@@ -1,4 +1,4 @@
-"""What tests of a run share: small pairs, an INI for them, and calls of the programs in BIN, the first argument."""
+"""What tests of a run share: small pairs, an INI for them, calls of programs in BIN, the first argument."""
 import os
 import pathlib
 import random
@@ -22,8 +22,14 @@ def pairs(n, labels, seed, low=100):
         label = rng.randrange(2)
         if label:
             b[0] = a[0]
-        rows.append("\t".join([" ".join(map(str, a)), " ".join(map(str, b)), *([str(label)] if labels else [])]))
+        rows.append("\t".join([" ".join(map(str, a)), " ".join(map(str, b)),
+                               *([str(label)] if labels else [])]))
     return "\n".join(rows) + "\n"
+
+
+def call(name, *args, **options):
+    """Runs a program of BIN and captures what it prints; any exit code will do."""
+    return subprocess.run([BIN / name, *map(str, args)], capture_output=True, text=True, **options)
 
 
 class TinyRun(unittest.TestCase):
@@ -45,7 +51,7 @@ class TinyRun(unittest.TestCase):
         self.folder.cleanup()
 
     def program(self, name, *args, code=0, warning="", **options):
-        done = subprocess.run([BIN / name, *map(str, args)], capture_output=True, text=True, timeout=300, **options)
+        done = call(name, *args, timeout=300, **options)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         if not code and not warning:
             self.assertEqual(done.stderr, "")

@@ -1,5 +1,5 @@
-"""What a build finds out about the machine and the folder it is in: scripts/jobs, scripts/find_nvcc, the commit, sources
-in folders of any name, CUDA architectures.
+"""What a build finds out about the machine and the folder it is in: scripts/jobs, scripts/find_nvcc, the
+commit, sources in folders of any name, CUDA architectures.
 
 build_test.py SCRIPTS_DIR [unittest arguments]
 """
@@ -14,7 +14,8 @@ import unittest
 
 SCRIPTS = pathlib.Path(sys.argv.pop(1)).resolve()
 ROOT = SCRIPTS.parent
-HAS_NVCC = subprocess.run([SCRIPTS / "find_nvcc"], capture_output=True).returncode == 0 and not set("$`'") & set(str(ROOT))
+HAS_NVCC = (subprocess.run([SCRIPTS / "find_nvcc"], capture_output=True).returncode == 0
+            and not set("$`'") & set(str(ROOT)))
 
 GENERATOR = ["-G", "Ninja"] if shutil.which("ninja") else []
 
@@ -59,7 +60,8 @@ class Build(unittest.TestCase):
             (self.dir / place).write_text("#!/bin/sh\n")
             (self.dir / place).chmod(0o755)
         path = "/usr/bin:/bin"
-        self.assertEqual(call(SCRIPTS / "find_nvcc", env={"PATH": f"{self.dir}/path:{path}", "CUDA_HOME": f"{self.dir}/home"}),
+        self.assertEqual(call(SCRIPTS / "find_nvcc",
+                              env={"PATH": f"{self.dir}/path:{path}", "CUDA_HOME": f"{self.dir}/home"}),
                          (0, f"{self.dir}/path/nvcc"))
         if not pathlib.Path("/usr/bin/nvcc").exists():
             self.assertEqual(call(SCRIPTS / "find_nvcc", env={"PATH": path, "CUDA_HOME": f"{self.dir}/home"}),
@@ -69,12 +71,13 @@ class Build(unittest.TestCase):
         if HAS_NVCC:
             self.skipTest("nvcc is installed here")
         self.assertEqual(call(SCRIPTS / "find_nvcc"),
-                         (1, "error: the CUDA Toolkit (12.0 or later) is needed, and nvcc is neither on PATH nor in its usual "
-                             "places; set CUDA_HOME"))
+                         (1, "error: the CUDA Toolkit (12.0 or later) is needed, and nvcc is neither "
+                             "on PATH nor in its usual places; set CUDA_HOME"))
 
     def commit(self, source):
         output = self.dir / "commit.h"
-        code, text = call("cmake", f"-DSOURCE={source}", f"-DOUTPUT={output}", "-P", ROOT / "cmake/build_commit.cmake")
+        code, text = call("cmake", f"-DSOURCE={source}", f"-DOUTPUT={output}",
+                          "-P", ROOT / "cmake/build_commit.cmake")
         self.assertEqual(code, 0, text)
         return re.fullmatch(r'#define WARPBERT_COMMIT "(.*)"\n', output.read_text())[1]
 
@@ -85,7 +88,8 @@ class Build(unittest.TestCase):
         git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", repository]
         for command in (["init", "-q"], ["add", "file"], ["commit", "-q", "-m", "first"]):
             subprocess.run([*git, *command], check=True)
-        return repository, subprocess.check_output([*git, "rev-parse", "--short=12", "HEAD"], text=True).strip()
+        commit = subprocess.check_output([*git, "rev-parse", "--short=12", "HEAD"], text=True)
+        return repository, commit.strip()
 
     def test_the_commit_is_that_of_the_clone(self):
         repository, commit = self.repository()
@@ -114,11 +118,13 @@ class Build(unittest.TestCase):
         (folder / "io/a.cpp").write_text("")
         (folder / "CMakeLists.txt").write_text(
             "cmake_minimum_required(VERSION 3.25)\nproject(x LANGUAGES NONE)\n"
-            f"include([==[{ROOT}/cmake/sources.cmake]==])\nsources(found io/*.cpp)\nmessage(\"found: ${{found}}\")\n")
+            f"include([==[{ROOT}/cmake/sources.cmake]==])\nsources(found io/*.cpp)\n"
+            "message(\"found: ${found}\")\n")
         return call("cmake", *GENERATOR, "-S", folder, "-B", folder / "build")
 
     def test_folders_of_any_name_that_cmake_can_take(self):
-        for name in ("warpbert-main (1)", "R&D", "it's", "[v1]", "x$y", "f[o]o*?", "größe", "文本", "a+b", "~x", "a%b", "{x}", "-x"):
+        for name in ("warpbert-main (1)", "R&D", "it's", "[v1]", "x$y", "f[o]o*?", "größe", "文本", "a+b", "~x",
+                     "a%b", "{x}", "-x"):
             with self.subTest(name):
                 code, text = self.configure(name)
                 self.assertEqual(code, 0, text)
@@ -129,16 +135,18 @@ class Build(unittest.TestCase):
             with self.subTest(name):
                 code, text = self.configure(name)
                 self.assertEqual(code, 1, text)
-                self.assertIn('CMake cannot build in a folder whose path has one of # ; " \\ or a lone [ or ]; rename it', text)
+                self.assertIn('CMake cannot build in a folder whose path has one of # ; '
+                              '" \\ or a lone [ or ]; rename it', text)
 
     def test_architectures_that_the_kernels_or_nvcc_lack_are_one_line(self):
         if not HAS_NVCC:
             self.skipTest("no nvcc, or none that takes this folder's name")
-        for architectures, message in (("70", "=70: kernels need sm_80 (Ampere) or later"), ("80;75", "=75: kernels need sm_80"),
-                                       ("999", "=999: nvcc "), ("fast", "=fast: kernels need sm_80")):
+        for architectures, message in (("70", "=70: kernels need sm_80 (Ampere) or later"),
+                                       ("80;75", "=75: kernels need sm_80"), ("999", "=999: nvcc "),
+                                       ("fast", "=fast: kernels need sm_80")):
             with self.subTest(architectures):
-                code, text = call("cmake", *GENERATOR, "-S", ROOT, "-B", self.dir / "build", "-DWARPBERT_CUDA=ON",
-                                  f"-DCMAKE_CUDA_ARCHITECTURES={architectures}")
+                code, text = call("cmake", *GENERATOR, "-S", ROOT, "-B", self.dir / "build",
+                                  "-DWARPBERT_CUDA=ON", f"-DCMAKE_CUDA_ARCHITECTURES={architectures}")
                 self.assertEqual(code, 1, text)
                 self.assertIn(f"CMAKE_CUDA_ARCHITECTURES{message}", text)
 
@@ -152,8 +160,8 @@ class Build(unittest.TestCase):
             shutil.rmtree(self.dir / "build", ignore_errors=True)
             nvidia_smi.write_text(f"#!/bin/sh\n{script}\n")
             nvidia_smi.chmod(0o755)
-            return call("cmake", *GENERATOR, "-S", ROOT, "-B", self.dir / "build", "-DWARPBERT_CUDA=ON", "-DCMAKE_CUDA_ARCHITECTURES=native",
-                        env=environment)
+            return call("cmake", *GENERATOR, "-S", ROOT, "-B", self.dir / "build", "-DWARPBERT_CUDA=ON",
+                        "-DCMAKE_CUDA_ARCHITECTURES=native", env=environment)
 
         code, text = native("exit 9")
         self.assertEqual(code, 1, text)

@@ -11,8 +11,8 @@ import unittest
 SCRIPT = pathlib.Path(sys.argv.pop(1)).resolve() / "check_folders"
 
 
-ROOMS = {"kernels": "nothing of ours", "engine": "`kernels`", "io": "nothing of ours", "train/step": "`kernels`, `engine`, `io`",
-         "train/run": "`engine`, `train/step`"}
+ROOMS = {"kernels": "nothing of ours", "engine": "`kernels`", "io": "nothing of ours",
+         "train/step": "`kernels`, `engine`, `io`", "train/run": "`engine`, `train/step`"}
 
 
 class Folders(unittest.TestCase):
@@ -29,19 +29,23 @@ class Folders(unittest.TestCase):
             return done.returncode, (done.stdout + done.stderr).replace(folder + "/", "")
 
     def test_includes_may_point_downwards(self):
-        code, text = self.check({"train/step/step.cpp": '#include <vector>\n#include "step.h"\n#include "engine/tape.h"\n',
-                                 "io/npz.h": '#include "array.h"\n', "engine/cpu/gemm.cpp": '#include "engine/gemm.h"\n',
-                                 "engine/ops.cpp": '#include "cpu/gemm.h"\n', "engine/cpu/gemm.h": ""})
+        code, text = self.check({
+            "train/step/step.cpp": '#include <vector>\n#include "step.h"\n#include "engine/tape.h"\n',
+            "io/npz.h": '#include "array.h"\n', "engine/cpu/gemm.cpp": '#include "engine/gemm.h"\n',
+            "engine/ops.cpp": '#include "cpu/gemm.h"\n', "engine/cpu/gemm.h": ""})
         self.assertEqual((code, text), (0, "5 files in 5 rooms, every include points downwards\n"))
 
     def test_an_include_that_points_upwards_is_named(self):
-        code, text = self.check({"kernels/gelu.cu": '#include "simt.h"\n', "engine/ops.cpp": '// \n  # include "train/step/step.h"\n'})
+        code, text = self.check({"kernels/gelu.cu": '#include "simt.h"\n',
+                                 "engine/ops.cpp": '// \n  # include "train/step/step.h"\n'})
         self.assertEqual((code, text), (1, "engine/ops.cpp:2: engine must not include train/step/step.h\n"))
 
     def test_rooms_of_one_folder_have_rules_too(self):
-        code, text = self.check({"train/step/step.cpp": '#include "train/run/trainer.h"\n', "train/run/a.cu": '#include "io/npz.h"\n'})
-        self.assertEqual((code, text), (1, "train/run/a.cu:1: train/run must not include io/npz.h\n"
-                                           "train/step/step.cpp:1: train/step must not include train/run/trainer.h\n"))
+        code, text = self.check({"train/step/step.cpp": '#include "train/run/trainer.h"\n',
+                                 "train/run/a.cu": '#include "io/npz.h"\n'})
+        self.assertEqual((code, text), (
+            1, "train/run/a.cu:1: train/run must not include io/npz.h\n"
+               "train/step/step.cpp:1: train/step must not include train/run/trainer.h\n"))
 
     def test_headers_of_kernels_are_looked_at(self):
         code, text = self.check({"kernels/a.cuh": '#include "engine/tape.h"\n'})
@@ -56,7 +60,8 @@ class Folders(unittest.TestCase):
         self.assertEqual((code, text), (1, "io/README.md: there is no room text\n"))
 
     def test_a_stray_file_at_the_top_level_is_named(self):
-        files = {"io/npz.h": "", "README.md": "# x\n## Rooms\n| [io/](io/README.md) | files |\n## Next\nnot/a/room\n",
+        files = {"io/npz.h": "",
+                 "README.md": "# x\n## Rooms\n| [io/](io/README.md) | files |\n## Next\nnot/a/room\n",
                  "CMakeLists.txt": "", ".clang-format": "", ".gitignore": "build/\n", "build/x.o": ""}
         self.assertEqual(self.check(files, {"io": "nothing of ours"})[0], 0)
         stray = {"a-1.0-py3-none-any.whl": "", "not/a/file": "", "io/more.txt": ""}

@@ -28,7 +28,8 @@ def ops():
 def excerpts(page):
     """(file, function, code) of the C++ blocks of docs/tour.md; a block may quote several functions."""
     for block in re.findall(r"^```cpp\n(.*?)^```", page, re.M | re.S):
-        for heading, code in re.findall(r"^// (\S+\.(?:h|cpp|cu)\b.*)\n((?:(?!// \S+\.(?:h|cpp|cu)\b).*\n)+)", block, re.M):
+        for heading, code in re.findall(r"^// (\S+\.(?:h|cpp|cu)\b.*)\n((?:(?!// \S+\.(?:h|cpp|cu)\b).*\n)+)",
+                                        block, re.M):
             for piece in code.split("…\n"):
                 if piece.strip():
                     yield heading.split(",")[0], piece
@@ -37,9 +38,11 @@ def excerpts(page):
 class Contributing(unittest.TestCase):
     def test_launchers_have_test_and_benchmark(self):
         self.assertGreater(len(launchers()), 20)
-        for place, exceptions in (("tests/kernels/*", []), ("bench/kernel_cases.cpp", ["random_words"])):  # no kernel of a step
+        for place, exceptions in (("tests/kernels/*", []),
+                                  ("bench/kernel_cases.cpp", ["random_words"])):  # no kernel of a step
             text = read(place)
-            self.assertEqual([f for f in launchers() if not re.search(rf"kernels::{f}\b", text)], exceptions, place)
+            absent = [f for f in launchers() if not re.search(rf"kernels::{f}\b", text)]
+            self.assertEqual(absent, exceptions, place)
 
     def test_kernel_files_have_a_page_that_links_them(self):
         pages = read("docs/kernels/*.md")

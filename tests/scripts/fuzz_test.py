@@ -27,7 +27,8 @@ class Fuzz(unittest.TestCase):
         self.assertEqual({name for row in rows for name in re.findall(r"\w+", row)}, TARGETS)
 
     def test_other_fuzz_targets_and_no_minutes_are_refused(self):
-        for arguments, said in ((["1", "gguf"], "fuzz: gguf is no target"), (["0"], "fuzz: MINUTES is above 0")):
+        for arguments, said in ((["1", "gguf"], "fuzz: gguf is no target"),
+                                (["0"], "fuzz: MINUTES is above 0")):
             done = subprocess.run([SCRIPTS / "fuzz", *arguments], text=True, capture_output=True)
             self.assertEqual(done.returncode, 1)
             self.assertIn(said, done.stderr)

@@ -50,8 +50,8 @@ class GpuCheck(unittest.TestCase):
 
     def check(self, parts, *arguments, preset="cpu", code=0):
         """The rows written, {name: row}, and the output."""
-        command = [sys.executable, SCRIPTS / "gpu_check", "--preset", preset, "--build", self.dir / "build", "--parts",
-                   parts, "--output", self.output, *arguments]
+        command = [sys.executable, SCRIPTS / "gpu_check", "--preset", preset, "--build", self.dir / "build",
+                   "--parts", parts, "--output", self.output, *arguments]
         environment = {**os.environ, "PATH": f"{self.dir / 'path'}:{os.environ['PATH']}"}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
@@ -85,8 +85,8 @@ class GpuCheck(unittest.TestCase):
 
     def test_a_signal_ends_the_running_command(self):
         self.fake("build/tests/hangs_test", f"sleep 100 & echo $! > {self.dir}/pid; wait")
-        command = [sys.executable, SCRIPTS / "gpu_check", "--preset", "cpu", "--build", self.dir / "build", "--parts",
-                   "tests", "--output", self.output]
+        command = [sys.executable, SCRIPTS / "gpu_check", "--preset", "cpu", "--build", self.dir / "build",
+                   "--parts", "tests", "--output", self.output]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         for _ in range(400):
             if (self.dir / "pid").exists() and (self.dir / "pid").read_text().endswith("\n"):
@@ -109,8 +109,9 @@ class GpuCheck(unittest.TestCase):
         rows, _ = self.check("peers,losses", "--python", python, code=1)
         self.assertEqual({name: row["status"] for name, row in rows.items()}, {
             "packed compile+graph": "passed", "packed eager": "failed (0)", "padded eager": "passed",
-            "transformers eager": "skipped: No module named 'transformers'", "warpbert": "passed", "packed": "passed",
-            "padded": "failed: its losses are not ours", "transformers": "skipped: No module named 'transformers'"})
+            "transformers eager": "skipped: No module named 'transformers'", "warpbert": "passed",
+            "packed": "passed", "padded": "failed: its losses are not ours",
+            "transformers": "skipped: No module named 'transformers'"})
         self.assertEqual(rows["packed compile+graph"]["ms"], 2)
         self.assertAlmostEqual(rows["packed"]["difference"], 0.0025)
 
@@ -124,27 +125,32 @@ class GpuCheck(unittest.TestCase):
         python = self.fake("python", 'touch "$4" 2>/dev/null')
         rows, _ = self.check("steps,kernels,sanitizer", "--python", python, preset="cuda")
         kept = json.loads(self.output.read_text())
-        self.assertEqual((kept["gpu"], kept["driver"], kept["build"]), ("NVIDIA H100", "570.1", "warpbert 1, CUDA 13"))
+        self.assertEqual((kept["gpu"], kept["driver"], kept["build"]),
+                         ("NVIDIA H100", "570.1", "warpbert 1, CUDA 13"))
         self.assertEqual(rows["kernels"]["rows"], [{"row": "gelu", "us": 3}])
         self.assertNotIn("--batches", rows["warpbert base fp32"]["options"])  # this python makes none
         self.assertEqual([name for name in rows if "check " in name],
-                         ["memcheck engine_ops_test", "memcheck kernels_gelu_test", "racecheck kernels_gelu_test",
-                          "synccheck kernels_gelu_test", "initcheck engine_ops_test"])
+                         ["memcheck engine_ops_test", "memcheck kernels_gelu_test",
+                          "racecheck kernels_gelu_test", "synccheck kernels_gelu_test",
+                          "initcheck engine_ops_test"])
 
     def test_refusals(self):
         self.fake("path/nvidia-smi", "exit 9")
-        self.assertIn("gpu_check: no GPU here (nvidia-smi names none); --preset cpu rehearses in the simulator",
+        self.assertIn("gpu_check: no GPU here (nvidia-smi names none); "
+                      "--preset cpu rehearses in the simulator",
                       self.check("tests", preset="cuda", code=1)[1])
         self.assertIn("gpu_check: --parts: no speed; there are tests, ", self.check("tests,speed", code=1)[1])
         (self.dir / "build/tests/a_test").unlink()
-        self.assertIn(f"gpu_check: no test programs in {self.dir}/build/tests", self.check("tests", code=1)[1])
+        self.assertIn(f"gpu_check: no test programs in {self.dir}/build/tests",
+                      self.check("tests", code=1)[1])
 
     def test_cudas_libraries_are_found_among_pythons_packages(self):
         lib = self.dir / "nvidia/cu13/lib"
         missing = 'echo "\tlibcublasLt.so.13 => not found"'
         self.fake("ldd", f'case "$LD_LIBRARY_PATH" in {lib}*) ;; *) {missing};; esac')
         python = str(self.fake("python", f"echo {self.dir}/nvidia"))
-        with mock.patch.dict("os.environ", {"PATH": f"{self.dir}:/usr/bin:/bin", "LD_LIBRARY_PATH": "/elsewhere"}):
+        with mock.patch.dict("os.environ",
+                             {"PATH": f"{self.dir}:/usr/bin:/bin", "LD_LIBRARY_PATH": "/elsewhere"}):
             with self.assertRaisesRegex(SystemExit, "train needs libcublasLt.so.13, .* set LD_LIBRARY_PATH"):
                 pack.cuda_library_path("train", python)
             lib.mkdir(parents=True)
@@ -176,12 +182,13 @@ class GpuCheck(unittest.TestCase):
         self.assertEqual(packed, set(pack.libraries(build / "bin/program")))
         self.assertTrue(packed)
         for name in ("scripts/gpu_check", "scripts/pack.py", "scripts/make_demo_data", "bench/gpu_rows.txt",
-                     "bench/peers/peer.py", "bench/peers/batches.py", "bench/peers/floors.py", "configs/demo.ini",
-                     "tests/golden/tiny/golden.npz", "tests/programs/programs_test.py"):
+                     "bench/peers/peer.py", "bench/peers/batches.py", "bench/peers/floors.py",
+                     "configs/demo.ini", "tests/golden/tiny/golden.npz", "tests/programs/programs_test.py"):
             self.assertTrue((unpacked / name).exists(), name)
         with self.assertRaisesRegex(SystemExit, "a .tar.xz is made"):
             pack.pack(build, self.dir / "pack.zip", 64)
-        with self.assertRaisesRegex(SystemExit, r"MiB, more than 0.1; the largest files, in MiB before compression: "):
+        with self.assertRaisesRegex(SystemExit,
+                                    r"MiB, more than 0.1; the largest files, in MiB before compression: "):
             pack.pack(build, self.dir / "other.tar.xz", 0.1, preset=0)
         self.assertFalse((self.dir / "other.tar.xz").exists())
 

@@ -13,7 +13,8 @@ import unittest
 
 SCRIPT = pathlib.Path(sys.argv.pop(1)).resolve() / "make_demo_data"
 # Digests of --rows=400 --test=60. Demo runs on different machines are comparable only while these are equal.
-KNOWN = {"test.tsv": "fdebe05422b1256f", "test_labels.csv": "7c22c5cc96a4a02a", "train.tsv": "c0a7aea1d721eec1"}
+KNOWN = {"test.tsv": "fdebe05422b1256f", "test_labels.csv": "7c22c5cc96a4a02a",
+         "train.tsv": "c0a7aea1d721eec1"}
 
 
 def overlap_auc(rows):
@@ -39,7 +40,8 @@ class DemoData(unittest.TestCase):
 
     def make(self, name, *args, script=SCRIPT):
         folder = self.folder / name
-        done = subprocess.run([sys.executable, script, folder, *args], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([sys.executable, script, folder, *args], capture_output=True, text=True,
+                              timeout=120)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return folder, done.stdout
 

@@ -34,7 +34,8 @@ class Profile(unittest.TestCase):
         """Runs the script in self.here; returns nsys's calls (folder, arguments), or stderr if code != 0."""
         calls = self.dir / "calls"
         environment = {"PATH": str(self.path), "CALLS": str(calls)}
-        done = subprocess.run(["../a copy/scripts/profile", *arguments], cwd=self.here, env=environment, capture_output=True, text=True)
+        done = subprocess.run(["../a copy/scripts/profile", *arguments], cwd=self.here, env=environment,
+                              capture_output=True, text=True)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         if code:
             self.assertFalse(calls.exists())
@@ -48,7 +49,9 @@ class Profile(unittest.TestCase):
         record, show = self.profile("trace", "--config", "my own.ini", "--run.directory=runs/p")
         self.assertEqual((record[:2], show[:2]), ([str(self.here), "profile"], [str(self.here), "stats"]))
         at = record.index("-o")
-        self.assertEqual(record[at:], ["-o", "trace", str(self.train), "--config", "my own.ini", "--run.directory=runs/p", "--run.graphs=false", "--profile.start_step=100", "--profile.steps=10"])
+        self.assertEqual(record[at:],
+                         ["-o", "trace", str(self.train), "--config", "my own.ini", "--run.directory=runs/p",
+                          "--run.graphs=false", "--profile.start_step=100", "--profile.steps=10"])
         self.assertEqual(show[-1], "trace.nsys-rep")
         record, _ = self.profile("trace", "--config", "my own.ini", "--run.graphs=true")
         self.assertEqual([word for word in record if "graphs" in word], ["--run.graphs=true"])
@@ -56,7 +59,8 @@ class Profile(unittest.TestCase):
     def test_what_is_missing_is_named(self):
         self.assertIn("usage: profile OUTPUT --config F.ini", self.profile(code=2))
         self.train.unlink()
-        self.assertIn(f"error: {self.train} is missing; scripts/build cuda makes it", self.profile("trace", code=1))
+        self.assertIn(f"error: {self.train} is missing; scripts/build cuda makes it",
+                      self.profile("trace", code=1))
         (self.path / "nsys").unlink()
         self.assertIn("error: nsys (Nsight Systems) is not on PATH", self.profile("trace", code=1))
 

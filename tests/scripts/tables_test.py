@@ -1,4 +1,4 @@
-"""bench/tables.py and bench/compiled_kernels.py: occupancy, the tables of canned results, and their places in pages.
+"""bench/tables.py and bench/compiled_kernels.py: occupancy, tables of canned results, their places in pages.
 
 tables_test.py SCRIPTS_DIR [unittest arguments]
 """
@@ -25,23 +25,28 @@ LOG = "".join(
     for architecture, registers in (("sm_80", 32), ("sm_90", 72)))
 COUNTS = {"launches": 2, "integer": 1000, "fp32": 4000, "fp64": 0, "special": 897600, "mma": 0, "shuffle": 0,
           "shared": 200, "global": 300, "control": 100, "threads": 16 * 903200, "global_requests": 300,
-          "global_sectors": 3000, "global_least": 1500, "shared_requests": 200, "shared_passes": 250, "shared_least": 200}
-KERNEL = {"row": "swap", "kernel": "swap_kernel", "grid": [10, 2, 1], "block": [256, 1, 1], "dynamic_shared": 0,
-          "bytes": 67e6, "flops": 0, "sm_80": {"registers": 32, "smem": 512}, "sm_90": {"registers": 72, "smem": 512},
-          "counts": COUNTS}
-STEP = {"part": "steps", "name": "warpbert base bf16", "status": "passed", "ms": 2.0, "median_ms": 1.9, "p10_ms": 1.8,
-        "p90_ms": 2.25, "pairs_per_s": 32000, "memory_mib": 1500, "tokens": 989.4, "gflop": 500, "mb": 3000,
-        "precision": "bf16"}
-PEER = {"part": "peers", "name": "packed graph", "status": "passed", "mean": 3.5, "ms": 3.25, "p10": 3, "p90": 4,
-        "pairs_s": 18286, "memory_MiB": 2048, "tokens": 989}
-RESULTS = {"gpu": "NVIDIA H100", "driver": "570", "date": "2026-12-01", "build": "warpbert 1", "torch": "2.9", "rows": [
-    {"part": "rates", "name": "rates", "status": "passed", "tflops": {"bf16": 500, "fp32": 50}, "tb_per_s": 3.0},
-    STEP, PEER, {"part": "peers", "name": "padded graph", "status": "stopped after 60 s", "output": "x"},
+          "global_sectors": 3000, "global_least": 1500, "shared_requests": 200, "shared_passes": 250,
+          "shared_least": 200}
+KERNEL = {"row": "swap", "kernel": "swap_kernel", "grid": [10, 2, 1], "block": [256, 1, 1],
+          "dynamic_shared": 0, "bytes": 67e6, "flops": 0, "sm_80": {"registers": 32, "smem": 512},
+          "sm_90": {"registers": 72, "smem": 512}, "counts": COUNTS}
+STEP = {"part": "steps", "name": "warpbert base bf16", "status": "passed", "ms": 2.0, "median_ms": 1.9,
+        "p10_ms": 1.8, "p90_ms": 2.25, "pairs_per_s": 32000, "memory_mib": 1500, "tokens": 989.4,
+        "gflop": 500, "mb": 3000, "precision": "bf16"}
+PEER = {"part": "peers", "name": "packed graph", "status": "passed", "mean": 3.5, "ms": 3.25, "p10": 3,
+        "p90": 4, "pairs_s": 18286, "memory_MiB": 2048, "tokens": 989}
+RATES = {"part": "rates", "name": "rates", "status": "passed", "tflops": {"bf16": 500, "fp32": 50},
+         "tb_per_s": 3.0}
+RESULTS = {"gpu": "NVIDIA H100", "driver": "570", "date": "2026-12-01", "build": "warpbert 1",
+           "torch": "2.9", "rows": [
+    RATES, STEP, PEER,
+    {"part": "peers", "name": "padded graph", "status": "stopped after 60 s", "output": "x"},
     {"part": "losses", "name": "packed", "status": "passed", "losses": [5, 4, 3], "difference": 0.0025},
     {"part": "kernels", "name": "kernels", "status": "passed", "rows": [{"row": "swap", "us": 30.126}]},
     {"part": "kernels", "name": "kernels --tune", "status": "passed", "rows": [{"row": "swap", "us": 9}]}]}
 PAGE = "before\n<!-- begin kernels -->\nold\n<!-- end kernels -->\nafter\n"
-BENCHMARKS = "".join(f"<!-- begin {name} -->\nold\n<!-- end {name} -->\n" for name in ("kernels", "counts", "measured"))
+BENCHMARKS = "".join(f"<!-- begin {name} -->\nold\n<!-- end {name} -->\n"
+                     for name in ("kernels", "counts", "measured"))
 
 
 class Tables(unittest.TestCase):
@@ -64,8 +69,8 @@ class Tables(unittest.TestCase):
     def test_blocks_are_limited_by_what_runs_out_first(self):
         def blocks(architecture, threads, registers, shared):
             use = {"registers": registers, "smem": 512}
-            return tables.resident_blocks({"block": [threads, 1, 1], "dynamic_shared": shared - 512, architecture: use},
-                                          architecture)
+            kernel = {"block": [threads, 1, 1], "dynamic_shared": shared - 512, architecture: use}
+            return tables.resident_blocks(kernel, architecture)
 
         self.assertEqual(blocks("sm_80", 256, 32, 512), 8)  # 64 warps
         self.assertEqual(blocks("sm_80", 256, 33, 512), 6)  # 1,280 registers per warp: 51, of fours 48
@@ -81,7 +86,8 @@ class Tables(unittest.TestCase):
 
     def test_counts_give_the_time_to_issue_and_that_of_the_busiest_unit(self):
         other = {**KERNEL, "kernel": "other", "counts": {**COUNTS, "shared_passes": 0, "shared_least": 0}}
-        # 448,800 special instructions a launch, one per 2 clocks on each of 132 SMs: 6,800 clocks, 4 µs at 1.7 GHz.
+        # 448,800 special instructions a launch, one per 2 clocks on each of 132 SMs: 6,800 clocks, 4 µs at
+        # 1.7 GHz.
         self.assertEqual(tables.counts_table([KERNEL, other]).splitlines()[2:], [
             "| swap | `swap_kernel` | 451600 | 0.50 | special | 4.00 | 50% | 2.00 | 1.25 |",
             "|  | `other` | 451600 | 0.50 | special | 4.00 | 50% | 2.00 |  |"])
@@ -92,7 +98,8 @@ class Tables(unittest.TestCase):
         self.write("bench/results/nvidia-h100-2026-11-30.json", json.dumps(old))
         self.write("bench/results/nvidia-h100-2026-12-01.json", json.dumps(RESULTS))
         page = self.pages()["benchmarks.md"]
-        self.assertIn("### NVIDIA H100\nNVIDIA H100, driver 570, PyTorch 2.9; warpbert 1; 2026-12-01.\n", page)
+        self.assertIn("### NVIDIA H100\nNVIDIA H100, driver 570, PyTorch 2.9; warpbert 1; 2026-12-01.\n",
+                      page)
         self.assertNotIn("old", page)
         self.assertIn("Large GEMMs reach 500 TFLOP/s in bf16, 50 TFLOP/s in fp32; copies 3.00 TB/s.\n", page)
         # Lower bound: 500 GFLOP at 500 TFLOP/s and 3 GB at 3 TB/s.
@@ -112,10 +119,12 @@ class Tables(unittest.TestCase):
 
     def test_a_page_without_markers_or_without_its_kernels_is_named(self):
         self.write("kernels/swap.cu", "void renamed_kernel()")
-        with self.assertRaisesRegex(SystemExit, r"swap.md: compiled.json has no kernel of kernels/swap\*.cu; "):
+        with self.assertRaisesRegex(SystemExit,
+                                    r"swap.md: compiled.json has no kernel of kernels/swap\*.cu; "):
             self.pages()
         self.write("docs/benchmarks.md", "nothing")
-        with self.assertRaisesRegex(SystemExit, "benchmarks.md: no <!-- begin kernels --> … <!-- end kernels -->"):
+        with self.assertRaisesRegex(SystemExit,
+                                    "benchmarks.md: no <!-- begin kernels --> … <!-- end kernels -->"):
             self.pages()
 
     def test_the_pages_are_what_the_results_say(self):

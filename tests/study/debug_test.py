@@ -1,4 +1,5 @@
-"""scripts/debug: gdb stops at a thread of a kernel; `lanes`, `fragment` and `waits` see the others. Printed values.
+"""scripts/debug: gdb stops at a thread of a kernel; `lanes`, `fragment` and `waits` see the others; values
+are printed as numbers.
 
 debug_test.py SCRIPTS_DIR STUDY [unittest arguments]
 """
@@ -44,13 +45,15 @@ class Debug(unittest.TestCase):
 
     def debug(self, *args, commands=""):
         script = self.root / "scripts/debug"
-        return subprocess.run(["sh", script, *args], input=commands, capture_output=True, text=True, timeout=300)
+        return subprocess.run(["sh", script, *args], input=commands, capture_output=True, text=True,
+                              timeout=300)
 
     @unittest.skipUnless(shutil.which("gdb"), "gdb is not on PATH")
     def test_it_stops_at_the_thread_and_shows_the_other_lanes(self):
         source = (ROOT / "kernels/layer_norm_backward.cu").read_text().splitlines()
         line = 1 + next(i for i, text in enumerate(source) if "mean_gx[k] = warp_sum(product)" in text)
-        done = self.debug("layer_norm_backward", "--block=2", "--thread", "63", "--hidden", "256", commands=f"""
+        done = self.debug("layer_norm_backward", "--block=2", "--thread", "63", "--hidden", "256",
+                          commands=f"""
 print blockIdx.x * 1000 + threadIdx.x
 waits
 break layer_norm_backward.cu:{line} if blockIdx.x == 2 && threadIdx.x == 63
@@ -63,8 +66,8 @@ kill
         if "ptrace: Operation not permitted" in done.stdout + done.stderr:
             self.skipTest("gdb may not trace programs here")
         self.assertIn("$1 = 2063\n", done.stdout, done.stderr)
-        lanes = re.findall(r"^(.) lane +(\d+), thread +(\d+): (\S+)  \(line (\d+)\)$|^\(gdb\) product in (.*)$",
-                           done.stdout, re.M)
+        lanes = re.findall(r"^(.) lane +(\d+), thread +(\d+): (\S+)  \(line (\d+)\)$"
+                           r"|^\(gdb\) product in (.*)$", done.stdout, re.M)
         values = [found for found in lanes if found[1]]
         self.assertEqual(len(values), 64, done.stdout)
         self.assertEqual([(int(lane), int(thread)) for _, lane, thread, *_ in values[:32]],
@@ -73,12 +76,14 @@ kill
         self.assertEqual({value for _, _, _, value, *_ in values[:32]}, {"0"})
         self.assertGreater(len({value for _, _, _, value, *_ in values[32:]}), 20)  # products differ
         self.assertRegex(done.stdout,
-                         r"threads 32 to 62: wait at warp_sum, kernels/layer_norm_backward\.cu:\d+, mask ffffffff\n"
-                                      r"thread 63: this thread\nthreads 64 to 127: not started\n")
+                         r"threads 32 to 62: wait at warp_sum, kernels/layer_norm_backward\.cu:\d+, "
+                         r"mask ffffffff\n"
+                         r"thread 63: this thread\nthreads 64 to 127: not started\n")
 
     def gdb(self, *args, commands):
-        done = subprocess.run(["gdb", "-q", "-nx", "-x", SCRIPTS / "printers.py", "-ex", "set width 0", *args],
-                              input=commands + "\nkill\n", capture_output=True, text=True, timeout=300)
+        command = ["gdb", "-q", "-nx", "-x", SCRIPTS / "printers.py", "-ex", "set width 0", *args]
+        done = subprocess.run(command, input=commands + "\nkill\n", capture_output=True, text=True,
+                              timeout=300)
         if "ptrace: Operation not permitted" in done.stdout + done.stderr:
             self.skipTest("gdb may not trace programs here")
         return done.stdout + done.stderr
@@ -93,10 +98,11 @@ kill
         said = self.gdb(self.root / "values", commands=f"break values.cpp:{line - 1}\nrun\n"
                         + "\n".join(f"print {name}" for name in names) + "\nnext\nprint tensor")
         half = "bf16 [2 of 3, 4]: {1, -1.25, inf, nan, ...}"
+        single = "f32 [3, 4], ld 8: {0.5, -1.25, 9.99999997e-07, 0, ...}"
         self.assertEqual(re.findall(r"\$\d+ = (.*)", said),
-                         ["-1.25", "nan", "0.0078125", half, "f32 [3, 4], ld 8: {0.5, -1.25, 9.99999997e-07, 0, ...}",
-                          "f32 [1, 1]: {7}", "f32 [? of 1, 1]: unreadable at 0x10", f'"gelu" {half}', "no tensor",
-                          f'"gelu" {half}; gradient f32 [3, 4], ld 8: {{0.5, -1.25, 9.99999997e-07, 0, ...}}'], said)
+                         ["-1.25", "nan", "0.0078125", half, single, "f32 [1, 1]: {7}",
+                          "f32 [? of 1, 1]: unreadable at 0x10", f'"gelu" {half}', "no tensor",
+                          f'"gelu" {half}; gradient {single}'], said)
 
     @unittest.skipUnless(shutil.which("gdb"), "gdb is not on PATH")
     def test_views_of_a_launcher_and_bf16_of_a_kernel_are_printed(self):
@@ -139,7 +145,8 @@ kill
         if "ptrace: Operation not permitted" in said:
             self.skipTest("gdb may not trace programs here")
         titles = re.findall(r"(\S+) in .*multiply<64>.*, warp 0: (\w), 16 x (\d+)\n", said)
-        self.assertEqual(titles, [("a", "A", "16"), ("b", "B", "16"), ("c[0]", "C", "8"), ("c[1]", "C", "8")], said)
+        self.assertEqual(titles, [("a", "A", "16"), ("b", "B", "16"), ("c[0]", "C", "8"), ("c[1]", "C", "8")],
+                         said)
         rows = [[float(x) for x in row.split()] for row in re.findall(r"^row +\d+:(.*)$", said, re.M)]
         a, b, left, right = (rows[i:i + 16] for i in range(0, 64, 16))
         tile = [[float(x) for x in row.split(", ")] for row in re.findall(r"\$\d+ = \{(.*)\}", said)]

@@ -64,8 +64,8 @@ class Exercises(unittest.TestCase):
     def test_1_guard(self):
         at = line_of("01_guard", "y[i] = ")
         self.check("01_guard",
-                   rf"kernel scale_add_kernel, block \(3,0,0\), thread \(232,0,0\), {at}: loads residual\[1000\], "
-                   "but residual has 1000 elements",
+                   rf"kernel scale_add_kernel, block \(3,0,0\), thread \(232,0,0\), {at}: "
+                   r"loads residual\[1000\], but residual has 1000 elements",
                    "sectors 96 of least 96: 1.00, goal 1.00", "barriers 0, goal 0")
 
     def test_1_wrong_element(self):
@@ -83,8 +83,8 @@ class Exercises(unittest.TestCase):
     def test_3_warp_sum(self):
         at = line_of("03_warp_sum", "__shfl_xor_sync")
         self.check("03_warp_sum",
-                   r"simt: kernel sum_of_eight_kernel, block \(0,0,0\), thread \(31,0,0\): deadlock: no thread can go "
-                   r"on\n"
+                   r"simt: kernel sum_of_eight_kernel, block \(0,0,0\), thread \(31,0,0\): deadlock: "
+                   r"no thread can go on\n"
                    rf"  threads 0 to 7: wait at __shfl_xor_sync, {at}, mask ffffffff\n",
                    "sectors 2 of least 2: 1.00, goal 1.00", "barriers 0, goal 0")
 
@@ -93,13 +93,15 @@ class Exercises(unittest.TestCase):
         self.check("04_block_sum",
                    r"sums\[0\] is NaN, expected -?[.0-9]+; 4 of 4 elements are wrong "
                    r"\(thread order forward, reverse, random\)\n"
-                   rf"  race: thread 0 reads at {reads} what thread 32 writes at {writes}, and no barrier is between",
-                   "sectors 66 of least 66: 1.00, goal 1.00", "bank passes 32 of least 32: 1.00, goal 1.00",
-                   "barriers 4, goal 4")
+                   rf"  race: thread 0 reads at {reads} what thread 32 writes at {writes}, "
+                   "and no barrier is between",
+                   "sectors 66 of least 66: 1.00, goal 1.00",
+                   "bank passes 32 of least 32: 1.00, goal 1.00", "barriers 4, goal 4")
 
     def test_4_with_one_barrier(self):
         said = self.changed("04_block_sum", "    __syncthreads();  // parts are read", "    //", code=1)
-        self.assertRegex(said, r"race: thread 32 writes at \S+ what thread 0 reads at \S+, and no barrier is between")
+        self.assertRegex(said, r"race: thread 32 writes at \S+ what thread 0 reads at \S+, "
+                               r"and no barrier is between")
 
     def test_4_with_three_barriers(self):
         said = self.changed("04_block_sum", "    __syncthreads();  // all parts",
@@ -116,14 +118,16 @@ class Exercises(unittest.TestCase):
                    "sectors 4 of least 4: 1.00, goal 1.00", "barriers 0, goal 0")
 
     def test_7_layer_norm(self):
-        self.check("07_layer_norm", r"dx\[0\] is -?[.0-9]+, expected -?[.0-9]+; 1\d\d of 128 elements are wrong",
+        self.check("07_layer_norm",
+                   r"dx\[0\] is -?[.0-9]+, expected -?[.0-9]+; 1\d\d of 128 elements are wrong",
                    "sectors 30 of least 30: 1.00, goal 1.00", "barriers 0, goal 0")
 
     def test_8_in_place(self):
         stores, loads = line_of("08_in_place", "dz[c] ="), line_of("08_in_place", "fast_exp")
         self.check("08_in_place",
-                   rf"dz\[\d+\] is \S+, expected \S+; \d+ of 512 elements are wrong .*\n(.*\n)*  race: thread \d+ "
-                   rf"writes at {stores} what thread \d+ reads at {loads}, and no barrier is between",
+                   r"dz\[\d+\] is \S+, expected \S+; \d+ of 512 elements are wrong .*\n(.*\n)*"
+                   rf"  race: thread \d+ writes at {stores} what thread \d+ reads at {loads}, "
+                   "and no barrier is between",
                    "sectors 56 of least 56: 1.00, goal 1.00", "barriers 4, goal 4")
 
     def test_8_with_the_barrier_after_the_store(self):
@@ -145,16 +149,19 @@ class Exercises(unittest.TestCase):
     def test_9_with_strides_that_conflict(self):
         for stride, passes, ratio in ((64, 288, "4.50"), (80, 96, "1.50")):
             said = self.changed("09_fragments", "stride = 72", f"stride = {stride}", code=1)
-            self.assertIn(f"bank passes   {passes:5} of least    64: {ratio}, goal 1.00  <- above the goal\n", said)
+            self.assertIn(f"bank passes   {passes:5} of least    64: {ratio}, goal 1.00  <- above the goal\n",
+                          said)
             self.assertNotIn("wrong", said)
 
     def test_9_with_a_map_that_is_transposed(self):
-        said = self.changed("09_fragments", "return lane % 16; }", "return lane % 8 + lane / 16 * 8; }", code=1)
+        said = self.changed("09_fragments", "return lane % 16; }", "return lane % 8 + lane / 16 * 8; }",
+                            code=1)
         self.assertRegex(said, r"c\[\d+\] is \S+, expected \S+; \d+ of 256 elements are wrong")
 
     def test_10_in_flight(self):
         self.check("10_in_flight", r"sums\[0\] is NaN, expected \S+; 128 of 128 elements are wrong",
-                   "sectors 336 of least 336: 1.00, goal 1.00", "bank passes 160 of least 160: 1.00, goal 1.00",
+                   "sectors 336 of least 336: 1.00, goal 1.00",
+                   "bank passes 160 of least 160: 1.00, goal 1.00",
                    "barriers 5, goal 5", "in flight 1, goal 1")
 
     def test_10_with_other_waits(self):
@@ -175,7 +182,8 @@ class Exercises(unittest.TestCase):
     def test_traces_are_written(self):
         self.attempt(4, f"--output={self.dir}/t.json", code=1)
         trace = json.loads((self.dir / "t.json").read_text())
-        self.assertEqual({a["name"] for a in trace["arrays"]} & {"sums", "x", "parts"}, {"sums", "x", "parts"})
+        self.assertEqual({a["name"] for a in trace["arrays"]} & {"sums", "x", "parts"},
+                         {"sums", "x", "parts"})
         self.assertGreater(trace["totals"]["races"], 0)
         self.attempt(4, "--solution", f"--output={self.dir}/t.json", code=0)
         totals = json.loads((self.dir / "t.json").read_text())["totals"]
@@ -186,7 +194,8 @@ class Exercises(unittest.TestCase):
     def test_refusals(self):
         for code, message, *args in (
                 (1, "there is no exercise 99; there are 1 to ", 99),
-                (1, "none.cu: no such file; copy study/exercises/02_sectors.cu and edit the copy\n", 2, "--file=none.cu"),
+                (1, "none.cu: no such file; copy study/exercises/02_sectors.cu and edit the copy\n", 2,
+                 "--file=none.cu"),
                 (2, "--solution or --file, not both", 1, "--solution", "--file=x.cu"),
                 (2, "--output=x.txt: neither .html nor .json", 1, "--output=x.txt")):
             done = subprocess.run([STUDY, "try", *map(str, args)], capture_output=True, text=True)

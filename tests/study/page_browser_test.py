@@ -1,4 +1,4 @@
-"""The page of a trace as a browser draws it: steps, lanes, sectors, banks, fragments, races, two traces, widths.
+"""The page of a trace as a browser draws it: steps, lanes, sectors, banks, fragments, races, traces, widths.
 
 page_browser_test.py STUDY STUDY_BROKEN [unittest arguments]
 """
@@ -16,8 +16,8 @@ import unittest
 STUDY, BROKEN = (pathlib.Path(sys.argv.pop(1)).resolve() for _ in range(2))
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
-# A frame is as wide as it is told to be; windows of headless Chromium are at least 500 pixels wide. After each
-# of `keys` ("" first: as opened) the page tells what it shows. "click CSS" clicks.
+# A frame is as wide as it is told to be; windows of headless Chromium are at least 500 pixels wide. After
+# each of `keys` ("" first: as opened) the page tells what it shows. "click CSS" clicks.
 FRAME = """<!DOCTYPE html><html><body>
 <iframe style="border: 0; width: %(width)spx; height: 1600px" srcdoc="%(page)s"></iframe>
 <pre id="seen"></pre>
@@ -34,12 +34,14 @@ function look(view) {
     on: all(view, ".source .on").map(text), calls: all(view, ".source .call").map(text),
     cards: shown(".card").map(card => [...card.classList].at(-1)),
     sectors: shown(".sectors").map(c => [text(c.querySelector("h3")), all(c, ".empty").length])[0],
-    banks: shown(".banks").map(c => [text(c.querySelector("h3")), Number(c.querySelector("svg").dataset.passes)])[0],
+    banks: shown(".banks").map(c =>
+      [text(c.querySelector("h3")), Number(c.querySelector("svg").dataset.passes)])[0],
     fragments: shown(".fragments").map(c => all(c, "figure").map(f =>
       [text(f.querySelector("figcaption")), all(f, ".number").length]))[0],
     flight: shown(".flight").map(c => all(c, "li").map(text))[0],
     shared: shown(".shared").map(c => all(c, "figcaption").map(text))[0],
-    variables: shown(".variables").map(c => all(c, "tr").slice(1).map(row => all(row, "th, td").map(text)))[0],
+    variables: shown(".variables").map(c =>
+      all(c, "tr").slice(1).map(row => all(row, "th, td").map(text)))[0],
     pressed: all(view, ".warps [aria-pressed=true]").map(text)};
 }
 addEventListener("load", async () => {
@@ -51,15 +53,18 @@ addEventListener("load", async () => {
   for (const key of keys) {
     if (key.startsWith("click ")) page.querySelector(key.slice(6)).click();
     else if (key)
-      page.body.dispatchEvent(new frame.contentWindow.KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
+      page.body.dispatchEvent(new frame.contentWindow.KeyboardEvent("keydown",
+        {key, bubbles: true, cancelable: true}));
     states.push(all(page, ".view").map(look));
   }
   document.getElementById("seen").textContent = JSON.stringify({states, errors, title: page.title,
-    ready: page.body.dataset.ready, width: page.defaultView.innerWidth, scroll: page.documentElement.scrollWidth,
+    ready: page.body.dataset.ready, width: page.defaultView.innerWidth,
+    scroll: page.documentElement.scrollWidth,
     tiles: all(page, ".view").map(v => all(v, ".tiles li").map(t =>
       [text(t.querySelector("b")), text(t.querySelector("span"))])),
     bad: all(page, ".tiles .bad").map(text), rings: all(page, ".strip .raced").length,
-    unnamed: all(page, "button, input").filter(n => !text(n) && !n.ariaLabel && !n.title && !n.closest("label")).length,
+    unnamed: all(page, "button, input").filter(n =>
+      !text(n) && !n.ariaLabel && !n.title && !n.closest("label")).length,
     visible: page.body.innerText});
 });
 </script></body></html>"""
@@ -77,8 +82,8 @@ class Page(unittest.TestCase):
         """The page and the JSON of a trace."""
         files = [self.dir / f"{name}.{kind}" for kind in ("html", "json")]
         for file in files:
-            done = subprocess.run([program, "trace", *args, f"--output={file}"], capture_output=True, text=True,
-                                  timeout=300)
+            done = subprocess.run([program, "trace", *args, f"--output={file}"], capture_output=True,
+                                  text=True, timeout=300)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
         return files[0], json.loads(files[1].read_text())
 
@@ -92,7 +97,8 @@ class Page(unittest.TestCase):
 
     def see(self, page, keys=("",), width=1400):
         frame = self.dir / "frame.html"
-        frame.write_text(FRAME % {"width": width, "keys": json.dumps(keys), "page": html.escape(page.read_text())})
+        frame.write_text(FRAME % {"width": width, "keys": json.dumps(keys),
+                                  "page": html.escape(page.read_text())})
         out, errors = self.browse(frame.as_uri())
         found = re.search(r'<pre id="seen">(.+?)</pre>', out, re.S)
         self.assertTrue(found, f"the page threw an error:\n{errors[-2000:]}")
@@ -121,11 +127,13 @@ class Page(unittest.TestCase):
             self.assertEqual((view["now"], view["pressed"]), (f"time {time} of {t['times'] - 1}", ["warp 2"]))
             self.assertEqual(view["off"], 32 - bin(step["m"]).count("1"))
             file, line = t["places"][step["p"]][-1]
-            self.assertEqual(view["on"], [f"{line}{t['sources'][files[file]].splitlines()[line - 1]}".strip()])
+            self.assertEqual(view["on"],
+                             [f"{line}{t['sources'][files[file]].splitlines()[line - 1]}".strip()])
             if "sec" in step:
                 used, least = step["sec"]
                 self.assertEqual(view["sectors"],
-                                 [f"Coalescing: {used} sector{'s' * (used != 1)} of 32 bytes, {least} would do", used])
+                                 [f"Coalescing: {used} sector{'s' * (used != 1)} of 32 bytes, "
+                                  f"{least} would do", used])
             else:
                 self.assertIsNone(view.get("sectors"))
             if "pas" in step:
@@ -139,8 +147,8 @@ class Page(unittest.TestCase):
     def test_keys_go_to_barriers_ends_and_lines(self):
         page, t = self.trace("ln", "layer_norm_backward", "--block=2")
         barrier = next(s["t"] for s in t["steps"] if s["k"] == "barrier" and s["w"] == 0)
-        states = self.see(page, ["", "b", "ArrowLeft", "End", "Home", "ArrowUp", "l", "click .next", "click .previous",
-                                 "click .lanes button:nth-child(6)"])["states"]
+        states = self.see(page, ["", "b", "ArrowLeft", "End", "Home", "ArrowUp", "l", "click .next",
+                                 "click .previous", "click .lanes button:nth-child(6)"])["states"]
         times = [int(view["now"].split()[1]) for (view,) in states]
         self.assertEqual(times[:6], [0, barrier, barrier - 1, t["times"] - 1, 0, 0])
         self.assertGreater(times[6], 0)
@@ -170,7 +178,8 @@ class Page(unittest.TestCase):
         for time, step in by_time.items():
             if "mma" in step:
                 self.assertEqual(states[time]["fragments"],
-                                 [["a, 16 × 16", 256], ["b, 16 × 8", 128], ["c, 16 × 8", 128], ["d, 16 × 8", 128]])
+                                 [["a, 16 × 16", 256], ["b, 16 × 8", 128], ["c, 16 × 8", 128],
+                                  ["d, 16 × 8", 128]])
             elif step.get("op", "").startswith("ldmatrix"):
                 self.assertEqual([n for _, n in states[time]["fragments"]], [64] * 4)
                 self.assertEqual(states[time]["banks"][1], 4)
@@ -184,8 +193,9 @@ class Page(unittest.TestCase):
         self.assertEqual(seen["states"][0][0]["race"], "")
         self.assertRegex(seen["states"][1][0]["race"],
                          r"^Race: lane \d+ \(thread \d+\) (reads|writes) what thread \d+ "
-                         r"(reads|writes) at kernels/vector\.cuh:\d+, called from .*/layer_norm_backward\.cu:\d+, time \d+, "
-                         r"and no barrier is between them\. On a GPU either may come first\.")
+                         r"(reads|writes) at kernels/vector\.cuh:\d+, called from "
+                         r".*/layer_norm_backward\.cu:\d+, time \d+, and no barrier is between them\. "
+                         r"On a GPU either may come first\.")
 
     @unittest.skipUnless(shutil.which("gdb"), "gdb is not on PATH")
     def test_variables_are_shown_at_barriers(self):
@@ -193,14 +203,16 @@ class Page(unittest.TestCase):
         at, elsewhere = (view for (view,) in self.see(page, ["b", "ArrowLeft"])["states"])
         (step,) = [i for i, s in enumerate(t["steps"]) if s["k"] == "barrier" and s["w"] == 0][:1]
         self.assertIn("variables", at["cards"])
-        self.assertEqual(at["variables"], [[name, *values] for name, values in t["variables"][str(step)].items()])
+        self.assertEqual(at["variables"],
+                         [[name, *values] for name, values in t["variables"][str(step)].items()])
         self.assertNotIn("variables", elsewhere["cards"])
 
     def test_two_traces_move_together(self):
         for name, option in (("a", []), ("b", ["--fp32"])):
             self.trace(name, "layer_norm_backward", *option)
         page = self.dir / "ab.html"
-        subprocess.run([STUDY, "page", self.dir / "a.json", self.dir / "b.json", f"--output={page}"], check=True)
+        subprocess.run([STUDY, "page", self.dir / "a.json", self.dir / "b.json", f"--output={page}"],
+                       check=True)
         seen = self.see(page, ["", "ArrowRight", "click #together input", "ArrowRight"])
         self.assertEqual(seen["title"], "layer_norm_backward and layer_norm_backward")
         times = [[int(view["now"].split()[1]) for view in state] for state in seen["states"]]
@@ -213,7 +225,8 @@ class Page(unittest.TestCase):
             seen = self.see(page, [""] + ["ArrowRight"] * 24, width)  # 24: loads gamma, four floats a lane
             self.assertEqual(seen["width"], width)
             for (view,) in seen["states"]:
-                self.assertEqual((len(set(view["lines"])), view["cut"]), (1, []), f"{view['now']} at {width} pixels")
+                self.assertEqual((len(set(view["lines"])), view["cut"]), (1, []),
+                                 f"{view['now']} at {width} pixels")
             self.assertIn("from global gamma", view["what"])
             self.assertIn(view["lines"][0], (2, 4))
 

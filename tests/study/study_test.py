@@ -48,7 +48,8 @@ class Study(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr, done.stdout.splitlines()), (0, "", sorted(names)))
 
     def check_counts(self, file, *options):
-        """A kernel or a compiler that changed may change these counts: look at the trace, then store the new output."""
+        """A kernel or a compiler that changed may change these counts: look at the trace, then store the new
+        output."""
         done = run("count", *options)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual(done.stdout, (ROOT / "tests/study" / file).read_text())
@@ -65,7 +66,8 @@ class Study(unittest.TestCase):
             done = run("ladder", name)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertIn(f"### {name}\n```\n{done.stdout}```\n", (ROOT / "docs/study.md").read_text())
-        self.refused(1, "there is no ladder x; there are: attention_forward, cross_entropy, layer_norm_backward, squared_norm",
+        self.refused(1, "there is no ladder x; there are: attention_forward, cross_entropy, "
+                        "layer_norm_backward, squared_norm",
                      "ladder", "x")
 
     def test_no_shipped_kernel_races(self):
@@ -171,7 +173,8 @@ class Study(unittest.TestCase):
         self.assertEqual(t["variables"].keys(), barriers.keys())
         for i, table in t["variables"].items():
             self.assertEqual(table["hidden"], ["256"] * 32)
-            self.assertEqual(table["first"], [str(16 + 2 * barriers[i]["w"])] * 32)  # a warp's first row of two
+            first = str(16 + 2 * barriers[i]["w"])  # of a warp's two rows
+            self.assertEqual(table["first"], [first] * 32)
 
     def test_a_deleted_barrier_is_a_race(self):
         self.assertEqual(self.trace("layer_norm_backward")["totals"]["races"], 0)
@@ -189,7 +192,8 @@ class Study(unittest.TestCase):
     # ---- Messages ------------------------------------------------------------------------------------------
     def refused(self, code, message, *args):
         done = run(*args)
-        self.assertEqual((done.returncode, done.stdout, done.stderr), (code, "", f"study: error: {message}\n"))
+        self.assertEqual((done.returncode, done.stdout, done.stderr),
+                         (code, "", f"study: error: {message}\n"))
 
     def test_unknown_names_are_refused(self):
         out = f"--output={self.dir}/t.html"
@@ -198,7 +202,8 @@ class Study(unittest.TestCase):
                      "`study list` prints all 31",
                      "trace", "layer_norm_bakward", out)
         self.refused(1, "there is no kernel 'x'; `study list` prints all 31", "count", "x")
-        self.refused(2, "no command 'tarce'; did you mean trace?; there are list, trace, count, page, try, ladder, run", "tarce")
+        self.refused(2, "no command 'tarce'; did you mean trace?; there are list, trace, count, page, "
+                        "try, ladder, run", "tarce")
 
     def test_blocks_outside_of_the_grid_are_refused(self):
         out = f"--output={self.dir}/t.html"
@@ -211,9 +216,11 @@ class Study(unittest.TestCase):
 
     def test_sizes_are_checked(self):
         out = f"--output={self.dir}/t.html"
-        self.refused(2, "--hidden=100: a multiple of 8 up to 1024 is needed", "trace", "clip", "--hidden=100", out)
+        self.refused(2, "--hidden=100: a multiple of 8 up to 1024 is needed",
+                     "trace", "clip", "--hidden=100", out)
         self.refused(2, "--pairs=41: more pairs than tokens (40)", "trace", "clip", "--pairs=41", out)
-        self.refused(1, "attention_backward_query is not launched at these sizes: it takes more than 64 tokens a pair",
+        self.refused(1, "attention_backward_query is not launched at these sizes: "
+                        "it takes more than 64 tokens a pair",
                      "trace", "attention_backward_query", "--tokens=40", out)
 
     def test_what_a_launcher_refuses_is_said(self):
@@ -222,10 +229,12 @@ class Study(unittest.TestCase):
         self.assertIn("study: error: attention_forward: head_size must be 16, 32, 64 or 128", done.stderr)
 
     def test_a_block_of_too_many_steps_is_refused(self):
-        done = run("trace", "attention_backward", "--fp32", "--tokens=320", "--pairs=1", f"--output={self.dir}/t.html")
+        done = run("trace", "attention_backward", "--fp32", "--tokens=320", "--pairs=1",
+                   f"--output={self.dir}/t.html")
         self.assertEqual((done.returncode, done.stdout), (1, ""))
-        self.assertRegex(done.stderr, r"^study: error: block \(0,0,0\) of attention_backward_kernel<float, 64, false> takes "
-                                      r"\d+ warp steps, more than a page shows \(20000\); choose smaller sizes\n$")
+        self.assertRegex(done.stderr, r"^study: error: block \(0,0,0\) of attention_backward_kernel<float, "
+                                      r"64, false> takes \d+ warp steps, more than a page shows \(20000\); "
+                                      r"choose smaller sizes\n$")
 
     def test_the_order_of_threads_changes_no_count(self):
         names = "layer_norm_backward", "attention_backward", "sum", "count_differences"
@@ -236,18 +245,19 @@ class Study(unittest.TestCase):
 
     def test_output_is_checked(self):
         self.refused(2, "--output=t.txt: neither .html nor .json", "trace", "clip", "--output=t.txt")
-        self.refused(2, "one kernel at a time; `study page` shows two traces side by side", "trace", "clip", "cast",
-                     "--output=t.html")
+        self.refused(2, "one kernel at a time; `study page` shows two traces side by side", "trace", "clip",
+                     "cast", "--output=t.html")
 
     def test_files_that_are_no_traces_are_refused(self):
         no_trace = "no trace; `study trace KERNEL --output FILE.json` writes one"
         too_deep = "its objects and arrays are nested more than 100 deep"
         trace = '"format": 1, "kernel": "cast", "steps": []'
-        for text, why in (("", no_trace), ("{}", no_trace), ("{" + trace, no_trace), ("[{" + trace + "}]", no_trace),
-                          ("{" + trace.replace("1", '"1"') + "}", no_trace),
+        for text, why in (("", no_trace), ("{}", no_trace), ("{" + trace, no_trace),
+                          ("[{" + trace + "}]", no_trace), ("{" + trace.replace("1", '"1"') + "}", no_trace),
                           ("{" + trace.replace('"cast"', "7") + "}", no_trace),
                           ("{" + trace.replace("[]", "{}") + "}", no_trace),
-                          ("{" + trace + ', "steps": []}', "holds the key 'steps' more than once; keep one of them"),
+                          ("{" + trace + ', "steps": []}',
+                           "holds the key 'steps' more than once; keep one of them"),
                           ("[" * 100_000, too_deep),
                           ("{" + trace.replace("[]", "[" * 100_000 + "]" * 100_000) + "}", too_deep)):
             (self.dir / "no.json").write_text(text)
@@ -257,8 +267,8 @@ class Study(unittest.TestCase):
         self.assertFalse((self.dir / "t.html").exists())
 
     def test_without_addr2line_the_package_is_named(self):
-        done = subprocess.run([STUDY, "trace", "clip", f"--output={self.dir}/t.html"], capture_output=True, text=True,
-                              env={"PATH": str(self.dir)})
+        done = subprocess.run([STUDY, "trace", "clip", f"--output={self.dir}/t.html"], capture_output=True,
+                              text=True, env={"PATH": str(self.dir)})
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr,
                          r"^study: error: addr2line, which finds source lines, does not run.*"

@@ -23,9 +23,10 @@ if not MISSING:
     from transformers import AutoTokenizer, BertForMaskedLM, BertTokenizer, BertTokenizerFast
 
 BIN = pathlib.Path(sys.argv.pop(1)).resolve()
-WORDS = ["lamp", "Lamp", "café", "cafe", "CAFÉ", "Émile", "light", "lights", "don't", "的", "question?", "unseen", "[MASK]", "[NO]"]
-VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "lamp", "Lamp", "cafe", "café", "light", "##s", "don", "'", "t", "的",
-         "question", "?", "[", "]", "no", "NO", "E", "##mile", "emile"]
+WORDS = ["lamp", "Lamp", "café", "cafe", "CAFÉ", "Émile", "light", "lights", "don't", "的", "question?",
+         "unseen", "[MASK]", "[NO]"]
+VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "lamp", "Lamp", "cafe", "café", "light", "##s", "don",
+         "'", "t", "的", "question", "?", "[", "]", "no", "NO", "E", "##mile", "emile"]
 
 
 @unittest.skipIf(MISSING, "not installed: " + ", ".join(MISSING))
@@ -47,11 +48,13 @@ class Export(unittest.TestCase):
         rng = random.Random(1)
         sentence = lambda: " ".join(rng.choice(words) for _ in range(rng.randint(1, longest)))
         rows = [(sentence(), sentence()) for _ in range(200)]
-        (self.dir / "train.tsv").write_text("".join(f"{a}\t{b}\t{i % 2}\n" for i, (a, b) in enumerate(rows)), encoding="utf-8")
+        (self.dir / "train.tsv").write_text("".join(f"{a}\t{b}\t{i % 2}\n" for i, (a, b) in enumerate(rows)),
+                                            encoding="utf-8")
         (self.dir / "vocab.txt").write_text("\n".join(VOCAB) + "\n", encoding="utf-8")
         # Large random weights: the untrained second row of the segment table would change the scores.
         (self.dir / "run.ini").write_text(
-            "[data]\ntrain = train.tsv\nmin_count = 2\n[train]\nepochs = 1\nbatch = 16\nlr = 1e-3\nprecision = fp32\n"
+            "[data]\ntrain = train.tsv\nmin_count = 2\n[train]\nepochs = 1\nbatch = 16\nlr = 1e-3\n"
+            "precision = fp32\n"
             "[model]\nlayers = 2\nhidden = 32\nheads = 2\nmax_positions = 60\ninitializer_range = 0.3\n")
         run = self.dir / "runs/run"
         self.program("train", "--config", self.dir / "run.ini", *options)
@@ -90,7 +93,8 @@ class Export(unittest.TestCase):
                 self.assert_close(self.score(batch), scores, (type(tokenizer), more))
         batch["token_type_ids"] = torch.randint(0, 2, batch["input_ids"].shape)
         self.assert_close(self.score(batch), scores)
-        self.assertEqual(tokenizer.convert_ids_to_tokens(range(len(tokenizer))), (self.hf / "vocab.txt").read_text(encoding="utf-8").split())
+        self.assertEqual(tokenizer.convert_ids_to_tokens(range(len(tokenizer))),
+                         (self.hf / "vocab.txt").read_text(encoding="utf-8").split())
 
     def card_scores(self, rows):
         """Runs the model card's own lines on the pairs."""
@@ -115,7 +119,8 @@ class Export(unittest.TestCase):
 
     def test_plain_text_scores_as_in_predict(self):
         for lowercase in ("true", "false"):
-            text = ("--data.text=true", f"--data.vocab={self.dir}/vocab.txt", f"--data.lowercase={lowercase}", f"--run.directory={self.dir}/runs/run")
+            text = ("--data.text=true", f"--data.vocab={self.dir}/vocab.txt", f"--data.lowercase={lowercase}",
+                    f"--run.directory={self.dir}/runs/run")
             with tempfile.TemporaryDirectory(dir=self.dir) as folder:
                 self.hf = pathlib.Path(folder)
                 rows, scores = self.export(WORDS, *text, longest=15)
@@ -124,7 +129,8 @@ class Export(unittest.TestCase):
             (self.dir / "runs/run").rename(self.dir / f"done-{lowercase}")
 
     def test_both_orders_and_sigmoid_by_the_lines_of_the_card(self):
-        rows, scores = self.export([str(i) for i in range(95, 140)], "--predict.swap=true", "--predict.score=sigmoid")
+        rows, scores = self.export([str(i) for i in range(95, 140)], "--predict.swap=true",
+                                   "--predict.score=sigmoid")
         self.assert_close(self.card_scores(rows), scores)
 
     def test_an_odd_length_is_noted_in_the_card(self):

@@ -2,12 +2,12 @@
 
 minilm_test.py BIN_DIR [unittest arguments]         needs torch, transformers, numpy
 
-$WARPBERT_MINILM is the folder of a published uncased English BertModel: model.safetensors, config.json, vocab.txt (see
-docs/minilm.md). Without it the tests are skipped.
+$WARPBERT_MINILM is the folder of a published uncased English BertModel: model.safetensors, config.json,
+vocab.txt (see docs/minilm.md). Without it the tests are skipped.
 
-PyTorch reads the sentences. Our program reads encrypted ids and finds embedding rows by the alignment that training
-uses: counts.json ranks the words as the pairs do. Only the sentences are shared, so a wrong row, layer, head or
-transposition is detected.
+PyTorch reads the sentences. Our program reads encrypted ids and finds embedding rows by the alignment that
+training uses: counts.json ranks the words as the pairs do. Only the sentences are shared, so a wrong row,
+layer, head or transposition is detected.
 """
 import collections
 import json
@@ -42,7 +42,8 @@ PAIRS = [
     ("Can I change the delivery address?", "I would like to cancel my order."),
     ("Yes.", "No."),
     ("Who wrote the novel?", "The author of the book is unknown."),
-    ("Add two eggs, stir, and bake for 40 minutes.", "The cake has to stay in the oven for two thirds of an hour."),
+    ("Add two eggs, stir, and bake for 40 minutes.",
+     "The cake has to stay in the oven for two thirds of an hour."),
     ("Unbelievable: antidisestablishmentarianism again!", "What a long word that was."),
     ("Call my mother.", "Ring up mum, would you?"),
     ("The bank raised its interest rates by 0.25 %.", "Children were playing on the bank of the river."),
@@ -57,14 +58,16 @@ def run(name, *args):
     return done.stdout
 
 
-@unittest.skipUnless(os.environ.get("WARPBERT_MINILM"), "WARPBERT_MINILM=<folder of the published model> (docs/minilm.md)")
+@unittest.skipUnless(os.environ.get("WARPBERT_MINILM"),
+                     "WARPBERT_MINILM=<folder of the published model> (docs/minilm.md)")
 class MiniLM(unittest.TestCase):
     def setUp(self):
         self.model = pathlib.Path(os.environ["WARPBERT_MINILM"]).resolve()
         self.temporary = tempfile.TemporaryDirectory()
         self.dir = pathlib.Path(self.temporary.name)
         tokenizer = BertTokenizer(str(self.model / "vocab.txt"))
-        self.plain = [[tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text)) for text in pair] for pair in PAIRS]
+        self.plain = [[tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text)) for text in pair]
+                      for pair in PAIRS]
         self.words = (self.model / "vocab.txt").read_text(encoding="utf-8").split("\n")
 
     def tearDown(self):
@@ -75,20 +78,24 @@ class MiniLM(unittest.TestCase):
         counts = collections.Counter(t for pair in self.plain for text in pair for t in text)
         ranked = sorted(counts, key=lambda t: -counts[t])  # ties by first appearance, as in train
         cipher = dict(zip(ranked, random.Random(0).sample(range(100, 30000), len(ranked))))
-        lines = ["\t".join(" ".join(str(cipher[t]) for t in text) for text in pair) + "\t1\n" for pair in self.plain]
+        lines = ["\t".join(" ".join(str(cipher[t]) for t in text) for text in pair) + "\t1\n"
+                 for pair in self.plain]
         (self.dir / "train.tsv").write_text("".join(lines))
-        (self.dir / "counts.json").write_text(json.dumps({self.words[t]: len(ranked) - rank for rank, t in enumerate(ranked)}))
+        frequencies = {self.words[t]: len(ranked) - rank for rank, t in enumerate(ranked)}
+        (self.dir / "counts.json").write_text(json.dumps(frequencies))
         return {t: 7 + rank for rank, t in enumerate(ranked)}
 
     def ours(self, tokens, data):
         (self.dir / "run.ini").write_text(
             f"[data]\ntrain = train.tsv\nmax_tokens = 60\nvocab = {self.model}/vocab.txt\n{data}\n"
-            f"[model]\nweights = {self.model}/model.safetensors\nmlm_head = fresh\n[train]\nprecision = fp32\n"
+            f"[model]\nweights = {self.model}/model.safetensors\nmlm_head = fresh\n[train]\n"
+            "precision = fp32\n"
         )
         targets = np.zeros_like(tokens)
         targets[:, 0] = 6  # inspect needs a target; hidden states do not depend on it
         np.savez(self.dir / "batch.npz", tokens_0=tokens, targets_0=targets)
-        print(run("inspect", "--config", self.dir / "run.ini", "--batch", self.dir / "batch.npz", "--output", self.dir / "out.npz"))
+        print(run("inspect", "--config", self.dir / "run.ini", "--batch", self.dir / "batch.npz",
+                  "--output", self.dir / "out.npz"))
         return np.load(self.dir / "out.npz")["hidden"]
 
     def padded(self, token_of, cls, sep):
@@ -98,7 +105,8 @@ class MiniLM(unittest.TestCase):
     def test_hidden_states_of_published_weights_equal_pytorch(self):
         token_of = self.anonymise()
         self.assertNotIn(self.words.index("[UNK]"), token_of)
-        self.compare(self.ours(self.padded(token_of.__getitem__, 2, 3), "min_count = 1\ncounts = counts.json"))
+        self.compare(self.ours(self.padded(token_of.__getitem__, 2, 3),
+                               "min_count = 1\ncounts = counts.json"))
 
     def test_hidden_states_of_clear_text_equal_pytorch(self):
         """data.text: our program tokenizes the sentences, and all words keep their rows."""
@@ -110,11 +118,14 @@ class MiniLM(unittest.TestCase):
         self.compare(self.ours(self.padded(token_of.__getitem__, 2, 3), "text = true"))
 
         # predict's scores equal those of transformers with the exported folder.
-        printed = run("train", "--config", self.dir / "run.ini", "--train.epochs=0", f"--run.directory={self.dir}/run")
+        printed = run("train", "--config", self.dir / "run.ini", "--train.epochs=0",
+                      f"--run.directory={self.dir}/run")
         words = len({t for pair in self.plain for text in pair for t in text})
         self.assertIn(f"{words} of {len(rows)} words occur, 0.00 % of tokens are [UNK]", printed)
-        (self.dir / "more.tsv").write_text("".join([*lines, "The [MASK] is \u2603\t[UNK]  [SEP] \u71c8\t0\n", "[PAD] a\t[CLS] [YES] [NO]\t1\n"]), encoding="utf-8")
-        scores = [float(x) for x in run("predict", "--run", self.dir / "run", "--input", self.dir / "more.tsv", "--output", "-").split()]
+        (self.dir / "more.tsv").write_text("".join([*lines, "The [MASK] is \u2603\t[UNK]  [SEP] \u71c8\t0\n",
+                                                    "[PAD] a\t[CLS] [YES] [NO]\t1\n"]), encoding="utf-8")
+        printed = run("predict", "--run", self.dir / "run", "--input", self.dir / "more.tsv", "--output", "-")
+        scores = [float(x) for x in printed.split()]
         run("export", "--run", self.dir / "run", "--output", self.dir / "hf")
         tokenizer = transformers.AutoTokenizer.from_pretrained(self.dir / "hf")
         model = transformers.BertForMaskedLM.from_pretrained(self.dir / "hf").eval()
@@ -136,10 +147,12 @@ class MiniLM(unittest.TestCase):
         real = (ids != 0).long()
         model = BertModel.from_pretrained(self.model, add_pooling_layer=False).eval()
         with torch.no_grad():  # a single segment, as in training
-            theirs = model(input_ids=ids, attention_mask=real, token_type_ids=torch.zeros_like(ids)).last_hidden_state
+            theirs = model(input_ids=ids, attention_mask=real,
+                           token_type_ids=torch.zeros_like(ids)).last_hidden_state
         theirs = (theirs * real[..., None]).numpy()
         difference = np.abs(ours - theirs).max()
-        print(f"{len(PAIRS)} pairs, {real.sum()} tokens: hidden states of up to {np.abs(theirs).max():.3g} differ by {difference:.3g}")
+        print(f"{len(PAIRS)} pairs, {real.sum()} tokens: hidden states of up to {np.abs(theirs).max():.3g} "
+              f"differ by {difference:.3g}")
         # fp32 against fp32: dozens of successive sums in another order, roundings of 6e-8 (as in
         # torch_test.py).
         self.assertLess(difference, 5e-5)

@@ -41,7 +41,8 @@ class Peers(unittest.TestCase):
 
     def build(self, peer, *more):
         line = ["--peer", peer, "--precision", "fp32", "--dropout", "0", "--lr", str(LR), "--heads", "3"]
-        line += ["--batches", str(self.dir / "batches.npz"), "--weights", str(self.dir / "model.safetensors"), *more]
+        line += ["--batches", str(self.dir / "batches.npz"),
+                 "--weights", str(self.dir / "model.safetensors"), *more]
         peer, train_step, vocabulary, _ = peers.build(peers.arguments(line), CPU)
         self.assertEqual(vocabulary, VOCABULARY)
         return peer, train_step
@@ -61,9 +62,11 @@ class Peers(unittest.TestCase):
         if not hasattr(cls, "inspected"):
             rows = [f"{100 + i} {101 + i}\t{102 + i}\t{i % 2}" for i in range(20)]
             (self.dir / "train.tsv").write_text("\n".join(rows) + "\n")
-            (self.dir / "run.ini").write_text(f"[data]\ntrain = train.tsv\n[model]\nheads = 3\n[train]\nlr = {LR}\nprecision = fp32\n")
+            (self.dir / "run.ini").write_text("[data]\ntrain = train.tsv\n[model]\nheads = 3\n[train]\n"
+                                              f"lr = {LR}\nprecision = fp32\n")
             options = {"config": "run.ini", "batch": "batches.npz", "output": "out.npz"}
-            command = [BIN / "inspect", f"--steps={STEPS}", f"--model.weights={self.dir / 'model.safetensors'}"]
+            command = [BIN / "inspect", f"--steps={STEPS}",
+                       f"--model.weights={self.dir / 'model.safetensors'}"]
             command += [f"--{key}={self.dir / value}" for key, value in options.items()]
             done = subprocess.run(command, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
@@ -76,9 +79,11 @@ class Peers(unittest.TestCase):
         wanted = {name[6:]: value for name, value in ours.items() if name.startswith("param/")}
         self.assertEqual(set(parameters), set(wanted))
         # Key biases have gradient 0; Adam sees only rounding.
-        differences = {n: np.abs(parameters[n] - wanted[n]).max() for n in wanted if not n.endswith("key.bias")}
+        differences = {n: np.abs(parameters[n] - wanted[n]).max() for n in wanted
+                       if not n.endswith("key.bias")}
         worst = max(differences, key=differences.get)
-        print(f"\n{' '.join(arguments)}: losses differ by {loss:.2g} relative, parameters by {differences[worst]:.2g} ({worst})")
+        print(f"\n{' '.join(arguments)}: losses differ by {loss:.2g} relative, "
+              f"parameters by {differences[worst]:.2g} ({worst})")
         # fp32 against fp32: different summation order, amplified by Adam's first steps of nearly lr *
         # sign(g).
         self.assertLess(loss, 1e-5)
@@ -123,7 +128,8 @@ class Peers(unittest.TestCase):
 
     def test_both_updates_agree_in_bf16(self):
         with mock.patch.object(peers, "compiler", lambda a: lambda f: f):
-            lists, flat = (self.train("packed", "--mode", "compile", "--precision", "bf16", *more) for more in ([], ["--gather"]))
+            lists, flat = (self.train("packed", "--mode", "compile", "--precision", "bf16", *more)
+                           for more in ([], ["--gather"]))
         np.testing.assert_allclose(lists[0], flat[0], rtol=1e-4)  # a few weights round differently
 
     def test_the_lower_bound_of_step_bench_is_the_formula_of_the_page(self):
@@ -136,11 +142,12 @@ class Peers(unittest.TestCase):
             gemm += 2 * (targets != 0).sum() * (hidden**2 + hidden * VOCABULARY)
             flops.append(3 * gemm + 7 * layers * 2 * hidden * (n**2).sum())
         layer = 4 * (hidden**2 + hidden) + 2 * hidden * inner + inner + hidden + 4 * hidden
-        parameters = (VOCABULARY + positions + 2 + 2) * hidden + layers * layer + hidden**2 + 3 * hidden + VOCABULARY
+        parameters = ((VOCABULARY + positions + 2 + 2) * hidden + layers * layer + hidden**2 + 3 * hidden
+                      + VOCABULARY)
         for precision, weights in (("fp32", 12), ("bf16", 6)):
-            command = [BIN / "step_bench", "--size=tiny", f"--precision={precision}", f"--vocabulary={VOCABULARY}",
-                       "--json", "--tflops=0.5", "--gbps=50", f"--batches={self.dir / 'batches.npz'}",
-                       f"--steps={len(found)}", "--warmup=0"]
+            command = [BIN / "step_bench", "--size=tiny", f"--precision={precision}",
+                       f"--vocabulary={VOCABULARY}", "--json", "--tflops=0.5", "--gbps=50",
+                       f"--batches={self.dir / 'batches.npz'}", f"--steps={len(found)}", "--warmup=0"]
             ours = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
             bound = 1e3 * (np.mean(flops) / 0.5e12 + (28 + weights) * parameters / 50e9)
             self.assertAlmostEqual(ours["floor_ms"] / bound, 1, places=9)
@@ -148,8 +155,10 @@ class Peers(unittest.TestCase):
     def test_losses_of_the_peer_warpbert_are_those_of_inspect(self):
         def losses(peer):
             line = ["--peer", peer, "--size", "tiny", "--precision", "fp32", "--dropout", "0", "--lr", "1e-3"]
-            line += ["--batches", str(self.dir / "batches.npz"), "--losses", "3", "--steps", "0", "--bin", str(BIN)]
-            return (peers.our_losses if peer == "warpbert" else lambda a: peers.measure(a, CPU))(peers.arguments(line))
+            line += ["--batches", str(self.dir / "batches.npz"), "--losses", "3", "--steps", "0",
+                     "--bin", str(BIN)]
+            options = peers.arguments(line)
+            return peers.our_losses(options) if peer == "warpbert" else peers.measure(options, CPU)
 
         ours, theirs = losses("warpbert"), losses("padded")
         self.assertTrue(ours["finite"])
@@ -229,18 +238,22 @@ class Peers(unittest.TestCase):
         # Same values as in tests/train/data/batch_test.cpp.
         tokens = [layout.token_capacity(n) for n in (1, 16, 17, 128, 129, 992, 2048, 2049, 4096, 4097, 16384)]
         self.assertEqual(tokens, [16, 16, 32, 128, 256, 1024, 2048, 2304, 4096, 4608, 16384])
-        self.assertEqual([layout.target_capacity(n) for n in (0, 1, 16, 17, 64, 65, 166)], [16, 16, 16, 32, 64, 128, 192])
+        self.assertEqual([layout.target_capacity(n) for n in (0, 1, 16, 17, 64, 65, 166)],
+                         [16, 16, 16, 32, 64, 128, 192])
         _, fields = next(layout.packed([(np.full((2, 9), 7), np.eye(2, 9, dtype=np.int32))]))
         self.assertEqual((len(fields["ids"]), len(fields["labels"])), (32, 16))
 
     def test_targets_have_our_buckets_batch_by_batch(self):
-        batch = lambda targets: (np.full((8, 40), 7, np.int32), (np.arange(320).reshape(8, 40) < targets).astype(np.int32))
+        batch = lambda targets: (np.full((8, 40), 7, np.int32),
+                                 (np.arange(320).reshape(8, 40) < targets).astype(np.int32))
         for layouts in (layout.packed, layout.padded):
-            shapes = [shape.targets for shape, _ in layouts([batch(167)] * 30 + [batch(100)] + [batch(193)] * 9)]
+            shapes = [shape.targets
+                      for shape, _ in layouts([batch(167)] * 30 + [batch(100)] + [batch(193)] * 9)]
             self.assertEqual(shapes, [192] * 31 + [256] * 9, layouts)  # 1 of 40 is rare, joins the next
 
     def test_rare_buckets_join_larger_ones(self):
-        self.assertEqual(layout.capacities([900] * 50 + [1100] * 49 + [100], 128), [1024] * 50 + [1152] * 49 + [1024])
+        self.assertEqual(layout.capacities([900] * 50 + [1100] * 49 + [100], 128),
+                         [1024] * 50 + [1152] * 49 + [1024])
         self.assertEqual(layout.capacities([1, 9, 9, 9], 8), [8, 16, 16, 16])
         self.assertEqual(layout.capacities([9] * 99 + [17], 8), [16] * 99 + [24])
 

@@ -1,6 +1,8 @@
 """Compares with PyTorch: weights from transformers into inspect, and exported models into transformers.
 
-torch_test.py BIN_DIR [unittest arguments]          needs torch, transformers, numpy; WARPBERT_BASE=1 adds BERT-base
+torch_test.py BIN_DIR [unittest arguments]
+
+It needs torch, transformers and numpy. WARPBERT_BASE=1 adds BERT-base.
 """
 import json
 import os
@@ -41,7 +43,8 @@ class Torch(unittest.TestCase):
 
     def pretrained(self, vocabulary, **shape):
         """Saves a random model with vocabulary and counts in the format of transformers."""
-        config = BertConfig(vocab_size=vocabulary, hidden_dropout_prob=0, attention_probs_dropout_prob=0, **shape)
+        config = BertConfig(vocab_size=vocabulary, hidden_dropout_prob=0, attention_probs_dropout_prob=0,
+                            **shape)
         model = BertForMaskedLM(config)
         with torch.no_grad():  # nontrivial biases and gammas
             for p in model.parameters():
@@ -50,7 +53,8 @@ class Torch(unittest.TestCase):
         model.save_pretrained(self.dir)
         tokens = SPECIAL + [f"w{i}" for i in range(vocabulary - 5)]
         (self.dir / "vocab.txt").write_text("\n".join(tokens) + "\n")
-        (self.dir / "counts.json").write_text(json.dumps({t: 10 * len(tokens) - i for i, t in enumerate(tokens[5:])}))
+        counts = {t: 10 * len(tokens) - i for i, t in enumerate(tokens[5:])}
+        (self.dir / "counts.json").write_text(json.dumps(counts))
         return model
 
     def configuration(self, words, rows, **options):
@@ -61,14 +65,16 @@ class Torch(unittest.TestCase):
         for i in range(rows):
             lines.append("\t".join(" ".join(map(str, sentence(rng, words))) for _ in range(2)) + f"\t{i % 2}")
         (self.dir / "train.tsv").write_text("\n".join(lines) + "\n")
-        ini = "[data]\ntrain = train.tsv\nmin_count = 1\nvocab = vocab.txt\ncounts = counts.json\n[train]\nprecision = fp32\n"
+        ini = ("[data]\ntrain = train.tsv\nmin_count = 1\nvocab = vocab.txt\ncounts = counts.json\n"
+               "[train]\nprecision = fp32\n")
         path = self.dir / "run.ini"
         path.write_text(ini + "".join(f"{key} = {value}\n" for key, value in options.items()))
         return path
 
     def batch(self, rng, vocabulary, rows):
         """Padded token and target ids; targets are about every sixth token and [CLS] of every second row."""
-        pairs = [[2] + sentence(rng, range(7, vocabulary)) + [3] + sentence(rng, range(7, vocabulary)) + [3] for _ in range(rows)]
+        pairs = [[2] + sentence(rng, range(7, vocabulary)) + [3] + sentence(rng, range(7, vocabulary)) + [3]
+                 for _ in range(rows)]
         tokens = np.zeros((rows, max(map(len, pairs))), np.int32)
         targets = np.zeros_like(tokens)
         for i, pair in enumerate(pairs):
@@ -86,7 +92,8 @@ class Torch(unittest.TestCase):
         tokens, targets = self.batch(random.Random(1), 7 + words, rows)
         np.savez(self.dir / "batch.npz", tokens_0=tokens, targets_0=targets)
         begin = time.time()
-        run("inspect", "--config", ini, "--batch", self.dir / "batch.npz", "--output", self.dir / "out.npz", "--model.weights=" + str(self.dir / "model.safetensors"))
+        run("inspect", "--config", ini, "--batch", self.dir / "batch.npz", "--output", self.dir / "out.npz",
+            "--model.weights=" + str(self.dir / "model.safetensors"))
         ours, seconds = np.load(self.dir / "out.npz"), time.time() - begin
 
         # Aligned model: special tokens, then the words by frequency, which is vocab.txt's order in
@@ -104,10 +111,11 @@ class Torch(unittest.TestCase):
         logits = out.logits[y != 0]
         loss = torch.nn.functional.cross_entropy(logits, y[y != 0])
         loss.backward()
+        hidden = (out.hidden_states[-1] * (t != 0)[..., None]).detach().numpy()
         result = {
             "loss": abs(ours["loss"][0] - loss.item()),
             "logits": np.abs(ours["logits"] - logits.detach().numpy()).max(),
-            "hidden": np.abs(ours["hidden"] - (out.hidden_states[-1] * (t != 0)[..., None]).detach().numpy()).max(),
+            "hidden": np.abs(ours["hidden"] - hidden).max(),
             "gradient": 0.0,
             "seconds": seconds,
         }
@@ -116,7 +124,8 @@ class Torch(unittest.TestCase):
             if name.startswith("cls.predictions.decoder") or name.endswith("key.bias"):  # tied; gradient 0
                 continue
             theirs = p.grad.numpy()
-            result["gradient"] = max(result["gradient"], np.abs(ours["grad/" + name] - theirs).max() / np.abs(theirs).max())
+            result["gradient"] = max(result["gradient"],
+                                     np.abs(ours["grad/" + name] - theirs).max() / np.abs(theirs).max())
             compared += 1
         self.assertEqual(compared, 10 + 15 * shape["num_hidden_layers"])
         print(f"\n{shape}: " + ", ".join(f"{k} {v:.3g}" for k, v in result.items()), flush=True)
@@ -130,16 +139,19 @@ class Torch(unittest.TestCase):
         self.assertLess(r["gradient"], 1e-5)
 
     def test_small_model_equals_pytorch(self):
-        r = self.compare(300, 230, 12, hidden_size=96, num_hidden_layers=3, num_attention_heads=3, intermediate_size=200, max_position_embeddings=40)
+        r = self.compare(300, 230, 12, hidden_size=96, num_hidden_layers=3, num_attention_heads=3,
+                         intermediate_size=200, max_position_embeddings=40)
         self.check(r)
 
     @unittest.skipUnless(os.environ.get("WARPBERT_BASE"), "minutes and gigabytes: WARPBERT_BASE=1")
     def test_base_model_equals_pytorch(self):
-        r = self.compare(21128, 6400, 64, hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072)
+        r = self.compare(21128, 6400, 64, hidden_size=768, num_hidden_layers=12, num_attention_heads=12,
+                         intermediate_size=3072)
         self.check(r)
 
     def test_transformers_loads_an_export(self):
-        self.pretrained(60, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128, max_position_embeddings=40)
+        self.pretrained(60, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
+                        max_position_embeddings=40)
         ini = self.configuration(range(100, 150), 200, epochs=1, batch=16, lr="1e-3")
         run("train", "--config", ini, f"--model.weights={self.dir}/model.safetensors", "--train.epochs=1")
         run("export", "--run", self.dir / "runs/run", "--output", self.dir / "hf")
@@ -147,7 +159,8 @@ class Torch(unittest.TestCase):
         tokenizer = BertTokenizer.from_pretrained(self.dir / "hf")
 
         rows = [line.split("\t")[:2] for line in (self.dir / "train.tsv").read_text().splitlines()][:40]
-        encoded = tokenizer([a for a, _ in rows], [b + " 99999" for _, b in rows], padding=True, return_tensors="pt")
+        encoded = tokenizer([a for a, _ in rows], [b + " 99999" for _, b in rows], padding=True,
+                            return_tensors="pt")
         unknown = (encoded.input_ids == tokenizer.unk_token_id).sum().item()
         self.assertEqual(unknown, len(rows))  # only 99999: an unseen id is one [UNK], not word pieces
         vocabulary = (self.dir / "hf/vocab.txt").read_text().split()
@@ -156,7 +169,8 @@ class Torch(unittest.TestCase):
         tokens = encoded.input_ids.numpy().astype(np.int32)
         targets = np.where(tokens > 6, tokens, 0).astype(np.int32)
         np.savez(self.dir / "batch.npz", tokens_0=tokens, targets_0=targets)
-        run("inspect", "--config", ini, "--batch", self.dir / "batch.npz", "--output", self.dir / "out.npz", f"--model.weights={self.dir}/runs/run/best.npz", "--model.heads=4")
+        run("inspect", "--config", ini, "--batch", self.dir / "batch.npz", "--output", self.dir / "out.npz",
+            f"--model.weights={self.dir}/runs/run/best.npz", "--model.heads=4")
         with torch.no_grad():
             t = encoded.input_ids
             theirs = model(input_ids=t, attention_mask=(t != 0).long()).logits
@@ -166,7 +180,8 @@ class Torch(unittest.TestCase):
         self.assertLess(difference, 1e-5)
 
         (self.dir / "score.tsv").write_text("".join(f"{a}\t{b} 99999\n" for a, b in rows))
-        run("predict", "--run", self.dir / "runs/run", "--input", self.dir / "score.tsv", "--output", self.dir / "scores.csv")
+        run("predict", "--run", self.dir / "runs/run", "--input", self.dir / "score.tsv",
+            "--output", self.dir / "scores.csv")
         p = torch.softmax(theirs[:, 0], -1)
         expected = (p[:, 6] / (p[:, 5] + p[:, 6] + 1e-8)).numpy()
         self.assertLess(np.abs(np.loadtxt(self.dir / "scores.csv") - expected).max(), 1e-5)
