@@ -1,4 +1,5 @@
-"""Every launcher and op has the files that CONTRIBUTING.md demands, and docs/tour.md quotes real code."""
+"""Every launcher and op has the files that CONTRIBUTING.md demands, Python has the width it allows, and
+docs/tour.md quotes real code."""
 import pathlib
 import re
 import sys
@@ -35,6 +36,16 @@ def excerpts(page):
                     yield heading.split(",")[0], piece
 
 
+def python_files():
+    """Files *.py, and scripts of Python without a suffix. Skips build/, runs/ and hidden folders."""
+    for path in sorted(ROOT.rglob("*")):
+        folders = path.relative_to(ROOT).parts[:-1]
+        if any(name in ("build", "runs") or name.startswith(".") for name in folders) or not path.is_file():
+            continue
+        if path.suffix == ".py" or not path.suffix and re.match(rb"#!.*python", path.read_bytes()):
+            yield path
+
+
 class Contributing(unittest.TestCase):
     def test_launchers_have_test_and_benchmark(self):
         self.assertGreater(len(launchers()), 20)
@@ -56,6 +67,16 @@ class Contributing(unittest.TestCase):
         self.assertGreater(len(ops()), 8)
         checks = read("tests/engine/ops_test.cpp")
         self.assertEqual([op for op in ops() if not re.search(rf"\b{op}\(", checks)], [])
+
+    def test_python_has_110_columns_at_most(self):
+        """The limit of CONTRIBUTING.md for code and comments."""
+        files = list(python_files())
+        self.assertIn(ROOT / "scripts/kfold", files)  # without a suffix
+        self.assertGreater(len(files), 60)
+        wide = [f"{path.relative_to(ROOT)}:{number}: {len(line)} columns" for path in files
+                for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1)
+                if len(line) > 110]
+        self.assertEqual(wide, [])
 
     def test_the_tour_quotes_real_code(self):
         found = list(excerpts(read("docs/tour.md")))
