@@ -1,8 +1,8 @@
 // One training step: time, pairs and tokens per second, memory, and a lower bound on the time.
 //
 // step_bench [--size=base] [--precision=bf16] [--batch=64] [--mean_length=15.5] [--longest=37]
-//            [--vocabulary=6413] [--steps=200] [--batches=FILE.npz] [--graphs=1] [--tune] [--tflops=790]
-//            [--gbps=4300] [--json]
+//            [--vocabulary=6413] [--steps=200] [--warmup=20] [--batches=FILE.npz] [--graphs=1] [--tune]
+//            [--tflops=790] [--gbps=4300] [--json]
 //
 // Batches follow the real workload's statistics or come from a file (tokens_k, targets_k, as bench/peers
 // writes for the peers). Lower bound: FLOPs of all GEMMs / --tflops + bytes that must move / --gbps, without
@@ -24,7 +24,6 @@
 #include "train/config/command_line.h"
 #include "train/data/vocabulary.h"
 #include "train/programs/main.h"
-#include "train/run/progress.h"
 #include "train/step/batch_file.h"
 #include "train/step/model_steps.h"
 #include "train/step/training.h"
@@ -35,8 +34,8 @@ namespace {
 
 struct Settings {
   std::string size = "base", precision = "bf16", batch = "64", mean_length = "15.5", longest,
-              vocabulary = "6413", steps = "200", warmup = "20", batches, graphs = "1", tflops = "790",
-              gbps = "4300";
+              vocabulary = "6413", steps = Device::is_gpu() ? "200" : "5",
+              warmup = Device::is_gpu() ? "20" : "4", batches, graphs = "1", tflops = "790", gbps = "4300";
   bool tune = false, json = false;
 };
 
@@ -79,6 +78,38 @@ Batch random_batch(unsigned seed, int sequences, double mean, int longest, const
   return packed_batch(tokens, targets, sequences, longest);
 }
 
+// Order of the warm-up steps: one batch of each bucket, as its first use allocates memory; with graphs once
+// more, as a GPU's second captures; then the batches in turn. Warns if `steps` are too few for the buckets.
+std::vector<size_t> warmup_order(const std::vector<Batch>& batches, size_t steps, int max_positions,
+                                 bool graphs) {
+  std::map<BatchKey, size_t> buckets;
+  for (size_t i = 0; i < batches.size(); i++) buckets.try_emplace(batch_key(batches[i], max_positions), i);
+  std::vector<size_t> order;
+  for (int use = 0; use < (graphs && Device::is_gpu() ? 2 : 1); use++)
+    for (const auto& [key, batch] : buckets) order.push_back(batch);
+  if (steps < order.size())
+    fmt::print(stderr,
+               "warning: --warmup {}: the timed steps allocate memory or capture graphs; --warmup {} reaches "
+               "every bucket\n",
+               steps, order.size());
+  for (size_t i = 0; order.size() < steps; i++) order.push_back(i % batches.size());
+  order.resize(steps);
+  return order;
+}
+
+// Prints every ten seconds how far a slow measurement is.
+class Pace {
+ public:
+  void show(const char* what, int done, int all) {
+    if (io::seconds_since(shown_) < 10) return;
+    fmt::print(stderr, "{} {} of {}\n", what, done, all);
+    shown_ = std::chrono::steady_clock::now();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point shown_ = std::chrono::steady_clock::now();
+};
+
 // Bytes no implementation can avoid. Adam reads master weight, both moments and gradient, and writes the
 // first three: 28 per parameter. Forward and backward read the weights, backward writes the gradient: 12. With bf16
 // weights and gradients, and Adam writing the weight: 28 + 6; our fp32 gradients add 4. Activations may stay
@@ -96,7 +127,7 @@ int bench(int argc, char** argv) {
                 s.longest);
   line.optional("--vocabulary", "N", "tokens", s.vocabulary);
   line.optional("--steps", "N", "steps that are timed", s.steps);
-  line.optional("--warmup", "N", "steps before", s.warmup);
+  line.optional("--warmup", "N", "steps before them, first of each bucket", s.warmup);
   line.optional("--batches", "FILE", "an .npz of batches, in place of random ones", s.batches);
   line.optional("--graphs", "0|1", "whether steps are graphs", s.graphs);
   line.optional("--tflops", "N", "what large matrix products reach", s.tflops);
@@ -146,9 +177,13 @@ int bench(int argc, char** argv) {
   initialise(bert, 0);
   ModelSteps model_steps(device, bert, precision, {}, graphs);
   TrainStep& train_step = model_steps.train;
-  const auto step = [&](int i) { train_step.run(batches[size_t(i) % batches.size()], 1e-5); };
-  for (int round = 0; round < (warmup ? 2 : 0); round++)  // each bucket twice: run, then captured
-    for (int i = 0; i < std::max(warmup, int(batches.size())); i++) step(i);
+  const auto step = [&](size_t i) { train_step.run(batches[i % batches.size()], 1e-5); };
+  Pace pace;
+  const auto order = warmup_order(batches, size_t(warmup), config.max_positions, graphs);
+  for (size_t i = 0; i < order.size(); i++) {
+    step(order[i]);
+    if (!Device::is_gpu()) pace.show("warm-up step", int(i) + 1, warmup);
+  }
   device.synchronize();
 
   using clock = std::chrono::steady_clock;
@@ -157,9 +192,10 @@ int bench(int argc, char** argv) {
   const auto begin = clock::now();
   for (int i = 0; i < steps; i++) {
     const auto start = clock::now();
-    step(i);
+    step(size_t(i));
     device.synchronize();
     times.push_back(io::seconds_since(start));
+    pace.show("step", i + 1, steps);
     const Batch& batch = batches[size_t(i) % batches.size()];
     pairs += batch.sequences, tokens += batch.tokens;
     flops += step_flops(batch, config);
@@ -168,7 +204,7 @@ int bench(int argc, char** argv) {
   double streamed = io::seconds_since(begin);
   if (Device::is_gpu()) {  // again without synchronizing after each step, as in training
     const auto begin_stream = clock::now();
-    for (int i = 0; i < steps; i++) step(i);
+    for (int i = 0; i < steps; i++) step(size_t(i));
     device.synchronize();
     streamed = io::seconds_since(begin_stream);
   }
@@ -192,6 +228,7 @@ int bench(int argc, char** argv) {
                                          {"batch", batches[0].sequences},
                                          {"tokens", tokens / steps},
                                          {"steps", steps},
+                                         {"updates", train_step.state().updates},  // warm-up included
                                          {"ms", ms},
                                          {"median_ms", percentile(0.5)},
                                          {"p10_ms", percentile(0.1)},

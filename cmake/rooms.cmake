@@ -2,8 +2,7 @@
 room(engine ${ENGINE})
 target_link_libraries(engine PUBLIC kernels PRIVATE fmt::fmt)
 if(NOT WARPBERT_CUDA)
-  target_link_libraries(engine PRIVATE DNNL::dnnl gomp ${CMAKE_DL_LIBS})
-  target_include_directories(engine PRIVATE ${OPENBLAS_INCLUDE_DIRS})  # engine/cpu/openblas.cpp loads the library
+  target_link_libraries(engine PRIVATE DNNL::dnnl gomp)
 endif()
 if(WARPBERT_PROCESSES)
   target_link_libraries(engine PRIVATE MPI::MPI_CXX ${CMAKE_DL_LIBS})

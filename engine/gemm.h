@@ -1,4 +1,4 @@
-// Matrix products: cuBLASLt on a GPU; OpenBLAS and oneDNN on the CPU. Accumulation is fp32 or better.
+// Matrix products: cuBLASLt on a GPU; oneDNN on the CPU. Accumulation is fp32 or better.
 //
 // Bitwise reproducible for any number of CPU threads: CPU tiles depend on the shape alone, and each is one
 // single-threaded call over all of K. The GPU keeps one algorithm per product (algorithm_cache.h).

@@ -36,8 +36,9 @@ static __global__ void __launch_bounds__(flat_threads)
     Float8 p = load_groups(master + i), mi = load_groups(m + i), vi = load_groups(v + i);
     const Float8 g = load_groups(grad + i);
 #pragma unroll
-    for (int j = 0; j < 8; j++)
-      adam_update(p[j], mi[j], vi[j], g[j], k, step), square = fmaf(g[j], g[j], square);
+    for (int j = 0; j < 8; j++) adam_update(p[j], mi[j], vi[j], g[j], k, step);
+#pragma unroll
+    for (int j = 0; j < 8; j++) square = fmaf(g[j], g[j], square);
     store_groups(master + i, p), store_groups(m + i, mi), store_groups(v + i, vi);
     if (weight) store_groups(weight + i, p);
     if (average) {
@@ -83,12 +84,8 @@ static __global__ void reject_outlier_kernel(int* __restrict__ do_update, double
   const double norm = sqrt(*squared_norm), seen = history[norm_window], skipped = history[norm_window + 1];
   double sum = 0, squares = 0;
   for (int i = lane; i < norm_window; i += 32) sum += history[i], squares += history[i] * history[i];
-#pragma unroll
-  for (int i = 16; i > 0; i /= 2) {
-    sum += __shfl_xor_sync(0xffffffff, sum, i);
-    squares += __shfl_xor_sync(0xffffffff, squares, i);
-  }
-  __syncwarp();  // all lanes have read history; a shuffle does not order memory
+  sum = warp_sum(sum), squares = warp_sum(squares);
+  __syncwarp();  // all lanes have read history; a sum does not order memory
   if (lane) return;
   const double mean = sum / norm_window, deviation = sqrt(fmax(squares / norm_window - mean * mean, 0.0));
   const bool finite = norm - norm == 0,

@@ -88,26 +88,18 @@ __device__ __forceinline__ void accumulate_transposed(float (&acc)[D / 8][4], co
 
 constexpr int scratch_stride = 20, scratch_floats = 16 * scratch_stride;  // per warp, for `accumulate`
 
-__device__ __forceinline__ void fma4(float4& sum, float4 x, float4 y) {
-  sum.x += x.x * y.x, sum.y += x.y * y.y, sum.z += x.z * y.z, sum.w += x.w * y.w;
-}
-
 template <int D>
 __device__ __forceinline__ void multiply(float (&c)[2][4], const float* x, const float* y) {
   const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
-  float4 sum[2][4];
-#pragma unroll
-  for (int n = 0; n < 2; n++)
-#pragma unroll
-    for (int i = 0; i < 4; i++) sum[n][i] = make_float4(0, 0, 0, 0);
+  Float4 sum[2][4] = {};
 #pragma unroll 2
   for (int d = 0; d < D; d += 4) {
-    float4 row[2], column[2][2];
+    Float4 row[2], column[2][2];
 #pragma unroll
     for (int i = 0; i < 2; i++) {
-      row[i] = *reinterpret_cast<const float4*>(x + (g + i * 8) * tile_stride<float, D> + d);
-      column[0][i] = *reinterpret_cast<const float4*>(y + (t * 2 + i) * tile_stride<float, D> + d);
-      column[1][i] = *reinterpret_cast<const float4*>(y + (t * 2 + i + 8) * tile_stride<float, D> + d);
+      row[i] = *reinterpret_cast<const Float4*>(x + (g + i * 8) * tile_stride<float, D> + d);
+      column[0][i] = *reinterpret_cast<const Float4*>(y + (t * 2 + i) * tile_stride<float, D> + d);
+      column[1][i] = *reinterpret_cast<const Float4*>(y + (t * 2 + i + 8) * tile_stride<float, D> + d);
     }
 #pragma unroll
     for (int n = 0; n < 2; n++)
@@ -117,18 +109,31 @@ __device__ __forceinline__ void multiply(float (&c)[2][4], const float* x, const
 #pragma unroll
   for (int n = 0; n < 2; n++)
 #pragma unroll
-    for (int i = 0; i < 4; i++) c[n][i] = (sum[n][i].x + sum[n][i].y) + (sum[n][i].z + sum[n][i].w);
+    for (int i = 0; i < 4; i++) c[n][i] = (sum[n][i][0] + sum[n][i][1]) + (sum[n][i][2] + sum[n][i][3]);
 }
 
-// acc += (column of a) ⊗ (row of y); a0, a1: this lane's two rows.
-template <int D>
-__device__ __forceinline__ void accumulate_row(float (&acc)[D / 8][4], float a0, float a1, const float* y) {
+// acc += a·y; left(k, r) is the element of a in column k and the lane's row g + 8·r.
+template <int D, class Left>
+__device__ __forceinline__ void add_rows(float (&acc)[D / 8][4], const float* y, Left left) {
+  Float4 sum[D / 8];
 #pragma unroll
-  for (int n = 0; n < D / 8; n += 2) {
-    const float4 v = *reinterpret_cast<const float4*>(y + n * 8 + threadIdx.x % 4 * 4);
-    acc[n][0] += a0 * v.x, acc[n][1] += a0 * v.y, acc[n + 1][0] += a0 * v.z, acc[n + 1][1] += a0 * v.w;
-    acc[n][2] += a1 * v.x, acc[n][3] += a1 * v.y, acc[n + 1][2] += a1 * v.z, acc[n + 1][3] += a1 * v.w;
+  for (int n = 0; n < D / 8; n++) sum[n] = Float4{acc[n][0], acc[n][1], acc[n][2], acc[n][3]};
+  y += threadIdx.x % 4 * 4;
+#pragma unroll 4
+  for (int k = 0; k < 16; k++, y += tile_stride<float, D>) {
+    const float a0 = left(k, 0), a1 = left(k, 1);
+    const Float4 a = {a0, a0, a1, a1};
+#pragma unroll
+    for (int n = 0; n < D / 8; n += 2) {
+      const Float4 v = *reinterpret_cast<const Float4*>(y + n * 8);
+      fma4(sum[n], a, Float4{v[0], v[1], v[0], v[1]});
+      fma4(sum[n + 1], a, Float4{v[2], v[3], v[2], v[3]});
+    }
   }
+#pragma unroll
+  for (int n = 0; n < D / 8; n++)
+#pragma unroll
+    for (int i = 0; i < 4; i++) acc[n][i] = sum[n][i];
 }
 
 // acc += a·y. A lane holds four of the 16 columns of a that it needs; `scratch` brings the others.
@@ -143,19 +148,15 @@ __device__ __forceinline__ void accumulate(float (&acc)[D / 8][4], const float (
     store_pair(scratch + (g + 8) * scratch_stride + n * 8 + t * 2, a[n][2], a[n][3]);
   }
   __syncwarp();  // scratch is complete
-#pragma unroll 4
-  for (int k = 0; k < 16; k++)
-    accumulate_row<D>(acc, scratch[g * scratch_stride + k], scratch[(g + 8) * scratch_stride + k],
-                      y + k * tile_stride<float, D>);
+  const float* rows = scratch + g * scratch_stride;
+  add_rows<D>(acc, y, [=](int k, int r) { return rows[r * 8 * scratch_stride + k]; });
 }
 
 template <int D>
 __device__ __forceinline__ void accumulate_transposed(float (&acc)[D / 8][4], const float* a, int lda,
                                                       const float* y) {
-  const int g = threadIdx.x % 32 / 4;
-#pragma unroll 4
-  for (int k = 0; k < 16; k++)
-    accumulate_row<D>(acc, a[k * lda + g], a[k * lda + g + 8], y + k * tile_stride<float, D>);
+  a += threadIdx.x % 32 / 4;
+  add_rows<D>(acc, y, [=](int k, int r) { return a[k * lda + r * 8]; });
 }
 
 }  // namespace warpbert::kernels

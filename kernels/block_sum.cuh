@@ -1,21 +1,32 @@
-// Block-wide sum in double, in a fixed order.
+// Block-wide sums in double, in a fixed order.
 #pragma once
 #include "simt/simt.h"
 
 namespace warpbert::kernels {
 
-// Returns the sum in thread 0 only. All threads must call it, once per kernel.
+// Replaces each x[k] by its sum, in thread 0 only. All threads must call it, once per kernel.
+template <int threads, int N>
+__device__ __forceinline__ void block_sums(double (&x)[N]) {
+  auto& warps = shared<double[threads / 32][N]>();
+#pragma unroll
+  for (int k = 0; k < N; k++) {
+    x[k] = warp_sum(x[k]);
+    if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32][k] = x[k];
+  }
+  __syncthreads();  // sums are stored
+  if (threadIdx.x != 0) return;
+#pragma unroll
+  for (int k = 0; k < N; k++) {
+    x[k] = 0;
+    for (int w = 0; w < threads / 32; w++) x[k] += warps[w][k];
+  }
+}
+
 template <int threads>
 __device__ __forceinline__ double block_sum(double x) {
-#pragma unroll
-  for (int i = 16; i > 0; i /= 2) x += __shfl_xor_sync(0xffffffff, x, i);
-  auto& warps = shared<double[threads / 32]>();
-  if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = x;
-  __syncthreads();  // sums are stored
-  double sum = 0;
-  if (threadIdx.x == 0)
-    for (int w = 0; w < threads / 32; w++) sum += warps[w];
-  return sum;
+  double sums[1] = {x};
+  block_sums<threads>(sums);
+  return sums[0];
 }
 
 }  // namespace warpbert::kernels

@@ -6,6 +6,7 @@
 // A block of up to 512 threads owns a row and walks it in stretches, two pieces of eight adjacent columns per
 // thread. Maximum and sum come from one read (online softmax, Milakov & Gimelshein 2018): a larger maximum m'
 // scales the sum by exp(m − m').
+#include "block_sum.cuh"
 #include "launch.h"
 #include "vector.cuh"
 
@@ -189,7 +190,7 @@ void log_probabilities(Stream stream, float* out, View logits, const float* bias
 }
 
 // One block: M is some hundreds.
-constexpr int sum_threads = 256, sum_warps = sum_threads / 32;
+constexpr int sum_threads = 256;
 
 static __global__ void __launch_bounds__(sum_threads)
     sum_losses_kernel(double* sums, int* finite, const float* __restrict__ loss,
@@ -200,22 +201,12 @@ static __global__ void __launch_bounds__(sum_threads)
     mine[0] += second ? 0 : loss[m], mine[1] += second ? loss[m] : 0;
     mine[2] += !second, mine[3] += second;
   }
-  auto& warps = shared<double[sum_warps][4]>();
+  block_sums<sum_threads>(mine);
+  if (threadIdx.x) return;
 #pragma unroll
   for (int k = 0; k < 4; k++) {
-#pragma unroll
-    for (int i = 16; i > 0; i /= 2) mine[k] += __shfl_xor_sync(0xffffffff, mine[k], i);
-    if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32][k] = mine[k];
-  }
-  __syncthreads();  // sums are stored
-  if (threadIdx.x == 0) {
-#pragma unroll
-    for (int k = 0; k < 4; k++) {
-      double sum = 0;
-      for (int w = 0; w < sum_warps; w++) sum += warps[w][k];
-      if (sums) sums[k] += sum;
-      if (!(fabs(sum) < INFINITY)) *finite = 0;  // finite floats cannot overflow a double
-    }
+    if (sums) sums[k] += mine[k];
+    if (!(fabs(mine[k]) < INFINITY)) *finite = 0;  // finite floats cannot overflow a double
   }
 }
 

@@ -40,6 +40,7 @@ __global__ void __launch_bounds__(reduce_columns* reduce_warps)
   const Reduction& s = reductions.all[blockIdx.y];
   const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32;
   const int column = int(blockIdx.x) * reduce_columns + lane;
+  if (column - lane >= s.columns) return;  // the whole block: other sums have more columns
   float sum = 0;
   if (column < s.columns)
     for (int b = warp; b < s.blocks; b += reduce_warps) sum += s.partials[size_t(b) * s.stride + column];

@@ -1,18 +1,15 @@
-// CPU matrix products. fp32: OpenBLAS. bf16: oneDNN with AVX-512, else OpenBLAS on fp32 copies (oneDNN 2.6
-// rejects bf16 there).
+// CPU matrix products by oneDNN's fp32 GEMM, which compiles itself for the CPU's widest vectors. bf16 operands
+// are converted to fp32 copies: their products are exact, and CPUs without a matrix unit multiply fp32 as fast.
 //
-// Multithreaded BLAS gives other bits for other thread counts; hence the tiles (gemm.h), which the
+// Threads of the library would give other bits for other thread counts; hence the tiles (gemm.h), which the
 // simulator's workers share.
+#include <dnnl.h>
+
 #include <algorithm>
-#include <dnnl.hpp>
-#include <exception>
-#include <map>
 #include <stdexcept>
 #include <string>
-#include <tuple>
 #include <vector>
 
-#include "engine/cpu/openblas.h"
 #include "engine/device.h"
 #include "engine/gemm.h"
 #include "simt/cpu/memory.h"
@@ -28,118 +25,37 @@ namespace {
 // c [m, n] = op(a)·op(b), or +=; pointers to the tile's corners.
 struct Tile {
   int m, n, k;
-  void *c, *a, *b;
+  float *c, *a, *b;
   int ldc, lda, ldb;
   bool transpose_a, transpose_b, accumulate;
 };
 
-void multiply_fp32(const OpenBlas& blas, const Tile& t) {
-  blas.sgemm(CblasRowMajor, t.transpose_a ? CblasTrans : CblasNoTrans,
-             t.transpose_b ? CblasTrans : CblasNoTrans, t.m, t.n, t.k, 1, static_cast<float*>(t.a), t.lda,
-             static_cast<float*>(t.b), t.ldb, t.accumulate ? 1 : 0, static_cast<float*>(t.c), t.ldc);
+// Asks for the memory of the library's work space, with which it would fail, and of the code it compiles, without
+// which oneDNN 2.6 crashes.
+void require_memory() {
+  constexpr size_t bytes_per_thread = size_t(32) << 20;
+  simt::require_memory(bytes_per_thread * simt::workers(), "oneDNN", bytes_per_thread);
 }
 
-// Multiplies a tile of one row or column. oneDNN 3.7 takes such a matrix for contiguous, whatever its leading
-// dimension.
-void multiply_vector(const Tile& t, DType result) {
-  const auto* a = static_cast<const bf16*>(t.a);
-  const auto* b = static_cast<const bf16*>(t.b);
-  for (int i = 0; i < t.m; i++)
-    for (int j = 0; j < t.n; j++) {
-      double sum = 0;
-      for (int k = 0; k < t.k; k++)
-        sum += double(to_float(a[t.transpose_a ? size_t(k) * t.lda + i : size_t(i) * t.lda + k])) *
-               double(to_float(b[t.transpose_b ? size_t(j) * t.ldb + k : size_t(k) * t.ldb + j]));
-      const size_t at = size_t(i) * t.ldc + j;
-      if (result == DType::f32) {
-        float& c = static_cast<float*>(t.c)[at];
-        c = float(sum + (t.accumulate ? c : 0));
-      } else {
-        bf16& c = static_cast<bf16*>(t.c)[at];
-        c = to_bf16(float(sum + (t.accumulate ? to_float(c) : 0)));
-      }
-    }
+void multiply(const Tile& t) {
+  thread_local const bool prepared = (omp_set_num_threads(1), true);  // for this thread's calls
+  (void)prepared;
+  const auto status = dnnl_sgemm(t.transpose_a ? 'T' : 'N', t.transpose_b ? 'T' : 'N', t.m, t.n, t.k, 1, t.a,
+                                 t.lda, t.b, t.ldb, t.accumulate ? 1 : 0, t.c, t.ldc);
+  if (status == dnnl_success) return;
+  require_memory();  // the likely cause
+  throw std::runtime_error("oneDNN: dnnl_sgemm returns status " + std::to_string(status));
 }
 
-// oneDNN compiles code per shape; each worker caches its own.
-class Dnnl {
- public:
-  void multiply_bf16(const Tile& t, DType result) {
-    using dnnl::memory;
-    const Key key{t.m, t.n, t.k, t.lda, t.ldb, t.ldc, t.transpose_a, t.transpose_b, t.accumulate, result};
-    auto found = made_.find(key);
-    if (found == made_.end()) require_memory();
-    try {
-      if (found == made_.end()) found = made_.emplace(key, dnnl::matmul(describe(t, result))).first;
-      const auto d = describe_operands(t, result);
-      memory a(d.a, engine(), t.a), b(d.b, engine(), t.b), c(d.c, engine(), t.c);
-      found->second.execute(stream_, {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}});
-      stream_.wait();
-    } catch (const std::exception& error) {
-      require_memory();  // the likely cause
-      throw std::runtime_error(std::string("oneDNN: ") + error.what());
-    }
-  }
-
-  static bool has_bf16() {
-    require_memory();
-    try {
-      describe({16, 16, 16, nullptr, nullptr, nullptr, 16, 16, 16, false, false, false}, DType::bf16);
-      return true;
-    } catch (const dnnl::error&) {
-      return false;
-    }
-  }
-
- private:
-  // oneDNN 2.6 crashes if it gets no memory for code that it compiles. Asks first, for several times as much.
-  static void require_memory() {
-    constexpr size_t bytes = size_t(32) << 20;
-    simt::require_memory(bytes, "oneDNN", bytes);
-  }
-
-  using Key = std::tuple<int, int, int, int, int, int, bool, bool, bool, DType>;
-  struct Operands {
-    dnnl::memory::desc a, b, c;
-  };
-
-  static dnnl::engine& engine() {
-    static dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-    return engine;
-  }
-  static Operands describe_operands(const Tile& t, DType result) {
-    using dnnl::memory;
-    const auto matrix = [](int rows, int cols, int ld, bool transpose, DType dtype) {
-      const auto type = dtype == DType::bf16 ? memory::data_type::bf16 : memory::data_type::f32;
-      return memory::desc({rows, cols}, type, transpose ? memory::dims{1, ld} : memory::dims{ld, 1});
-    };
-    return {matrix(t.m, t.k, t.lda, t.transpose_a, DType::bf16),
-            matrix(t.k, t.n, t.ldb, t.transpose_b, DType::bf16), matrix(t.m, t.n, t.ldc, false, result)};
-  }
-  static dnnl::matmul::primitive_desc describe(const Tile& t, DType result) {
-    const auto d = describe_operands(t, result);
-    dnnl::primitive_attr attributes;
-    if (t.accumulate) {
-      dnnl::post_ops sum;
-      sum.append_sum(1.0f);
-      attributes.set_post_ops(sum);
-    }
-#if DNNL_VERSION_MAJOR >= 3
-    return {engine(), d.a, d.b, d.c, attributes};
-#else
-    return {dnnl::matmul::desc(d.a, d.b, d.c), attributes, engine()};
-#endif
-  }
-
-  static dnnl::stream make_stream() {
-    require_memory();
-    omp_set_num_threads(1);  // for this worker's calls
-    return dnnl::stream(engine());
-  }
-
-  dnnl::stream stream_ = make_stream();
-  std::map<Key, dnnl::matmul> made_;
-};
+// Lets oneDNN compile its kernels while no other thread takes memory.
+void compile_kernels() {
+  require_memory();
+  constexpr int n = 48;
+  std::vector<float> a(n * n), c(n * n);
+  for (int variant = 0; variant < 8; variant++)
+    multiply({n, n, n, c.data(), a.data(), a.data(), n, n, n, (variant & 1) != 0, (variant & 2) != 0,
+              variant >= 4});
+}
 
 // Tiles of at most 256 × 512, halved until there are eight or they are too small to be worth a call.
 struct Tiling {
@@ -159,9 +75,7 @@ Tiling tiling(const GemmShape& s) {
 
 struct Gemm::Library {
   kernels::Stream stream = nullptr;
-  const OpenBlas* blas = nullptr;
-  bool dnnl_bf16 = false;
-  std::vector<float> a, b, c;  // fp32 operands where oneDNN lacks bf16
+  std::vector<float> a, b, c;  // fp32 copies of bf16 operands
 
   void multiply(GemmArgs args);
 
@@ -185,16 +99,15 @@ struct Gemm::Library {
   }
 };
 
-Gemm::Gemm(Device& device, Precision precision, kernels::Stream stream)
-    : library_(std::make_unique<Library>()) {
-  library_->blas = &load_openblas(simt::workers());
+Gemm::Gemm(Device& device, Precision, kernels::Stream stream) : library_(std::make_unique<Library>()) {
   library_->stream = stream ? stream : device.stream();
-  library_->dnnl_bf16 = precision == Precision::bf16 && Dnnl::has_bf16();
+  static const bool compiled = (compile_kernels(), true);
+  (void)compiled;
 }
 
 Gemm::~Gemm() = default;
 
-std::string Gemm::library() { return "OpenBLAS and oneDNN"; }
+std::string Gemm::library() { return "oneDNN"; }
 
 void Gemm::multiply(const GemmArgs& args) {
   gemm_shape(args);  // rejects shapes at the call
@@ -207,41 +120,22 @@ void Gemm::Library::multiply(GemmArgs args) {
   const GemmShape shape = gemm_shape(args);
   View &a = args.a.view, &b = args.b.view, &c = args.c;
   const View target = c;
-  const bool bf16_operands = a.dtype == DType::bf16, copied = bf16_operands && !dnnl_bf16,
-             accumulate = args.mode == Grad::accumulate;
-  if (copied) {
-    a = to_fp32(a, this->a, true), b = to_fp32(b, this->b, true);
-    if (c.dtype == DType::bf16) c = to_fp32(c, this->c, accumulate);
-  }
+  const bool accumulate = args.mode == Grad::accumulate;
+  if (a.dtype == DType::bf16) a = to_fp32(a, this->a, true), b = to_fp32(b, this->b, true);
+  if (c.dtype == DType::bf16) c = to_fp32(c, this->c, accumulate);
   const Tiling size = tiling(shape);
   const int across = (shape.n + size.n - 1) / size.n, down = (shape.m + size.m - 1) / size.m;
-  const auto corner = [](const View& x, size_t row, size_t column) -> void* {
-    return static_cast<char*>(x.data) + (row * x.ld + column) * size_of(x.dtype);
+  const auto corner = [](const View& x, int row, int column) {
+    return static_cast<float*>(x.data) + size_t(row) * x.ld + column;
   };
   simt::parallel_for(across * down, [&](int i) {
     const int row = i / across * size.m, column = i % across * size.n;
-    const Tile tile{std::min(size.m, shape.m - row),
-                    std::min(size.n, shape.n - column),
-                    shape.k,
-                    corner(c, row, column),
-                    args.a.transposed ? corner(a, 0, row) : corner(a, row, 0),
-                    args.b.transposed ? corner(b, column, 0) : corner(b, 0, column),
-                    c.ld,
-                    a.ld,
-                    b.ld,
-                    args.a.transposed,
-                    args.b.transposed,
-                    accumulate};
-    if (!bf16_operands || copied) {
-      multiply_fp32(*blas, tile);
-    } else if (tile.m == 1 || tile.n == 1) {
-      multiply_vector(tile, c.dtype);
-    } else {
-      thread_local Dnnl dnnl;
-      dnnl.multiply_bf16(tile, c.dtype);
-    }
+    warpbert::multiply({std::min(size.m, shape.m - row), std::min(size.n, shape.n - column), shape.k,
+                        corner(c, row, column), args.a.transposed ? corner(a, 0, row) : corner(a, row, 0),
+                        args.b.transposed ? corner(b, column, 0) : corner(b, 0, column), c.ld, a.ld, b.ld,
+                        args.a.transposed, args.b.transposed, accumulate});
   });
-  if (copied && target.dtype == DType::bf16) round(target, this->c);
+  if (target.dtype == DType::bf16) round(target, this->c);
 }
 
 }  // namespace warpbert

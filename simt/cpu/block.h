@@ -24,12 +24,7 @@ struct Thread {
   Fiber* fiber = nullptr;  // its stack, while suspended
 };
 
-struct Copies {  // pending cp.async of one thread
-  struct Copy {
-    int group;
-    void* to;
-    const void* from;
-  };
+struct Copies {               // pending cp.async of one thread
   std::vector<Copy> pending;  // in program order; the first `done` are performed
   size_t done = 0;
   int open_group = 0;

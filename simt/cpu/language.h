@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+#include <span>
 
 #include "simt/launch_observer.h"
 #include "stream.h"
@@ -172,26 +174,26 @@ T __shfl_xor_sync(unsigned mask, T v, int x, SIMT_HERE) {
 // warp_sum and warp_max in one rendezvous instead of five shuffles: lane 0's part of the butterfly, which by
 // commutativity has every lane's bits.
 namespace simt {
-template <class F>
-float warp_reduce(float x, const char* what, const char* file, int line) {
+template <class F, class T>
+T warp_reduce(T x, const char* what, const char* file, int line) {
   meet(
       ~0u, what, file, line,
       [](void** args, unsigned) {
-        float v[32];
-        for (int i = 0; i < 32; i++) v[i] = *static_cast<float*>(args[i]);
+        T v[32];
+        for (int i = 0; i < 32; i++) v[i] = *static_cast<T*>(args[i]);
         for (int n = 16; n > 0; n /= 2)
           for (int i = 0; i < n; i++) v[i] = F()(v[i], v[i + n]);
-        for (int i = 0; i < 32; i++) *static_cast<float*>(args[i]) = v[0];
+        for (int i = 0; i < 32; i++) *static_cast<T*>(args[i]) = v[0];
       },
       &x);
   return x;
 }
 }  // namespace simt
 inline float warp_sum(float x, SIMT_HERE) {
-  struct Sum {
-    float operator()(float a, float b) { return a + b; }
-  };
-  return simt::warp_reduce<Sum>(x, "warp_sum", file, line);
+  return simt::warp_reduce<std::plus<>>(x, "warp_sum", file, line);
+}
+inline double warp_sum(double x, SIMT_HERE) {
+  return simt::warp_reduce<std::plus<>>(x, "warp_sum", file, line);
 }
 inline float warp_max(float x, SIMT_HERE) {
   struct Max {
@@ -217,6 +219,8 @@ inline float fast_exp2(float x) {
   const float result = 2 * (1 + (r + r * r * series)) * std::bit_cast<float>((int(n) + 126) << 23);
   return x < -125.0f ? 0.0f : result;
 }
+typedef float Float4 __attribute__((vector_size(16)));
+inline void fma4(Float4& sum, Float4 x, Float4 y) { sum += x * y; }
 inline float __logf(float x) { return logf(x); }
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 inline float fast_reciprocal(float x) { return 1.0f / x; }
@@ -242,9 +246,15 @@ inline void load_matrices(uint32_t (&r)[4], const void* row, const char* what, c
   for (int i = 0; i < 4; i++) r[i] = result[i];
 }
 
+struct Copy {  // of 16 bytes, by cp.async
+  int group;
+  void* to;
+  const void* from;
+};
 void cp_async(void* to, const void* from, const char* file, int line);
 void cp_async_commit();
-bool cp_async_next(int pending, void*& to, const void*& from);
+// Copies that may happen now, with at most `pending` groups left; none: all have happened.
+std::span<const Copy> cp_async_ready(int pending);
 }  // namespace simt
 
 inline void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
@@ -269,7 +279,6 @@ inline void cp_async16(void* to, const void* from, SIMT_HERE) {
 inline void cp_async_commit() { simt::cp_async_commit(); }
 template <int Pending>
 void cp_async_wait() {
-  void* to;
-  const void* from;
-  while (simt::cp_async_next(Pending, to, from)) memcpy(to, from, 16);
+  for (auto ready = simt::cp_async_ready(Pending); !ready.empty(); ready = simt::cp_async_ready(Pending))
+    for (const simt::Copy& copy : ready) memcpy(copy.to, copy.from, 16);
 }

@@ -86,16 +86,16 @@ void cp_async_commit() {
   block->copies[current].open_group++;
   if (block_observer) block_observer->async_commit();
 }
-bool cp_async_next(int pending, void*& to, const void*& from) {
+std::span<const Copy> cp_async_ready(int pending) {
   Untracked u;
   Copies& mine = block->copies[current];
-  if (mine.done == mine.pending.size() || mine.pending[mine.done].group >= mine.open_group - pending) {
-    if (block_observer) block_observer->async_waited(pending);
-    return false;
-  }
-  to = mine.pending[mine.done].to, from = mine.pending[mine.done].from;
-  if (++mine.done == mine.pending.size()) mine.pending.clear(), mine.done = 0;
-  return true;
+  const size_t first = mine.done;
+  while (mine.done < mine.pending.size() && mine.pending[mine.done].group < mine.open_group - pending)
+    mine.done++;
+  if (first < mine.done) return {&mine.pending[first], mine.done - first};
+  if (mine.done == mine.pending.size()) mine.pending.clear(), mine.done = 0;
+  if (block_observer) block_observer->async_waited(pending);
+  return {};
 }
 
 }  // namespace simt

@@ -1,15 +1,19 @@
-// Fake cuBLASLt over the simulator's streams (runtime.cpp), with GEMMs by OpenBLAS in fp32. Its heuristic
+// Fake cuBLASLt over the simulator's streams (runtime.cpp), with GEMMs by oneDNN in fp32. Its heuristic
 // offers every kind of algorithm that cuBLASLt may return, including those that autotuning must reject.
-#include <cblas.h>
 #include <cublasLt.h>
+#include <dnnl.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <vector>
 
 #include "send.h"
 #include "simt/bf16.h"
+
+// Distributions build oneDNN with GCC's OpenMP, whatever compiler builds this file.
+extern "C" void omp_set_num_threads(int threads);
 
 namespace {
 
@@ -95,10 +99,12 @@ struct Product {
   void add(float* sums, int begin, int end) const {
     const auto x = load(a, left), y = load(b, right);
     const auto offset = [&](bool along_rows, const Layout& l) { return along_rows ? begin : begin * l.rows; };
-    cblas_sgemm(CblasColMajor, operation.transpose_a ? CblasTrans : CblasNoTrans,
-                operation.transpose_b ? CblasTrans : CblasNoTrans, result.rows, result.columns, end - begin,
-                1, x.data() + offset(operation.transpose_a, left), left.rows,
-                y.data() + offset(!operation.transpose_b, right), right.rows, 1, sums, result.rows);
+    // Column-major matrices are the transposes of row-major ones: Cᵀ = op(B)ᵀ·op(A)ᵀ.
+    const auto status =
+        dnnl_sgemm(operation.transpose_b ? 'T' : 'N', operation.transpose_a ? 'T' : 'N', result.columns,
+                   result.rows, end - begin, 1, y.data() + offset(!operation.transpose_b, right), right.rows,
+                   x.data() + offset(operation.transpose_a, left), left.rows, 1, sums, result.rows);
+    if (status != dnnl_success) std::abort();
   }
   std::vector<float> initial() const {
     if (beta == 0) return std::vector<float>(size_t(result.rows) * size_t(result.columns));
@@ -142,7 +148,7 @@ cublasStatus_t set(T& target, const void* from, size_t bytes) {
 extern "C" {
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
-  openblas_set_num_threads(1);
+  omp_set_num_threads(1);
   *handle = reinterpret_cast<cublasLtHandle_t>(new char);
   return CUBLAS_STATUS_SUCCESS;
 }

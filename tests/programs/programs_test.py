@@ -1505,11 +1505,24 @@ class Programs(TinyRun):
                       self.program("step_bench", other, code=1).stderr)
 
     def test_step_bench_says_what_it_timed(self):
-        tiny = ("--size=tiny", "--precision=fp32", "--batch=2", "--vocabulary=300", "--steps=2", "--warmup=0")
+        tiny = ("--size=tiny", "--precision=fp32", "--batch=2", "--vocabulary=300", "--steps=2")
         figure = json.loads(self.program("step_bench", "--json", *tiny, "--graphs=0").stdout)
         self.assertIn("(commit ", figure["build"])
-        self.assertIn("cuBLASLt" if ON_GPU else "OpenBLAS", figure["library"])
+        self.assertIn("cuBLASLt" if ON_GPU else "oneDNN", figure["library"])
         self.assertGreater(figure["floor_ms"], 0)
+
+    def test_step_bench_takes_the_steps_that_were_asked_for(self):
+        step = ["--size=tiny", "--precision=fp32", "--batch=2", "--vocabulary=300", "--steps=3"]
+        for warmup in 0, 40:
+            done = call("step_bench", "--json", *step, f"--warmup={warmup}", timeout=300)
+            figure = json.loads(done.stdout)
+            timed = 6 if ON_GPU else 3  # there once more without synchronizing
+            self.assertEqual((figure["steps"], figure["updates"]), (3, warmup + timed))
+            warned = re.fullmatch(r"warning: --warmup \d+: the timed steps allocate memory or capture graphs; "
+                                  r"--warmup (\d+) reaches every bucket\n", done.stderr)
+            self.assertEqual(warned is None, warmup == 40)
+            if warned:
+                self.assertLess(int(warned[1]), 40)
 
     def test_help_of_the_scoring_programs(self):
         for name, words in {"predict": ("--run DIR", "--predict.swap", "--data.max_tokens", "--run.threads"),
