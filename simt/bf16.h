@@ -27,14 +27,14 @@ WARPBERT_HOST_DEVICE float to_float(bf16 x) {
 #endif
 }
 
-// Rounds to nearest even; NaN stays NaN.
+// Rounds to nearest even; NaN stays NaN. No branch on the CPU, so that loops vectorize.
 WARPBERT_HOST_DEVICE bf16 to_bf16(float x) {
 #ifdef __CUDA_ARCH__
   return {__bfloat16_as_ushort(__float2bfloat16_rn(x))};
 #else
   const uint32_t u = std::bit_cast<uint32_t>(x);
-  if (x != x) return {0x7fff};
-  return {uint16_t((u + 0x7fff + (u >> 16 & 1)) >> 16)};
+  const uint32_t rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
+  return {uint16_t((u & 0x7fffffff) > 0x7f800000 ? 0x7fff : rounded)};
 #endif
 }
 

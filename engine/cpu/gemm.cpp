@@ -57,12 +57,13 @@ void compile_kernels() {
               variant >= 4});
 }
 
-// Tiles of at most 256 × 512, halved until there are eight or they are too small to be worth a call.
+// Tiles of at most 256 × 768, halved until there are eight or they are too small to be worth a call. oneDNN's
+// inner loop for AVX-512 computes 48 columns.
 struct Tiling {
   int m, n;
 };
 Tiling tiling(const GemmShape& s) {
-  Tiling t{std::min(s.m, 256), std::min(s.n, 512)};
+  Tiling t{std::min(s.m, 256), std::min(s.n, 768)};
   const auto count = [&] { return ((s.m + t.m - 1) / t.m) * ((s.n + t.n - 1) / t.n); };
   while (count() < 8 && std::max(t.m, t.n) > 64) {
     int& longer = t.n >= t.m ? t.n : t.m;
