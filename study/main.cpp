@@ -35,66 +35,46 @@ int list(int argc, char** argv) {
 }
 
 // ---- Sizes ------------------------------------------------------------------------------------------------
-// Options for the precision and sizes of a kernel.
-class SizeOptions {
- public:
-  // `defaults`, if given, are shown by --help.
-  void add_to(CommandLine& line, const bench::StepSizes* defaults = nullptr) {
-    line.toggle("--fp32", "activations and matrices in fp32, not bf16", fp32_);
-    for (Size& f : all_) {
-      if (defaults) f.text = fmt::format("{}", defaults->*f.member);
+struct Size {
+  const char *flag, *meaning;
+  int bench::StepSizes::*member;
+  std::string text = "";
+};
+struct SizeOptions {
+  bool fp32 = false;
+  std::vector<Size> all = {{"--tokens", "of the packed batch", &bench::StepSizes::tokens},
+                           {"--pairs", "of the batch", &bench::StepSizes::pairs},
+                           {"--targets", "that the batch is to predict", &bench::StepSizes::targets},
+                           {"--hidden", "size of the model", &bench::StepSizes::hidden},
+                           {"--heads", "of attention", &bench::StepSizes::heads},
+                           {"--vocabulary", "tokens", &bench::StepSizes::vocabulary}};
+
+  void add_to(CommandLine& line, const bench::StepSizes* shown = nullptr) {  // shown: defaults, for --help
+    line.toggle("--fp32", "activations and matrices in fp32, not bf16", fp32);
+    for (Size& f : all) {
+      if (shown) f.text = fmt::format("{}", shown->*f.member);
       line.optional(f.flag, "N", f.meaning, f.text);
       f.text.clear();
     }
   }
-
-  // `s` with what was chosen in its place.
-  bench::StepSizes chosen(bench::StepSizes s) const {
-    for (const Size& f : all_)
-      if (!f.text.empty()) s.*f.member = int(parse_integer(f.flag, f.text, 1, 1'000'000));
-    s.fp32 = fp32_;
-    constexpr int positions = 512;
-    if (s.pairs > s.tokens)
-      throw UsageError(fmt::format("--pairs={}: more pairs than tokens ({})", s.pairs, s.tokens));
-    if (s.targets > s.tokens)
-      throw UsageError(fmt::format("--targets={}: more targets than tokens ({})", s.targets, s.tokens));
-    if ((s.tokens + s.pairs - 1) / s.pairs > positions)
-      throw UsageError(
-          fmt::format("--tokens={}, --pairs={}: a pair has at most {} tokens", s.tokens, s.pairs, positions));
-    if (s.hidden % 8 || s.hidden > 1024)
-      throw UsageError(fmt::format("--hidden={}: a multiple of 8 up to 1024 is needed", s.hidden));
-    if (s.vocabulary < 8)
-      throw UsageError(fmt::format("--vocabulary={}: at least 8 are needed", s.vocabulary));
-    return s;
-  }
-
-  // The options that choose these sizes.
-  std::vector<std::string> arguments(const bench::StepSizes& s) const {
-    std::vector<std::string> words;
-    if (s.fp32) words.push_back("--fp32");
-    for (const Size& f : all_) words.push_back(fmt::format("{}={}", f.flag, s.*f.member));
-    return words;
-  }
-
- private:
-  struct Size {
-    const char *flag, *meaning;
-    int bench::StepSizes::*member;
-    std::string text = "";
-  };
-  bool fp32_ = false;
-  std::vector<Size> all_ = {{"--tokens", "of the packed batch", &bench::StepSizes::tokens},
-                            {"--pairs", "of the batch", &bench::StepSizes::pairs},
-                            {"--targets", "that the batch is to predict", &bench::StepSizes::targets},
-                            {"--hidden", "size of the model", &bench::StepSizes::hidden},
-                            {"--heads", "of attention", &bench::StepSizes::heads},
-                            {"--vocabulary", "tokens", &bench::StepSizes::vocabulary}};
 };
 
-// The only one of `names`.
-const std::string& only(const std::vector<std::string>& names, const char* refusal) {
-  if (names.size() != 1) throw UsageError(refusal);
-  return names[0];
+bench::StepSizes chosen_sizes(bench::StepSizes s, const SizeOptions& options) {
+  for (const Size& f : options.all)
+    if (!f.text.empty()) s.*f.member = int(parse_integer(f.flag, f.text, 1, 1'000'000));
+  s.fp32 = options.fp32;
+  constexpr int positions = 512;
+  if (s.pairs > s.tokens)
+    throw UsageError(fmt::format("--pairs={}: more pairs than tokens ({})", s.pairs, s.tokens));
+  if (s.targets > s.tokens)
+    throw UsageError(fmt::format("--targets={}: more targets than tokens ({})", s.targets, s.tokens));
+  if ((s.tokens + s.pairs - 1) / s.pairs > positions)
+    throw UsageError(
+        fmt::format("--tokens={}, --pairs={}: a pair has at most {} tokens", s.tokens, s.pairs, positions));
+  if (s.hidden % 8 || s.hidden > 1024)
+    throw UsageError(fmt::format("--hidden={}: a multiple of 8 up to 1024 is needed", s.hidden));
+  if (s.vocabulary < 8) throw UsageError(fmt::format("--vocabulary={}: at least 8 are needed", s.vocabulary));
+  return s;
 }
 
 // "2" or "0,1,2"
@@ -180,11 +160,11 @@ int trace(int argc, char** argv) {
   line.toggle("--variables", "local variables of all threads at each block barrier, by gdb", variables);
   options.add_to(line, &shipped_kernels().front().sizes);
   if (!line.parse(argc, argv)) return 0;
-  const std::string& name = only(names, "one kernel at a time; `study page` shows two traces side by side");
+  if (names.size() != 1) throw UsageError("one kernel at a time; `study page` shows two traces side by side");
   check_trace_name(output);
   const std::array<unsigned, 3> at = parse_block(block);
-  const ShippedKernel& kernel = find_kernel(name);
-  const bench::StepSizes sizes = options.chosen(kernel.sizes);
+  const ShippedKernel& kernel = find_kernel(names[0]);
+  const bench::StepSizes sizes = chosen_sizes(kernel.sizes, options);
 
   const Recording recording = record(kernel, sizes, at);
   const Trace trace = build_trace(recording, root, argument_members(), most_steps);
@@ -198,8 +178,9 @@ int trace(int argc, char** argv) {
                       {"vocabulary", sizes.vocabulary}};
   Json json = trace_json(trace, recording, kernel.name, shown);
   if (variables) {
-    std::vector<std::string> arguments = options.arguments(sizes);
-    arguments.insert(arguments.end(), {kernel.name, "--block=" + block});
+    std::vector<std::string> arguments = {kernel.name, "--block=" + block};
+    if (sizes.fp32) arguments.push_back("--fp32");
+    for (const Size& f : options.all) arguments.push_back(fmt::format("{}={}", f.flag, sizes.*f.member));
     json["variables"] = variables_at_barriers(trace, arguments);
   }
   const std::string title = fmt::format("{}, block ({},{},{})", kernel.name, at[0], at[1], at[2]);
@@ -224,8 +205,9 @@ int run_once(int argc, char** argv) {
   line.arguments("KERNEL", "the kernel's name, see `study list`", names, true);
   options.add_to(line);
   if (!line.parse(argc, argv)) return 0;
-  const ShippedKernel& kernel = find_kernel(only(names, "one kernel at a time"));
-  run(kernel, options.chosen(kernel.sizes));
+  if (names.size() != 1) throw UsageError("one kernel at a time");
+  const ShippedKernel& kernel = find_kernel(names[0]);
+  run(kernel, chosen_sizes(kernel.sizes, options));
   return 0;
 }
 
@@ -245,7 +227,7 @@ int count(int argc, char** argv) {
              "loads", "stores", "collect", "barriers", "sectors", "least", "passes", "least", "races");
   for (const std::string& name : names) {
     const ShippedKernel& kernel = find_kernel(name);
-    const bench::StepSizes sizes = options.chosen(kernel.sizes);
+    const bench::StepSizes sizes = chosen_sizes(kernel.sizes, options);
     if (all && !is_launched(kernel, sizes)) continue;
     const Recording r = record(kernel, sizes, {});
     const Totals t = build_trace(r, root, argument_members(), most_steps).totals;
@@ -285,10 +267,10 @@ int try_(int argc, char** argv) {
   line.optional("--file", "COPY.cu", "try this copy of the exercise", file);
   line.toggle("--solution", "try the solution instead", solution);
   if (!line.parse(argc, argv)) return 0;
-  const std::string& number = only(numbers, "one exercise at a time");
+  if (numbers.size() != 1) throw UsageError("one exercise at a time");
   if (solution && !file.empty()) throw UsageError("--solution or --file, not both");
   if (!output.empty()) check_trace_name(output);
-  return try_exercise(int(parse_integer("N", number, 0, 1000)), file, solution, output) ? 0 : 1;
+  return try_exercise(int(parse_integer("N", numbers[0], 0, 1000)), file, solution, output) ? 0 : 1;
 }
 
 int ladder(int argc, char** argv) {
@@ -297,7 +279,8 @@ int ladder(int argc, char** argv) {
                    "Prints what each rung of a ladder costs, from the first idea to the kernel.");
   line.arguments("NAME", fmt::format("one of: {}", fmt::join(ladder_names(), ", ")), names, true);
   if (!line.parse(argc, argv)) return 0;
-  print_ladder(only(names, "one ladder at a time"));
+  if (names.size() != 1) throw UsageError("one ladder at a time");
+  print_ladder(names[0]);
   return 0;
 }
 
