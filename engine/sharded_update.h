@@ -14,8 +14,8 @@ class ShardedUpdate {
   // Takes the gradients of a local shard, but not of the last, from the store's buffer.
   void add(int shard);
   // The last local shard: begin() after its losses; complete() for each matrix whose gradient is complete on
-  // the side stream; finish() when all are complete on the main stream, which then follows the update. All may
-  // be captured. *finite, on the device, becomes the least of all ranks; 0 leaves the weights as they are.
+  // the side stream; finish() when all are complete on the main stream, which then follows the update. All
+  // may be captured. *finite, on the device, becomes the least of all ranks; 0 leaves the weights as they are.
   void begin(kernels::AdamStep* steps, int* finite);
   void complete(const Parameter& matrix);
   void finish();
