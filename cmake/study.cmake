@@ -3,11 +3,12 @@
 sources(STUDY study/*.cpp)
 list(FILTER STUDY EXCLUDE REGEX "/main\\.cpp$")
 
-set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS study/page.html study/page.css study/page.js)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS study/page.html study/page.css study/page.js
+  study/drawings.js)
 file(READ study/page.html page)
-foreach(part css js)
-  file(READ study/page.${part} text)
-  string(REPLACE "/*{{${part}}}*/" "${text}" page "${page}")
+foreach(file page.css drawings.js page.js)
+  file(READ study/${file} text)
+  string(REPLACE "/*{{${file}}}*/" "${text}" page "${page}")
 endforeach()
 string(LENGTH "${page}" length)
 set(page_literal "")

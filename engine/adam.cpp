@@ -64,17 +64,17 @@ void Adam::begin() {
   store_.device().zero(squares_.data(), squares_.size() * sizeof(double));
 }
 
-void Adam::update(size_t first, size_t last, const kernels::AdamStep* steps, const int* do_update,
-                  kernels::Stream stream) {
+void Adam::update_run(size_t first, size_t last, const kernels::AdamStep* steps, const int* do_update,
+                      kernels::Stream stream) {
   const Parameter& p = *in_memory_[first];
   const Parameter& end = *in_memory_[last - 1];
   double* const squares =
       norm_first() ? nullptr : squares_.data() + p.offset / kernels::adam_values_a_block + first;
-  update(p, p.offset, end.offset + end.padded_size(), squares, steps, do_update, stream);
+  update_values(p, p.offset, end.offset + end.padded_size(), squares, steps, do_update, stream);
 }
 
-void Adam::update(const Parameter& p, size_t offset, size_t end, double* squares,
-                  const kernels::AdamStep* steps, const int* do_update, kernels::Stream stream) {
+void Adam::update_values(const Parameter& p, size_t offset, size_t end, double* squares,
+                         const kernels::AdamStep* steps, const int* do_update, kernels::Stream stream) {
   const bool rounded = store_.rounded() && p.kind != ParameterKind::vector;
   kernels::AdamArrays arrays{store_.master_weights() + offset, rounded ? store_.rounded() + offset : nullptr,
                              store_.m() + offset, store_.v() + offset, store_.grads() + offset};
@@ -92,10 +92,10 @@ void Adam::update(const Parameter& parameter, const kernels::AdamStep* steps, co
                     parameter.pieces[0].name));
   updated_[parameter.index] = true;
   const size_t place = place_[parameter.index];
-  update(place, place + 1, steps, finite, stream);
+  update_run(place, place + 1, steps, finite, stream);
 }
 
-const int* Adam::judge(kernels::AdamStep* steps, const int* finite, kernels::Stream stream) {
+const int* Adam::clip_and_filter(kernels::AdamStep* steps, const int* finite, kernels::Stream stream) {
   const int* do_update = finite;
   if (options_.outlier_limit > 0) {
     kernels::reject_outlier(stream, do_update_.data(), history_.data(), squared_norm_.data(), finite,
@@ -126,8 +126,8 @@ void Adam::finish(kernels::AdamStep* steps, const int* finite) {
   const kernels::Stream stream = store_.device().stream();
   if (norm_first())
     kernels::squared_norm(stream, squared_norm_.data(), squares_.data(), store_.grads(), store_.size());
-  const int* do_update = judge(steps, finite, stream);
-  for_each_run([&](size_t first, size_t last) { update(first, last, steps, do_update, stream); });
+  const int* do_update = clip_and_filter(steps, finite, stream);
+  for_each_run([&](size_t first, size_t last) { update_run(first, last, steps, do_update, stream); });
   if (!norm_first()) kernels::sum(stream, squared_norm_.data(), squares_.data(), squares_.size());
 }
 
@@ -136,7 +136,7 @@ void Adam::update_slice(const kernels::AdamStep* steps, const int* do_update, si
   for_each_run([&](size_t first, size_t last) {
     const Parameter &p = *in_memory_[first], &q = *in_memory_[last - 1];
     const size_t from = std::max(begin, p.offset), to = std::min(end, q.offset + q.padded_size());
-    if (from < to) update(p, from, to, nullptr, steps, do_update, stream);
+    if (from < to) update_values(p, from, to, nullptr, steps, do_update, stream);
   });
 }
 

@@ -34,10 +34,10 @@ class Adam {
               kernels::Stream stream);
   void finish(kernels::AdamStep* steps, const int* finite);
   // In place of begin() to finish(), for a caller who writes squared_norm() and updates parts of the flat
-  // buffers: judge() returns, on the device, whether to update, and clips; only if not can_update_early().
-  // update_slice() updates values [begin, end).
+  // buffers. clip_and_filter() clips and returns, on the device, whether to update; only if not
+  // can_update_early(). update_slice() updates values [begin, end).
   double* squared_norm() { return squared_norm_.data(); }
-  const int* judge(kernels::AdamStep* steps, const int* finite, kernels::Stream stream);
+  const int* clip_and_filter(kernels::AdamStep* steps, const int* finite, kernels::Stream stream);
   void update_slice(const kernels::AdamStep* steps, const int* do_update, size_t begin, size_t end,
                     kernels::Stream stream);
   bool can_update_early() const { return !norm_first(); }
@@ -61,11 +61,11 @@ class Adam {
   };
   bool norm_first() const { return options_.clip_norm > 0 || options_.outlier_limit > 0; }
   // Updates in_memory_[first, last): neighbours in one group.
-  void update(size_t first, size_t last, const kernels::AdamStep* steps, const int* do_update,
-              kernels::Stream stream);
-  // The same for values [offset, end) of p's group.
-  void update(const Parameter& p, size_t offset, size_t end, double* squares, const kernels::AdamStep* steps,
-              const int* do_update, kernels::Stream stream);
+  void update_run(size_t first, size_t last, const kernels::AdamStep* steps, const int* do_update,
+                  kernels::Stream stream);
+  // Updates values [offset, end), all in p's group.
+  void update_values(const Parameter& p, size_t offset, size_t end, double* squares,
+                     const kernels::AdamStep* steps, const int* do_update, kernels::Stream stream);
   // Calls f(first, last) for each run of neighbours in one group that are not updated yet.
   template <class F>
   void for_each_run(F f) const;

@@ -1,15 +1,13 @@
 #include "algorithm_cache.h"
 
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <initializer_list>
+#include <charconv>
 #include <sstream>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "fnv.h"
 
@@ -23,7 +21,7 @@ constexpr const char* header =
 
 uint64_t checksum(std::string_view text) {
   Fnv<uint64_t> hash;
-  for (const char c : text) hash.add(uint8_t(c));
+  hash.add(text);
   return hash.value();
 }
 
@@ -36,68 +34,22 @@ std::string line_of(const GemmKey& p, const GemmAlgorithm& choice) {
   return line + '\n';
 }
 
-// Words of a line; rejects any that line_of does not write.
-class Words {
- public:
-  explicit Words(const std::string& line) {
-    std::istringstream stream(line);
-    for (std::string word; stream >> word;) words_.push_back(word);
-    if (words_.size() != 12)
-      throw std::runtime_error(fmt::format("{} words, 12 were expected", words_.size()));
-  }
-  int integer() {
-    const std::string word = next();
-    char* end;
-    const long value = std::strtol(word.c_str(), &end, 10);
-    if (*end || value < 1 || value > 0x7fffffff) refuse(word, "a size");
-    return int(value);
-  }
-  double time() {
-    const std::string word = next();
-    char* end;
-    const double value = std::strtod(word.c_str(), &end);
-    if (*end || !(value >= 0 && value < 1e12)) refuse(word, "a time");
-    return value;
-  }
-  int one_of(std::initializer_list<const char*> all) {
-    const std::string word = next();
-    int i = 0;
-    for (const char* candidate : all) {
-      if (word == candidate) return i;
-      i++;
-    }
-    refuse(word, fmt::format("one of {}", fmt::join(all, ", ")));
-  }
-  std::array<uint64_t, 8> algorithm() {
-    const std::string word = next();
-    if (word.size() != 128 || word.find_first_not_of("0123456789abcdef") != word.npos)
-      refuse(word, "64 bytes in hexadecimal digits");
-    std::array<uint64_t, 8> words;
-    for (size_t i = 0; i < 8; i++) words[i] = std::strtoull(word.substr(i * 16, 16).c_str(), nullptr, 16);
-    return words;
-  }
-
- private:
-  std::string next() { return words_[at_++]; }
-  [[noreturn]] static void refuse(const std::string& word, const std::string& expected) {
-    throw std::runtime_error(fmt::format("'{}' is not {}", word, expected));
-  }
-  std::vector<std::string> words_;
-  size_t at_ = 0;
-};
-
+// Throws for a line that line_of does not write.
 std::pair<GemmKey, GemmAlgorithm> parse_line(const std::string& line) {
-  Words words(line);
   GemmKey p{};
-  for (int* size : {&p.m, &p.n, &p.k, &p.lda, &p.ldb, &p.ldc}) *size = words.integer();
-  p.input = GemmKey::Input(words.one_of({"bf16", "fp32", "tf32"}));
-  p.output = words.one_of({"fp32", "bf16"}) ? DType::bf16 : DType::f32;
-  const int transposes = words.one_of({"nn", "nt", "tn", "tt"});
-  p.transpose_a = transposes & 2, p.transpose_b = transposes & 1;
-  p.alignment = words.integer();
   GemmAlgorithm choice{};
-  choice.microseconds = words.time();
-  choice.algorithm = words.algorithm();
+  std::string input, output, transposes, words;
+  std::istringstream(line) >> p.m >> p.n >> p.k >> p.lda >> p.ldb >> p.ldc >> input >> output >> transposes >>
+      p.alignment >> choice.microseconds >> words;
+  p.input = input == "bf16"   ? GemmKey::Input::bf16
+            : input == "tf32" ? GemmKey::Input::tf32
+                              : GemmKey::Input::fp32;
+  p.output = output == "bf16" ? DType::bf16 : DType::f32;
+  p.transpose_a = transposes.starts_with('t'), p.transpose_b = transposes.ends_with('t');
+  for (size_t i = 0; i < 8 && words.size() == 128; i++)
+    std::from_chars(words.data() + i * 16, words.data() + (i + 1) * 16, choice.algorithm[i], 16);
+  if (std::min({p.m, p.n, p.k, p.lda, p.ldb, p.ldc, p.alignment}) < 1 || line_of(p, choice) != line + '\n')
+    throw std::runtime_error("not a product and its algorithm");
   return {p, choice};
 }
 

@@ -1,8 +1,8 @@
 // Algorithm cache: the cuBLASLt algorithm of each product. Empty on the CPU.
 //
 // Algorithms differ in time, several-fold for small products, and in summation order, hence in the last bits.
-// Choices are kept by the process, in the run's directory (a resumed run has the same bits) and in a file per
-// environment (nothing is timed twice).
+// The process keeps its choices. The run's directory stores them, so a resumed run has the same bits. A file
+// per environment stores them too, so nothing is timed twice.
 #pragma once
 #include <array>
 #include <compare>
@@ -39,7 +39,7 @@ struct AlgorithmCache {
   std::map<GemmKey, GemmAlgorithm> chosen;
 };
 
-// Machine (GPU name, library versions) -> its choices.
+// Environment (GPU name, library versions) -> its choices.
 using GemmCache = std::map<std::string, std::map<GemmKey, GemmAlgorithm>>;
 
 // Text form: a section per environment, a line per product; the last line holds a count and a checksum.

@@ -1,6 +1,7 @@
 // Bump allocator for one step's device memory. Pieces are named: report() tells what used the memory at its
 // peak.
 #pragma once
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -22,7 +23,7 @@ class Arena {
   void reset();  // keeps the blocks: the next step gets the same addresses
 
   size_t used() const { return used_; }
-  size_t high_water() const { return high_water_; }
+  size_t high_water() const { return std::max(used_, high_water_); }
   // Bytes by name at the high-water mark, largest first.
   std::string report() const;
 

@@ -1,6 +1,7 @@
 // FNV-1a (Fowler, Noll & Vo), 32 or 64 bits: equal on every machine.
 #pragma once
 #include <cstdint>
+#include <string_view>
 
 namespace warpbert {
 
@@ -10,6 +11,9 @@ class Fnv {
 
  public:
   void add(Int x) { value_ = (value_ ^ x) * prime; }
+  void add(std::string_view text) {
+    for (const char c : text) add(Int(uint8_t(c)));
+  }
   Int value() const { return value_; }
 
  private:

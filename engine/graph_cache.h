@@ -14,7 +14,7 @@ namespace warpbert {
 
 // Work on buffers that stay where they are. The owner keeps one slot for each shape of the work.
 struct GraphSlot {
-  int uses = 0;
+  long uses = 0;
   std::unique_ptr<Graph> graph;
 };
 

@@ -1,9 +1,8 @@
 // The processes of one program: ranks 0 … size − 1, started by mpirun or srun. One process without a
 // launcher.
 //
-// engine/mpi/ has the real one: process_group.cpp starts and sends host memory by MPI, and device memory is
-// sent by device_mpi.cpp in the simulator, by device_nccl.cpp between GPUs. engine/single/ is for a build
-// without MPI.
+// engine/mpi/ sends host memory by MPI. Device memory goes by MPI in the simulator, by NCCL between GPUs.
+// engine/single/ is for a build without MPI.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -37,8 +36,8 @@ class ProcessGroup {
   // Ends the processes of all ranks.
   [[noreturn]] void abort(int code);
 
-  // ---- Device memory, in stream order; may be captured in graphs. Every rank sends the same calls in the same
-  // order; a captured call serves one that is not. Sizes in bytes, multiples of 4.
+  // ---- Device memory, in stream order; may be captured in graphs. Every rank sends the same calls in the
+  // same order; a captured call serves one that is not. Sizes in bytes, multiples of 4.
   // Joins the devices, once, after each rank has opened its own. Throws std::runtime_error if two have one.
   void connect();
   struct Transfer {

@@ -4,7 +4,7 @@
 
 namespace warpbert {
 
-// Those that affinity (taskset, batch systems) and the CPU quota of a container leave, at least 1.
+// Processors that affinity (taskset, batch systems) and the CPU quota of a container leave, at least 1.
 int available_processors();
 
 // Processors that the quotas cpu.max of cgroup v2 leave to `group` and all groups around it, rounded up; 0

@@ -90,7 +90,7 @@ void ShardedUpdate::finish() {
   group_.all_gather(stream, std::move(squares));
   kernels::sum(stream, adam_.squared_norm(), squares_.data(), squares_.size());
   if (!adam_.can_update_early()) {
-    const int* do_update = adam_.judge(steps_, finite_, stream);
+    const int* do_update = adam_.clip_and_filter(steps_, finite_, stream);
     for (const Bucket& bucket : buckets_) {
       adam_.update_slice(steps_, do_update, bucket.sum.begin(), bucket.sum.end(), stream);
       append_weights(weights, bucket);

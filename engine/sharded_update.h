@@ -1,12 +1,6 @@
-// Adam over gradients of shards (shards.h), divided as in ZeRO stage 1 (Rajbhandari et al. 2020, §5.1): rank
-// r updates its slices of the flat buffers, then everybody gets the weights that kernels read.
-//
-// The flat buffers are cut into buckets, and each bucket into a slice for each rank. A bucket whose gradients
-// are complete travels on a stream of its own beside the rest of the backward pass, from the last bucket to
-// the first as backward goes. The order is fixed, so that all ranks send the same.
-//
-// Bytes a parameter and step that a rank of n sends, with a shard each: 4·(n − 1)/n of gradients, and as many
-// receives; then 2·(n − 1)/n of bf16 weights, 4·(n − 1)/n of fp32.
+// Adam over gradients of shards (shards.h), divided as in ZeRO stage 1 (Rajbhandari et al. 2020, §5.1); see
+// docs/scale.md. The flat buffers are cut into buckets, and each bucket into a slice for each rank, which
+// updates it. Buckets travel in a fixed order, from the last to the first, beside the backward pass.
 #pragma once
 #include "adam.h"
 #include "shards.h"
@@ -19,8 +13,8 @@ class ShardedUpdate {
 
   // Takes the gradients of a local shard, but not of the last, from the store's buffer.
   void add(int shard);
-  // The last local shard: begin() after its losses, complete() for each matrix whose gradient is complete on
-  // the side stream, finish() when all are complete on the main stream, which then follows the update. All
+  // The last local shard: begin() after its losses; complete() for each matrix whose gradient is complete on
+  // the side stream; finish() when all are complete on the main stream, which then follows the update. All
   // may be captured. *finite, on the device, becomes the least of all ranks; 0 leaves the weights as they are.
   void begin(kernels::AdamStep* steps, int* finite);
   void complete(const Parameter& matrix);
@@ -29,7 +23,7 @@ class ShardedUpdate {
   // In place of these, after the last local shard of a first pass of two (FGM): keeps the sum for the second,
   // and completes gradient and master weights of p.
   void finish_first_pass(const Parameter& p);
-  // Completes masters, moments and EMA weights, of which this rank updates its slices.
+  // Completes master weights, moments and EMA weights, of which this rank updates its slices.
   void gather();
 
  private:

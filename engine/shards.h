@@ -1,7 +1,5 @@
-// Shards of a step. The batch is dealt over `count` shards, whose gradients are added in one fixed tree. The
-// bits of a training depend on the number of shards, not on the number of processes that compute them.
-//
-// The tree over n leaves: two subtrees, the left one over the largest power of two below n.
+// Shards of a step: the batch is dealt over `count` shards, whose gradients are added in one fixed tree; see
+// docs/scale.md. The left subtree of n leaves has the largest power of two below n.
 #pragma once
 #include <vector>
 
@@ -26,8 +24,8 @@ struct TreeNode {
 };
 std::vector<TreeNode> complete_nodes(int first, int last);
 
-// Adds a range of the gradient over all shards. Rank r gets the sums of its slice. Calls launch the same work in
-// each step, so that they may be captured.
+// Adds a range of the gradient over all shards. Rank r gets the sums of its slice. Calls launch the same work
+// in each step, so that they may be captured.
 class ShardSum {
  public:
   // The range is [first, last), in values of the gradient.

@@ -42,15 +42,19 @@ Tensor Tape::tensor(const char* name, kernels::Rows rows, int cols) {
   return tensor(name, rows, cols, dtype_);
 }
 
+static void check_columns(const char* name, int cols) {
+  if (cols < 1 || cols % 8)
+    throw std::invalid_argument(fmt::format("tensor {}: {} columns; a multiple of 8 is needed", name, cols));
+}
+
 Tensor Tape::tensor(const char* name, kernels::Rows rows, int cols, DType dtype) {
+  check_columns(name, cols);
   void* data = arena_.allocate(size_t(rows.capacity) * cols * size_of(dtype), name);
   return input(name, {data, dtype, rows, cols, cols});
 }
 
 Tensor Tape::input(const char* name, const View& x) {
-  if (x.cols < 1 || x.cols % 8)
-    throw std::invalid_argument(
-        fmt::format("tensor {}: {} columns; a multiple of 8 is needed", name, x.cols));
+  check_columns(name, x.cols);
   TensorData& t = tensors_.emplace_back();
   t.name = name, t.value = x, t.arena = &arena_;
   return Tensor(&t);

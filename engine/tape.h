@@ -68,7 +68,6 @@ class Tape {
   kernels::Stream stream() const { return device_.stream(); }
   Gemm& gemm() { return gemm_; }
   DType dtype() const { return dtype_; }
-  bool recording() const { return recording_; }
   size_t closures() const { return closures_.size(); }
 
  private:

@@ -18,7 +18,7 @@ inline DropoutArgs dropout_args(const Dropout& d) {
 
 inline void check_dropout(const char* launcher, const Dropout& dropout) {
   if (!(dropout.rate >= 0 && dropout.rate < 1))
-    refuse(launcher, "dropout rate " + std::to_string(dropout.rate) + " is outside [0, 1)");
+    refuse(launcher, "dropout rate ", dropout.rate, " is outside [0, 1)");
   if (dropout.rate > 0 && !dropout.random) refuse(launcher, "dropout needs a random state");
 }
 
@@ -31,8 +31,7 @@ class DropoutMask {
     if constexpr (dropping) state_ = *dropout.random;
   }
 
-  // Applies dropout to eight values of a row of `columns`, from `column` on; both multiples of 8. A step has
-  // fewer than 2³⁵ elements.
+  // Applies dropout to eight values of a row of `columns`, from `column` on; both multiples of 8.
   __device__ __forceinline__ Float8 operator()(int row, int columns, int column, Float8 x) const {
     if constexpr (dropping) {
       const uint32_t group =

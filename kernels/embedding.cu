@@ -1,12 +1,5 @@
-// Embedding lookup and its gradients; see docs/kernels/embedding.md. Segment 0's gradient is a column sum of
-// dy.
-//
-// Forward: one block per row; 4 bytes per element in bf16, plus position and segment rows from cache.
-//
-// Word gradient: [SEP] has 128 rows in a batch of 64 pairs, most words one. So the rows are sorted by word
-// and cut into chunks of 32. A one-warp block sums 256 columns of a chunk in order: a hundred blocks, one per
-// SM. A run (the rows of one word) inside a chunk goes to dword at once. A run across borders leaves a
-// partial sum per chunk in the workspace, and a second launch adds these in chunk order.
+// Embedding lookup and its gradients; see docs/kernels/embedding.md. The word gradient takes rows sorted by
+// word, in chunks of 32. A run (the rows of one word) across chunks leaves partial sums in the workspace.
 #include "launch.h"
 #include "strip.cuh"
 
@@ -15,12 +8,6 @@ namespace {
 
 constexpr unsigned most_threads = 256;  // per block, forward
 constexpr int chunk_rows = 32;          // sorted rows per chunk
-
-__device__ __forceinline__ void add_to(float* to, const Float8& x) {
-  Float8 sum = load8(to);
-  sum += x;
-  store8(to, sum);
-}
 
 template <class T>
 __global__ void __launch_bounds__(most_threads)
@@ -126,7 +113,9 @@ static __global__ void __launch_bounds__(32)
   Float8 sum = load8(tail(workspace, chunk, hidden) + column);
   for (int i = end; i < n && ids[order[i]] == id; i += chunk_rows)
     sum += load8(head(workspace, i / chunk_rows, hidden) + column);
-  add_to(dword + size_t(id) * hidden + column, sum);
+  float* const to = dword + size_t(id) * hidden + column;
+  sum += load8(to);
+  store8(to, sum);
 }
 
 // Adds the rows at `position` of N sequences, 8 apart, all loads in flight. The rows are the same for the
@@ -174,7 +163,7 @@ int chunks(int capacity) { return (capacity + chunk_rows - 1) / chunk_rows; }
 
 void embedding_forward(Stream stream, View y, const EmbeddingTables& tables, const int* ids,
                        const int* positions) {
-  check_views("embedding_forward", y, {tables.word, tables.position, tables.segment});
+  check_columns("embedding_forward", y, {tables.word, tables.position, tables.segment});
   if (y.rows.capacity == 0) return;
   with_dtype(y.dtype, [&]<class T>() {
     launch<embedding_forward_kernel<T>>(unsigned(y.rows.capacity), row_threads(y.cols, most_threads), 0,
@@ -188,7 +177,7 @@ size_t embedding_workspace(int capacity, int hidden) { return size_t(chunks(capa
 static void check_gradient(const char* launcher, const View& table, const View& dy) {
   check_view(launcher, dy);
   if (table.dtype != DType::f32 || table.cols != dy.cols || table.rows.capacity < 0)
-    refuse(launcher, "a gradient of " + shape(table) + " from " + shape(dy) + "; a float one is needed");
+    refuse(launcher, "a gradient of ", shape(table), " from ", shape(dy), "; a float one is needed");
 }
 
 void embedding_backward_word(Stream stream, View dword, float* workspace, View dy, const int* ids,
@@ -208,8 +197,7 @@ void embedding_backward_position(Stream stream, GradView dposition, View dy, con
   const View& table = dposition.view;
   check_gradient("embedding_backward_position", table, dy);
   if (sequences.count < 0 || table.rows.capacity > 65535)
-    refuse("embedding_backward_position", std::to_string(sequences.count) + " sequences, " +
-                                              std::to_string(table.rows.capacity) + " positions");
+    refuse("embedding_backward_position", sequences.count, " sequences, ", table.rows.capacity, " positions");
   if (table.rows.capacity == 0) return;
   with_dtype(dy.dtype, [&]<class T>() {
     launch<embedding_backward_position_kernel<T>>(

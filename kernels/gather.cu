@@ -1,8 +1,5 @@
-// Gather and scatter of the rows with a target: only these go through the model's largest GEMM.
-//
-// One block per row. Gather moves 4·M·H bytes in bf16, scatter 2·H·(M + N). Scatter has one block per row of
-// dx, which searches its row in the ascending index: one launch writes every row exactly once, without
-// zeroing first.
+// Gather and scatter of the rows with a target; see docs/kernels/gather.md. A block owns a row; scatter
+// writes every row of dx once.
 #include "launch.h"
 #include "vector.cuh"
 
@@ -52,7 +49,7 @@ __global__ void __launch_bounds__(most_threads)
 }  // namespace
 
 void gather_rows(Stream stream, View y, View x, const int* index) {
-  check_views("gather_rows", y, {x});
+  check_columns("gather_rows", y, {x});
   if (y.rows.capacity == 0) return;
   with_dtype(y.dtype, [&]<class T>() {
     launch<gather_rows_kernel<T>>(unsigned(y.rows.capacity), row_threads(y.cols, most_threads), 0, stream,
@@ -62,7 +59,7 @@ void gather_rows(Stream stream, View y, View x, const int* index) {
 
 void scatter_rows(Stream stream, GradView dx, View dy, const int* index) {
   const View& x = dx.view;
-  check_views("scatter_rows", x, {dy});
+  check_columns("scatter_rows", x, {dy});
   if (x.rows.capacity == 0) return;
   with_dtype(x.dtype, [&]<class T>() {
     launch<scatter_rows_kernel<T>>(unsigned(x.rows.capacity), row_threads(x.cols, most_threads), 0, stream,

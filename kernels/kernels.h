@@ -184,7 +184,8 @@ void scatter_rows(Stream, GradView dx, View dy, const int* index);
 
 // ---- cross_entropy.cu: fused log-softmax, loss and gradient, in place -------------------------------------
 
-// Target distribution: (1 − other_weight)·token + other_weight·other. group 0: masked token, 1: label.
+// Target distribution: (1 − other_weight)·token + other_weight·other, both in [0, classes). group 0: masked
+// token, 1: label.
 struct Target {
   int token, other;
   float other_weight;
@@ -279,10 +280,5 @@ void add(Stream, float* sum, const float* x, size_t n);
 
 // y = x + ε·g/√*squared_norm, *squared_norm = Σ g²; y = x if that is 0. x, g: float of y's shape.
 void perturb(Stream, View y, const float* x, const float* g, const double* squared_norm, float epsilon);
-
-// ---- random.cu --------------------------------------------------------------------------------------------
-
-// words[i] = word i of (seed, pass, site): the raw generator, for tests.
-void random_words(Stream, uint32_t* words, size_t n, uint32_t site, const RandomState* random);
 
 }  // namespace warpbert::kernels

@@ -1,6 +1,7 @@
 // Host side of launchers: checks of their arguments, and dispatch on the storage type.
 #pragma once
 #include <initializer_list>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 
@@ -8,8 +9,13 @@
 
 namespace warpbert::kernels {
 
-[[noreturn]] inline void refuse(const char* launcher, const std::string& why) {
-  throw std::invalid_argument(std::string(launcher) + ": " + why);
+// Throws std::invalid_argument "<launcher>: <parts>".
+template <class... Parts>
+[[noreturn]] void refuse(const char* launcher, const Parts&... parts) {
+  std::ostringstream text;
+  text << launcher << ": ";
+  (text << ... << parts);
+  throw std::invalid_argument(text.str());
 }
 
 // "[40, 768]"
@@ -20,16 +26,23 @@ inline std::string shape(const View& x) {
 // `x` must have columns and a leading dimension of multiples of 8.
 inline void check_view(const char* launcher, const View& x) {
   if (x.cols <= 0 || x.cols % 8 || x.ld < x.cols || x.ld % 8 || x.rows.capacity < 0)
-    refuse(launcher, shape(x) + " with leading dimension " + std::to_string(x.ld) +
-                         ": multiples of 8 columns are needed");
+    refuse(launcher, shape(x), " with leading dimension ", x.ld, ": multiples of 8 columns are needed");
 }
 
 // `x` must be contiguous and share its dtype and number of columns with all `others`.
-inline void check_views(const char* launcher, const View& x, std::initializer_list<View> others) {
+inline void check_columns(const char* launcher, const View& x, std::initializer_list<View> others) {
   check_view(launcher, x);
   for (const View& other : others)
     if (other.dtype != x.dtype || other.cols != x.cols || other.ld != x.ld || x.ld != x.cols)
-      refuse(launcher, shape(x) + " and " + shape(other) + " differ in columns or dtype, or have gaps");
+      refuse(launcher, shape(x), " and ", shape(other), " differ in columns or dtype, or have gaps");
+}
+
+// The same, and equal capacities.
+inline void check_views(const char* launcher, const View& x, std::initializer_list<View> others) {
+  check_columns(launcher, x, others);
+  for (const View& other : others)
+    if (other.rows.capacity != x.rows.capacity)
+      refuse(launcher, shape(x), " and ", shape(other), " differ in rows");
 }
 
 // Calls f.operator()<T>() for the storage type.
@@ -37,6 +50,12 @@ template <class F>
 void with_dtype(DType dtype, F f) {
   if (dtype == DType::bf16) f.template operator()<bf16>();
   else f.template operator()<float>();
+}
+
+// Calls f.operator()<N>() for the N that equals n, if there is one.
+template <int... Ns, class F>
+void with_one_of(int n, F f) {
+  ((n == Ns ? f.template operator()<Ns>() : void()), ...);
 }
 
 }  // namespace warpbert::kernels

@@ -1,7 +1,4 @@
-// FGM perturbation (Miyato et al. 2017, "Adversarial Training Methods for Semi-Supervised Text
-// Classification"): moves the whole word embedding by ε along its gradient. y is a separate array, so x need
-// not be restored.
-// Reads 8 bytes per value and writes 2 or 4; eight values per thread.
+// FGM perturbation of the word embedding; see docs/kernels/perturb.md.
 #include "launch.h"
 #include "vector.cuh"
 
@@ -28,8 +25,8 @@ static __global__ void __launch_bounds__(flat_threads)
 
 void perturb(Stream stream, View y, const float* x, const float* g, const double* squared_norm,
              float epsilon) {
-  if (!(epsilon >= 0)) refuse("perturb", "epsilon = " + std::to_string(epsilon));
-  if (y.ld != y.cols || y.rows.capacity < 0) refuse("perturb", shape(y) + " must be contiguous");
+  if (!(epsilon >= 0)) refuse("perturb", "epsilon = ", epsilon);
+  if (y.ld != y.cols || y.rows.capacity < 0) refuse("perturb", shape(y), " must be contiguous");
   const size_t n = size_t(y.rows.capacity) * y.cols;
   with_dtype(y.dtype, [&]<class T>() {
     if (n)

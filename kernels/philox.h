@@ -1,8 +1,5 @@
-// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", §3.3), as in cuRAND.
-//
-// A number depends only on (seed, pass, site, element): backward redraws forward's dropout mask, and a
-// resumed run draws the same numbers.
-// Word i equals cuRAND's after curand_init(seed, uint64_t(pass) << 32 | site, i).
+// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", §3.3), as in cuRAND; see
+// docs/kernels/random.md.
 #pragma once
 #include <cstdint>
 
@@ -50,8 +47,7 @@ WARPBERT_HOST_DEVICE Random4 random4(uint64_t seed, uint32_t pass, uint32_t site
 }
 
 // ---- Dropout: 16 bits per element, eight elements per draw ------------------------------------------------
-// Element e has half-word e % 8 of draw e/8, low half of a word first. It is dropped iff that is below
-// rate·2¹⁶, rounded to an integer. Kept values are divided by the probability of keeping them.
+// Element e has half-word e % 8 of draw e/8, low half of a word first.
 
 // Half-word i of a draw, moved to the upper half; `word` holds it.
 WARPBERT_HOST_DEVICE uint32_t dropout_bits(uint32_t word, uint32_t i) { return i % 2 ? word : word << 16; }

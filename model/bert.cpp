@@ -75,8 +75,8 @@ Bert::Bert(const BertConfig& c) : config(c) {
   output_bias = &store.add(ParameterKind::vector, V, 1, {{p + "bias", 0, c.vocabulary}});
 }
 
-// One post-norm encoder layer (Vaswani et al. 2017, §3.1); N = real tokens. Shapes: qkv [N, 3H], wide [N, I],
-// others [N, H].
+// One post-norm encoder layer (Vaswani et al. 2017, §3.1); N = real tokens. Shapes: qkv [N, 3H],
+// intermediate [N, I], others [N, H].
 static Tensor encoder_layer(Tape& t, const BertConfig& c, const EncoderLayer& w, Tensor x,
                             const Packing& batch, uint32_t site) {
   Tensor qkv = linear(t, x, *w.qkv.weight, "qkv");

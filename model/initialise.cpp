@@ -14,7 +14,7 @@ namespace warpbert {
 // An array's `site` for random4.
 static uint32_t hash(const std::string& name) {
   Fnv<uint32_t> hash;
-  for (const unsigned char c : name) hash.add(c);
+  hash.add(name);
   return hash.value();
 }
 

@@ -1,50 +1,26 @@
-// Sectors, bank passes and races of a trace. The counts are those of the PTX interpreter
-// (simt/ptx/instructions.cpp, count_access).
+// Sectors, bank passes and races of a trace.
 #include <algorithm>
 #include <unordered_map>
 
 #include "parts.h"
+#include "simt/cpu/access_counts.h"
 
 namespace warpbert::study {
 namespace {
 
-size_t distinct(std::vector<uintptr_t>& v) {
-  std::sort(v.begin(), v.end());
-  return size_t(std::unique(v.begin(), v.end()) - v.begin());
+simt::LaneAddresses addresses(const Step& s, uintptr_t Event::*address) {
+  simt::LaneAddresses all;
+  for (size_t lane = 0; lane < 32; lane++)
+    if (const Event* e = s.lanes[lane]) all[lane] = e->*address;
+  return all;
 }
-
-// 32-byte sectors that the lanes touch, and the least number for as many distinct bytes.
 void count_sectors(Step& s, uintptr_t Event::*address, int bytes) {
-  std::vector<uintptr_t> sectors, pieces;
-  for (const Event* e : s.lanes)
-    if (e) sectors.push_back(e->*address / 32), pieces.push_back(e->*address);
-  s.sectors = int(distinct(sectors));
-  s.least_sectors = int((distinct(pieces) * size_t(bytes) + 31) / 32);
+  const simt::AccessCount count = simt::count_sectors(addresses(s, address), bytes);
+  s.sectors = int(count.used), s.least_sectors = int(count.least);
 }
-
-// Shared memory serves 32 banks of 4 bytes a pass, equal words once; 8 and 16 bytes a lane go by half and
-// quarter warps.
 void count_passes(Step& s, int bytes) {
-  const int together = bytes <= 4 ? 32 : 128 / bytes;
-  for (int first = 0; first < 32; first += together) {
-    std::array<std::vector<uintptr_t>, 32> banks;
-    bool any = false;
-    for (int lane = first; lane < std::min(32, first + together); lane++) {
-      const Event* e = s.lanes[size_t(lane)];
-      if (!e) continue;
-      any = true;
-      for (uintptr_t word = e->address / 4, end = word + uintptr_t(std::max(1, bytes / 4)); word < end;
-           word++) {
-        auto& bank = banks[word % 32];
-        if (std::find(bank.begin(), bank.end(), word) == bank.end()) bank.push_back(word);
-      }
-    }
-    if (!any) continue;
-    size_t passes = 1;
-    for (const auto& bank : banks) passes = std::max(passes, bank.size());
-    s.passes += int(passes);
-    s.least_passes++;
-  }
+  const simt::AccessCount count = simt::count_passes(addresses(s, &Event::address), bytes);
+  s.passes = int(count.used), s.least_passes = int(count.least);
 }
 
 }  // namespace

@@ -44,7 +44,6 @@ const std::vector<ShippedKernel>& shipped_kernels() {
       {"log_probabilities", "log_probabilities", sizes()},
       {"partial_sums", "partial_sums", sizes()},
       {"perturb", "perturb, word table", sizes()},
-      {"random_words", "", sizes()},
       {"reduce_partials", "reduce_partials", sizes()},
       {"reject_outlier", "reject_outlier", sizes()},
       {"scatter_rows", "scatter_rows", sizes()},
@@ -94,42 +93,24 @@ namespace {
 // Arrays and launchers at some sizes.
 class Workbench {
  public:
-  explicit Workbench(const bench::StepSizes& sizes)
-      : tokens_(sizes.tokens),
-        cases_(device_, sizes),
-        words_(device_, size_t(sizes.tokens) * 16 + 12),
-        state_(device_, sizeof(kernels::RandomState)) {}
+  explicit Workbench(const bench::StepSizes& sizes) : cases_(device_, sizes) {}
 
   std::vector<Memory> memory() const {
-    std::vector<Memory> all = {of(words_), of(state_)};
-    for (const auto& array : cases_.arrays()) all.push_back(of(array));
+    std::vector<Memory> all;
+    for (const auto& array : cases_.arrays())
+      all.push_back({uintptr_t(array.data()), array.size(), nullptr, 0});
     return all;
   }
 
   void run(const ShippedKernel& kernel) {
-    if (kernel.row.empty()) random_words();
     for (const bench::KernelCase& c : cases_.cases())
       if (c.name == kernel.row) c.run();
     device_.synchronize();
   }
 
  private:
-  static Memory of(const DeviceArray<char>& array) {
-    return {uintptr_t(array.data()), array.size(), nullptr, 0};
-  }
-
-  void random_words() {
-    const kernels::RandomState random{1, 1};
-    device_.upload(state_.data(), reinterpret_cast<const char*>(&random), sizeof random);
-    kernels::random_words(device_.stream(), reinterpret_cast<uint32_t*>(words_.data()),
-                          size_t(tokens_) * 4 + 3, 1,
-                          reinterpret_cast<const kernels::RandomState*>(state_.data()));
-  }
-
-  int tokens_;
   Device device_{1};
   bench::KernelCases cases_;
-  DeviceArray<char> words_, state_;
 };
 
 void check_launched(const ShippedKernel& kernel, const bench::StepSizes& sizes) {

@@ -10,7 +10,7 @@ namespace warpbert::study {
 
 struct ShippedKernel {
   std::string name;  // of the __global__ function, without "_kernel"
-  std::string row;   // of bench::KernelCases, which launches it; "" for random_words
+  std::string row;   // of bench::KernelCases, which launches it
   bench::StepSizes sizes;
 };
 

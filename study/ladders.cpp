@@ -97,7 +97,7 @@ class Ladder {
     return std::move(recorder.result());
   }
 
-  // Have the results the same bits in five thread and block orders?
+  // True if the results have the same bits in five thread and block orders.
   bool is_reproducible(const Rung& rung) const {
     std::set<std::vector<char>> different;
     const auto run = [&](simt::Order order, unsigned seed) {
@@ -128,15 +128,15 @@ void squared_norm() {
   Ladder ladder(device);
   const float* const x = ladder.array(values);
   double *const out = ladder.array(sum, true), *const workspace = ladder.array(partials);
-  const auto rung = [&](ladders::SquaredNorm* launcher) {
-    return [=, &device] { launcher(device.stream(), out, workspace, x, n); };
+  const auto rung = [&](const char* name, const char* kernel, int per_block, ladders::SquaredNorm* launcher) {
+    return Rung{name, {kernel}, per_block, [=, &device] { launcher(device.stream(), out, workspace, x, n); }};
   };
   ladder.print(
       2048, "values",
-      {{"1 atomics", {"squared_norm_atomic_kernel"}, 256, rung(ladders::squared_norm_atomic)},
-       {"2 tree", {"squared_norm_tree_kernel"}, 256, rung(ladders::squared_norm_tree)},
-       {"3 two launches", {"squared_norm_partials_kernel"}, 2048, rung(ladders::squared_norm_two_launches)},
-       {"4 shipped", {"squared_norm_kernel"}, 2048, rung(kernels::squared_norm)}});
+      {rung("1 atomics", "squared_norm_atomic_kernel", 256, ladders::squared_norm_atomic),
+       rung("2 tree", "squared_norm_tree_kernel", 256, ladders::squared_norm_tree),
+       rung("3 two launches", "squared_norm_partials_kernel", 2048, ladders::squared_norm_two_launches),
+       rung("4 shipped", "squared_norm_kernel", 2048, kernels::squared_norm)});
 }
 
 void layer_norm_backward() {
@@ -153,35 +153,28 @@ void layer_norm_backward() {
   float* const sums = ladder.array(partials, true);
 
   const std::vector<float> numbers = normal_numbers(rows * hidden);
-  const auto rung = [&]<class T>(const DeviceArray<T>& x, const DeviceArray<T>& dx,
-                                 ladders::NormBackward* launcher) {
+  const auto rung = [&]<class T>(const char* name, const char* kernel, int per_block, const DeviceArray<T>& x,
+                                 const DeviceArray<T>& dx, ladders::NormBackward* launcher) {
     kernels::NormArgs args = statistics;
     args.x = kernels::view(x.data(), all, hidden);
     const kernels::GradView to{kernels::view(dx.data(), all, hidden)};
-    return [=, &device] { launcher(device.stream(), to, sums, args.x, args); };  // dy: also x
+    return Rung{name, {kernel}, per_block, [=, &device] {
+                  launcher(device.stream(), to, sums, args.x, args);  // dy: also x
+                }};
   };
   const DeviceArray<float> x(device, numbers), dx(device, numbers.size());
   const DeviceArray<bf16> x_bf16(device, std::vector<bf16>(numbers.size(), to_bf16(0.5f))),
       dx_bf16(device, numbers.size());
   ladder.array(x), ladder.array(x_bf16), ladder.array(dx, true), ladder.array(dx_bf16, true);
-  ladder.print(64, "rows of 256 columns",
-               {{"1 thread a row",
-                 {"layer_norm_backward_thread_kernel"},
-                 64,
-                 rung(x, dx, ladders::layer_norm_backward_thread)},
-                {"2 block a row",
-                 {"layer_norm_backward_block_kernel"},
-                 1,
-                 rung(x, dx, ladders::layer_norm_backward_block)},
-                {"3 warp a row",
-                 {"layer_norm_backward_warp_kernel"},
-                 4,
-                 rung(x, dx, ladders::layer_norm_backward_warp)},
-                {"4 shipped", {"layer_norm_backward_kernel"}, 8, rung(x, dx, kernels::layer_norm_backward)},
-                {"  in bf16",
-                 {"layer_norm_backward_kernel"},
-                 8,
-                 rung(x_bf16, dx_bf16, kernels::layer_norm_backward)}});
+  ladder.print(
+      64, "rows of 256 columns",
+      {rung("1 thread a row", "layer_norm_backward_thread_kernel", 64, x, dx,
+            ladders::layer_norm_backward_thread),
+       rung("2 block a row", "layer_norm_backward_block_kernel", 1, x, dx,
+            ladders::layer_norm_backward_block),
+       rung("3 warp a row", "layer_norm_backward_warp_kernel", 4, x, dx, ladders::layer_norm_backward_warp),
+       rung("4 shipped", "layer_norm_backward_kernel", 8, x, dx, kernels::layer_norm_backward),
+       rung("  in bf16", "layer_norm_backward_kernel", 8, x_bf16, dx_bf16, kernels::layer_norm_backward)});
 }
 
 // One row of BERT-base's size; its target is a masked token.
@@ -200,26 +193,24 @@ void cross_entropy() {
                                        classes, ladder.array(targets), ladder.array(scale)};
   const kernels::View dlogits = kernels::view(ladder.array(beside, true), row, ld);
   float *const to = ladder.array(loss, true), *const of_row = ladder.array(statistics);
-  const auto rung = [&](ladders::CrossEntropy* launcher) {
-    return [=, &device] {  // the shipped kernel overwrites the logits
-      device.upload(args.logits.data, numbers.data(), ld * sizeof(float));
-      device.upload(dlogits.data, std::vector<bf16>(ld).data(), ld * sizeof(bf16));
-      launcher(device.stream(), to, dlogits, of_row, args);
-    };
+  const auto rung = [&](const char* name, std::vector<const char*> kernels, ladders::CrossEntropy* launcher) {
+    return Rung{name, std::move(kernels), 1, [=, &device] {  // the shipped kernel overwrites the logits
+                  device.upload(args.logits.data, numbers.data(), ld * sizeof(float));
+                  device.upload(dlogits.data, std::vector<bf16>(ld).data(), ld * sizeof(bf16));
+                  launcher(device.stream(), to, dlogits, of_row, args);
+                }};
   };
   const auto in_place = [](kernels::Stream stream, float* to, kernels::View dlogits, float*,
                            const kernels::CrossEntropyArgs& args) {
     return kernels::cross_entropy(stream, to, dlogits.dtype, args);
   };
   ladder.print(1, "row of 6413 logits, gradient in bf16",
-               {{"1 four kernels",
-                 {"maximum_kernel", "sum_kernel", "loss_kernel", "gradient_kernel"},
-                 1,
-                 rung(ladders::cross_entropy_four_kernels)},
-                {"2 three walks", {"three_walks_kernel"}, 1, rung(ladders::cross_entropy_three_walks)},
-                {"3 online", {"online_kernel"}, 1, rung(ladders::cross_entropy_online)},
-                {"4 vectors", {"vectors_kernel"}, 1, rung(ladders::cross_entropy_vectors)},
-                {"5 shipped", {"cross_entropy_kernel"}, 1, rung(in_place)}});
+               {rung("1 four kernels", {"maximum_kernel", "sum_kernel", "loss_kernel", "gradient_kernel"},
+                     ladders::cross_entropy_four_kernels),
+                rung("2 three walks", {"three_walks_kernel"}, ladders::cross_entropy_three_walks),
+                rung("3 online", {"online_kernel"}, ladders::cross_entropy_online),
+                rung("4 vectors", {"vectors_kernel"}, ladders::cross_entropy_vectors),
+                rung("5 shipped", {"cross_entropy_kernel"}, in_place)});
 }
 
 void attention_forward() {
@@ -241,22 +232,22 @@ void attention_forward() {
                                     {}};
   const kernels::View to = kernels::view(ladder.array(out, true), rows, hidden);
   float* const between = ladder.array(scores);
-  const auto rung = [&](ladders::AttentionForward* launcher) {
-    return [=, &device] { launcher(device.stream(), to, between, args); };
+  const auto rung = [&](const char* name, std::vector<const char*> kernels, int per_block,
+                        ladders::AttentionForward* launcher) {
+    return Rung{name, std::move(kernels), per_block,
+                [=, &device] { launcher(device.stream(), to, between, args); }};
   };
   const auto shipped = [](kernels::Stream stream, kernels::View to, float*,
                           const kernels::AttentionArgs& args) {
     kernels::attention_forward(stream, to, args);
   };
   ladder.print(64, "queries and 64 keys of a head of 64 columns",
-               {{"1 in memory",
-                 {"scores_kernel", "softmax_kernel", "output_kernel"},
-                 16,
-                 rung(ladders::attention_forward_in_memory)},
-                {"2 fma", {"fma_kernel"}, 16, rung(ladders::attention_forward_fma)},
-                {"3 mma", {"mma_kernel"}, 16, rung(ladders::attention_forward_mma)},
-                {"4 padded", {"mma_kernel"}, 16, rung(ladders::attention_forward_padded)},
-                {"5 shipped", {"attention_forward_kernel"}, 64, rung(shipped)}});
+               {rung("1 in memory", {"scores_kernel", "softmax_kernel", "output_kernel"}, 16,
+                     ladders::attention_forward_in_memory),
+                rung("2 fma", {"fma_kernel"}, 16, ladders::attention_forward_fma),
+                rung("3 mma", {"mma_kernel"}, 16, ladders::attention_forward_mma),
+                rung("4 padded", {"mma_kernel"}, 16, ladders::attention_forward_padded),
+                rung("5 shipped", {"attention_forward_kernel"}, 64, shipped)});
 }
 
 constexpr std::pair<const char*, void (*)()> ladders_by_name[] = {

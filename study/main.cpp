@@ -34,25 +34,35 @@ int list(int argc, char** argv) {
   return 0;
 }
 
-// ---- Sizes -------------------------------------------------------------------------------------------------
+// ---- Sizes ------------------------------------------------------------------------------------------------
 struct Size {
   const char *flag, *meaning;
   int bench::StepSizes::*member;
   std::string text = "";
 };
-std::vector<Size> size_flags() {
-  return {{"--tokens", "of the packed batch", &bench::StepSizes::tokens},
-          {"--pairs", "of the batch", &bench::StepSizes::pairs},
-          {"--targets", "that the batch is to predict", &bench::StepSizes::targets},
-          {"--hidden", "size of the model", &bench::StepSizes::hidden},
-          {"--heads", "of attention", &bench::StepSizes::heads},
-          {"--vocabulary", "tokens", &bench::StepSizes::vocabulary}};
-}
+struct SizeOptions {
+  bool fp32 = false;
+  std::vector<Size> all = {{"--tokens", "of the packed batch", &bench::StepSizes::tokens},
+                           {"--pairs", "of the batch", &bench::StepSizes::pairs},
+                           {"--targets", "that the batch is to predict", &bench::StepSizes::targets},
+                           {"--hidden", "size of the model", &bench::StepSizes::hidden},
+                           {"--heads", "of attention", &bench::StepSizes::heads},
+                           {"--vocabulary", "tokens", &bench::StepSizes::vocabulary}};
 
-bench::StepSizes chosen_sizes(bench::StepSizes s, const std::vector<Size>& flags, bool fp32) {
-  for (const Size& f : flags)
+  void add_to(CommandLine& line, const bench::StepSizes* shown = nullptr) {  // shown: defaults, for --help
+    line.toggle("--fp32", "activations and matrices in fp32, not bf16", fp32);
+    for (Size& f : all) {
+      if (shown) f.text = fmt::format("{}", shown->*f.member);
+      line.optional(f.flag, "N", f.meaning, f.text);
+      f.text.clear();
+    }
+  }
+};
+
+bench::StepSizes chosen_sizes(bench::StepSizes s, const SizeOptions& options) {
+  for (const Size& f : options.all)
     if (!f.text.empty()) s.*f.member = int(parse_integer(f.flag, f.text, 1, 1'000'000));
-  s.fp32 = fp32;
+  s.fp32 = options.fp32;
   constexpr int positions = 512;
   if (s.pairs > s.tokens)
     throw UsageError(fmt::format("--pairs={}: more pairs than tokens ({})", s.pairs, s.tokens));
@@ -79,12 +89,12 @@ std::array<unsigned, 3> parse_block(const std::string& text) {
   return block;
 }
 
-// ---- Traces ------------------------------------------------------------------------------------------------
+// ---- Traces -----------------------------------------------------------------------------------------------
 std::string ratio(int used, int least) {
   return least ? fmt::format("{} of least {} ({:.2f})", used, least, double(used) / least) : "none";
 }
 
-// Source lines are read from the folder that was compiled: they must not be newer than this program.
+// Warns of source files newer than this program, which reads its lines from the folder that was compiled.
 void warn_of_newer(const Trace& trace) {
   struct stat program, source;
   if (stat("/proc/self/exe", &program)) return;
@@ -94,8 +104,8 @@ void warn_of_newer(const Trace& trace) {
                  file);
 }
 
-// The variables of all threads at each barrier, by running the same trace under gdb: {step: {name: [by
-// lane]}}.
+// The variables of all threads at each barrier, by running the same trace under gdb:
+// {step: {name: [by lane]}}.
 Json variables_at_barriers(const Trace& trace, const std::vector<std::string>& arguments) {
   const TemporaryFolder folder;
   const std::string file = folder / "variables.json";
@@ -141,41 +151,36 @@ void check_trace_name(const std::string& output) {
 int trace(int argc, char** argv) {
   std::vector<std::string> names;
   std::string block = "0", output;
-  bool fp32 = false, variables = false;
-  std::vector<Size> flags = size_flags();
+  bool variables = false;
+  SizeOptions options;
   CommandLine line("study trace", "Traces one block of a kernel: a page for the browser, or JSON.");
   line.arguments("KERNEL", "the kernel's name, see `study list`", names, true);
   line.required("--output", "FILE", ".html: a page; .json: the trace itself, for `study page`", output);
   line.optional("--block", "X[,Y[,Z]]", "the block to trace", block);
-  line.toggle("--fp32", "activations and matrices in fp32, not bf16", fp32);
   line.toggle("--variables", "local variables of all threads at each block barrier, by gdb", variables);
-  for (Size& f : flags) {
-    f.text = fmt::format("{}", shipped_kernels().front().sizes.*f.member);
-    line.optional(f.flag, "N", f.meaning, f.text);
-    f.text.clear();
-  }
+  options.add_to(line, &shipped_kernels().front().sizes);
   if (!line.parse(argc, argv)) return 0;
   if (names.size() != 1) throw UsageError("one kernel at a time; `study page` shows two traces side by side");
   check_trace_name(output);
   const std::array<unsigned, 3> at = parse_block(block);
   const ShippedKernel& kernel = find_kernel(names[0]);
-  const bench::StepSizes sizes = chosen_sizes(kernel.sizes, flags, fp32);
+  const bench::StepSizes sizes = chosen_sizes(kernel.sizes, options);
 
   const Recording recording = record(kernel, sizes, at);
   const Trace trace = build_trace(recording, root, argument_members(), most_steps);
   warn_of_newer(trace);
-  const Json facts = {{"precision", fp32 ? "fp32" : "bf16"},
+  const Json shown = {{"precision", sizes.fp32 ? "fp32" : "bf16"},
                       {"tokens", sizes.tokens},
                       {"pairs", sizes.pairs},
                       {"targets", sizes.targets},
                       {"hidden", sizes.hidden},
                       {"heads", sizes.heads},
                       {"vocabulary", sizes.vocabulary}};
-  Json json = trace_json(trace, recording, kernel.name, facts);
+  Json json = trace_json(trace, recording, kernel.name, shown);
   if (variables) {
     std::vector<std::string> arguments = {kernel.name, "--block=" + block};
-    if (fp32) arguments.push_back("--fp32");
-    for (const Size& f : flags) arguments.push_back(fmt::format("{}={}", f.flag, sizes.*f.member));
+    if (sizes.fp32) arguments.push_back("--fp32");
+    for (const Size& f : options.all) arguments.push_back(fmt::format("{}={}", f.flag, sizes.*f.member));
     json["variables"] = variables_at_barriers(trace, arguments);
   }
   const std::string title = fmt::format("{}, block ({},{},{})", kernel.name, at[0], at[1], at[2]);
@@ -195,28 +200,24 @@ int trace(int argc, char** argv) {
 // Runs a kernel and records nothing: for gdb (scripts/debug).
 int run_once(int argc, char** argv) {
   std::vector<std::string> names;
-  bool fp32 = false;
+  SizeOptions options;
   CommandLine line("study run", "Runs a kernel and records nothing: for gdb, see scripts/debug.");
   line.arguments("KERNEL", "the kernel's name, see `study list`", names, true);
-  line.toggle("--fp32", "activations and matrices in fp32, not bf16", fp32);
-  std::vector<Size> flags = size_flags();
-  for (Size& f : flags) line.optional(f.flag, "N", f.meaning, f.text);
+  options.add_to(line);
   if (!line.parse(argc, argv)) return 0;
   if (names.size() != 1) throw UsageError("one kernel at a time");
   const ShippedKernel& kernel = find_kernel(names[0]);
-  run(kernel, chosen_sizes(kernel.sizes, flags, fp32));
+  run(kernel, chosen_sizes(kernel.sizes, options));
   return 0;
 }
 
 // A line for each kernel: block 0 at its default sizes.
 int count(int argc, char** argv) {
   std::vector<std::string> names;
-  bool fp32 = false;
+  SizeOptions options;
   CommandLine line("study count", "Counts block 0 of each kernel: warp steps, sectors, bank passes, races.");
   line.arguments("KERNEL", "kernels to count; all if none is named", names);
-  line.toggle("--fp32", "activations and matrices in fp32, not bf16", fp32);
-  std::vector<Size> flags = size_flags();
-  for (Size& f : flags) line.optional(f.flag, "N", f.meaning, f.text);
+  options.add_to(line);
   if (!line.parse(argc, argv)) return 0;
   const bool all = names.empty();
   if (all)
@@ -226,7 +227,7 @@ int count(int argc, char** argv) {
              "loads", "stores", "collect", "barriers", "sectors", "least", "passes", "least", "races");
   for (const std::string& name : names) {
     const ShippedKernel& kernel = find_kernel(name);
-    const bench::StepSizes sizes = chosen_sizes(kernel.sizes, flags, fp32);
+    const bench::StepSizes sizes = chosen_sizes(kernel.sizes, options);
     if (all && !is_launched(kernel, sizes)) continue;
     const Recording r = record(kernel, sizes, {});
     const Totals t = build_trace(r, root, argument_members(), most_steps).totals;

@@ -42,7 +42,7 @@ struct Lane {
 
 bool is_rendezvous(Event::Kind kind) { return kind == Event::barrier || kind == Event::collective; }
 
-// Does this lane come to `key` before it must wait for other lanes?
+// True if this lane comes to `key` before it must wait for other lanes.
 bool comes_to(const Lane& lane, const Key& key) {
   for (size_t i = lane.at; i < lane.events.size(); i++) {
     if (lane.events[i].first == key) return true;
@@ -135,17 +135,17 @@ void merge_lanes(Trace& trace, const Recording& r, const Places& places) {
       const Key key = choose(lanes);
       Step s;
       s.kind = Event::Kind(key.first), s.warp = int(w);
-      // A collective is one step per mask: parts of a warp may meet separately.
-      unsigned meeting = ~0u;
+      // A collective is one step per mask: parts of a warp may call it separately.
+      unsigned members = ~0u;
       if (s.kind == Event::collective)
         for (const Lane& l : lanes)
           if (!l.done() && l.key() == key) {
-            meeting = l.event().mask;
+            members = l.event().mask;
             break;
           }
       for (unsigned l = 0; l < 32; l++) {
         Lane& lane = lanes[l];
-        if (lane.done() || lane.key() != key || !(meeting >> l & 1)) continue;
+        if (lane.done() || lane.key() != key || !(members >> l & 1)) continue;
         s.mask |= 1u << l;
         s.lanes[l] = &lane.event();
         s.place = places.of_chain[size_t(lane.event().chain)];
@@ -178,7 +178,7 @@ void merge_lanes(Trace& trace, const Recording& r, const Places& places) {
     return std::pair(a.time, a.warp) < std::pair(b.time, b.warp);
   });
 
-  // Which wait completes which copy.
+  // The wait that completes each copy.
   for (Step& copy : trace.steps) {
     if (copy.kind != Event::copy) continue;
     const int lane = __builtin_ctz(copy.mask), group = copy.lanes[size_t(lane)]->group;

@@ -12,8 +12,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr int trace_format = 1;
 
-// `facts`: what the header says: sizes, precision.
-Json trace_json(const Trace&, const Recording&, const std::string& kernel, const Json& facts);
+// `sizes`: precision and sizes of the launch, which the page shows; the key "facts" of a trace.
+Json trace_json(const Trace&, const Recording&, const std::string& kernel, const Json& sizes);
 
 // Throws io::Error if the file is no trace.
 Json read_trace(const std::string& path);

@@ -7,10 +7,8 @@ const make = (name, attributes = {}, text = "") => {
   return node;
 };
 const escape = text => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/"/g, "&quot;");
-const plural = (n, word) => `${n} ${word}${
-    n === 1                                      ? "" :
-        word.endsWith("s") || word.endsWith("h") ? "es" :
-                                                   "s"}`;
+const plural = (n, word) =>
+    `${n} ${n === 1 ? word : word.replace(/y$/, "ie").replace(/(s|h)$/, "$1e") + "s"}`;
 const lanesOf = mask => [...Array(32).keys()].filter(lane => mask >>> lane & 1);
 const short = v => typeof v !== "number" || Number.isInteger(v) && Math.abs(v) < 1e7 ? String(v) :
     Math.abs(v) >= 1e4 || Math.abs(v) < 1e-3                                         ? v.toExponential(1) :
@@ -46,8 +44,8 @@ class View {
   memory(array) {
     return this.trace.arrays[array] || {name: "unknown memory", shared: false};
   }
-  array(step, i) {
-    return Array.isArray(step.a) ? step.a[i] : step.a;
+  array(step, i, key = "a") {
+    return Array.isArray(step[key]) ? step[key][i] : step[key];
   }
   css(step) {
     if (step.k === "load" || step.k === "store")
@@ -113,10 +111,7 @@ class View {
     svg.setAttribute("height", height);
     svg.setAttribute(
         "aria-label", `${t.steps.length} steps of ${plural(this.warps, "warp")} over ${t.times} times`);
-    svg.innerHTML = `<defs><pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse"
-      patternTransform="rotate(45)"><rect width="1.2" height="5" fill="var(--soft)"
-      opacity="0.55"></rect></pattern></defs>
-      <rect class="row" width="${width}" height="${h - 1}"></rect><path class="wait" d="${wait}"></path>` +
+    svg.innerHTML = `<rect class="row" width="${width}" height="${h - 1}"></rect><path class="wait" d="${wait}"></path>` +
         Object.entries(paths).map(([css, d]) => `<path class="${css}" d="${d}"></path>`).join("") +
         t.epochs.slice(1)
             .map(e => `<line class="edge" x1="${e * x - gap / 2}" x2="${e * x - gap / 2}" y1="0"
@@ -137,16 +132,7 @@ class View {
 
   // The step that warp w takes at this time, or took last.
   stepAt(time, warp) {
-    const steps = this.byWarp[warp];
-    let low = 0, high = steps.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (steps[middle].t <= time)
-        low = middle + 1;
-      else
-        high = middle;
-    }
-    return steps[low - 1];
+    return this.byWarp[warp].findLast(step => step.t <= time);
   }
 
   go(time, warp) {
@@ -190,13 +176,13 @@ class View {
     }
     this.source(step);
     this.lanes(step);
-    if (step.sec) this.sectors(step);
-    if (step.pas) this.banks(step);
-    if (step.mma) this.mma(step);
-    if ((step.op || "").startsWith("ldmatrix")) this.ldmatrix(step);
-    this.flight();
-    this.variables(step);
-    this.shared(step);
+    if (step.sec) drawSectors(this, step);
+    if (step.pas) drawBanks(this, step);
+    if (step.mma) drawMma(this, step);
+    if ((step.op || "").startsWith("ldmatrix")) drawLdmatrix(this, step);
+    drawFlight(this);
+    drawVariables(this, step);
+    drawShared(this, step);
   }
 
   // ---- Source: each line from the kernel to the innermost helper
@@ -249,13 +235,10 @@ class View {
       case "atomic":
         return `${call}atomic, ${bytes} of ${where}`;
       case "copy":
-        return `cp.async, ${bytes} from global ${
-                   this.memory(Array.isArray(step.fa) ? step.fa[0] : step.fa).name} ` +
+        return `cp.async, ${bytes} from global ${this.memory(this.array(step, 0, "fa")).name} ` +
             `to ${where}, group ${step.g}`;
       case "wait":
-        return `cp.async wait: ${
-                   plural(this.trace.steps.filter(s => s.l === step.i).length, "copy")
-                       .replace("copys", "copies")} ` +
+        return `cp.async wait: ${plural(this.trace.steps.filter(s => s.l === step.i).length, "copy")} ` +
             "of this warp complete";
       case "barrier":
         return "__syncthreads: waits until all threads of the block are here";
@@ -309,8 +292,7 @@ class View {
     if (i === undefined) return `${name}: not active`;
     let text = name;
     if (step.o) text += `: ${this.memory(this.array(step, i)).name} +${step.o[i]} bytes`;
-    if (step.fo)
-      text += ` from ${this.memory(Array.isArray(step.fa) ? step.fa[i] : step.fa).name} +${step.fo[i]}`;
+    if (step.fo) text += ` from ${this.memory(this.array(step, i, "fa")).name} +${step.fo[i]}`;
     if (step.f) text += `: takes the value of lane ${step.f[i]}`;
     if (step.v) text += ` = ${step.v[i].join(", ")}`;
     if (step.x) text += ` → ${step.x[i].join(", ")}`;
@@ -335,246 +317,12 @@ class View {
         (step.r.length > 1 ? ` ${plural(step.r.length, "lane")} of this step race.` : "");
   }
 
-  // ---- Global memory: 32-byte sectors
-  sectors(step) {
-    const offsets = step.fo || step.o, lanes = lanesOf(step.m), touched = new Map();
-    lanes.forEach((lane, i) => {
-      for (let b = offsets[i]; b < offsets[i] + step.b;) {
-        const end = Math.min(offsets[i] + step.b, (Math.floor(b / 32) + 1) * 32), sector = Math.floor(b / 32);
-        if (!touched.has(sector)) touched.set(sector, []);
-        touched.get(sector).push([b % 32, end - b, lane]);
-        b = end;
-      }
-    });
-    const sorted = [...touched.keys()].sort((a, b) => a - b), per = 16, w = 44, h = 20;
-    const rows = Math.ceil(sorted.length / per);
-    let svg =
-        `<svg class="drawing" viewBox="0 0 ${per * w} ${rows * (h + 16)}" role="img" aria-label="sectors">`;
-    sorted.forEach((sector, i) => {
-      const x = i % per * w, y = Math.floor(i / per) * (h + 16) + 12;
-      const jump = i > 0 && sector !== sorted[i - 1] + 1;
-      if (i % per === 0 || jump) svg += `<text x="${x}" y="${y - 3}">+${sector * 32}</text>`;
-      svg += `<rect class="empty" x="${x}" y="${y}" width="${w - 2}" height="${h}"></rect>`;
-      for (const [begin, bytes, lane] of touched.get(sector))
-        svg += `<rect class="lane ${lane === this.lane ? "chosen" : ""}" style="--l: ${lane}" y="${
-            y}" height="${h}"
-          x="${(x + begin / 32 * (w - 2)).toFixed(1)}" width="${(bytes / 32 * (w - 2)).toFixed(1)}"
-          ><title>lane ${lane}, +${sector * 32 + begin}</title></rect>`;
-    });
-    this.show(
-        "sectors", `Coalescing: ${plural(step.sec[0], "sector")} of 32 bytes, ${step.sec[1]} would do`,
-        svg + "</svg>");
-  }
-
-  // ---- Shared memory: 32 banks of 4 bytes, a pass for each word that a bank must serve
-  banks(step) {
-    const together = step.b <= 4 ? 32 : 128 / step.b, lanes = lanesOf(step.m), cells = [];
-    let passes = 0;
-    for (let first = 0; first < 32; first += together) {
-      const words = new Map();  // by bank
-      let most = 0, any = false;
-      lanes.forEach((lane, i) => {
-        if (lane < first || lane >= first + together) return;
-        any = true;
-        for (let q = 0; q < Math.max(1, step.b / 4); q++) {
-          const word = Math.floor(step.o[i] / 4) + q, bank = word % 32;
-          if (!words.has(bank)) words.set(bank, []);
-          const list = words.get(bank);
-          if (!list.includes(word)) list.push(word);
-          most = Math.max(most, list.length);
-          cells.push([bank, passes + list.indexOf(word), lane, word]);
-        }
-      });
-      if (any) passes += Math.max(1, most);
-    }
-    const w = 22, h = 17;
-    let svg =
-        `<svg class="drawing" data-passes="${passes}" viewBox="0 0 ${32 * w} ${passes * h + 14}" role="img"
-      aria-label="banks">`;
-    for (let b = 0; b < 32; b++) svg += `<text x="${b * w + 5}" y="9">${b}</text>`;
-    for (let p = 0; p < passes; p++)
-      for (let b = 0; b < 32; b++)
-        svg += `<rect class="empty" x="${b * w}" y="${p * h + 13}" width="${w - 1.5}" height="${
-            h - 1.5}"></rect>`;
-    for (const [bank, pass, lane, word] of cells)
-      svg += `<rect class="lane ${lane === this.lane ? "chosen" : ""}" style="--l: ${lane}" x="${bank * w}"
-        y="${pass * h + 13}" width="${w - 1.5}" height="${h - 1.5}"><title>lane ${lane}, word ${
-          word}</title></rect>
-        <text class="number" x="${bank * w + w / 2}" y="${pass * h + 24}">${lane}</text>`;
-    this.show("banks", `Banks: ${plural(step.pas[0], "pass")}, ${step.pas[1]} would do`, svg + "</svg>");
-  }
-
   show(card, title, html) {
     const node = this.find("." + card);
     node.hidden = false;
     node.querySelector("h3").textContent = title;
     node.querySelector("h3 + *").innerHTML = html;
   }
-
-  // ---- Fragments: which lane holds which element (PTX ISA, m16n8k16)
-  matrix(name, rows, columns, lane, value) {
-    const w = 20, h = 16;
-    let svg = `<svg class="drawing" style="width: ${columns * w}px" viewBox="0 0 ${columns * w} ${
-        rows * h}" role="img"
-      aria-label="${name}">`;
-    for (let r = 0; r < rows; r++)
-      for (let c = 0; c < columns; c++) {
-        const l = lane(r, c), v = value(r, c, l);
-        svg +=
-            `<rect class="lane ${l === this.lane ? "chosen" : ""}" style="--l: ${l}" x="${c * w}" y="${r * h}"
-          width="${w - 1.5}" height="${h - 1.5}"><title>${name}[${r}][${c}] = ${v}, lane ${l}</title></rect>
-          <text class="number" x="${c * w + w / 2 - 1}" y="${r * h + 11}">${l}</text>`;
-      }
-    return `<figure><figcaption>${name}</figcaption>${svg}</svg></figure>`;
-  }
-  mma(step) {
-    const {a, b, c, d} = step.mma;
-    const outer = (r, col) => r % 8 * 4 + (col % 8 >> 1);  // lane 4g + t: row g, columns 2t, 2t + 1
-    const left = (r, k, l) => a[l][2 * ((r >> 3) + 2 * (k >> 3)) + k % 2];
-    const right = (k, n, l) => b[l][2 * (k >> 3) + k % 2];
-    const sum = m => (r, n, l) => m[l][2 * (r >> 3) + n % 2];
-    this.show(
-        "fragments", "Fragments: d = a·b + c, the number is the lane that holds the element",
-        this.matrix("a, 16 × 16", 16, 16, outer, left) +
-            this.matrix("b, 16 × 8", 16, 8, (k, n) => n * 4 + (k % 8 >> 1), right) +
-            this.matrix("c, 16 × 8", 16, 8, outer, sum(c)) + this.matrix("d, 16 × 8", 16, 8, outer, sum(d)));
-  }
-  ldmatrix(step) {
-    const turned = step.op.includes("trans");
-    const target = (r, c) => turned ? c * 4 + (r >> 1) : r * 4 + (c >> 1);
-    this.show(
-        "fragments",
-        `Fragments: rows come from the lane that names them, elements go to the numbered lane` +
-            (turned ? ", transposed" : ""),
-        [0, 1, 2, 3]
-            .map(
-                m => this.matrix(
-                    `matrix ${m}, lanes ${8 * m}–${8 * m + 7}`, 8, 8, target,
-                    (r, c) => (step.v[8 * m + r] || [])[c]))
-            .join(""));
-  }
-
-  // ---- Copies in flight, variables, shared memory
-  flight() {
-    const steps = this.trace.steps, groups = new Map();
-    for (const s of steps) {
-      if (s.k !== "copy" || s.t > this.time || s.l >= 0 && steps[s.l].t <= this.time) continue;
-      const key = `${s.w} ${s.g}`,
-            group = groups.get(key) || {w: s.w, g: s.g, lanes: 0, first: s.t, until: s.l};
-      group.lanes += lanesOf(s.m).length;
-      groups.set(key, group);
-    }
-    const card = this.find(".flight");
-    card.hidden = groups.size === 0;
-    card.querySelector("ul").replaceChildren(...[...groups.values()].map(
-        g => make(
-            "li", {},
-            `warp ${g.w}, group ${g.g}: ${g.lanes * 16} bytes since time ${g.first}, ` +
-                (g.until >= 0 ? `awaited at time ${steps[g.until].t}` : "never awaited"))));
-  }
-
-  variables(step) {
-    const table = this.trace.variables && this.trace.variables[step.i];
-    if (!table) return;
-    const lanes = lanesOf(step.m), names = Object.keys(table);
-    this.show(
-        "variables", "Variables here, by lane",
-        `<table><tr><th>lane</th>${lanes.map(l => `<th>${l}</th>`).join("")}</tr>` +
-            names
-                .map(
-                    n => `<tr><th>${escape(n)}</th>${
-                        table[n].map(v => `<td>${escape(v)}</td>`).join("")}</tr>`)
-                .join("") +
-            "</table>");
-  }
-
-  shared(step) {
-    const pieces = this.trace.arrays.map((array, i) => ({...array, i})).filter(a => a.shared);
-    if (!pieces.length) return;
-    const state = new Map(pieces.map(p => [p.i, new Int16Array(Math.ceil(p.bytes / 4)).fill(-1)]));
-    const flying = new Map(pieces.map(p => [p.i, new Uint8Array(Math.ceil(p.bytes / 4))]));
-    const steps = this.trace.steps;
-    for (const s of steps) {
-      if (s.t > this.time) break;
-      if (s.k !== "store" && s.k !== "atomic" && s.k !== "copy") continue;
-      const pending = s.k === "copy" && !(s.l >= 0 && steps[s.l].t <= this.time);
-      s.o.forEach((offset, i) => {
-        const words = state.get(this.array(s, i));
-        if (!words) return;
-        for (let q = offset >> 2; q < offset + s.b + 3 >> 2; q++) {
-          words[q] = s.w;
-          flying.get(this.array(s, i))[q] = pending;
-        }
-      });
-    }
-    const card = this.find(".shared");
-    card.hidden = false;
-    card.querySelector("div").replaceChildren(...pieces.map(p => {
-      const words = state.get(p.i), fly = flying.get(p.i), written = words.filter(w => w >= 0).length;
-      const inFlight = fly.reduce((a, b) => a + b, 0);
-      const writers = [...new Set(words)].filter(w => w >= 0).sort((a, b) => a - b);
-      const figure = make("figure"), canvas = make("canvas", {role: "img"});
-      const caption =
-          `${p.name}, ${p.bytes} bytes (${p.declared}): ${written} of ${words.length} words written` +
-          (writers.length ? `, last by ${writers.length === 1 ? "warp" : "warps"} ${ranges(writers)}` : "") +
-          (inFlight ? `; ${inFlight} in flight` : "");
-      canvas.setAttribute("aria-label", caption);
-      const touched = new Set();
-      if (step.t === this.time && step.o)
-        step.o.forEach((offset, i) => {
-          if (this.array(step, i) === p.i)
-            for (let q = offset >> 2; q < offset + step.b + 3 >> 2; q++) touched.add(q);
-        });
-      paint(canvas, words, fly, touched);
-      figure.append(make("figcaption", {}, caption), canvas);
-      return figure;
-    }));
-  }
-}
-
-const ranges = numbers => {  // 0, 1, 2, 5 -> "0–2, 5"
-  const parts = [];
-  for (const n of numbers) {
-    const last = parts.at(-1);
-    if (last && last[1] === n - 1)
-      last[1] = n;
-    else
-      parts.push([n, n]);
-  }
-  return parts.map(([a, b]) => a === b ? a : `${a}–${b}`).join(", ");
-};
-
-// A word is 5 × 5 pixels: hue by the warp that wrote it last, pale in flight, dark frame if this step touches
-// it.
-function paint(canvas, words, flying, touched) {
-  const per = Math.min(words.length, words.length > 8192 ? 256 : 128), size = 5,
-        rows = Math.ceil(words.length / per);
-  canvas.width = Math.max(per, 32) * size;
-  canvas.height = rows * size;
-  const style = getComputedStyle(document.documentElement), c = canvas.getContext("2d");
-  const dark = style.colorScheme === "dark", ink = style.getPropertyValue("--ink");
-  c.fillStyle = style.getPropertyValue("--cell");
-  c.fillRect(0, 0, canvas.width, canvas.height);
-  words.forEach((w, i) => {
-    const x = i % per * size, y = Math.floor(i / per) * size;
-    if (w >= 0) {
-      c.fillStyle = `hsl(${(w * 67 + 205) % 360} 55% ${flying[i] ? dark ? 25 : 85 : dark ? 50 : 55}%)`;
-      c.fillRect(x, y, size - 0.5, size - 0.5);
-    }
-    if (touched.has(i)) {
-      c.strokeStyle = ink;
-      c.strokeRect(x + 0.5, y + 0.5, size - 1.5, size - 1.5);
-    }
-  });
-}
-
-function colour(line) {
-  const at = line.indexOf("//"), code = at < 0 ? line : line.slice(0, at),
-        comment = at < 0 ? "" : line.slice(at);
-  const words =
-      /\b(if|else|for|while|return|const|constexpr|auto|int|unsigned|float|double|bool|void|template|class|struct|static|size_t)\b/g;
-  return escape(code).replace(words, `<span class="word">$1</span>`) +
-      (comment ? `<span class="comment">${escape(comment)}</span>` : "");
 }
 
 // ---- Both views

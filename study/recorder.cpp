@@ -23,12 +23,6 @@ Recorder::~Recorder() {
   access_observer = nullptr;
 }
 
-size_t Recorder::ChainHash::operator()(const std::vector<const void*>& chain) const {
-  size_t h = 14695981039346656037u;
-  for (const void* p : chain) h = (h ^ uintptr_t(p)) * 1099511628211u;
-  return h;
-}
-
 void Recorder::before(const simt::Launch& l) {
   const std::string name = simt::kernel_name(l.signature);
   if (r_.found || name.substr(0, name.find('<')) != kernel_) return;
@@ -73,7 +67,7 @@ int Recorder::chain(const void* pc, void** frame) {
   return it->second;
 }
 
-void Recorder::settle(int thread) {
+void Recorder::read_pending_store(int thread) {
   long& pending = state_[size_t(thread)].pending_store;
   if (pending < 0) return;
   Event& e = r_.threads[size_t(thread)][size_t(pending)];
@@ -83,7 +77,7 @@ void Recorder::settle(int thread) {
 
 Event& Recorder::add(Event::Kind kind, const void* pc, void** frame) {
   const int t = simt::current;
-  settle(t);
+  read_pending_store(t);
   Event e{};
   e.kind = kind;
   e.chain = chain(pc, frame);
@@ -113,10 +107,10 @@ void Recorder::access(void* p, size_t bytes, Access kind, void* pc, void** frame
 }
 
 void Recorder::left() {
-  if (wanted()) settle(simt::current);  // the last store of a thread has no event after it
+  if (wanted()) read_pending_store(simt::current);  // the last store of a thread has no event after it
 }
 
-// ---- Barriers, collectives, copies: called by the simulator, just after a function of language.h began ------
+// ---- Barriers, collectives, copies: called by the simulator, just after a function of language.h began ----
 // gdb stops here when the last thread of the block has reached a barrier (study/variables.py).
 extern "C" __attribute__((noinline)) void study_all_at_barrier() { asm volatile(""); }
 
@@ -134,7 +128,7 @@ void Recorder::collective(unsigned mask, const char* what, const char*, int, con
   state_[size_t(t)].last_collective = long(r_.threads[size_t(t)].size()) - 1;
   Operands& o = r_.operands.emplace_back();
   if (arg) {
-    std::memcpy(o.in.data(), arg, 24);  // the largest, Shuffle<double>, lies on the lane's stack
+    std::memcpy(o.in.data(), arg, 24);  // the largest, Shuffle<double>, is on the lane's stack
   } else {
     const simt::Warp& w = simt::block->warp[t / 32];
     const int lane = t % 32;

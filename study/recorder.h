@@ -3,8 +3,8 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "access_hooks.h"
@@ -72,9 +72,6 @@ class Recorder final : simt::LaunchObserver, simt::BlockObserver, AccessObserver
   Recording& result() { return r_; }
 
  private:
-  struct ChainHash {
-    size_t operator()(const std::vector<const void*>& chain) const;
-  };
   struct ThreadState {
     long pending_store = -1;    // its value arrives after the hook: read at the thread's next event
     long last_collective = -1;  // whose results are to come
@@ -96,13 +93,13 @@ class Recorder final : simt::LaunchObserver, simt::BlockObserver, AccessObserver
 
   bool wanted() const;
   int chain(const void* pc, void** frame);
-  void settle(int thread);
+  void read_pending_store(int thread);
   Event& add(Event::Kind kind, const void* pc, void** frame);
 
   std::string kernel_;
   Recording r_;
   std::vector<ThreadState> state_;
-  std::unordered_map<std::vector<const void*>, int, ChainHash> known_;
+  std::map<std::vector<const void*>, int> known_;  // indices of chains
   std::vector<const void*> walk_;
   void** entered_ = nullptr;  // frame of the function that began last
   bool recording_ = false;

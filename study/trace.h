@@ -15,7 +15,7 @@ struct SourceLine {
   int line = 0;
 };
 
-// Where a step happens: lines from the kernel to the innermost helper, and the call of the kernel language
+// Place of a step: lines from the kernel to the innermost helper, and the call of the kernel language
 // ("ldmatrix_x4") in the last one; "" for plain loads and stores.
 struct Place {
   std::vector<SourceLine> lines;

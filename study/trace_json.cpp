@@ -164,7 +164,7 @@ class Writer {
 
 }  // namespace
 
-Json trace_json(const Trace& trace, const Recording& r, const std::string& kernel, const Json& facts) {
+Json trace_json(const Trace& trace, const Recording& r, const std::string& kernel, const Json& sizes) {
   Writer writer(trace, r);
   Json steps = Json::array();
   for (const Step& s : trace.steps) steps.push_back(writer.step(s));
@@ -185,7 +185,7 @@ Json trace_json(const Trace& trace, const Recording& r, const std::string& kerne
           {"kernel", kernel},
           {"variant", trace.variant},
           {"by", "g++ -O0, SIMT simulator"},
-          {"facts", facts},
+          {"facts", sizes},
           {"grid", r.grid},
           {"block", r.block},
           {"at", r.at},

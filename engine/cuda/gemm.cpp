@@ -117,17 +117,21 @@ GemmAlgorithm choice_of(const cublasLtMatmulAlgo_t& algorithm, double microsecon
 
 }  // namespace lt
 
+namespace {
+// Hides launches from the observer while alive: autotuning is no part of a step.
+struct Unobserved {
+  simt::LaunchObserver* const observer = std::exchange(simt::launch_observer, nullptr);
+  ~Unobserved() { simt::launch_observer = observer; }
+};
+}  // namespace
+
 struct Gemm::Library {
-  cublasLtHandle_t handle = nullptr;
+  Handle<cublasLtHandle_t, cublasLtDestroy> handle;
   kernels::Stream stream = nullptr;
   cublasComputeType_t compute = CUBLAS_COMPUTE_32F;
   DeviceArray<char> workspace;
   AlgorithmCache* choices = nullptr;
   std::map<GemmKey, cublasLtMatmulAlgo_t> ready;  // choices this Gemm has used
-
-  ~Library() {
-    if (handle) cublasLtDestroy(handle);
-  }
 
   const cublasLtMatmulAlgo_t& algorithm(const lt::GemmPlan& plan);
   bool capturing() const {
@@ -139,7 +143,7 @@ struct Gemm::Library {
 Gemm::Gemm(Device& device, Precision precision, kernels::Stream stream)
     : library_(std::make_unique<Library>()) {
   Library& l = *library_;
-  if (const cublasStatus_t status = cublasLtCreate(&l.handle); status != CUBLAS_STATUS_SUCCESS)
+  if (const cublasStatus_t status = cublasLtCreate(&l.handle.value); status != CUBLAS_STATUS_SUCCESS)
     throw std::runtime_error(fmt::format("gemm: cublasLtCreate: {}", cublasLtGetStatusString(status)));
   l.stream = stream ? stream : device.stream();
   l.compute = precision == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
@@ -165,9 +169,8 @@ const cublasLtMatmulAlgo_t& Gemm::Library::algorithm(const lt::GemmPlan& plan) {
   if (!restored) {
     std::optional<GemmAlgorithm> choice;
     if (choices->tuning && !capturing()) {
-      auto* const observer = std::exchange(simt::launch_observer, nullptr);  // not part of a step
+      const Unobserved unobserved;
       choice = lt::autotune(plan, workspace.data(), stream);
-      simt::launch_observer = observer;
     }
     if (!choice) choice = lt::choice_of(plan.algorithms(1).front());
     chosen = choices->chosen.emplace(plan.key(), *choice).first;
@@ -184,7 +187,7 @@ const cublasLtMatmulAlgo_t& Gemm::Library::algorithm(const lt::GemmPlan& plan) {
 
 void Gemm::multiply(const GemmArgs& args) {
   Library& l = *library_;
-  const lt::GemmPlan plan(l.handle, l.compute, args);
+  const lt::GemmPlan plan(l.handle.value, l.compute, args);
   const cublasLtMatmulAlgo_t& algorithm = l.algorithm(plan);
   std::string name;
   const simt::Observed observed([&] { return gemm_launch(name, args, l.stream); });

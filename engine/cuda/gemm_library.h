@@ -2,12 +2,12 @@
 // transposes are free, and the operands swap.
 #pragma once
 #include <cublasLt.h>
-#include <cuda_runtime.h>
 
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "check.h"
 #include "engine/algorithm_cache.h"
 #include "engine/device.h"
 #include "engine/gemm.h"
@@ -15,16 +15,6 @@
 namespace warpbert::lt {
 
 constexpr size_t workspace_bytes = size_t(32) << 20;  // per Gemm: streams sharing one would corrupt sums
-
-template <class T, cublasStatus_t (*Destroy)(T)>
-struct Handle {
-  T value = nullptr;
-  Handle() = default;
-  Handle(const Handle&) = delete;
-  ~Handle() {
-    if (value) Destroy(value);
-  }
-};
 
 struct Pointers {
   void* c;

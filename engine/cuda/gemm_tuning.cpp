@@ -40,15 +40,6 @@ struct Memory {
   }
 };
 
-struct Event {
-  cudaEvent_t event = nullptr;
-  Event() = default;
-  Event(const Event&) = delete;
-  ~Event() {
-    if (event) cudaEventDestroy(event);
-  }
-};
-
 // Values in [-1, 1], repeated every 49,999 so that no matrix row repeats another.
 template <class T>
 const std::vector<T>& random_block() {
@@ -78,8 +69,8 @@ class Autotuner {
         !c_.allocate(c) || !flushed_.allocate(std::max<size_t>(2 * size_t(cache), 1 << 20)) ||
         !differences_.allocate(sizeof(unsigned)))
       return false;
-    for (Event& e : begin_) check(cudaEventCreate(&e.event), plan_);
-    for (Event& e : end_) check(cudaEventCreate(&e.event), plan_);
+    for (Event& e : begin_) check(cudaEventCreate(&e.value), plan_);
+    for (Event& e : end_) check(cudaEventCreate(&e.value), plan_);
     fill(a_, input), fill(b_, input);
     return true;
   }
@@ -93,9 +84,9 @@ class Autotuner {
     check(cudaStreamSynchronize(stream_), plan_);
     for (int i = 0; i < runs; i++) {
       check(cudaMemsetAsync(flushed_.p, i, flushed_.bytes, stream_), plan_);
-      check(cudaEventRecord(begin_[i].event, stream_), plan_);
+      check(cudaEventRecord(begin_[i].value, stream_), plan_);
       if (run(algorithm, c_) != CUBLAS_STATUS_SUCCESS) return refused();
-      check(cudaEventRecord(end_[i].event, stream_), plan_);
+      check(cudaEventRecord(end_[i].value, stream_), plan_);
       kernels::count_differences(stream_, reinterpret_cast<unsigned*>(differences_.p), expected_.p, c_.p,
                                  c_.bytes);
     }
@@ -106,7 +97,7 @@ class Autotuner {
     if (differences) return {};
     std::vector<float> milliseconds(static_cast<size_t>(runs));
     for (size_t i = 0; i < milliseconds.size(); i++)
-      check(cudaEventElapsedTime(&milliseconds[i], begin_[i].event, end_[i].event), plan_);
+      check(cudaEventElapsedTime(&milliseconds[i], begin_[i].value, end_[i].value), plan_);
     std::sort(milliseconds.begin(), milliseconds.end());
     return milliseconds[milliseconds.size() / 2] * 1e3;
   }

@@ -7,13 +7,9 @@
 namespace warpbert {
 
 struct Graph::Captured {
-  cudaGraph_t graph = nullptr;
-  cudaGraphExec_t executable = nullptr;
+  Handle<cudaGraph_t, cudaGraphDestroy> graph;
+  Handle<cudaGraphExec_t, cudaGraphExecDestroy> executable;
   cudaStream_t stream = nullptr;
-  ~Captured() {
-    if (executable) cudaGraphExecDestroy(executable);
-    if (graph) cudaGraphDestroy(graph);
-  }
 };
 
 Graph::Graph(Device& device, const std::function<void()>& work) : captured_(std::make_unique<Captured>()) {
@@ -28,13 +24,13 @@ Graph::Graph(Device& device, const std::function<void()>& work) : captured_(std:
       device.join();
     } catch (const std::runtime_error&) {  // the capture is already invalid
     }
-    cudaStreamEndCapture(device.stream(), &captured_->graph);
+    cudaStreamEndCapture(device.stream(), &captured_->graph.value);
     cudaGetLastError();  // clear: the first error is the one to report
     throw;
   }
-  check(cudaStreamEndCapture(device.stream(), &captured_->graph), "cudaStreamEndCapture");
-  const cudaError_t e =
-      cudaGraphInstantiate(&captured_->executable, captured_->graph, cudaGraphInstantiateFlagUseNodePriority);
+  check(cudaStreamEndCapture(device.stream(), &captured_->graph.value), "cudaStreamEndCapture");
+  const cudaError_t e = cudaGraphInstantiate(&captured_->executable.value, captured_->graph.value,
+                                             cudaGraphInstantiateFlagUseNodePriority);
   if (e == cudaErrorMemoryAllocation) {
     cudaGetLastError();  // clear: reported here
     throw NoMemoryForGraph("cudaGraphInstantiate: " + std::string(cudaGetErrorString(e)));
@@ -42,11 +38,13 @@ Graph::Graph(Device& device, const std::function<void()>& work) : captured_(std:
   check(e, "cudaGraphInstantiate");
 }
 
-void Graph::launch() { check(cudaGraphLaunch(captured_->executable, captured_->stream), "cudaGraphLaunch"); }
+void Graph::launch() {
+  check(cudaGraphLaunch(captured_->executable.value, captured_->stream), "cudaGraphLaunch");
+}
 
 size_t Graph::nodes() const {
   size_t n = 0;
-  check(cudaGraphGetNodes(captured_->graph, nullptr, &n), "cudaGraphGetNodes");
+  check(cudaGraphGetNodes(captured_->graph.value, nullptr, &n), "cudaGraphGetNodes");
   return n;
 }
 

@@ -12,11 +12,8 @@ namespace {
 class StreamCopier : public Copier {
  public:
   explicit StreamCopier(kernels::Stream stream) : stream_(stream) {
-    for (cudaEvent_t& e : sent_)
-      check(cudaEventCreateWithFlags(&e, cudaEventDisableTiming), "cudaEventCreate");
-  }
-  ~StreamCopier() override {
-    for (cudaEvent_t e : sent_) cudaEventDestroy(e);
+    for (Event& e : sent_)
+      check(cudaEventCreateWithFlags(&e.value, cudaEventDisableTiming), "cudaEventCreate");
   }
   char* allocate(size_t bytes) override {
     void* p = nullptr;
@@ -27,15 +24,15 @@ class StreamCopier : public Copier {
   void free(char* host) override { cudaFreeHost(host); }
   void copy(int buffer, void* device, const char* host, size_t bytes) override {
     check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_), "copy to the GPU");
-    check(cudaEventRecord(sent_[size_t(buffer)], stream_), "cudaEventRecord");
+    check(cudaEventRecord(sent_[size_t(buffer)].value, stream_), "cudaEventRecord");
   }
   void wait(int buffer) override {
-    check(cudaEventSynchronize(sent_[size_t(buffer)]), "waiting for a copy to the GPU");
+    check(cudaEventSynchronize(sent_[size_t(buffer)].value), "waiting for a copy to the GPU");
   }
 
  private:
   kernels::Stream stream_;
-  std::array<cudaEvent_t, Staging::buffers> sent_{};
+  std::array<Event, Staging::buffers> sent_;
 };
 
 }  // namespace

@@ -73,6 +73,6 @@ std::string Block::site() const {
 // Sanitizers call these on each finding.
 extern "C" void __asan_on_error() { std::fprintf(stderr, "simt: in %s\n", simt::here().c_str()); }
 extern "C" void __ubsan_on_report() { __asan_on_error(); }
-// Blocks reuse the addresses of shared memory, so equal addresses must not suppress reports. One missing barrier
-// gives a report per thread: the first says it all (TSAN_OPTIONS=halt_on_error=0 shows the others).
+// Blocks reuse the addresses of shared memory, so equal addresses must not suppress reports. One missing
+// barrier gives a report per thread: the first says it all (TSAN_OPTIONS=halt_on_error=0 shows the others).
 extern "C" const char* __tsan_default_options() { return "suppress_equal_addresses=0:halt_on_error=1"; }

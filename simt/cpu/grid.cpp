@@ -13,26 +13,24 @@
 namespace simt {
 namespace {
 
-struct Schedule {
-  Order order = Order::forward;
-  unsigned seed = 1;
-  Schedule() {
-    if (const char* name = std::getenv("SIMT_ORDER")) {
-      if (!std::strcmp(name, "forward")) order = Order::forward;
-      else if (!std::strcmp(name, "reverse")) order = Order::reverse;
-      else if (!std::strcmp(name, "random")) order = Order::random;
-      else fail("SIMT_ORDER is \"%s\"; it may be forward, reverse or random", name);
-    }
-    if (const char* text = std::getenv("SIMT_SEED")) {
-      char* end;
-      seed = unsigned(std::strtoul(text, &end, 10));
-      if (end == text || *end) fail("SIMT_SEED is \"%s\"; it must be a number", text);
-    }
+OrderAndSeed order_from_environment() {
+  OrderAndSeed how;
+  if (const char* name = std::getenv("SIMT_ORDER")) {
+    if (!std::strcmp(name, "forward")) how.order = Order::forward;
+    else if (!std::strcmp(name, "reverse")) how.order = Order::reverse;
+    else if (!std::strcmp(name, "random")) how.order = Order::random;
+    else fail("SIMT_ORDER is \"%s\"; it may be forward, reverse or random", name);
   }
-};
-Schedule& schedule() {
-  static Schedule schedule;
-  return schedule;
+  if (const char* text = std::getenv("SIMT_SEED")) {
+    char* end;
+    how.seed = unsigned(std::strtoul(text, &end, 10));
+    if (end == text || *end) fail("SIMT_SEED is \"%s\"; it must be a number", text);
+  }
+  return how;
+}
+OrderAndSeed& current_how() {
+  static OrderAndSeed how = order_from_environment();
+  return how;
 }
 
 // Throws std::invalid_argument beyond a GPU's limits (CUDA C++ Programming Guide, "Technical Specifications
@@ -67,8 +65,8 @@ void work(void* grid) {
 
 }  // namespace
 
-OrderAndSeed current_order() { return {schedule().order, schedule().seed}; }
-void set_order(Order order, unsigned seed) { schedule().order = order, schedule().seed = seed; }
+OrderAndSeed current_order() { return current_how(); }
+void set_order(Order order, unsigned seed) { current_how() = {order, seed}; }
 
 std::vector<long> block_order(long blocks, OrderAndSeed how) {
   std::vector<long> numbers(blocks);
@@ -80,10 +78,11 @@ std::vector<long> block_order(long blocks, OrderAndSeed how) {
 
 void run_grid(const char* signature, dim3 grid, dim3 block, size_t dynamic_bytes, void (*run)(void*),
               void* body) {
-  Grid g{signature, grid, block, dynamic_bytes, run, body, schedule().order, schedule().seed};
+  const OrderAndSeed how = current_order();
+  Grid g{signature, grid, block, dynamic_bytes, run, body, how.order, how.seed};
   check(g);
   g.blocks = long(grid.x) * grid.y * grid.z;
-  g.numbers = block_order(g.blocks, {g.order, g.seed});
+  g.numbers = block_order(g.blocks, how);
   run_on_workers(g.blocks, work, &g);
 }
 

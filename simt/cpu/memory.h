@@ -4,8 +4,8 @@
 
 namespace simt {
 
-// Maps zeroed memory. Throws std::runtime_error if the system refuses: `who` needs `bytes_per_thread` for each
-// worker.
+// Maps zeroed memory. Throws std::runtime_error if the system refuses: `who` needs `bytes_per_thread` for
+// each worker.
 char* map_memory(size_t bytes, const char* who, size_t bytes_per_thread);
 
 // Throws like map_memory unless `bytes` could be mapped. For libraries that crash, hang or end the process if

@@ -9,8 +9,8 @@ namespace simt {
 class BlockObserver {
  public:
   virtual void barrier(const char* file, int line) = 0;  // __syncthreads reached
-  // A warp collective reached: `arg` holds the lane's operands. Later, once for all lanes of the mask: results
-  // are in args[lane], or for matrix operations in the Warp.
+  // A warp collective reached: `arg` holds the lane's operands. Later, once for all lanes of the mask:
+  // results are in args[lane], or for matrix operations in the Warp.
   virtual void collective(unsigned mask, const char* what, const char* file, int line, const void* arg) = 0;
   virtual void collective_done(unsigned mask, const char* what, const void* const* args) = 0;
   virtual void shared_variable(const void* memory, size_t bytes, const char* file, int line) = 0;

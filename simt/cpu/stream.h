@@ -16,8 +16,8 @@ namespace simt {
 enum class Order { forward, reverse, random };
 void set_order(Order order, unsigned seed = 1);
 struct OrderAndSeed {
-  Order order;
-  unsigned seed;
+  Order order = Order::forward;
+  unsigned seed = 1;
 };
 OrderAndSeed current_order();
 

@@ -58,9 +58,8 @@ void write_counts() {
       if (instructions) by_line << name << '\t' << line << '\t' << instructions << '\n';
     file << name << '\t' << c.launches;
     for (size_t unit = 1; unit < ptx::units; unit++) file << '\t' << by_unit[unit];
-    file << '\t' << c.threads << '\t' << c.global_requests << '\t' << c.global_sectors << '\t'
-         << c.global_least << '\t' << c.shared_requests << '\t' << c.shared_passes << '\t' << c.shared_least
-         << '\n';
+    for (const uint64_t total : c.totals) file << '\t' << total;
+    file << '\n';
   }
 }
 
@@ -70,7 +69,7 @@ std::string without_numbers(std::string name) {
   const std::string anonymous = "_GLOBAL__N__";
   for (auto begin = name.find(anonymous); begin != name.npos; begin = name.find(anonymous, begin)) {
     auto digits = begin;
-    while (digits > 0 && std::isdigit(name[digits - 1])) digits--;
+    while (digits > 0 && std::isdigit(static_cast<unsigned char>(name[digits - 1]))) digits--;
     name.erase(digits, begin - digits + std::stoul(name.substr(digits, begin - digits)));
   }
   return name;
@@ -147,6 +146,7 @@ void run(const Kernel& kernel, Size3 grid, Size3 block, unsigned dynamic_shared,
   if (!counts_path()) return;
   static std::once_flag once;
   std::call_once(once, [] { std::atexit(write_counts); });
+  const std::lock_guard lock(totals_mutex);
   all_counts()[kernel.name].launches++;
 }
 

@@ -1,11 +1,8 @@
-// Fake CUDA runtime over the simulator's streams, for preset cuda without a GPU. Loaded before libcudart, it
-// overrides its functions to test the host's use of streams, events, graphs, copies and memory. Functions not
+// Fake CUDA runtime over the simulator's streams, for preset cuda without a GPU: devices, streams, events,
+// graphs. Loaded before libcudart, it overrides its functions to test the host's use of CUDA. Functions not
 // defined here are libcudart's, which finds no GPU.
 //
-// It does what CUDA permits and GPUs seldom do: see ../README.md, "Preset cuda without a GPU".
-#include <cuda_runtime_api.h>
-#include <sys/mman.h>
-
+// The library does what CUDA permits and GPUs seldom do: see ../README.md, "Preset cuda without a GPU".
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -15,14 +12,14 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "send.h"
+#include "runtime.h"
 
 struct CUevent_st {
   bool timed = false;
@@ -36,86 +33,11 @@ struct CUgraphExec_st {
   std::shared_ptr<simt::Graph> graph;  // shared with pending launches
 };
 
+using namespace runtime;
+
 namespace {
 
-std::recursive_mutex mutex;
-using Lock = std::lock_guard<std::recursive_mutex>;
-
 thread_local cudaError_t last_error = cudaSuccess;
-cudaError_t result(cudaError_t e) {
-  if (e != cudaSuccess) last_error = e;
-  return e;
-}
-
-// ---- Memory ------------------------------------------------------------------------------------
-using Blocks = std::map<const char*, size_t>;  // bytes by address
-
-// The block that contains p; end() if none.
-Blocks::const_iterator block_with(const Blocks& blocks, const void* p) {
-  const auto* const address = static_cast<const char*>(p);
-  const auto after = blocks.upper_bound(address);
-  if (after == blocks.begin()) return blocks.end();
-  const auto block = std::prev(after);
-  return address < block->first + block->second ? block : blocks.end();
-}
-// True if one block contains these bytes.
-bool holds(const Blocks& blocks, const void* p, size_t bytes) {
-  if (!bytes) return true;
-  const auto block = block_with(blocks, p);
-  return block != blocks.end() && bytes <= size_t(block->first + block->second - static_cast<const char*>(p));
-}
-
-// Device memory: one address range, handed out in pages and never reused.
-class Memory {
- public:
-  void* allocate(size_t bytes) {
-    if (bytes >= large_page) used_ = (used_ + large_page - 1) / large_page * large_page;
-    if (used_ > room || bytes > room || pages(bytes) > room - used_) return nullptr;
-    char* p = base_ + used_;
-    used_ += pages(bytes);
-    protect(p, bytes, PROT_READ | PROT_WRITE);
-    if (bytes >= large_page) madvise(p, pages(bytes), MADV_HUGEPAGE);  // fewer pages for open() and close()
-    std::memset(p, 0xff, bytes);
-    protect(p, bytes, PROT_NONE);
-    blocks_[p] = bytes;
-    return p;
-  }
-  bool free(void* p) {
-    const auto block = blocks_.find(static_cast<char*>(p));
-    if (block == blocks_.end()) return false;
-    madvise(p, pages(block->second), MADV_DONTNEED);
-    blocks_.erase(block);
-    return true;
-  }
-  bool holds(const void* p, size_t bytes) const { return ::holds(blocks_, p, bytes); }
-  const Blocks& blocks() const { return blocks_; }
-  void open() { protect_blocks(PROT_READ | PROT_WRITE); }
-  void close() { protect_blocks(PROT_NONE); }
-
- private:
-  static constexpr size_t room = size_t(1) << 40, page = 4096, large_page = size_t(2) << 20;
-  static size_t pages(size_t bytes) {
-    const size_t unit = bytes >= large_page ? large_page : page;
-    return (bytes + unit - 1) / unit * unit;
-  }
-  static void protect(char* p, size_t bytes, int protection) {
-    if (mprotect(p, pages(bytes), protection)) std::perror("CUDA on the simulator: mprotect"), std::abort();
-  }
-  void protect_blocks(int protection) {
-    for (auto block = blocks_.begin(); block != blocks_.end();) {  // one call for adjacent blocks
-      char* const begin = base_ + (block->first - base_);
-      const char* end = begin;
-      for (; block != blocks_.end() && block->first == end; ++block) end += pages(block->second);
-      protect(begin, size_t(end - begin), protection);
-    }
-  }
-  char* base_ =
-      static_cast<char*>(mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-  size_t used_ = 0;
-  Blocks blocks_;
-};
-Memory memory;
-Blocks pinned, managed;
 
 // ---- Pending work ------------------------------------------------------------------------------
 // Pending work of all streams. It and each capture have a number. Once all has run, the graph is cleared and
@@ -138,24 +60,41 @@ struct Capture {
 };
 std::unique_ptr<Capture> capture;
 
-bool is_captured(const CUstream_st* stream) { return capture && stream && stream->graph == &capture->graph; }
-cudaError_t invalidate(cudaError_t e) {
-  if (capture && !capture->error) capture->error = e;
-  return result(e);
-}
-// Rejects calls that CUDA forbids on the capturing thread (cudaStreamCaptureModeThreadLocal).
-#define REFUSE_IF_RECORDING                                     \
-  if (capture && capture->thread == std::this_thread::get_id()) \
-  return invalidate(cudaErrorStreamCaptureUnsupported)
-#define REFUSE_IF_INVALIDATED(stream) \
-  if (is_invalidated(stream)) return result(cudaErrorStreamCaptureInvalidated)
-
 std::vector<bool> ran;
 
 // Order of independent streams: random, unless SIMT_ORDER is set.
 simt::OrderAndSeed order_of_streams() {
   const simt::OrderAndSeed current = simt::current_order();
   return {std::getenv("SIMT_ORDER") ? current.order : simt::Order::random, current.seed};
+}
+
+// The number in an environment variable.
+int number_from(const char* variable, int otherwise) {
+  const char* const text = std::getenv(variable);
+  return text ? std::atoi(text) : otherwise;
+}
+
+}  // namespace
+
+namespace runtime {
+
+std::recursive_mutex mutex;
+
+cudaError_t result(cudaError_t e) {
+  if (e != cudaSuccess) last_error = e;
+  return e;
+}
+cudaError_t invalidate(cudaError_t e) {
+  if (capture && !capture->error) capture->error = e;
+  return result(e);
+}
+bool is_captured(const CUstream_st* stream) { return capture && stream && stream->graph == &capture->graph; }
+cudaError_t forbidden_in_capture() {
+  const bool forbidden = capture && capture->thread == std::this_thread::get_id();
+  return forbidden ? invalidate(cudaErrorStreamCaptureUnsupported) : cudaSuccess;
+}
+cudaError_t invalidated(const CUstream_st* stream) {
+  return is_captured(stream) && capture->error ? result(cudaErrorStreamCaptureInvalidated) : cudaSuccess;
 }
 
 void run_all_before(std::vector<int> last) {
@@ -184,9 +123,8 @@ void run_all_before(std::vector<int> last) {
     }
     static unsigned runs = 0;
     now.launches = runs++;
-    memory.open();
+    const OpenMemory open;
     now.launch(order_of_streams());
-    memory.close();
   }
   if (std::all_of(ran.begin(), ran.end(), [](bool b) { return b; })) {
     sent.nodes.clear(), ran.clear();
@@ -198,31 +136,12 @@ void run_all_before(std::vector<int> last) {
 }
 
 void run_everything() {
-  std::vector<int> all;
-  for (size_t i = 0; i < sent.nodes.size(); i++) all.push_back(int(i));
+  std::vector<int> all(sent.nodes.size());
+  std::iota(all.begin(), all.end(), 0);
   run_all_before(all);
 }
 
-cudaError_t allocate_on_host(Blocks& blocks, void** p, size_t bytes) {
-  const Lock lock(mutex);
-  REFUSE_IF_RECORDING;
-  if (!(*p = std::aligned_alloc(256, (bytes + 255) / 256 * 256))) return result(cudaErrorMemoryAllocation);
-  blocks[static_cast<char*>(*p)] = bytes;
-  return cudaSuccess;
-}
-
-}  // namespace
-
-bool on_device(const void* p, size_t bytes) {
-  const Lock lock(mutex);
-  return holds(managed, p, bytes) || memory.holds(p, bytes);
-}
-
-std::pair<const char*, size_t> device_block(const void* p) {
-  for (const Blocks* const blocks : {&memory.blocks(), static_cast<const Blocks*>(&managed)})
-    if (const auto block = block_with(*blocks, p); block != blocks->end()) return *block;
-  return {nullptr, 0};
-}
+}  // namespace runtime
 
 bool is_invalidated(cudaStream_t stream) {
   const Lock lock(mutex);
@@ -230,10 +149,10 @@ bool is_invalidated(cudaStream_t stream) {
 }
 
 void send(cudaStream_t stream, std::function<void()> work) {
+  const Lock lock(mutex);
   if (stream) return simt::enqueue(stream, std::move(work));
-  memory.open();
+  const OpenMemory open;
   work();
-  memory.close();
 }
 
 extern "C" {
@@ -241,16 +160,14 @@ extern "C" {
 // ---- Device ------------------------------------------------------------------------------------
 // CUDA_ON_CPU_DRIVER=12040: the driver is for CUDA 12.4.
 cudaError_t cudaDriverGetVersion(int* version) {
-  const char* text = std::getenv("CUDA_ON_CPU_DRIVER");
-  return *version = text ? std::atoi(text) : CUDART_VERSION, cudaSuccess;
+  return *version = number_from("CUDA_ON_CPU_DRIVER", CUDART_VERSION), cudaSuccess;
 }
 cudaError_t cudaGetDeviceCount(int* n) {
   int driver = 0;
   cudaDriverGetVersion(&driver);
   if (driver / 1000 < CUDART_VERSION / 1000) return *n = 0, result(cudaErrorInsufficientDriver);
   // CUDA_ON_CPU_DEVICES=n: there are n, all alike; a process uses one.
-  const char* text = std::getenv("CUDA_ON_CPU_DEVICES");
-  return *n = text ? std::atoi(text) : 1, cudaSuccess;
+  return *n = number_from("CUDA_ON_CPU_DEVICES", 1), cudaSuccess;
 }
 static int current_device = 0;
 cudaError_t cudaGetDevice(int* device) { return *device = current_device, cudaSuccess; }
@@ -278,73 +195,12 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int* lowest, int* highest) {
 cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
 cudaError_t cudaDeviceSynchronize() {
   const Lock lock(mutex);
-  REFUSE_IF_RECORDING;
+  if (const cudaError_t e = forbidden_in_capture()) return e;
   run_everything();
   return cudaSuccess;
 }
 cudaError_t cudaProfilerStart() { return cudaSuccess; }
 cudaError_t cudaProfilerStop() { return cudaSuccess; }
-
-// ---- Memory ------------------------------------------------------------------------------------
-cudaError_t cudaMalloc(void** p, size_t bytes) {
-  const Lock lock(mutex);
-  REFUSE_IF_RECORDING;
-  *p = bytes ? memory.allocate(bytes) : nullptr;
-  return result(!bytes || *p ? cudaSuccess : cudaErrorMemoryAllocation);
-}
-cudaError_t cudaMallocManaged(void** p, size_t bytes, unsigned) {
-  return allocate_on_host(managed, p, bytes);
-}
-cudaError_t cudaFree(void* p) {
-  const Lock lock(mutex);
-  if (!p) return cudaSuccess;
-  REFUSE_IF_RECORDING;
-  run_everything();
-  if (managed.erase(static_cast<char*>(p))) return std::free(p), cudaSuccess;
-  return result(memory.free(p) ? cudaSuccess : cudaErrorInvalidValue);
-}
-cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) { return allocate_on_host(pinned, p, bytes); }
-cudaError_t cudaFreeHost(void* p) {
-  const Lock lock(mutex);
-  REFUSE_IF_RECORDING;
-  run_everything();
-  if (!pinned.erase(static_cast<char*>(p))) return result(cudaErrorInvalidValue);
-  return std::free(p), cudaSuccess;
-}
-
-cudaError_t cudaMemsetAsync(void* p, int byte, size_t bytes, cudaStream_t stream) {
-  const Lock lock(mutex);
-  REFUSE_IF_INVALIDATED(stream);
-  if (!memory.holds(p, bytes)) return result(cudaErrorInvalidValue);
-  send(stream, [=] { std::memset(p, byte, bytes); });
-  return cudaSuccess;
-}
-
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
-                            cudaStream_t stream) {
-  const Lock lock(mutex);
-  REFUSE_IF_INVALIDATED(stream);
-  if ((kind != cudaMemcpyDeviceToHost && !memory.holds(to, bytes)) ||
-      (kind != cudaMemcpyHostToDevice && !memory.holds(from, bytes)))
-    return result(cudaErrorInvalidValue);
-  const void* const host = kind == cudaMemcpyHostToDevice ? from : to;
-  const bool page_locked = kind != cudaMemcpyDeviceToDevice && block_with(pinned, host) != pinned.end();
-  if (page_locked && !holds(pinned, host, bytes)) return result(cudaErrorInvalidValue);
-  if (kind == cudaMemcpyDeviceToDevice || (page_locked && !is_captured(stream))) {
-    send(stream, [=] { std::memcpy(to, from, bytes); });
-    return cudaSuccess;
-  }
-  if (is_captured(stream)) return invalidate(cudaErrorStreamCaptureUnsupported);
-  if (kind == cudaMemcpyHostToDevice) {
-    const auto* begin = static_cast<const char*>(from);
-    const auto copy = std::make_shared<std::vector<char>>(begin, begin + bytes);
-    send(stream, [=] { std::memcpy(to, copy->data(), bytes); });
-  } else {
-    send(stream, [=] { std::memcpy(to, from, bytes); });
-    if (stream) run_all_before(stream->after);
-  }
-  return cudaSuccess;
-}
 
 // ---- Streams and events ------------------------------------------------------------------------
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) {
@@ -358,15 +214,15 @@ cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, i
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   const Lock lock(mutex);
   if (!streams.count(stream)) return result(cudaErrorInvalidResourceHandle);
-  REFUSE_IF_RECORDING;
+  if (const cudaError_t e = forbidden_in_capture()) return e;
   streams.erase(stream);  // its pending work still runs
   delete stream;
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   const Lock lock(mutex);
-  REFUSE_IF_RECORDING;
-  run_all_before(stream->after);
+  if (const cudaError_t e = forbidden_in_capture()) return e;
+  if (stream) run_all_before(stream->after);  // the default stream ran its work at once
   return cudaSuccess;
 }
 
@@ -380,7 +236,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) { return delete event, cudaSucce
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   const Lock lock(mutex);
   if (!streams.count(stream)) return result(cudaErrorInvalidResourceHandle);
-  REFUSE_IF_INVALIDATED(stream);
+  if (const cudaError_t e = invalidated(stream)) return e;
   const bool captured = is_captured(stream);
   if (event->timed && !captured) {
     event->time = std::make_shared<std::chrono::steady_clock::time_point>();
@@ -394,7 +250,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   const Lock lock(mutex);
   if (!streams.count(stream)) return result(cudaErrorInvalidResourceHandle);
-  REFUSE_IF_INVALIDATED(stream);
+  if (const cudaError_t e = invalidated(stream)) return e;
   const bool of_capture = capture && event->number == capture->number;
   if (is_captured(stream) && !of_capture) return invalidate(cudaErrorStreamCaptureIsolation);
   if (event->number != sent_number && !of_capture) return cudaSuccess;  // never captured, or done
@@ -409,7 +265,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   const Lock lock(mutex);
   if (capture && event->number == capture->number) return invalidate(cudaErrorCapturedEvent);
-  REFUSE_IF_RECORDING;
+  if (const cudaError_t e = forbidden_in_capture()) return e;
   if (event->number == sent_number) run_all_before(event->after);
   return cudaSuccess;
 }
@@ -464,8 +320,7 @@ cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t*, size_t* n) {
 }
 // CUDA_ON_CPU_GRAPHS=n: instantiation n + 1 fails with cudaErrorMemoryAllocation.
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
-  static std::atomic<long> room =
-      std::getenv("CUDA_ON_CPU_GRAPHS") ? std::atol(std::getenv("CUDA_ON_CPU_GRAPHS")) : -1;
+  static std::atomic<int> room = number_from("CUDA_ON_CPU_GRAPHS", -1);
   if (room == 0) return result(cudaErrorMemoryAllocation);
   if (room > 0) room--;
   *executable = new CUgraphExec_st;

@@ -1,10 +1,9 @@
 // Scheduling of a block's warps, and rendezvous of lanes.
 #include "block.h"
 
-#include <cxxabi.h>
-
 #include <algorithm>
 #include <bit>
+#include <boost/core/demangle.hpp>
 #include <cstdio>
 #include <cstdlib>
 
@@ -14,13 +13,10 @@
 namespace ptx {
 
 void Counts::add(const Counts& other) {
-  launches += other.launches, threads += other.threads;
+  launches += other.launches;
   executed.resize(std::max(executed.size(), other.executed.size()));
   for (size_t k = 0; k < other.executed.size(); k++) executed[k] += other.executed[k];
-  global_requests += other.global_requests, global_sectors += other.global_sectors,
-      global_least += other.global_least;
-  shared_requests += other.shared_requests, shared_passes += other.shared_passes,
-      shared_least += other.shared_least;
+  for (size_t k = 0; k < totals.size(); k++) totals[k] += other.totals[k];
 }
 
 Warp::Warp(Block& b, unsigned n)
@@ -144,7 +140,7 @@ void Block::advance(Warp& w, size_t number, int patience) {
     }
     if (counting) {
       counts.executed[size_t(part.at)]++;
-      if (i.unit != Unit::none) counts.threads += uint64_t(std::popcount(mask));
+      if (i.unit != Unit::none) counts.totals[Counts::threads] += uint64_t(std::popcount(mask));
     }
     if (i.arrived == Rendezvous::branch) {
       if (mask == part.mask) part.at = int(i.offset);
@@ -175,7 +171,7 @@ void Block::advance(Warp& w, size_t number, int patience) {
 void Block::open_barrier() {
   for (Warp& w : warps_)
     if (w.in_barrier_ != w.live_) {
-      std::string where = "no thread can go on";
+      std::string where = "no thread can run";
       for (const Warp& of : warps_) {
         const auto some = [&](Mask mask) {
           return "\n  warp " + std::to_string(of.number) + ", " + std::to_string(std::popcount(mask)) +
@@ -192,7 +188,9 @@ void Block::open_barrier() {
     w.in_barrier_ = 0;
     if (trace) trace->barrier(w, kernel.code[size_t(barrier_)], w.live_);
     for (auto& part : w.parts_) part.waits = false, part.at++;
-    if (counting) counts.executed[size_t(barrier_)]++, counts.threads += uint64_t(std::popcount(w.live_));
+    if (!counting) continue;
+    counts.executed[size_t(barrier_)]++;
+    counts.totals[Counts::threads] += uint64_t(std::popcount(w.live_));
   }
   barrier_ = -1;
 }
@@ -218,10 +216,9 @@ char* Block::shared(uint64_t address, int bytes, int lane) {
 }
 
 void Block::fail(const std::string& message) const {
-  char* const plain = abi::__cxa_demangle(kernel.name.c_str(), nullptr, nullptr, nullptr);
   std::fprintf(stderr, "ptx: kernel %s, block (%u,%u,%u), warp %u: %s\n  %s: %s\n",
-               plain ? plain : kernel.name.c_str(), index_.x, index_.y, index_.z, now_ ? now_->number : 0,
-               message.c_str(), instruction_ ? instruction_->line.c_str() : "?",
+               boost::core::demangle(kernel.name.c_str()).c_str(), index_.x, index_.y, index_.z,
+               now_ ? now_->number : 0, message.c_str(), instruction_ ? instruction_->line.c_str() : "?",
                instruction_ ? instruction_->text.c_str() : "?");
   std::abort();
 }

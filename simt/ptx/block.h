@@ -1,6 +1,7 @@
 // Block and warp state, as seen by instructions.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -14,10 +15,18 @@ namespace ptx {
 struct Counts {
   uint64_t launches = 0;
   std::vector<uint64_t> executed;  // warps that executed it, by instruction
-  uint64_t threads = 0;            // sum of active lanes, of instructions with a Unit
-  // Sectors have 32 bytes. A pass serves each of 32 banks once. least: lower bound, no byte wasted.
-  uint64_t global_requests = 0, global_sectors = 0, global_least = 0;
-  uint64_t shared_requests = 0, shared_passes = 0, shared_least = 0;
+  // threads: active lanes, summed over instructions with a Unit. The others: see simt/cpu/access_counts.h.
+  enum Counter {
+    threads,
+    global_requests,
+    global_sectors,
+    global_least,
+    shared_requests,
+    shared_passes,
+    shared_least,
+    counters
+  };
+  std::array<uint64_t, counters> totals{};
   void add(const Counts& other);
 };
 

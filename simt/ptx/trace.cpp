@@ -1,10 +1,9 @@
 #include "trace.h"
 
-#include <cxxabi.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <boost/core/demangle.hpp>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -57,13 +56,6 @@ bool is_access(const std::string& code) {
   for (const char* begin : {"ld.global", "ld.shared", "st.", "ldmatrix", "atom", "red."})
     if (code.starts_with(begin)) return true;
   return is_copy(code);
-}
-
-std::string demangled(const std::string& name) {
-  char* const plain = abi::__cxa_demangle(name.c_str(), nullptr, nullptr, nullptr);
-  const std::string text = plain ? plain : name;
-  std::free(plain);
-  return text;
 }
 
 // "void warpbert::kernels::(anonymous namespace)::f_kernel<float>(float*, int)" -> "f_kernel<float>"
@@ -161,7 +153,7 @@ struct Trace::Content {
   // Lanes of the instruction that is about to run: a load may overwrite its own address register.
   std::array<uint64_t, lanes> addresses{}, sources{};
   Json loaded;
-  Counts counts;
+  decltype(Counts::totals) totals{};  // before it
 };
 
 Trace::Trace(std::unique_ptr<Content> content) : content_(std::move(content)) {}
@@ -173,7 +165,7 @@ std::unique_ptr<Trace> Trace::start(const Kernel& kernel, Size3 grid, Size3 bloc
   static bool traced = false;
   const Wanted* const w = wanted();
   if (!w || index.x != w->block.x || index.y != w->block.y || index.z != w->block.z) return nullptr;
-  const std::string name = demangled(kernel.name);
+  const std::string name = boost::core::demangle(kernel.name.c_str());
   const size_t at = name.find("::" + w->kernel);
   const size_t end = at + 2 + w->kernel.size();
   if (at == name.npos || (name[end] != '<' && name[end] != '(')) return nullptr;
@@ -187,10 +179,7 @@ void Trace::before(Warp& w, const Instruction& i, Mask mask) {
   Content& c = *content_;
   const std::string code = opcode(i);
   if (!is_access(code)) return;
-  const Counts& n = w.block.counts;
-  c.counts = {};
-  c.counts.global_sectors = n.global_sectors, c.counts.global_least = n.global_least;
-  c.counts.shared_passes = n.shared_passes, c.counts.shared_least = n.shared_least;
+  c.totals = w.block.counts.totals;
   c.loaded = Json::array();
   const int bytes = i.bytes * i.pieces;
   for (int l = 0; l < lanes; l++) {
@@ -242,11 +231,9 @@ void Trace::after(Warp& w, const Instruction& i, Mask mask) {
     };
     j["a"] = one(arrays), j["o"] = offsets, j["v"] = store ? stored : c.loaded;
     if (copy) j["fa"] = one(from_arrays), j["fo"] = from_offsets, j["g"] = c.group[w.number];
-    const Counts &now = w.block.counts, &then = c.counts;
-    if (now.global_least > then.global_least)
-      j["sec"] = {now.global_sectors - then.global_sectors, now.global_least - then.global_least};
-    if (now.shared_least > then.shared_least)
-      j["pas"] = {now.shared_passes - then.shared_passes, now.shared_least - then.shared_least};
+    const auto added = [&](Counts::Counter k) { return w.block.counts.totals[k] - c.totals[k]; };
+    if (added(Counts::global_least)) j["sec"] = {added(Counts::global_sectors), added(Counts::global_least)};
+    if (added(Counts::shared_least)) j["pas"] = {added(Counts::shared_passes), added(Counts::shared_least)};
   }
   c.steps.push_back({w.number, c.epoch[w.number], j, -1});
 }
@@ -314,7 +301,7 @@ void Trace::write() {
     const int number = colon == line.npos ? 1 : std::atoi(line.c_str() + colon + 1);
     places.push_back({{found - files.begin(), number}});
   }
-  const std::string variant = variant_of(demangled(c.kernel.name), wanted()->kernel);
+  const std::string variant = variant_of(boost::core::demangle(c.kernel.name.c_str()), wanted()->kernel);
   const Json all = {{"format", 1},
                     {"kernel", wanted()->kernel.substr(0, wanted()->kernel.rfind("_kernel"))},
                     {"variant", variant},

@@ -118,6 +118,13 @@ TEST_CASE("ptx: integers") {
   CHECK(value("shr.u32 %r2, -8, 40;") == 0);
   CHECK(value("bfi.b32 %r2, 5, -1, 4, 3;") == 0xffffffdf);
   CHECK(value("bfi.b32 %r2, 5, -1, 29, 8;") == 0xbfffffff);
+  // Products of 16 bits overflow an int; INT_MIN / -1 must not trap.
+  CHECK(value("mov.u16 %rs1, 65535; mul.lo.u16 %rs2, %rs1, %rs1; cvt.u32.u16 %r2, %rs2;") == 1);
+  CHECK(value("mov.u16 %rs1, 65535; mad.lo.u16 %rs2, %rs1, %rs1, 3; cvt.u32.u16 %r2, %rs2;") == 4);
+  CHECK(value("mov.u32 %r3, 0x80000000; div.s32 %r2, %r3, -1;") == 0x80000000);
+  CHECK(value("mov.u32 %r3, 0x80000000; rem.s32 %r2, %r3, -1;") == 0);
+  CHECK(value("div.s32 %r2, 7, -1;") == uint32_t(-7));
+  CHECK(value("div.u32 %r2, 7, -1;") == 0);
   CHECK(value("max.s32 %r2, -1, 1;") == 1);
   CHECK(value("max.u32 %r2, -1, 1;") == 0xffffffff);
   CHECK(value("cvt.s64.s32 %rd9, -2; shr.u64 %rd9, %rd9, 32; cvt.u32.u64 %r2, %rd9;") == 0xffffffff);
@@ -232,7 +239,8 @@ TEST_CASE("ptx: atomics with and without a result add once per lane") {
 
 TEST_CASE("ptx: cp.async arrives when it is waited for") {
   const std::string begin = R"(add.s64 %rd5, %rd2, 0; mov.u32 %r5, s; st.shared.u32 [%r5+4], 7;
-      setp.ne.s32 %p1, %r1, 0; @%p1 bra $end; cp.async.cg.shared.global [%r5], [%rd5], 16; cp.async.commit_group;)";
+      setp.ne.s32 %p1, %r1, 0; @%p1 bra $end; cp.async.cg.shared.global [%r5], [%rd5], 16;
+      cp.async.commit_group;)";
   const std::string end = "ld.shared.u32 %r2, [s+4];" + store + " $end:";
   const Program waits{begin + "cp.async.wait_group 0;" + end, ".shared .align 128 .b8 s[16];\n"};
   const Program forgets{begin + "cp.async.wait_group 1;" + end, ".shared .align 128 .b8 s[16];\n"};
@@ -252,8 +260,10 @@ TEST_CASE("ptx: mma and ldmatrix, by the fragments of the PTX ISA") {
     for (const int row : {t, t + 8}) in.push_back(pair(8 * row + g, 8 * (row + 1) + g));
   }
   const std::string code = R"(mul.wide.u32 %rd5, %r1, 24; add.s64 %rd5, %rd5, %rd2;
-      ld.global.v2.u32 {%a0, %a1}, [%rd5]; ld.global.v2.u32 {%a2, %a3}, [%rd5+8]; ld.global.v2.u32 {%b0, %b1}, [%rd5+16];
-      mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%d0,%d1,%d2,%d3}, {%a0,%a1,%a2,%a3}, {%b0,%b1}, {0f3F800000,0f3F800000,0f3F800000,0f3F800000};
+      ld.global.v2.u32 {%a0, %a1}, [%rd5]; ld.global.v2.u32 {%a2, %a3}, [%rd5+8];
+      ld.global.v2.u32 {%b0, %b1}, [%rd5+16];
+      mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%d0,%d1,%d2,%d3}, {%a0,%a1,%a2,%a3},
+        {%b0,%b1}, {0f3F800000,0f3F800000,0f3F800000,0f3F800000};
       mov.b32 %r2, )";
   for (int r = 0; r < 4; r++) {
     const auto d = Program{code + "%d" + std::to_string(r) + ";" + store, ""}.run(in);
@@ -269,7 +279,8 @@ TEST_CASE("ptx: mma and ldmatrix, by the fragments of the PTX ISA") {
     const auto out =
         Program{std::string(
                     R"(mov.u32 %r5, s; shl.b32 %r6, %r1, 4; add.s32 %r5, %r5, %r6; mul.wide.u32 %rd5, %r1, 16;
-      add.s64 %rd5, %rd5, %rd2; cp.async.cg.shared.global [%r5], [%rd5], 16; cp.async.commit_group; cp.async.wait_group 0; bar.warp.sync -1;
+      add.s64 %rd5, %rd5, %rd2; cp.async.cg.shared.global [%r5], [%rd5], 16; cp.async.commit_group;
+      cp.async.wait_group 0; bar.warp.sync -1;
       ldmatrix.sync.aligned.m8n8.x4.)") +
                     (transposed ? "trans." : "") + "shared.b16 {%r3,%r4,%r2,%r6}, [%r5];" + store,
                 ".shared .align 128 .b8 s[512];\n"}
@@ -284,22 +295,23 @@ TEST_CASE("ptx: mma and ldmatrix, by the fragments of the PTX ISA") {
 }
 
 TEST_CASE("ptx: an mma cuts off what is beyond 24 bits of the largest term") {
-  const auto dot = [](float c, std::vector<float> products) {  // first element of lane 0
+  const auto dot = [](float c, std::vector<float> products, const std::string& ones = "0x3F803F80") {
     std::vector<uint32_t> in(2);
     const auto bf16 = [](float x) { return bits(x) >> 16; };
     for (size_t k = 0; k < 2; k++) in[k] = k < products.size() ? bf16(products[k]) : 0;
     const std::string code =
         R"(ld.global.u32 %x, [%rd2]; ld.global.u32 %y, [%rd2+4]; shl.b32 %y, %y, 16; or.b32 %x, %x, %y;
-      mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%r2,%d1,%d2,%d3}, {%x,0,0,0}, {0x3F803F80,0}, {)" +
-        literal(c) + ",0,0,0};" + store;
-    // All lanes hold %x, so the row has both products four times, plus c.
+      mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%r2,%d1,%d2,%d3}, {%x,0,0,0}, {)" +
+        ones + ",0}, {" + literal(c) + ",0,0,0};" + store;
+    // The first element of lane 0. All lanes hold %x, so the row has both products four times, plus c.
     return std::bit_cast<float>(Program{code, ""}.run(in)[0]);
   };
   CHECK(dot(1, {0.5f, 0.25f}) == 4);
   CHECK(dot(0x1p30f, {0x1p4f, 0}) == 0x1p30f);           // 2^4 is below the last kept bit, 2^6
   CHECK(dot(0x1p30f, {0x1p6f, 0}) == 0x1p30f + 0x1p8f);  // rounding after the sum would give the same
   CHECK(dot(-0x1p30f, {-0x1p6f, 0}) == -0x1p30f - 0x1p8f);
-  CHECK(dot(0x1p30f, {0x1.8p6f, 0}) == 0x1p30f + 0x1p8f);  // truncates 1.5 · 2^6 to 2^6
+  CHECK(dot(0x1p30f, {0x1.8p6f, 0}) == 0x1p30f + 0x1p8f);    // truncates 1.5 · 2^6 to 2^6
+  CHECK(dot(0, {0x1p-130f, 0}, "0x3F003F00") == 0x1p-129f);  // by halves: all terms are below 2^-126
   CHECK(std::isinf(dot(0x1.fffffep127f, {0x1p127f, 0})));
   CHECK(std::isnan(dot(NAN, {1, 1})));
 }
@@ -317,7 +329,7 @@ TEST_CASE("ptx: what a GPU would refuse or answer wrongly is refused, by name an
                  "beyond the end of shared memory"));
   const std::string half = "setp.lt.s32 %p1, %r1, 16; @%p1 bra $end; ";
   CHECK(contains(Program{half + "bar.sync 0; $end:", ""}.message(),
-                 "no thread can go on\n  warp 0, 16 lanes: bar.sync 0 at ?:7\n  warp 0, 16 lanes: returned"));
+                 "no thread can run\n  warp 0, 16 lanes: bar.sync 0 at ?:7\n  warp 0, 16 lanes: returned"));
   CHECK(contains(Program{half + "bar.sync 0; bra $all; $end: bar.sync 0; $all:", ""}.message(),
                  "threads of a block wait at different barriers"));
   CHECK(contains(
@@ -325,7 +337,7 @@ TEST_CASE("ptx: what a GPU would refuse or answer wrongly is refused, by name an
                      "%r2|%p2, %r1, 1, 31, -1; $all:",
               ""}
           .message(),
-      "no thread can go on"));
+      "no thread can run"));
   CHECK(contains(Program{half + "bra $on; $end: ret; $on: bar.sync 0;", ""}.message(),
                  "lanes have returned that others wait for"));
   CHECK(contains(Program{"shfl.sync.bfly.b32 %r2|%p2, %r1, 1, 31, 0xffff;", ""}.message(),
@@ -357,14 +369,16 @@ TEST_CASE("ptx: what is not known is refused when it is read") {
 }
 
 TEST_CASE("ptx: counts of instructions, lanes, sectors and passes") {
+  using ptx::Counts;
   const auto counted = [](const std::string& code) {
-    ptx::Counts counts;
+    Counts counts;
     Program{code, ".shared .align 128 .b8 s[4096];\n"}.run(std::vector<uint32_t>(64 * 8), &counts);
     return counts;
   };
   const auto global = [&](const std::string& code) {
     const auto c = counted(code);
-    return std::vector<uint64_t>{c.global_requests, c.global_sectors, c.global_least};
+    return std::vector<uint64_t>{c.totals[Counts::global_requests], c.totals[Counts::global_sectors],
+                                 c.totals[Counts::global_least]};
   };
   using Numbers = std::vector<uint64_t>;
   CHECK(global("add.s64 %rd5, %rd2, %rd3; ld.global.u32 %r2, [%rd5];") == Numbers{1, 4, 4});
@@ -376,7 +390,8 @@ TEST_CASE("ptx: counts of instructions, lanes, sectors and passes") {
   const auto shared = [&](unsigned stride, const std::string& access) {
     const auto c = counted("mov.u32 %r5, s; mul.lo.s32 %r6, %r1, " + std::to_string(stride) +
                            "; add.s32 %r5, %r5, %r6;" + access);
-    return std::vector<uint64_t>{c.shared_requests, c.shared_passes, c.shared_least};
+    return std::vector<uint64_t>{c.totals[Counts::shared_requests], c.totals[Counts::shared_passes],
+                                 c.totals[Counts::shared_least]};
   };
   CHECK(shared(4, "st.shared.u32 [%r5], %r1;") == Numbers{1, 1, 1});
   CHECK(shared(8, "st.shared.u32 [%r5], %r1;") == Numbers{1, 2, 1});
@@ -389,7 +404,8 @@ TEST_CASE("ptx: counts of instructions, lanes, sectors and passes") {
   const ptx::Kernel none = Program{"", ""}.kernel();
   const std::string half = "setp.lt.s32 %p1, %r1, 16; @%p1 bra $end; mul.f32 %r2, %r1, %r1; $end:";
   const auto c = counted(half), before = counted("");
-  CHECK(c.threads - before.threads == 32 + 16 + 16);  // the guard leaves 16 lanes to the branch
+  // The guard leaves 16 lanes to the branch.
+  CHECK(c.totals[Counts::threads] - before.totals[Counts::threads] == 32 + 16 + 16);
   uint64_t instructions = 0;
   for (const uint64_t n : c.executed) instructions += n;
   CHECK(instructions == none.code.size() + 3);

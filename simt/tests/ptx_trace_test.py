@@ -66,6 +66,9 @@ class PtxTrace(unittest.TestCase):
         done = self.run_row("clip", PTX_TRACE="clip_kernel:0:x.json")
         self.assertEqual((done.returncode, done.stderr),
                          (1, 'ptx: PTX_TRACE is "clip_kernel:0:x.json"; it must be KERNEL:X,Y,Z:FILE.json\n'))
+        done = self.run_row("clip", PTX_TRACE="clip_kernel:0,0,0:/nowhere/x.json")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("PTX_TRACE: cannot write /nowhere/x.json", done.stderr)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@
 
 #include <sys/wait.h>
 #include <unistd.h>
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <thread>
 #include <vector>
 
 namespace {
@@ -90,6 +92,8 @@ TEST_CASE("streams: work waits for the host, and streams wait for nobody who was
 
   CHECK(cudaMemcpyAsync(pinned, s.x, sizeof(int), cudaMemcpyDeviceToHost, s.first) == cudaSuccess);
   CHECK(*pinned == 6);
+  CHECK(cudaStreamSynchronize(nullptr) == cudaSuccess);  // the default stream does not wait for the others
+  CHECK(*pinned == 6);
   CHECK(cudaEventRecord(s.event, s.first) == cudaSuccess);
   CHECK(cudaEventSynchronize(s.event) == cudaSuccess);
   CHECK(*pinned == 7);
@@ -158,13 +162,40 @@ TEST_CASE("graphs: unsupported calls invalidate a capture") {
   CHECK(s.read(s.x, s.second) == -1);  // both streams still work
 }
 
+// The address of `host` acts as this kernel.
+static void name_kernel(const char& host, const char* name) {
+  __cudaRegisterFunction(nullptr, &host, nullptr, name, -1, nullptr, nullptr, nullptr, nullptr, nullptr);
+}
+static const char* const swap_name = "_ZN8warpbert7kernels11swap_kernelEPfS1_m";
+
+TEST_CASE("streams: a thread launches while another one waits") {
+  Streams s, other;
+  static const char swap = 0;
+  name_kernel(swap, swap_name);
+  size_t n = 1;
+  void* arguments[] = {&s.x, &s.y, &n};
+  s.set(s.first, s.x, 1), s.set(s.first, s.y, 2);
+  std::atomic<bool> ends = false;
+  std::thread waits([&] {
+    while (!ends) cudaMemsetAsync(other.x, 0, sizeof(int), other.first), cudaStreamSynchronize(other.first);
+  });
+  int failed = 0;
+  for (int i = 0; i < 2001; i++) {
+    cudaLaunchConfig_t config = {};
+    config.gridDim = 1, config.blockDim = 32, config.stream = s.first;
+    failed += cudaLaunchKernelExC(&config, &swap, arguments) != cudaSuccess;
+    if (i % 100 == 0) cudaStreamSynchronize(s.first);
+  }
+  ends = true;
+  waits.join();
+  CHECK(failed == 0);
+  CHECK(s.read(s.x, s.first) == 0x02020202);
+}
+
 TEST_CASE("launches: what a GPU refuses is refused, with its error") {
   Streams s;
-  static const char swap = 0, unknown = 0, unregistered = 0;  // addresses act as kernels
-  const auto name_kernel = [](const char& host, const char* name) {
-    __cudaRegisterFunction(nullptr, &host, nullptr, name, -1, nullptr, nullptr, nullptr, nullptr, nullptr);
-  };
-  name_kernel(swap, "_ZN8warpbert7kernels11swap_kernelEPfS1_m");
+  static const char swap = 0, unknown = 0, unregistered = 0;
+  name_kernel(swap, swap_name);
   name_kernel(unknown, "_Z9no_kernelv");
   size_t n = 1;
   void* arguments[] = {&s.x, &s.y, &n};

@@ -27,7 +27,7 @@
 
 namespace warpbert::study {
 
-// ---- Arrays and results ------------------------------------------------------------------------------------
+// ---- Arrays and results -----------------------------------------------------------------------------------
 Check::Array& Check::add(const char* name, size_t n) {
   const size_t all = (n + 2 * guard + 63) / 64 * 64;  // 256-byte alignment, as cudaMalloc has it
   std::shared_ptr<float> memory(static_cast<float*>(std::aligned_alloc(256, all * sizeof(float))), std::free);

@@ -76,16 +76,8 @@ void with_grid(const kernels::View& out, const kernels::AttentionArgs& args, F f
                            args.sequences.starts, args.qkv.rows};
   const dim3 grid(args.heads, args.sequences.count + 1, std::max(1, (args.sequences.max_length + 15) / 16));
   if (out.rows.capacity == 0) return;
-  switch (kernels::head_size(args)) {
-    case 16:
-      return f.template operator()<16>(a, grid);
-    case 32:
-      return f.template operator()<32>(a, grid);
-    case 64:
-      return f.template operator()<64>(a, grid);
-    case 128:
-      return f.template operator()<128>(a, grid);
-  }
+  kernels::with_one_of<16, 32, 64, 128>(kernels::head_size(args),
+                                        [&]<int D>() { f.template operator()<D>(a, grid); });
 }
 
 }  // namespace warpbert::ladders

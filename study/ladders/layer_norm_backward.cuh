@@ -1,4 +1,5 @@
-// Arguments of the rungs' kernels, and how they add to dγ and dβ: by atomics, into the partial sums of block 0.
+// Arguments of the rungs' kernels, and how they add to dγ and dβ: by atomics, into the partial sums of
+// block 0.
 #pragma once
 #include "atomic_add.cuh"
 #include "layer_norm_backward.h"

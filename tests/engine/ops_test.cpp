@@ -293,6 +293,10 @@ TEST_CASE("ops refuse shapes that do not fit, by name") {
   Tensor x = tape.tensor("x", lab.rows(8, 8), 32);
   CHECK_THROWS_WITH_AS(linear(tape, x, w), "linear: x [8, 32] by bert.some.weight [24, 16]",
                        std::invalid_argument);
+  const size_t size_before = lab.arena.used();
   CHECK_THROWS_WITH_AS(tape.tensor("odd", lab.rows(8, 8), 9),
                        "tensor odd: 9 columns; a multiple of 8 is needed", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(tape.tensor("negative", lab.rows(8, 8), -8),
+                       "tensor negative: -8 columns; a multiple of 8 is needed", std::invalid_argument);
+  CHECK(lab.arena.used() == size_before);
 }

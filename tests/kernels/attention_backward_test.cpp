@@ -113,4 +113,12 @@ TEST_CASE("attention_backward: refuses what it cannot do") {
   CHECK_THROWS_WITH_AS(call(16, 24), doctest::Contains("attention_backward: head_size must be"),
                        std::invalid_argument);
   CHECK_THROWS_AS(call(513, 64), std::invalid_argument);
+  kernels::Rows fewer = run.rows();
+  fewer.capacity--;
+  const auto out = [&](kernels::Rows rows) { return view(run.out, rows, run.hidden); };
+  const auto dqkv = [&](kernels::Rows rows) { return view(run.dqkv, rows, 3 * run.hidden); };
+  for (const auto& [dqkv_rows, out_rows] : {std::pair{fewer, run.rows()}, {run.rows(), fewer}})
+    CHECK_THROWS_WITH_AS(
+        kernels::attention_backward(nullptr, dqkv(dqkv_rows), out(out_rows), out(run.rows()), run.args()),
+        doctest::Contains("differ in rows"), std::invalid_argument);
 }

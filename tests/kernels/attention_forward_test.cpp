@@ -68,4 +68,8 @@ TEST_CASE("attention_forward: refuses what it cannot do") {
   CHECK_THROWS_AS(call(1, 16, 0, 64, 512, {}), std::invalid_argument);
   CHECK_THROWS_AS(call(1, 16, 2, 64, 512, {.rate = 0.1f}), std::invalid_argument);
   CHECK_THROWS_AS(call(1, 16, 2, 64, 512, {.rate = 1, .random = run.random.data()}), std::invalid_argument);
+  kernels::Rows fewer = run.rows();
+  fewer.capacity--;
+  CHECK_THROWS_WITH_AS(kernels::attention_forward(nullptr, view(run.out, fewer, run.hidden), run.args()),
+                       doctest::Contains("differ in rows"), std::invalid_argument);
 }

@@ -124,4 +124,9 @@ TEST_CASE("bias_gelu: sizes it cannot do are refused by name") {
     CHECK_THROWS_WITH_AS(kernels::bias_gelu_backward(nullptr, x, a, x, x, a),
                          doctest::Contains("bias_gelu_backward"), std::invalid_argument);
   }
+  const auto one = view(a, {1, count}, 8), two = view(a, {2, count}, 8);
+  CHECK_THROWS_WITH_AS(kernels::bias_gelu_forward(nullptr, one, two, a),
+                       "bias_gelu_forward: [2, 8] and [1, 8] differ in rows", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(kernels::bias_gelu_backward(nullptr, two, a, one, two, a),
+                       "bias_gelu_backward: [2, 8] and [1, 8] differ in rows", std::invalid_argument);
 }

@@ -265,3 +265,21 @@ TEST_CASE("layer_norm: what it cannot do is refused by name") {
       kernels::layer_norm_forward(nullptr, other, {view(a, {1, count}, 64), a, a, a, a, epsilon, {}}),
       doctest::Contains("differ in columns or dtype"), std::invalid_argument);
 }
+
+TEST_CASE("layer_norm: views of different capacities are refused by name") {
+  Buffer<int> count(std::vector{1});
+  Buffer<float> a(64);
+  const auto one = view(a, {1, count}, 8), two = view(a, {2, count}, 8);
+  const kernels::NormArgs args{two, a, a, a, a, epsilon, {}};
+  const auto refused = [](const char* launcher) {
+    return std::string(launcher) + ": [2, 8] and [1, 8] differ in rows";
+  };
+  CHECK_THROWS_WITH_AS(kernels::layer_norm_forward(nullptr, one, args), refused("layer_norm_forward").c_str(),
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(kernels::layer_norm_backward(nullptr, {two}, a, one, args),
+                       refused("layer_norm_backward").c_str(), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(kernels::add_dropout_norm_forward(nullptr, two, two, a, one, args),
+                       refused("add_dropout_norm_forward").c_str(), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(kernels::add_dropout_norm_backward(nullptr, two, {one}, a, two, args),
+                       refused("add_dropout_norm_backward").c_str(), std::invalid_argument);
+}

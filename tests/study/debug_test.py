@@ -166,7 +166,7 @@ kill
         self.assertIn("usage: debug KERNEL", self.debug().stderr)
         done = self.debug("layer_norm", "--block", "2")
         self.assertEqual((done.returncode, done.stderr),
-                         (1, "study: error: there is no kernel 'layer_norm'; `study list` prints all 31\n"))
+                         (1, "study: error: there is no kernel 'layer_norm'; `study list` prints all 30\n"))
         done = self.debug("clip", "--thread")
         self.assertEqual(done.returncode, 2)
         self.assertIn("debug: error: --thread: a value is missing; usage:", done.stderr)

@@ -199,9 +199,9 @@ class Study(unittest.TestCase):
         out = f"--output={self.dir}/t.html"
         self.refused(1,
                      "there is no kernel 'layer_norm_bakward'; did you mean layer_norm_backward?; "
-                     "`study list` prints all 31",
+                     "`study list` prints all 30",
                      "trace", "layer_norm_bakward", out)
-        self.refused(1, "there is no kernel 'x'; `study list` prints all 31", "count", "x")
+        self.refused(1, "there is no kernel 'x'; `study list` prints all 30", "count", "x")
         self.refused(2, "no command 'tarce'; did you mean trace?; there are list, trace, count, page, "
                         "try, ladder, run", "tarce")
 

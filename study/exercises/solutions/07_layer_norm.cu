@@ -1,5 +1,5 @@
-// Solution of exercise 7: dx of LayerNorm without gain and bias, y = x̂ = (x − mean)·rstd. A warp takes a row of
-// 64 columns, two a lane.
+// Solution of exercise 7: dx of LayerNorm without gain and bias, y = x̂ = (x − mean)·rstd. A warp takes a row
+// of 64 columns, two a lane.
 #include "simt/simt.h"
 
 static __global__ void norm_backward_kernel(float* dx, const float* dy, const float* x, const float* mean,
