@@ -62,8 +62,7 @@ static __global__ void __launch_bounds__(flat_threads)
 void adam(Stream stream, const AdamArrays& a, size_t n, const AdamConstants& k, const AdamStep* step,
           const int* do_update) {
   if (!(k.beta1 >= 0 && k.beta1 < 1 && k.beta2 >= 0 && k.beta2 < 1 && k.epsilon > 0))
-    refuse("adam", "beta1 = " + std::to_string(k.beta1) + ", beta2 = " + std::to_string(k.beta2) +
-                       ", epsilon = " + std::to_string(k.epsilon) + ", n = " + std::to_string(n));
+    refuse("adam", "beta1 = ", k.beta1, ", beta2 = ", k.beta2, ", epsilon = ", k.epsilon, ", n = ", n);
   if (!n) return;
   launch<adam_kernel>(unsigned(adam_blocks(n)), flat_threads, 0, stream, a.master, a.weight, a.m, a.v, a.grad,
                       a.average, a.squares, n, k, step, do_update);
@@ -97,13 +96,12 @@ static __global__ void reject_outlier_kernel(int* __restrict__ do_update, double
 
 void reject_outlier(Stream stream, int* do_update, double* history, const double* squared_norm,
                     const int* finite, float limit) {
-  if (!(limit > 0)) refuse("reject_outlier", "limit = " + std::to_string(limit));
+  if (!(limit > 0)) refuse("reject_outlier", "limit = ", limit);
   launch<reject_outlier_kernel>(1, 32, 0, stream, do_update, history, squared_norm, finite, limit);
 }
 
 void clip(Stream stream, AdamStep* steps, int n, const double* squared_norm, float clip_norm) {
-  if (n < 1 || !(clip_norm > 0))
-    refuse("clip", "n = " + std::to_string(n) + ", clip_norm = " + std::to_string(clip_norm));
+  if (n < 1 || !(clip_norm > 0)) refuse("clip", "n = ", n, ", clip_norm = ", clip_norm);
   launch<clip_kernel>(1, 32, 0, stream, steps, n, squared_norm, clip_norm);
 }
 

@@ -169,17 +169,15 @@ inline void check_attention(const char* launcher, const AttentionArgs& args,
                             std::initializer_list<View> others) {
   const Sequences& s = args.sequences;
   const int size = head_size(args);
-  const auto refuse_shape = [&](const std::string& why) {
-    refuse(launcher, why + " (qkv " + shape(args.qkv) + ", heads " + std::to_string(args.heads) +
-                         ", sequences " + std::to_string(s.count) + ", max_length " +
-                         std::to_string(s.max_length) + ", max_positions " + std::to_string(s.max_positions) +
-                         ")");
+  const auto refuse_shape = [&](const auto&... why) {
+    refuse(launcher, why..., " (qkv ", shape(args.qkv), ", heads ", args.heads, ", sequences ", s.count,
+           ", max_length ", s.max_length, ", max_positions ", s.max_positions, ")");
   };
   if (args.heads < 1) refuse_shape("no heads");
   if (size != 16 && size != 32 && size != 64 && size != 128)
     refuse_shape("head_size must be 16, 32, 64 or 128");
   if (s.max_length < 0 || s.max_length > max_attention_length)
-    refuse_shape("max_length must be at most " + std::to_string(max_attention_length));
+    refuse_shape("max_length must be at most ", max_attention_length);
   if (s.max_length > s.max_positions) refuse_shape("max_length exceeds max_positions");
   if (s.count < 0 || s.count > 65534) refuse_shape("sequences must be at most 65534");
   if (args.qkv.rows.capacity < 0) refuse_shape("negative capacity");
@@ -198,21 +196,11 @@ int attention_tile(int max_length) {
 // Calls f.operator()<T, D, dropping>().
 template <class F>
 void with_attention(const AttentionArgs& args, F f) {
-  with_dtype(args.qkv.dtype, [&]<class T>() {
-    const auto with = [&]<int D>() {
+  with_one_of<16, 32, 64, 128>(head_size(args), [&]<int D>() {
+    with_dtype(args.qkv.dtype, [&]<class T>() {
       if (args.dropout.rate > 0) f.template operator()<T, D, true>();
       else f.template operator()<T, D, false>();
-    };
-    switch (head_size(args)) {
-      case 16:
-        return with.template operator()<16>();
-      case 32:
-        return with.template operator()<32>();
-      case 64:
-        return with.template operator()<64>();
-      case 128:
-        return with.template operator()<128>();
-    }
+    });
   });
 }
 

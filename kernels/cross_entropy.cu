@@ -146,8 +146,8 @@ static __global__ void __launch_bounds__(most_threads, 2)
 static void check_logits(const char* launcher, const View& logits, int classes) {
   check_view(launcher, logits);
   if (logits.dtype != DType::f32 || logits.ld != logits.cols || classes < 1 || classes > logits.cols)
-    refuse(launcher, "logits " + shape(logits) + ", leading dimension " + std::to_string(logits.ld) + ", " +
-                         std::to_string(classes) + " classes; contiguous floats are needed");
+    refuse(launcher, "logits ", shape(logits), ", leading dimension ", logits.ld, ", ", classes,
+           " classes; contiguous floats are needed");
 }
 
 View cross_entropy(Stream stream, float* loss, DType dtype, const CrossEntropyArgs& args) {
@@ -181,8 +181,7 @@ void log_probabilities(Stream stream, float* out, View logits, const float* bias
                        std::array<int, 2> tokens) {
   check_logits("log_probabilities", logits, classes);
   for (const int token : tokens)
-    if (token < 0 || token >= classes)
-      refuse("log_probabilities", "token " + std::to_string(token) + " of " + std::to_string(classes));
+    if (token < 0 || token >= classes) refuse("log_probabilities", "token ", token, " of ", classes);
   if (logits.rows.capacity)
     launch<log_probabilities_kernel>(logits.rows.capacity, row_threads(logits.ld, most_threads), 0, stream,
                                      out, logits.as<float>(), bias, tokens[0], tokens[1], logits.rows.count,
@@ -212,7 +211,7 @@ static __global__ void __launch_bounds__(sum_threads)
 
 void sum_losses(Stream stream, double* sums, int* finite, const float* loss, const Target* targets,
                 Rows rows) {
-  if (rows.capacity < 0) refuse("sum_losses", std::to_string(rows.capacity) + " rows");
+  if (rows.capacity < 0) refuse("sum_losses", rows.capacity, " rows");
   launch<sum_losses_kernel>(1, sum_threads, 0, stream, sums, finite, loss, targets, rows.count);
 }
 

@@ -38,26 +38,16 @@ __device__ __forceinline__ void store_zeros(T* row, int hidden) {
 template <class F>
 void choose(const char* launcher, const NormArgs& args, std::initializer_list<View> others, F f) {
   const View& x = args.x;
-  if (x.cols > 1024) refuse(launcher, shape(x) + ": at most 1024 columns");
+  if (x.cols > 1024) refuse(launcher, shape(x), ": at most 1024 columns");
   check_views(launcher, x, others);
   check_dropout(launcher, args.dropout);
   if (x.rows.capacity == 0) return;
-  const auto with = [&]<int V>() {
+  with_one_of<1, 2, 3, 4>((x.cols + 255) / 256, [&]<int V>() {
     with_dtype(x.dtype, [&]<class T>() {
       if (args.dropout.rate > 0) f.template operator()<T, V, true>();
       else f.template operator()<T, V, false>();
     });
-  };
-  switch ((x.cols + 255) / 256) {
-    case 1:
-      return with.template operator()<1>();
-    case 2:
-      return with.template operator()<2>();
-    case 3:
-      return with.template operator()<3>();
-    case 4:
-      return with.template operator()<4>();
-  }
+  });
 }
 
 }  // namespace norm

@@ -67,15 +67,13 @@ void partial_sums(Stream stream, float* partials, View x) {
 }
 
 void reduce_partials(Stream stream, const Reduction* reductions, int n) {
-  if (n < 0 || n > max_reductions)
-    refuse("reduce_partials", std::to_string(n) + " sums, room for " + std::to_string(max_reductions));
+  if (n < 0 || n > max_reductions) refuse("reduce_partials", n, " sums, room for ", max_reductions);
   Reductions all = {};
   int columns = 0;
   for (int i = 0; i < n; i++) {
     const Reduction& r = all.all[i] = reductions[i];
     if (r.blocks < 0 || r.columns <= 0 || r.stride < r.columns)
-      refuse("reduce_partials", "sum " + std::to_string(i) + " has [" + std::to_string(r.blocks) + ", " +
-                                    std::to_string(r.columns) + "] with stride " + std::to_string(r.stride));
+      refuse("reduce_partials", "sum ", i, " has [", r.blocks, ", ", r.columns, "] with stride ", r.stride);
     columns = std::max(columns, r.columns);
   }
   if (n == 0) return;

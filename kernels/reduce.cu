@@ -46,20 +46,19 @@ static __global__ void __launch_bounds__(finish_threads)
 }
 
 void sum(Stream stream, double* out, const double* x, size_t n) {
-  if (!out || (!x && n)) refuse("sum", "no out or x, n = " + std::to_string(n));
+  if (!out || (!x && n)) refuse("sum", "no out or x, n = ", n);
   launch<sum_kernel>(1, finish_threads, 0, stream, out, x, n);
 }
 
 size_t squared_norm_workspace() { return max_squared_norm_blocks; }
 
 void block_squares(Stream stream, double* out, const float* x, size_t n) {
-  if (n && (!out || !x)) refuse("block_squares", "no out or x, n = " + std::to_string(n));
+  if (n && (!out || !x)) refuse("block_squares", "no out or x, n = ", n);
   if (n) launch<squared_norm_kernel>(flat_blocks(n), flat_threads, 0, stream, out, x, n);
 }
 
 void squared_norm(Stream stream, double* out, double* workspace, const float* x, size_t n) {
-  if (!out || !workspace || (!x && n))
-    refuse("squared_norm", "no out, workspace or x, n = " + std::to_string(n));
+  if (!out || !workspace || (!x && n)) refuse("squared_norm", "no out, workspace or x, n = ", n);
   const size_t blocks = std::clamp(size_t(flat_blocks(n)), size_t(1), squared_norm_workspace());
   launch<squared_norm_kernel>(int(blocks), flat_threads, 0, stream, workspace, x, n);
   sum(stream, out, workspace, blocks);
@@ -82,8 +81,7 @@ static __global__ void __launch_bounds__(256)
 }
 
 void count_differences(Stream stream, unsigned* count, const void* a, const void* b, size_t bytes) {
-  if (!count || ((!a || !b) && bytes))
-    refuse("count_differences", "no count, a or b, " + std::to_string(bytes) + " bytes");
+  if (!count || ((!a || !b) && bytes)) refuse("count_differences", "no count, a or b, ", bytes, " bytes");
   const int blocks = int(std::min(bytes / (16 * 256) + 1, size_t(512)));
   launch<count_differences_kernel>(blocks, 256, 0, stream, count, static_cast<const unsigned char*>(a),
                                    static_cast<const unsigned char*>(b), bytes);

@@ -38,6 +38,12 @@ __device__ __forceinline__ T* dynamic_shared() {
   return reinterpret_cast<T*>(simt_dynamic_shared);
 }
 
+namespace simt {
+// The kernel's limit; never lowered, as captured graphs keep larger launches.
+template <auto Kernel>
+inline size_t allowed_dynamic_bytes = 0;
+}  // namespace simt
+
 // Throws std::runtime_error if CUDA rejects the launch (the simulator: std::invalid_argument).
 template <auto Kernel, class... Args>
 void launch(dim3 grid, dim3 block, size_t dynamic_bytes, cudaStream_t stream, Args&&... args) {
@@ -47,7 +53,7 @@ void launch(dim3 grid, dim3 block, size_t dynamic_bytes, cudaStream_t stream, Ar
         signature, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, dynamic_bytes, stream};
   });
   cudaError_t e = cudaSuccess;
-  static size_t allowed = 0;  // this kernel's limit; never lowered, as captured graphs keep larger launches
+  size_t& allowed = simt::allowed_dynamic_bytes<Kernel>;
   if (dynamic_bytes > allowed) {
     e = cudaFuncSetAttribute(Kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(dynamic_bytes));
     if (e == cudaSuccess) allowed = dynamic_bytes;

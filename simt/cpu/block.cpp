@@ -32,7 +32,7 @@ inline unsigned Block::pick() {
   if (!(warp[w].fresh | warp[w].ready)) {
     uint32_t warps = 0;
     for (unsigned i = 0; i * 32 < threads_; i++) warps |= uint32_t((warp[i].fresh | warp[i].ready) != 0) << i;
-    if (!warps) fail_with_report("deadlock: no thread can go on");
+    if (!warps) fail_with_report("deadlock: no thread can run");
     w = choose(warps);
   }
   return w * 32 + choose(warp[w].fresh | warp[w].ready);
@@ -205,7 +205,7 @@ void Block::commit(Warp& w, uint32_t mask) {
     const uint32_t d = (w.mask[i] ^ mask) | uint32_t(w.line[i] ^ w.line[lane]) | uint32_t(w.op[i] != op);
     differ |= mask >> i & 1 ? d : 0;
   }
-  if (differ) fail_with_report("warp divergence: lanes of a warp meet with different calls");
+  if (differ) fail_with_report("warp divergence: lanes of a warp call different collectives");
   if (op) op(w.arg, mask);
   else w.syncs++;
   if (block_observer) block_observer->collective_done(mask, w.what[lane], w.arg);

@@ -89,7 +89,7 @@ class Pool {
   void loop() {
     working = true;
     std::unique_lock lock(mutex_);
-    for (int seen = 0;;) {
+    for (unsigned seen = 0;;) {
       wake_.wait(lock, [&] { return stop_ || round_ != seen; });
       if (stop_) return;
       seen = round_;
@@ -109,7 +109,8 @@ class Pool {
   void (*work_)(void*) = nullptr;
   void* context_ = nullptr;
   std::exception_ptr error_;
-  int round_ = 0, busy_ = 0;
+  unsigned round_ = 0;  // wraps around
+  int busy_ = 0;
   bool stop_ = false;
   std::vector<std::thread> threads_;
 };

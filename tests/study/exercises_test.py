@@ -84,7 +84,7 @@ class Exercises(unittest.TestCase):
         at = line_of("03_warp_sum", "__shfl_xor_sync")
         self.check("03_warp_sum",
                    r"simt: kernel sum_of_eight_kernel, block \(0,0,0\), thread \(31,0,0\): deadlock: "
-                   r"no thread can go on\n"
+                   r"no thread can run\n"
                    rf"  threads 0 to 7: wait at __shfl_xor_sync, {at}, mask ffffffff\n",
                    "sectors 2 of least 2: 1.00, goal 1.00", "barriers 0, goal 0")
 
