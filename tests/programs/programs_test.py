@@ -354,12 +354,12 @@ class Programs(TinyRun):
         done = call("train", "--config", self.ini, "--train.epochs=1", "--train.final_lr=0.1",
                     f"--data.counts={GOLDEN}/counts.json")
         self.assertEqual(done.stderr,
-                         f"warning: {self.dir}/test.tsv: {UNLABELLED} rows have a label, which is not used; "
-                         "eval measures by them\n"
-                         "warning: train.final_lr is not used: the rate of train.schedule = constant "
+                         "warning: train.final_lr is not used: the learning rate of train.schedule = constant "
                          "does not fall; linear and cosine lead there\n"
                          "warning: data.counts is not used: "
-                         "without model.weights the first weights are random\n")
+                         "without model.weights the first weights are random\n"
+                         f"warning: {self.dir}/test.tsv: {UNLABELLED} rows have a label, which is not used; "
+                         "eval measures by them\n")
         self.assertIn(f"data      {LABELLED + UNLABELLED} pairs: {LABELLED - 12} labelled to train on, "
                       f"12 to validate on, {UNLABELLED} of the test file", done.stdout)
         report = {fact["name"]: fact["value"] for fact in self.run_json()["facts"]}["Pairs"]
@@ -583,6 +583,12 @@ class Programs(TinyRun):
         out = self.train("--dry-run").stdout
         self.assertIn("MiB", out)
         self.assertFalse(self.run_dir.exists())
+
+    def test_dry_run_and_overfit_batch_have_the_shards_of_the_run_that_they_would_resume(self):
+        self.train("--train.shards=4", "--train.epochs=1")
+        for check in ("--dry-run", "--overfit-batch=2"):
+            self.refuses("train.shards = 4: a step has only train.batch = 2 pairs to share", check,
+                         "--train.batch=2", code=2)
 
     def test_dry_run_knows_the_memory_of_the_run(self):
         long = " ".join(["100"] * 14)

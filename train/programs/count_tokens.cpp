@@ -165,7 +165,8 @@ int warpbert::count_tokens_main(int argc, char** argv) {
 
   const io::VocabFile file = io::read_vocab_file(vocab_path);
   const std::vector<std::string>& vocab = file.tokens;
-  io::warn_of_case(vocab_path, file, !cased, cased ? "--cased is given" : "--cased is not given");
+  const char* given = cased ? "--cased is given" : "--cased is not given";
+  if (const auto conflict = io::case_conflict(vocab_path, file, !cased, given)) io::warn("{}", *conflict);
   const io::WordPiece tokenizer(vocab, vocab_path, !cased);
   std::vector<int64_t> counts = count(corpora, tokenizer, vocab.size(), threads);
   const auto sum = [&] { return std::accumulate(counts.begin(), counts.end(), int64_t(0)); };

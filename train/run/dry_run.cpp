@@ -11,6 +11,7 @@
 #include "disk_space.h"
 #include "io/format.h"
 #include "progress.h"
+#include "run_directory.h"
 #include "train/step/training.h"
 
 namespace warpbert {
@@ -18,7 +19,7 @@ namespace warpbert {
 using Clock = std::chrono::steady_clock;
 
 void dry_run(const Options& options) {
-  Session session(with_shards(options));
+  Session session(options, saved_shards(options));
   session.load();
   ModelSteps steps = make_steps(session);
   const double rate = session.options().train.lr, parameters = io::mib(session.device().bytes_allocated());
@@ -85,7 +86,7 @@ double loss_limit(const Predictable& p, double first) {
 }  // namespace
 
 void overfit_batch(const Options& options, int most_steps) {
-  Session session(with_shards(options));
+  Session session(options, saved_shards(options));
   session.load();
   ModelSteps steps = make_steps(session);
   const double rate = session.options().train.lr;

@@ -8,6 +8,9 @@
 
 namespace warpbert {
 
+// Returns train.shards of the run in run.directory; 0 without a run, or if options.train.shards is set.
+int saved_shards(const Options& options);
+
 // "train.lr = 1e-4 (there: 1e-3), …" of differences(); "" if there are none.
 std::string differences_text(const Options& saved, const Options& wanted);
 

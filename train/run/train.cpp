@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <system_error>
@@ -27,14 +26,6 @@ void check_start_over(const RunDirectory& directory) {
       "{}: there already, and the checkpoints of its run are gone: the run cannot be resumed, and a new one "
       "would replace it; set run.directory to another folder, or remove this one",
       there[0]);
-}
-
-// train.shards of the run that is there; 0: there is none.
-int saved_shards(const Options& options) {
-  std::error_code none;
-  const std::string saved = options.run.directory + "/config.ini";
-  if (options.train.shards || !std::filesystem::exists(saved, none)) return 0;
-  return std::max(read_options(saved).train.shards, 1);
 }
 
 // Refuses processes that would train different things.
@@ -74,7 +65,7 @@ int train_other(Session& session) {
 int train(const Options& given) {
   ProcessGroup& group = ProcessGroup::world();
   group.set_wait_limit(given.run.wait_seconds);
-  Session session(with_shards(given, saved_shards(given)));
+  Session session(given, saved_shards(given));
   if (!group.is_root()) return train_other(session);
   const Options& options = session.options();
   RunDirectory directory(options.run.directory);

@@ -129,9 +129,11 @@ namespace {
 
 class Scorer {
  public:
-  explicit Scorer(const ModelSource& source)
+  // batch: pairs a batch; 0: predict.batch.
+  explicit Scorer(const ModelSource& source, int batch = 0)
       : source_(source),
         model_(source),
+        predict_(batch ? with_batch(model_.options.predict, batch) : model_.options.predict),
         resources_(*model_.device, model_.bert, model_.options.train.precision, model_.options.run.graphs),
         step_(resources_) {
     const int longest = model_.options.data.max_tokens, positions = model_.bert.config.max_positions;
@@ -146,7 +148,7 @@ class Scorer {
     const TokenPairs tokens = encode(pairs);
     unknown_ += std::count(tokens.tokens.begin(), tokens.tokens.end(), token::unknown);
     tokens_ += long(tokens.tokens.size());
-    auto log_p = warpbert::log_probabilities(step_, tokens, all_examples(pairs), model_.options.predict);
+    auto log_p = warpbert::log_probabilities(step_, tokens, all_examples(pairs), predict_);
     for (size_t i = 0; i < log_p.size(); i++)
       if (std::isnan(log_p[i]))
         throw std::runtime_error(fmt::format("{}: the score of row {} is not a number; the model is damaged",
@@ -157,26 +159,27 @@ class Scorer {
   // Warns if the model could score but is unlikely to have scored well.
   void warn() const {
     if (model_.options.train.stage == Stage::pretrain)
-      io::warn("{}: pretrained alone (train.stage = pretrain); it has not learnt to score pairs",
+      io::warn("{}: pretrained alone (train.stage = pretrain); it has not learned to score pairs",
                source_.path);
     if (2 * unknown_ > tokens_)
-      fmt::print(
-          stderr,
-          "warning: {}: {:.0f} % of the pairs' tokens are unknown to it; was it trained on such data?\n",
-          source_.path, 100.0 * double(unknown_) / double(tokens_));
+      io::warn("{}: {:.0f} % of the pairs' tokens are unknown to it; was it trained on such data?",
+               source_.path, 100.0 * double(unknown_) / double(tokens_));
   }
 
   // Scores the pair until its bucket is warm; returns false if it was.
   bool warm_up(io::Pairs pair) {
-    model_.options.predict.batch = 1;
     const TokenPairs tokens = encode(pair);
-    const Batch batch = evaluation_batch(tokens, all_examples(pair), 1);
+    const Batch batch = evaluation_batch(tokens, all_examples(pair), predict_.batch);
     if (step_.is_warm(batch)) return false;
     while (!step_.is_warm(batch)) step_.log_probabilities(batch);
     return true;
   }
 
  private:
+  static PredictOptions with_batch(PredictOptions options, int batch) {
+    options.batch = batch;
+    return options;
+  }
   TokenPairs encode(io::Pairs& pairs) const {
     truncate(pairs, model_.options.data.max_tokens);
     return model_.vocabulary.encode(pairs);
@@ -184,6 +187,7 @@ class Scorer {
 
   const ModelSource& source_;
   TrainedModel model_;
+  const PredictOptions predict_;
   StepResources resources_;
   ScoreStep step_;
   long unknown_ = 0, tokens_ = 0;  // scored so far
@@ -285,7 +289,7 @@ Latencies Ensemble::score_one_by_one(const std::vector<io::Pairs>& input) const 
     return std::chrono::duration<double, std::milli>(clock::now() - t).count();
   };
   std::deque<Scorer> scorers;
-  for (const ModelSource& source : sources_) scorers.emplace_back(source);
+  for (const ModelSource& source : sources_) scorers.emplace_back(source, 1);
   Latencies all;
   for (size_t row = 0; row < input.at(0).size(); row++) {
     std::vector<io::Pairs> pairs;  // the row, once per tokenizer

@@ -171,12 +171,18 @@ static Vocabulary read_vocabulary(const ModelSource& source, const Pretrained& f
   return vocabulary;
 }
 
+static ResolvedOptions resolve(const ModelSource& source, const Pretrained& file) {
+  ResolvedOptions options = resolve_model(source.options, &file);
+  for (const std::string& warning : options.warnings) io::print_warning(warning);
+  return options;
+}
+
 TrainedModel::TrainedModel(const ModelSource& source)
-    : options(source.options),
+    : file(open_weights(source.weights)),
+      options(resolve(source, *file)),
       device(open_device(options.run)),
-      file(open_weights(source.weights)),
       vocabulary(read_vocabulary(source, *file)),
-      bert((resolve(options.model, file.get()), bert_config(options.model, vocabulary.size()))) {
+      bert(bert_config(options.model, vocabulary.size())) {
   // The run's GEMM algorithms reproduce the run's scores.
   if (Device::is_gpu())
     read_algorithm_cache(device->algorithm_cache(), source.gemm, gemm_environment(*device));

@@ -82,7 +82,8 @@ static std::vector<int> every_row(int n) {
 
 // Token i of a vocabulary has row i of the embedding: if a line is lost, all later tokens have wrong rows.
 void Session::check_rows(size_t tokens) const {
-  const auto rows = size_t(pretrained_->shape().vocabulary), real = unpadded_rows_ ? unpadded_rows_ : rows;
+  const auto rows = size_t(pretrained_->shape().vocabulary);
+  const auto real = options_.real_rows ? size_t(options_.real_rows) : rows;
   const std::string what =
       fmt::format("{}: {} tokens, but the word embedding of {} has {} rows{}", options_.data.vocab, tokens,
                   pretrained_->path(), rows, real < rows ? fmt::format(", {} without padding", real) : "");
@@ -91,60 +92,30 @@ void Session::check_rows(size_t tokens) const {
     io::warn("{}; if a line is missing, every token after it has its neighbour's row", what);
 }
 
-Session::Session(Options options) : options_(std::move(options)) {
-  ModelOptions& model = options_.model;
-  if (!model.weights.empty()) {
-    pretrained_ = std::make_unique<Pretrained>(model.weights);
-    take_vocabulary_of_folder();
-    model.weights = pretrained_->path();
-    if (!pretrained_->has_head() && model.mlm_head == MlmHead::archive)
-      io::fail(
-          "{}: has no masked-language head (cls.predictions.*), and the recipe predicts with it; set "
-          "model.mlm_head = "
-          "fresh to start with a new one",
-          model.weights);
-  }
-  unpadded_rows_ = size_t(resolve(model, pretrained_.get()).vocabulary);
-  // What needs no data is judged before it is read, and before a run directory is made.
+static std::unique_ptr<Pretrained> open_weights(const std::string& path) {
+  return path.empty() ? nullptr : std::make_unique<Pretrained>(path);
+}
+
+Session::Session(const Options& typed, int saved_shards)
+    : pretrained_(open_weights(typed.model.weights)),
+      options_(resolve_run(typed, pretrained_.get(), saved_shards)),
+      aligned_(pretrained_ && !pretrained_->vocabulary() && !options_.data.text) {
+  for (const std::string& warning : options_.warnings) io::print_warning(warning);
+  // What needs no data is checked before it is read, and before a run directory is made.
   check_device(options_.run);
-  bert_config(model, token::first_word + 1);
-  if (model.max_positions < options_.data.max_tokens + 3)
-    throw UsageError(fmt::format(
-        "model.max_positions = {}: pairs of data.max_tokens = {} tokens and three special ones need {}",
-        model.max_positions, options_.data.max_tokens, options_.data.max_tokens + 3));
+  bert_config(options_.model, token::first_word + 1);
   read_text_vocabulary();
-  aligned_ = pretrained_ && !pretrained_->vocabulary() && !options_.data.text;
-  for (const auto& [key, path] :
-       {std::pair{"data.vocab", options_.data.vocab}, {"data.counts", options_.data.counts}})
-    if (aligned_ && path.empty())
-      throw UsageError(
-          fmt::format("{}: missing; {} does not hold the data's ids. The tokens of a published BERT are "
-                      "aligned to them by frequency; a run's model is best.npz, not what export wrote",
-                      key, model.weights));
 }
 
-// A Hugging Face folder as model.weights brings its vocabulary along.
-void Session::take_vocabulary_of_folder() {
-  const std::filesystem::path folder = options_.model.weights;
-  if (!is_directory(folder)) return;
-  for (const char* name : {"vocab.txt", "tokenizer.json"})
-    if (options_.data.vocab.empty() && exists(folder / name)) options_.data.vocab = folder / name;
-}
-
-// Reads the vocabulary of data.text. Throws UsageError if a run's weights were trained on other input.
+// Reads the vocabulary of data.text. Throws UsageError if a run's weights were trained with another.
 void Session::read_text_vocabulary() {
   const DataOptions& data = options_.data;
   const bool of_run = pretrained_ && pretrained_->vocabulary();
-  const bool run_reads_text = of_run && pretrained_->vocabulary()->text();
-  if (of_run && run_reads_text != data.text)
-    throw UsageError(fmt::format("data.text = {}, but {} was trained on {}", data.text, pretrained_->path(),
-                                 run_reads_text ? "plain text" : "ids"));
   if (!data.text) return;
-  if (data.vocab.empty())
-    throw UsageError(
-        fmt::format("data.vocab: missing; the folder of {} has no vocab.txt", options_.model.weights));
   io::VocabFile file = io::read_vocab_file(data.vocab);
-  io::warn_of_case(data.vocab, file, data.lowercase, fmt::format("data.lowercase = {}", data.lowercase));
+  if (const auto conflict = io::case_conflict(data.vocab, file, data.lowercase,
+                                              fmt::format("data.lowercase = {}", data.lowercase)))
+    io::warn("{}", *conflict);
   vocabulary_.emplace(TextVocabulary{std::move(file.tokens), data.lowercase}, data.vocab);
   if (of_run && *pretrained_->vocabulary() != *vocabulary_)
     throw UsageError(fmt::format("data.vocab, data.lowercase: {} in {} case is not what {} was trained with",
@@ -157,6 +128,7 @@ void Session::load() {
   print_data();
   const std::vector<int> rows = first_rows();
   device_ = open_device(options_.run);
+  device_->algorithm_cache().tuning = options_.run.gemm_tuning;
   bert_ = std::make_unique<Bert>(bert_config(options_.model, vocabulary_->size()));
   Bert& bert = *bert_;
   bert.store.allocate(*device_, options_.train.precision);
@@ -249,17 +221,8 @@ void Session::print_classes() const {
 // Warns about valid settings that may leave the run without a useful model.
 void Session::warn_of_rows() const {
   const DataOptions& data = options_.data;
-  const ModelOptions& model = options_.model;
   if (const size_t labels = count_labelled(set_.test))
     io::warn("{}: {} rows have a label, which is not used; eval measures by them", data.test, labels);
-  if (options_.train.final_lr > 0 && options_.train.schedule == Schedule::constant)
-    io::warn(
-        "train.final_lr is not used: the rate of train.schedule = constant does not fall; "
-        "linear and "
-        "cosine lead there");
-  if (model.weights.empty())
-    for (const auto& [key, path] : {std::pair{"data.counts", data.counts}, {"model.config", model.config}})
-      if (!path.empty()) io::warn("{} is not used: without model.weights the first weights are random", key);
   if (statistics_.unknown_share > 0.5)
     io::warn("{}: {:.0f} % of tokens are [UNK]; are these pairs what the vocabulary is for?", data.train,
              100 * statistics_.unknown_share);
@@ -268,10 +231,9 @@ void Session::warn_of_rows() const {
   for (const Example& row : set_.training)
     if (row.label != io::no_label) labels.insert(row.label);
   if (labels.size() == 1)
-    fmt::print(
-        stderr,
-        "warning: {}: all {} training labels are {}: there is nothing to tell apart; look at the labels, or "
-        "choose other rows by data.validation_every or data.fold\n",
+    io::warn(
+        "{}: all {} training labels are {}: there is nothing to tell apart; look at the labels, or choose "
+        "other rows by data.validation_every or data.fold",
         data.train, count_labelled(set_.training), *labels.begin());
   if (!data.validation_every) return;
   std::set<bool> classes;

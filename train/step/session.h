@@ -9,6 +9,7 @@
 #include "train/data/dataset.h"
 #include "train/data/vocabulary.h"
 #include "train/weights/pretrained.h"
+#include "train/weights/resolve.h"
 
 namespace warpbert {
 
@@ -29,14 +30,14 @@ std::string hash_text(uint64_t hash);  // 16 hexadecimal digits
 // first cause.
 class Session {
  public:
-  // Opens the weights, if any, and resolves open options.
-  explicit Session(Options options);
+  // Opens the weights, if any, resolves open options, and prints the warnings of that.
+  explicit Session(const Options& typed, int saved_shards = 0);
   // Reads the data, silently; load() does so too.
   void read_data();
   // Reads the data, opens the device, builds the model, prints a summary.
   void load();
 
-  const Options& options() const { return options_; }
+  const ResolvedOptions& options() const { return options_; }
   const Dataset& set() const { return set_; }
   const Vocabulary& vocabulary() const { return *vocabulary_; }
   const TokenPairs& tokens() const { return tokens_; }
@@ -49,7 +50,6 @@ class Session {
   Bert& bert() { return *bert_; }
 
  private:
-  void take_vocabulary_of_folder();
   void check_rows(size_t tokens) const;
   void read_text_vocabulary();
   void print_data() const;
@@ -57,10 +57,9 @@ class Session {
   void warn_of_rows() const;
   std::vector<int> first_rows();
 
-  Options options_;
-  std::unique_ptr<Pretrained> pretrained_;
+  std::unique_ptr<Pretrained> pretrained_;  // null without model.weights, and once load() has read them
+  const ResolvedOptions options_;
   uint64_t weights_hash_ = 0;
-  size_t unpadded_rows_ = 0;         // of its word embedding; 0: not known
   bool aligned_ = false;             // the ids are aligned to the rows of a plain-text model
   std::vector<int> embedding_rows_;  // to these, once load() has read them
   Dataset set_;

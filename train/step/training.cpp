@@ -9,7 +9,6 @@ namespace warpbert {
 
 ModelSteps make_steps(Session& session) {
   const Options& o = session.options();
-  session.device().algorithm_cache().tuning = o.run.gemm_tuning;
   const TrainStepConfig config{.seed = uint64_t(o.train.seed),
                                .adam = adam_options(o.train),
                                .keras_fill = o.loss.scale == LossScale::keras_fill,
@@ -19,23 +18,9 @@ ModelSteps make_steps(Session& session) {
   return {session.device(), session.bert(), o.train.precision, config, o.run.graphs};
 }
 
-Options with_shards(Options options, int saved) {
-  TrainOptions& train = options.train;
-  const int processes = ProcessGroup::world().size();
-  if (!train.shards) train.shards = saved ? saved : processes;
-  if (train.shards % processes)
-    throw UsageError(
-        fmt::format("train.shards = {}: {} processes cannot share them; start as many as divide {}",
-                    train.shards, processes, train.shards));
-  if (train.shards > train.batch)
-    throw UsageError(fmt::format("train.shards = {}: a step has only train.batch = {} pairs to share",
-                                 train.shards, train.batch));
-  return options;
-}
-
 Shards local_shards(const TrainOptions& options) {
   const ProcessGroup& group = ProcessGroup::world();
-  return deal_shards(std::max(options.shards, 1), group.rank(), group.size());
+  return deal_shards(options.shards, group.rank(), group.size());
 }
 
 // Training rows of the stage, labels smoothed (Szegedy et al. 2016, §7, for two classes).
