@@ -319,7 +319,7 @@ class Programs(TinyRun):
         done = call("predict", "--run", self.dir / "pretrain", "--input", self.dir / "test.tsv",
                     "--output", "-")
         self.assertEqual((done.returncode, len(done.stdout.splitlines())), (0, UNLABELLED))
-        self.assertIn("pretrain: pretrained alone (train.stage = pretrain); it has not learnt to score pairs",
+        self.assertIn("pretrain: pretrained alone (train.stage = pretrain); it has not learned to score pairs",
                       done.stderr)
         out = self.train("--train.stage=finetune", f"--model.weights={self.dir}/pretrain/best.npz",
                          f"--run.directory={self.dir}/finetune").stdout
@@ -1480,8 +1480,13 @@ class Programs(TinyRun):
                       self.program("kernels_bench", "--only=clipp", *small, code=2).stderr)
         for argument, message in (("--tokenz=3", "unknown option '--tokenz'; did you mean '--tokens'?"),
                                   ("--tokens=x", "--tokens: 'x' is not an integer"),
+                                  ("--pairs=1", "--tokens=992, --pairs=1: a pair has at most 512 tokens"),
+                                  ("--pairs=993", "--pairs=993: more pairs than tokens (992)"),
+                                  ("--targets=993", "--targets=993: more targets than tokens (992)"),
+                                  ("--hidden=12", "--hidden=12: a multiple of 8 up to 1024 is needed"),
+                                  ("--vocabulary=7", "--vocabulary=7: at least 8 are needed"),
                                   ("--gbps=x", "--gbps: 'x' is not a number of 0 or more"),
-                                  ("--gbps=0", "--gbps: a rate of 0 has no floor")):
+                                  ("--gbps=0", "--gbps: a rate of 0 has no lower bound")):
             self.assertIn(message, self.program("kernels_bench", argument, code=2).stderr)
 
     def test_step_bench_says_what_is_wrong(self):
@@ -1498,7 +1503,7 @@ class Programs(TinyRun):
             ("--warmup=-1", "--warmup: '-1' is not an integer in [0, "),
             ("--batch=2.5", "--batch: '2.5' is not an integer in [1, "),
             ("--graphs=x", "--graphs: 'x' is not an integer in [0, 1]"),
-            ("--tflops=0", "--tflops, --gbps: a rate of 0 has no floor"),
+            ("--tflops=0", "--tflops, --gbps: a rate of 0 has no lower bound"),
             ("--sise=base", "unknown option '--sise'; did you mean '--size'?"),
         ):
             self.assertIn(message, self.program("step_bench", argument, code=2).stderr)
@@ -1515,7 +1520,7 @@ class Programs(TinyRun):
         figure = json.loads(self.program("step_bench", "--json", *tiny, "--graphs=0").stdout)
         self.assertIn("(commit ", figure["build"])
         self.assertIn("cuBLASLt" if ON_GPU else "OpenBLAS", figure["library"])
-        self.assertGreater(figure["floor_ms"], 0)
+        self.assertGreater(figure["bound_ms"], 0)
 
     def test_help_of_the_scoring_programs(self):
         for name, words in {"predict": ("--run DIR", "--predict.swap", "--data.max_tokens", "--run.threads"),

@@ -59,7 +59,7 @@ void check_disk_space(Session& session) {
   struct statvfs system {};
   if (statvfs(place.c_str(), &system) != 0 || system.f_blocks == 0) return;  // unknown
   const double room = double(system.f_bavail) * double(system.f_frsize) + bytes_there(directory);
-  const double steps = std::ceil(double(session.set().training.size()) / options.train.batch);
+  const double steps = std::ceil(double(session.data().set.training.size()) / options.train.batch);
   const double needed = most_bytes(options, sizes, steps);
   if (needed <= room) return;
   io::fail(

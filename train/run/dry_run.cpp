@@ -19,8 +19,7 @@ namespace warpbert {
 using Clock = std::chrono::steady_clock;
 
 void dry_run(const Options& options) {
-  Session session(options, saved_shards(options));
-  session.load();
+  Session session(RunSetup(options, saved_shards(options)));
   ModelSteps steps = make_steps(session);
   const double rate = session.options().train.lr, parameters = io::mib(session.device().bytes_allocated());
   Loader loader = make_loader(session);
@@ -86,8 +85,7 @@ double loss_limit(const Predictable& p, double first) {
 }  // namespace
 
 void overfit_batch(const Options& options, int most_steps) {
-  Session session(options, saved_shards(options));
-  session.load();
+  Session session(RunSetup(options, saved_shards(options)));
   ModelSteps steps = make_steps(session);
   const double rate = session.options().train.lr;
   const std::vector<Batch> batch = make_loader(session).next_step();

@@ -122,7 +122,7 @@ static std::vector<float> labels_of(const std::vector<Example>& rows) {
 
 void Trainer::evaluate(EpochRecord& record) {
   const Range range("evaluate", Category::evaluation, state_.epoch);
-  const auto& rows = session_.set().validation;
+  const auto& rows = session_.data().set.validation;
   Measures measures;
   std::vector<float> scores;
   const bool averaged = options_.train.ema > 0;
@@ -156,8 +156,8 @@ void Trainer::keep_if_among_best(std::optional<double> score) {
   const auto keep = size_t(options_.run.keep_best);
   if (size_t(place - best.begin()) >= keep) return;
   best.insert(place, {score.value_or(undefined), state_.epoch});
-  if (first && directory_) save_model(directory_->best(), bert_, session_.vocabulary());
-  if (keep > 1 && directory_) save_model(directory_->model(state_.epoch), bert_, session_.vocabulary());
+  if (first && directory_) save_model(directory_->best(), bert_, session_.data().vocabulary);
+  if (keep > 1 && directory_) save_model(directory_->model(state_.epoch), bert_, session_.data().vocabulary);
   if (best.size() <= keep) return;
   std::error_code ignored;
   if (keep > 1 && directory_) std::filesystem::remove(directory_->model(best.back().second), ignored);
@@ -180,7 +180,7 @@ void Trainer::save() {
   check_finite();
   steps_.train.gather();
   state_.train_step = steps_.train.state();
-  state_.data_hash = session_.data_hash(), state_.start_hash = start_hash_;
+  state_.data_hash = session_.data().data_hash, state_.start_hash = session_.data().start_hash;
   if (directory_) write_checkpoint();
   saved_step_ = state_.step, saved_at_ = Clock::now();
   book(state_.spent.saving);
@@ -236,7 +236,7 @@ int Trainer::run() {
     gemm_files_.emplace(device_.algorithm_cache(), gemm_environment(device_), directory_->gemm(),
                         cache.empty() ? default_gemm_cache() : cache);
   }
-  if (!epochs && directory_) save_model(directory_->best(), bert_, session_.vocabulary());
+  if (!epochs && directory_) save_model(directory_->best(), bert_, session_.data().vocabulary);
   if (state_.epoch <= epochs && !state_.stopped_early) {
     Loader loader = make_loader(session_, state_.epoch, state_.step_in_epoch);
     progress_ = std::make_unique<Progress>(epochs, loader.steps_per_epoch());
@@ -290,11 +290,11 @@ void Trainer::finish() {
   const bool loaded = holds_best(state_, options_);
   steps_.train.gather();
   if (loaded && directory_ && !std::filesystem::exists(directory_->best()))  // removed since
-    save_model(directory_->best(), bert_, session_.vocabulary());
-  if (!session_.set().test.empty() && options_.train.stage != Stage::pretrain) {
+    save_model(directory_->best(), bert_, session_.data().vocabulary);
+  if (!session_.data().set.test.empty() && options_.train.stage != Stage::pretrain) {
     const std::string best = group_.broadcast(directory_ ? directory_->best() : "");
     if (!loaded) Pretrained(best).load(bert_);
-    const std::vector<float> scores = score(session_.set().test);
+    const std::vector<float> scores = score(session_.data().set.test);
     if (directory_) write_scores(directory_->scores(), scores);
     if (gemm_files_) gemm_files_->save();  // predict uses them to repeat the scores
     book(state_.spent.scoring);

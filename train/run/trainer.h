@@ -50,7 +50,7 @@ class Trainer {
 
  private:
   std::vector<float> score(const std::vector<Example>& examples) {
-    const auto log_p = log_probabilities(steps_.score, session_.tokens(), examples, options_.predict);
+    const auto log_p = log_probabilities(steps_.score, session_.data().tokens, examples, options_.predict);
     return scores(log_p, options_.predict.score);
   }
   bool train_epoch(Loader& loader);
@@ -72,7 +72,6 @@ class Trainer {
   ProcessGroup& group_ = ProcessGroup::world();
   Device& device_;
   Bert& bert_;
-  const uint64_t start_hash_ = session_.start_hash();
   ModelSteps steps_;
   ProfileWindow profile_;
   std::optional<Interruption> interruption_{std::in_place};  // until all is trained and saved

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -363,12 +362,11 @@ std::vector<float> read_scores(const std::string& path) {
   std::istringstream text(io::read_text(path));
   for (std::string line; std::getline(text, line);) {
     const std::string_view word = io::strip(line);
-    float score = -1;
-    const auto [stop, error] = std::from_chars(word.data(), word.data() + word.size(), score);
-    if (error != std::errc() || stop != word.data() + word.size() || !(score >= 0 && score <= 1))
+    const auto score = io::to_number<float>(word);
+    if (!score || !(*score >= 0 && *score <= 1))
       io::fail("{}: line {}: {} is no score; expected a number in [0, 1], one a line, as predict writes them",
                path, scores.size() + 1, io::quote(word));
-    scores.push_back(score);
+    scores.push_back(*score);
   }
   if (scores.empty()) io::fail("{}: no scores", path);
   return scores;

@@ -26,7 +26,7 @@ Shards local_shards(const TrainOptions& options) {
 // Training rows of the stage, labels smoothed (Szegedy et al. 2016, §7, for two classes).
 static std::vector<Example> training_examples(const Session& session) {
   const TrainOptions& o = session.options().train;
-  std::vector<Example> examples = session.set().training;
+  std::vector<Example> examples = session.data().set.training;
   const auto unlabelled = [](const Example& example) { return example.label == io::no_label; };
   if (o.stage == Stage::finetune) std::erase_if(examples, unlabelled);
   const auto e = float(o.label_smoothing);
@@ -39,20 +39,20 @@ static std::vector<Example> training_examples(const Session& session) {
 
 static Masking make_masking(const Session& session) {
   const TrainOptions& o = session.options().train;
-  return Masking(session.options().mask, session.vocabulary().size(), uint64_t(o.seed),
+  return Masking(session.options().mask, session.data().vocabulary.size(), uint64_t(o.seed),
                  o.stage != Stage::finetune);
 }
 
 Loader make_loader(const Session& session, int epoch, int step) {
   const TrainOptions& o = session.options().train;
-  return Loader(session.tokens(), training_examples(session), make_masking(session), o.batch, o.micro_batch,
-                uint32_t(epoch - 1), uint32_t(step), local_shards(o));
+  return Loader(session.data().tokens, training_examples(session), make_masking(session), o.batch,
+                o.micro_batch, uint32_t(epoch - 1), uint32_t(step), local_shards(o));
 }
 
 std::vector<Example> training_sample(const Session& session) {
   std::vector<Example> labelled = training_examples(session), sample;
   std::erase_if(labelled, [](const Example& example) { return example.label == io::no_label; });
-  const size_t n = std::min({labelled.size(), session.set().validation.size(), size_t(2000)});
+  const size_t n = std::min({labelled.size(), session.data().set.validation.size(), size_t(2000)});
   for (size_t i = 0; i < n; i++) sample.push_back(labelled[i * labelled.size() / n]);
   return sample;
 }
@@ -68,19 +68,19 @@ Batch longest_training_batch(const Session& session) {
   const TrainOptions& o = session.options().train;
   const int room = Loader::part_size(o.batch, o.micro_batch, local_shards(o));
   std::vector<Example> examples = training_examples(session);
-  keep_longest(examples, session.tokens(), room);
-  return training_batch(session.tokens(), examples, make_masking(session), 0, room);
+  keep_longest(examples, session.data().tokens, room);
+  return training_batch(session.data().tokens, examples, make_masking(session), 0, room);
 }
 
 Batch longest_scoring_batch(const Session& session) {
   if (session.options().train.stage == Stage::pretrain) return {};
-  std::vector<Example> examples = session.set().validation;
-  for (const auto& more : {training_sample(session), session.set().test})
+  std::vector<Example> examples = session.data().set.validation;
+  for (const auto& more : {training_sample(session), session.data().set.test})
     examples.insert(examples.end(), more.begin(), more.end());
   if (examples.empty()) return {};
   const int room = session.options().predict.batch;
-  keep_longest(examples, session.tokens(), room);
-  return evaluation_batch(session.tokens(), examples, room);
+  keep_longest(examples, session.data().tokens, room);
+  return evaluation_batch(session.data().tokens, examples, room);
 }
 
 double step_flops(const Batch& batch, const BertConfig& c) {

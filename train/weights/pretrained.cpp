@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <set>
 
 #include "engine/fnv.h"
@@ -273,7 +272,7 @@ void Pretrained::load(Bert& bert, std::span<const int> rows, bool head) {
   for (const auto& array : store.named()) {
     if (in_head(array.name) && !head) continue;
     std::vector<float> v = values(array.name);
-    if (array.name == name::word_embeddings || array.name == name::output_bias) {
+    if (!rows.empty() && (array.name == name::word_embeddings || array.name == name::output_bias)) {
       const size_t width = v.size() / size_t(shape_.vocabulary);
       std::vector<float> chosen(rows.size() * width);
       for (size_t t = 0; t < rows.size(); t++)
@@ -284,12 +283,6 @@ void Pretrained::load(Bert& bert, std::span<const int> rows, bool head) {
   }
   store.round_weights();
   warn_of_blanks();
-}
-
-void Pretrained::load(Bert& bert) {
-  std::vector<int> rows(size_t(shape_.vocabulary));
-  std::iota(rows.begin(), rows.end(), 0);
-  load(bert, rows, true);
 }
 
 // ---- Configuration beside the weights ---------------------------------------------------------------------

@@ -8,6 +8,7 @@
 #include "io/npz.h"
 #include "tests/support/golden.h"
 #include "tests/support/largest.h"
+#include "tests/support/measures.h"
 #include "train/data/vocabulary.h"
 #include "train/score/metrics.h"
 #include "train/score/scoring.h"
