@@ -6,7 +6,7 @@
 //
 // Batches follow the real workload's statistics or come from a file (tokens_k, targets_k, as bench/peers
 // writes for the peers). Lower bound: FLOPs of all GEMMs / --tflops + bytes that must move / --gbps, without
-// overlap, at the rates of large GEMMs and copies (bench/peers/floors.py measures them).
+// overlap, at the rates of large GEMMs and copies (bench/peers/rates.py measures them).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -120,7 +120,7 @@ int bench(int argc, char** argv) {
   const double flops_per_second = parse_number("--tflops", s.tflops) * 1e12,
                bytes_per_second = parse_number("--gbps", s.gbps) * 1e9;
   if (flops_per_second == 0 || bytes_per_second == 0)
-    throw UsageError("--tflops, --gbps: a rate of 0 has no floor");
+    throw UsageError("--tflops, --gbps: a rate of 0 has no lower bound");
   std::vector<Batch> batches;
   if (s.batches.empty()) {
     const double mean = parse_number("--mean_length", s.mean_length);
@@ -198,7 +198,7 @@ int bench(int argc, char** argv) {
                                          {"p90_ms", percentile(0.9)},
                                          {"pairs_per_s", pairs / streamed},
                                          {"memory_mib", memory},
-                                         {"floor_ms", bound},
+                                         {"bound_ms", bound},
                                          {"gflop", flops / steps * 1e-9},
                                          {"mb", moved / steps * 1e-6},
                                          {"loss", sums.loss()}};

@@ -193,7 +193,7 @@ class Programs(TinyRun):
             path.write_text(text)
         (self.run_dir / "scores.csv").write_text("0.5")
         self.refuses(f"{self.run_dir}/scores.csv: there already, but its folder has no config.ini: "
-                     "it is of no run, and a new one would replace it")
+                     "it belongs to no run; a new run would replace it")
         self.assertEqual((self.run_dir / "scores.csv").read_text(), "0.5")
         (self.run_dir / "scores.csv").unlink()
         self.train()
@@ -406,14 +406,14 @@ class Programs(TinyRun):
 
     def test_epochs_do_not_grow_where_the_last_was_evaluated_for_being_the_last(self):
         self.train("--run.evaluate_every=2", "--train.epochs=3")
-        self.refuses("train.epochs = 4 (there: 3), the last of which was evaluated only for being the last; "
-                     "set run.directory", "--run.evaluate_every=2", "--train.epochs=4", code=2)
+        self.refuses("train.epochs = 4 (there: 3), whose last epoch was evaluated only because it was the last"
+                     "; set run.directory", "--run.evaluate_every=2", "--train.epochs=4", code=2)
 
     def test_epochs_do_not_grow_where_the_rates_depend_on_them(self):
         rising = "--train.warmup=0.1"
         self.train(rising)
-        self.refuses("train.epochs = 3 (there: 2), on which its rates depend; set run.directory", rising,
-                     "--train.epochs=3", code=2)
+        self.refuses("train.epochs = 3 (there: 2), on which its learning rates depend; set run.directory",
+                     rising, "--train.epochs=3", code=2)
         self.assertNotIn("goes on", self.train(rising).stdout)
 
     def test_all_labels_train_without_validation(self):
