@@ -96,8 +96,8 @@ std::string differences_text(const Options& there, const Options& options) {
     all += fmt::format("{}{} = {} (there: {})", all.empty() ? "" : ", ", key, wanted, saved);
     if (key != "train.epochs" || may_grow(there)) continue;
     all += there.train.epochs % there.run.evaluate_every
-               ? ", the last of which was evaluated only for being the last"
-               : ", on which its rates depend";
+               ? ", whose last epoch was evaluated only because it was the last"
+               : ", on which its learning rates depend";
   }
   return all;
 }
