@@ -105,8 +105,7 @@ class TokenizerJson {
     if (!added_.empty())
       warn(
           "{}: {} added tokens, such as {}, keep their rows, but texts are tokenized as if they were "
-          "ordinary "
-          "ones",
+          "ordinary ones",
           path_, added_.size(), quote(added_[0]));
     if (const Json most = json_["model"].value("max_input_chars_per_word", Json(100)); most != 100)
       differs("max_input_chars_per_word", most, "words of more than 100 characters are [UNK]");

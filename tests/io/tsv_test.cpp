@@ -27,7 +27,7 @@ TEST_CASE("tsv: rows with label, soft label and none") {
   CHECK(ids(pairs.b(2)) == Ids{6, 6});
   CHECK(pairs.labels == std::vector<float>{1, io::no_label, 0.25f, 0});
   CHECK(pairs.count_labelled() == 3);
-  CHECK(!pairs.labelled(1));
+  CHECK(pairs.labels[1] == io::no_label);
   CHECK(pairs.starts == std::vector<size_t>{0, 3, 4, 5, 7, 8, 10, 11, 12});
 }
 

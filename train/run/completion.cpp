@@ -43,7 +43,8 @@ Completion read_run_json(const RunDirectory& directory, const Options& options, 
     refuse("scores.csv, which is missing, is written by predict alone");
   if (!missing.empty()) refuse(missing + " is missing");
   const auto json = io::parse_json(io::read_file(directory.run_json()), directory.run_json());
-  if (!json.is_object() || !json.contains("data_hash")) refuse("nothing tells whether its data is the same");
+  if (!json.is_object() || !json.contains("data_hash"))
+    refuse("run.json lacks data_hash, so its data cannot be checked");
   if (json.contains("weights_hash") && json["weights_hash"] != hash_text(data.weights_hash))
     throw DataChanged(fmt::format("{}: {}", directory.path(), weights_changed(options.model)));
   if (json["data_hash"] != hash_text(data.start_hash))

@@ -12,8 +12,9 @@ struct Completion {
   bool stopped_early;
 };
 
-// Returns nullopt if epochs or results are missing, and resuming makes them. Throws DataChanged if the run was started with other data. Checkpoints may have been removed to save
-// room; throws io::Error if something is missing that only they could restore.
+// Returns nullopt if epochs or results are missing, and resuming makes them. Throws DataChanged if the run
+// was started with other data. Checkpoints may have been removed to save room; throws io::Error if something
+// is missing that only they could restore.
 std::optional<Completion> completion(const RunDirectory& directory, const Options& options,
                                      const RunData& data);
 

@@ -21,7 +21,8 @@ FileSizes file_sizes(Bert& bert) {
 double most_bytes(const Options& options, const FileSizes& sizes, double steps_per_epoch) {
   const RunOptions& run = options.run;
   const double epochs = options.train.epochs, steps = epochs * steps_per_epoch;
-  const int every = run.checkpoint_minutes > 0 ? 1 : run.checkpoint_steps;  // steps may be that slow
+  const int every =
+      run.checkpoint_minutes > 0 ? 1 : run.checkpoint_steps;  // by the clock, each step may write one
   const double saved = every ? 1 + std::floor(steps / every) : 1;
   const double evaluated = std::max(std::ceil(epochs / run.evaluate_every), 1.0);
   const double kept = run.keep_best > 1 ? std::min<double>(run.keep_best, evaluated) : 0;

@@ -35,7 +35,7 @@ std::vector<Fact> facts(Session& session) {
 ClassCounts count_classes(const char* name, const std::vector<Example>& rows) {
   ClassCounts counts{name};
   for (const Example& row : rows)
-    if (row.label != io::no_label) (row.label >= 0.5f ? counts.match : counts.no_match)++;
+    if (row.label != io::no_label) (is_match(row) ? counts.match : counts.no_match)++;
   return counts;
 }
 

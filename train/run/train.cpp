@@ -103,9 +103,8 @@ int train(const Options& given) {
     const std::vector<std::string> there = directory.results();
     if (!again && !there.empty())
       io::fail(
-          "{}: there already, but its folder has no config.ini: it is of no run, and a new one would replace "
-          "it; "
-          "set run.directory to another folder",
+          "{}: there already, but its folder has no config.ini: it belongs to no run; a new run would "
+          "replace it; set run.directory to another folder",
           there[0]);
     if (again) {
       check_start_over(directory);

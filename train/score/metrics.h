@@ -28,8 +28,8 @@ struct Confusion {
   std::optional<double> recall() const;     // nullopt without positives
 };
 
-// All measures of one sample. A row is predicted positive iff score >= threshold. The best F1 is optimistic: the
-// same rows choose and measure its threshold, of equals the highest.
+// All measures of one sample. A row is predicted positive iff score >= threshold. The best F1 is optimistic:
+// the same rows choose and measure its threshold, of equals the highest.
 struct Measures {
   // Area under the ROC curve: share of (positive, negative) pairs whose positive scores higher, ties counted
   // half (Mann & Whitney 1947). nullopt if a class is missing.

@@ -32,21 +32,21 @@ static std::vector<double> own_log_probabilities(ScoreStep& step, const TokenPai
   // Chunk k is batch k of the examples; with predict.swap batch k / 2 in order k % 2. The host makes the next
   // batch while the device scores this one.
   const size_t orders = options.swap ? 2 : 1, size = size_t(options.batch);
-  const size_t works = (examples.size() + size - 1) / size * orders;
-  const auto batch = [&](size_t work) {
-    const size_t first = work / orders * size;
+  const size_t chunks = (examples.size() + size - 1) / size * orders;
+  const auto batch = [&](size_t chunk) {
+    const size_t first = chunk / orders * size;
     return evaluation_batch(pairs, examples.subspan(first, std::min(size, examples.size() - first)),
-                            options.batch, work % orders == 1);
+                            options.batch, chunk % orders == 1);
   };
   std::vector<double> means;
   means.reserve(2 * examples.size());
-  Batch next = works ? batch(0) : Batch{};
-  for (size_t work = 0; work < works; work++) {
+  Batch next = chunks ? batch(0) : Batch{};
+  for (size_t chunk = 0; chunk < chunks; chunk++) {
     step.start(next);
-    if (work + 1 < works) next = batch(work + 1);
+    if (chunk + 1 < chunks) next = batch(chunk + 1);
     const std::vector<float> log_p = step.finish();
-    const size_t first = work / orders * size * 2;
-    if (work % orders == 0) means.insert(means.end(), log_p.begin(), log_p.end());
+    const size_t first = chunk / orders * size * 2;
+    if (chunk % orders == 0) means.insert(means.end(), log_p.begin(), log_p.end());
     else
       for (size_t i = 0; i < log_p.size(); i++) means[first + i] = (means[first + i] + double(log_p[i])) / 2;
   }
@@ -143,16 +143,17 @@ class Scorer {
   }
 
   // first_row: index (from 0) in the input, for messages.
-  std::vector<double> log_probabilities(io::Pairs pairs, size_t first_row = 0) {
+  void add_log_probabilities(std::vector<double>& sums, io::Pairs pairs, size_t first_row = 0) {
     const TokenPairs tokens = encode(pairs);
     unknown_ += std::count(tokens.tokens.begin(), tokens.tokens.end(), token::unknown);
     tokens_ += long(tokens.tokens.size());
-    auto log_p = warpbert::log_probabilities(step_, tokens, all_examples(pairs), predict_);
-    for (size_t i = 0; i < log_p.size(); i++)
+    const auto log_p = log_probabilities(step_, tokens, all_examples(pairs), predict_);
+    for (size_t i = 0; i < log_p.size(); i++) {
       if (std::isnan(log_p[i]))
         throw std::runtime_error(fmt::format("{}: the score of row {} is not a number; the model is damaged",
                                              source_.weights, first_row + i / 2 + 1));
-    return log_p;
+      sums[i] += log_p[i];
+    }
   }
 
   // Warns if the model could score but is unlikely to have scored well.
@@ -198,9 +199,8 @@ std::vector<float> Ensemble::score(const std::vector<io::Pairs>& input, size_t f
   std::vector<double> sums(2 * input.at(0).size(), 0);
   for (size_t m = first; m < first + count; m++) {
     Scorer scorer(sources_[m]);  // one model at a time
-    const auto log_p = scorer.log_probabilities(input.at(input_of_[m]));
+    scorer.add_log_probabilities(sums, input.at(input_of_[m]));
     scorer.warn();
-    for (size_t i = 0; i < sums.size(); i++) sums[i] += log_p[i];
   }
   return scores_of(std::move(sums), count);
 }
@@ -256,10 +256,8 @@ void Ensemble::filter(bool skip_bad) const {
     }
     const io::PairLines lines = reader.take(batch);
     std::vector<double> sums(2 * lines.pairs[0].size(), 0);
-    for (size_t m = 0; m < scorers.size(); m++) {
-      const auto log_p = scorers[m].log_probabilities(lines.pairs.at(input_of_[m]), rows);
-      for (size_t i = 0; i < sums.size(); i++) sums[i] += log_p[i];
-    }
+    for (size_t m = 0; m < scorers.size(); m++)
+      scorers[m].add_log_probabilities(sums, lines.pairs.at(input_of_[m]), rows);
     rows += lines.pairs[0].size();
     too_long += truncated(lines.pairs);
     output.write(scores_text(scores_of(std::move(sums), size()), lines.gaps));
@@ -300,10 +298,8 @@ Latencies Ensemble::score_one_by_one(const std::vector<io::Pairs>& input) const 
 
     const auto start = clock::now();
     std::vector<double> sums(2, 0);
-    for (size_t m = 0; m < scorers.size(); m++) {
-      const auto log_p = scorers[m].log_probabilities(pairs.at(input_of_[m]), row);
-      sums[0] += log_p[0], sums[1] += log_p[1];
-    }
+    for (size_t m = 0; m < scorers.size(); m++)
+      scorers[m].add_log_probabilities(sums, pairs.at(input_of_[m]), row);
     all.scores.push_back(scores_of(std::move(sums), size())[0]);
     all.ms.push_back(ms_since(start));
   }

@@ -93,8 +93,6 @@ Dataset read_dataset(const ResolvedOptions& options, const Vocabulary* text) {
   return set;
 }
 
-bool is_match(const Example& row) { return row.label >= 0.5f; }  // false without a label
-
 // "50.0 %": the share of matches among the labels.
 std::string matches(const std::vector<Example>& rows) {
   const auto matches = std::count_if(rows.begin(), rows.end(), is_match);

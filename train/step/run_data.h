@@ -15,8 +15,8 @@ namespace warpbert {
 
 // The opened weights and the options that they resolve.
 struct RunSetup {
-  // Prints the warnings of resolve_run(). Throws io::Error for damaged weights, and UsageError for options that
-  // contradict each other, the weights or this build.
+  // Prints the warnings of resolve_run(). Throws io::Error for damaged weights, and UsageError for options
+  // that contradict each other, the weights or this build.
   explicit RunSetup(const Options& typed, int saved_shards = 0);
 
   std::unique_ptr<Pretrained> weights;  // null without model.weights
@@ -36,8 +36,8 @@ struct RunData {
   std::vector<std::string> warnings;
 };
 
-// Reads vocabulary and data, and prints nothing. Throws io::Error and UsageError if they do not fit the options
-// or the weights.
+// Reads vocabulary and data, and prints nothing. Throws io::Error and UsageError if they do not fit the
+// options or the weights.
 RunData read_run_data(const RunSetup& setup);
 
 std::string hash_text(uint64_t hash);  // 16 hexadecimal digits

@@ -66,7 +66,7 @@ static void keep_longest(std::vector<Example>& examples, const TokenPairs& pairs
 
 Batch longest_training_batch(const Session& session) {
   const TrainOptions& o = session.options().train;
-  const int room = Loader::part_size(o.batch, o.micro_batch, local_shards(o));
+  const int room = Loader::largest_batch(o.batch, o.micro_batch, local_shards(o));
   std::vector<Example> examples = training_examples(session);
   keep_longest(examples, session.data().tokens, room);
   return training_batch(session.data().tokens, examples, make_masking(session), 0, room);

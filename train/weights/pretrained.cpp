@@ -148,7 +148,7 @@ void Pretrained::check_shapes() {
   });
 }
 
-// Every array is part of this BERT, and of a type that weights have, or it is outside of BERT.
+// Refuses arrays inside BERT that are unknown or not floating point; warns of arrays outside of BERT.
 void Pretrained::check_kinds(const std::set<std::string>& expected) {
   std::vector<std::string> inside, outside;
   for (const auto& [name, source] : sources_) {
@@ -318,9 +318,9 @@ PublishedConfig read_published_config(const std::string& text, const std::string
   refuse_but("is_decoder", {false}, encoder);
   refuse_but("add_cross_attention", {false}, encoder);
   if (weights.has_head())
-    refuse_but("tie_word_embeddings", {true},
-               "the word embedding is the output matrix; io/convert/convert.py "
-               "--drop-output-matrix makes it so");
+    refuse_but(
+        "tie_word_embeddings", {true},
+        "the word embedding is the output matrix; io/convert/convert.py --drop-output-matrix makes it so");
   const std::set<nlohmann::json> tanh = {"gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh"};
   if (const auto act = json.find("hidden_act"); act != json.end() && tanh.count(*act))
     config.warnings.push_back(fmt::format(

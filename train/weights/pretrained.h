@@ -44,8 +44,8 @@ class Pretrained {
   // An array by canonical name, as [out, in]. Throws io::Error if a value is not finite.
   std::vector<float> values(const std::string& name);
 
-  // Copies the weights: token t of `bert` gets row rows[t] of the word embedding and output bias; without rows,
-  // row t. Without `head` the masked-language head stays unchanged.
+  // Copies the weights: token t of `bert` gets row rows[t] of the word embedding and output bias; without
+  // rows, row t. Without `head` the masked-language head stays unchanged.
   void load(Bert& bert, std::span<const int> rows = {}, bool head = true);
 
   // Warns on stderr if arrays read so far are constant or zero in large part, as after a resumed download.

@@ -18,9 +18,9 @@ struct ResolvedOptions : Options {
 // (bert_)config.json beside the weights. `weights` may be null. Throws io::Error.
 ResolvedOptions resolve_model(const Options& typed, const Pretrained* weights);
 
-// Also fills in what training needs: model.weights, data.vocab from the folder of the weights, and train.shards
-// (`saved_shards`, else one for each process). Throws UsageError and io::Error if options contradict each other
-// or the weights.
+// Also fills in what training needs: model.weights, data.vocab from the folder of the weights, and
+// train.shards (`saved_shards`, else one for each process). Throws UsageError and io::Error if options
+// contradict each other or the weights.
 ResolvedOptions resolve_run(const Options& typed, const Pretrained* weights, int saved_shards = 0);
 
 }  // namespace warpbert
