@@ -319,7 +319,8 @@ class Programs(TinyRun):
         done = call("predict", "--run", self.dir / "pretrain", "--input", self.dir / "test.tsv",
                     "--output", "-")
         self.assertEqual((done.returncode, len(done.stdout.splitlines())), (0, UNLABELLED))
-        self.assertIn("pretrain: pretrained alone (train.stage = pretrain); it has not learned to score pairs",
+        self.assertIn("pretrain: pretrained alone (train.stage = pretrain); it has not learned to score "
+                      "pairs",
                       done.stderr)
         out = self.train("--train.stage=finetune", f"--model.weights={self.dir}/pretrain/best.npz",
                          f"--run.directory={self.dir}/finetune").stdout
@@ -354,8 +355,8 @@ class Programs(TinyRun):
         done = call("train", "--config", self.ini, "--train.epochs=1", "--train.final_lr=0.1",
                     f"--data.counts={GOLDEN}/counts.json")
         self.assertEqual(done.stderr,
-                         "warning: train.final_lr is not used: the learning rate of train.schedule = constant "
-                         "does not fall; linear and cosine lead there\n"
+                         "warning: train.final_lr is not used: the learning rate of train.schedule = "
+                         "constant does not fall; linear and cosine lead there\n"
                          "warning: data.counts is not used: "
                          "without model.weights the first weights are random\n"
                          f"warning: {self.dir}/test.tsv: {UNLABELLED} rows have a label, which is not used; "
@@ -406,8 +407,8 @@ class Programs(TinyRun):
 
     def test_epochs_do_not_grow_where_the_last_was_evaluated_for_being_the_last(self):
         self.train("--run.evaluate_every=2", "--train.epochs=3")
-        self.refuses("train.epochs = 4 (there: 3), whose last epoch was evaluated only because it was the last"
-                     "; set run.directory", "--run.evaluate_every=2", "--train.epochs=4", code=2)
+        self.refuses("train.epochs = 4 (there: 3), whose last epoch was evaluated only because it was the "
+                     "last; set run.directory", "--run.evaluate_every=2", "--train.epochs=4", code=2)
 
     def test_epochs_do_not_grow_where_the_rates_depend_on_them(self):
         rising = "--train.warmup=0.1"
