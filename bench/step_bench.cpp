@@ -214,8 +214,7 @@ int bench(int argc, char** argv) {
   fmt::print("memory    {:.0f} MiB\n", memory);
   fmt::print(
       "bound     {:.3f} ms at least: {:.1f} GFLOP at {} TFLOP/s and {:.0f} MB at {} GB/s; a step takes "
-      "{:.2f} "
-      "times that\n",
+      "{:.2f} times that\n",
       bound, flops / steps * 1e-9, s.tflops, moved / steps * 1e-6, s.gbps, ms / bound);
   return 0;
 }

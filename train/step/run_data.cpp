@@ -87,8 +87,7 @@ Dataset read_dataset(const ResolvedOptions& options, const Vocabulary* text) {
   if (!count_labelled(set.training) && options.train.stage != Stage::pretrain)
     io::fail(
         "{}: all rows that have a label are for validation; another data.validation_every or data.fold "
-        "chooses "
-        "other rows",
+        "chooses other rows",
         data.train);
   return set;
 }
@@ -102,8 +101,7 @@ std::string matches(const std::vector<Example>& rows) {
 std::string summary_of(const Dataset& set, const Vocabulary& vocabulary, const DatasetStatistics& s) {
   std::string text = fmt::format(
       "data      {} pairs: {} labelled to train on, {} to validate on, {} of the test file; mean {:.1f} "
-      "tokens, "
-      "longest {}\n",
+      "tokens, longest {}\n",
       s.rows, count_labelled(set.training), set.validation.size(), set.test.size(), s.mean_length, s.longest);
   if (count_labelled(set.training))
     text += fmt::format(

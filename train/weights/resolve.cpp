@@ -136,8 +136,7 @@ ResolvedOptions resolve_run(const Options& typed, const Pretrained* weights, int
   if (resolved.train.final_lr > 0 && resolved.train.schedule == Schedule::constant)
     resolved.warnings.push_back(
         "train.final_lr is not used: the learning rate of train.schedule = constant does not fall; linear "
-        "and "
-        "cosine lead there");
+        "and cosine lead there");
   if (!weights)
     for (const auto& [key, path] : {std::pair{"data.counts", data.counts}, {"model.config", model.config}})
       if (!path.empty())
