@@ -227,7 +227,7 @@ TEST_CASE("batch: the reference's batches are made of the same pairs, labels and
     const Batch batch = packed_batch(tokens, targets, B, T);
     check_layout(batch, B);
     CHECK(batch.longest == T);
-    CHECK(std::abs(fill(batch) - fill) < 1e-7);  // the fixture stores float
+    CHECK(std::abs(::fill(batch) - fill) < 1e-7);  // the fixture stores float
 
     // Writing the targets back must restore the pairs.
     Batch restored = batch;
