@@ -272,6 +272,22 @@ TEST_CASE("tsv: a row that one tokenizer refuses is none for all") {
   }
 }
 
+TEST_CASE("tsv: a name with control characters is escaped in each warning of a file") {
+  const io::WordPiece tokenizer({"[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]", "1", "2", "a"}, "vocab.txt",
+                                true);
+  io::WordPiece own = tokenizer;
+  const auto said = [&](const char* text, std::vector<io::WordPiece*> tokenizers) {
+    const Captured captured(stderr);
+    io::PairReader reader("a\x1b[31m", std::move(tokenizers));
+    reader.add(text);
+    reader.finish();
+    return captured.text();
+  };
+  CHECK(said("1\t2\n", {&own}).starts_with("warning: a\\x1b[31m: all sentences are numbers; "));
+  CHECK(
+      said("1\t2\n2\t1\n1\t2\t1\n", {}).starts_with("warning: a\\x1b[31m: line 2: looks like the rest of "));
+}
+
 TEST_CASE("tsv: lines are taken as they come") {
   io::PairReader reader("f", {}, true);
   const Captured captured(stderr);
