@@ -1,12 +1,30 @@
 #include "kernel_cases.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <random>
 #include <set>
 
+#include "train/config/options.h"
 #include "train/data/batch.h"
 
 namespace warpbert::bench {
+
+constexpr int max_positions = 512;
+
+void check(const StepSizes& s) {
+  if (s.pairs > s.tokens)
+    throw UsageError(fmt::format("--pairs={}: more pairs than tokens ({})", s.pairs, s.tokens));
+  if (s.targets > s.tokens)
+    throw UsageError(fmt::format("--targets={}: more targets than tokens ({})", s.targets, s.tokens));
+  if (s.tokens > int64_t(s.pairs) * max_positions)
+    throw UsageError(fmt::format("--tokens={}, --pairs={}: a pair has at most {} tokens", s.tokens, s.pairs,
+                                 max_positions));
+  if (s.hidden % 8 || s.hidden > 1024)
+    throw UsageError(fmt::format("--hidden={}: a multiple of 8 up to 1024 is needed", s.hidden));
+  if (s.vocabulary < 8) throw UsageError(fmt::format("--vocabulary={}: at least 8 are needed", s.vocabulary));
+}
 
 namespace {
 
@@ -71,13 +89,14 @@ T* KernelCases::array(const std::vector<T>& values) {
 }
 
 KernelCases::KernelCases(Device& device, const StepSizes& sizes) : device_(device) {
+  check(sizes);
   sizes.fp32 ? build<float>(sizes) : build<bf16>(sizes);
 }
 
 template <class T>
 void KernelCases::build(const StepSizes& sizes) {
   const int N = sizes.tokens, B = sizes.pairs, M = sizes.targets, H = sizes.hidden, heads = sizes.heads,
-            V = sizes.vocabulary, I = 4 * H, P = 512;
+            V = sizes.vocabulary, I = 4 * H, P = max_positions;
   const int capacity = token_capacity(N), target_rows = target_capacity(M), ld = (V + 63) / 64 * 64;
   const HostRows host(sizes, capacity, target_rows);
   const int longest = host.longest;

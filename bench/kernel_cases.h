@@ -15,6 +15,9 @@ struct StepSizes {
   bool fp32 = false;
 };
 
+// Throws UsageError, naming flags, for sizes that no batch or kernel has.
+void check(const StepSizes& sizes);
+
 struct KernelCase {
   std::string name;
   // Bytes of `arrays` read before the case writes them, plus bytes written, each once: the memory traffic if
@@ -27,7 +30,7 @@ struct KernelCase {
 
 class KernelCases {
  public:
-  KernelCases(Device& device, const StepSizes& sizes);
+  KernelCases(Device& device, const StepSizes& sizes);  // throws as check()
   const std::vector<KernelCase>& cases() const { return cases_; }
   const std::vector<DeviceArray<char>>& arrays() const { return arrays_; }
 

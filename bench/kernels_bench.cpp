@@ -1,8 +1,5 @@
 // Every kernel at one training step's sizes: time, bytes and FLOPs by formula, and the lower bound that the
 // bytes imply. CPU times are the simulator's and say nothing about a GPU.
-//
-// kernels_bench [--tokens=992] [--pairs=64] [--targets=166] [--hidden=768] [--heads=12] [--vocabulary=6413]
-//               [--fp32] [--gbps=4300] [--tune] [--json] [--launches] [--once] [--only=ROW]
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -28,9 +25,10 @@ using bench::KernelCase;
 namespace {
 
 struct Settings {
-  std::string tokens = "992", pairs = "64", targets = "166", hidden = "768", heads = "12",
-              vocabulary = "6413", gbps = "4300", only;
-  bool fp32 = false, tune = false, json = false, launches = false, once = false;
+  bench::StepSizes sizes;
+  double gbps = 4300;
+  std::string only;
+  bool tune = false, json = false, launches = false, once = false;
 };
 
 constexpr int few = 20, many = 220;
@@ -70,7 +68,7 @@ void time(Device& device, const KernelCase& c, double gbps, bool json) {
   if (json) {
     const nlohmann::ordered_json line = {{"row", c.name},           {"us", t * 1e6},
                                          {"bytes", c.bytes},        {"flops", c.flops},
-                                         {"floor_us", bound * 1e6}, {"product", c.product}};
+                                         {"bound_us", bound * 1e6}, {"product", c.product}};
     fmt::print("{}\n", line.dump());
   } else {
     fmt::print("{:28} {:>10.2f} {:>9.2f} {:>9.2f} {:>9.1f} {:>9.1f} {:>10.2f} {:>7.1f}\n", c.name, t * 1e6,
@@ -108,14 +106,17 @@ int time_kernels(int argc, char** argv) {
   Settings s;
   CommandLine line("kernels_bench",
                    "Times every kernel at the sizes of one training step, with its lower bound.");
-  line.optional("--tokens", "N", "of the packed batch", s.tokens);
-  line.optional("--pairs", "N", "of the batch", s.pairs);
-  line.optional("--targets", "N", "that the batch is to predict", s.targets);
-  line.optional("--hidden", "N", "size of the model", s.hidden);
-  line.optional("--heads", "N", "of attention", s.heads);
-  line.optional("--vocabulary", "N", "tokens", s.vocabulary);
-  line.toggle("--fp32", "activations and matrices in fp32, not bf16", s.fp32);
-  line.optional("--gbps", "N", "what large copies reach, for the lower bound", s.gbps);
+  const auto size = [&](const char* name, const char* meaning, int& value) {
+    line.integer(name, "N", meaning, value, 1, 10'000'000);
+  };
+  size("--tokens", "tokens of the packed batch", s.sizes.tokens);
+  size("--pairs", "pairs of the batch", s.sizes.pairs);
+  size("--targets", "tokens to predict", s.sizes.targets);
+  size("--hidden", "hidden size", s.sizes.hidden);
+  size("--heads", "attention heads", s.sizes.heads);
+  size("--vocabulary", "rows of the word embedding", s.sizes.vocabulary);
+  line.toggle("--fp32", "activations and matrices in fp32, not bf16", s.sizes.fp32);
+  line.number("--gbps", "N", "GB/s of large copies, for the lower bound", s.gbps);
   line.toggle("--tune", "algorithms of the matrix products are timed first, as with run.gemm_tuning", s.tune);
   line.toggle("--json", "a line of JSON about the build, and one for each row", s.json);
   line.toggle("--launches", "run nothing: a line of JSON for each launch of each row", s.launches);
@@ -123,22 +124,10 @@ int time_kernels(int argc, char** argv) {
   line.toggle("--once", "run each row once and time nothing: for a profiler, or to count what it does",
               s.once);
   if (!line.parse(argc, argv)) return 0;
-  const auto whole = [](const char* flag, const std::string& text) {
-    return int(parse_integer(flag, text, 1, 10'000'000));
-  };
-  const double gbps = parse_number("--gbps", s.gbps);
-  if (gbps == 0) throw UsageError("--gbps: a rate of 0 has no floor");
-  const bench::StepSizes sizes = {whole("--tokens", s.tokens),
-                                  whole("--pairs", s.pairs),
-                                  whole("--targets", s.targets),
-                                  whole("--hidden", s.hidden),
-                                  whole("--heads", s.heads),
-                                  whole("--vocabulary", s.vocabulary),
-                                  s.fp32};
-
+  if (s.gbps == 0) throw UsageError("--gbps: a rate of 0 has no lower bound");
   Device device;
   device.algorithm_cache().tuning = s.tune;
-  const bench::KernelCases all(device, sizes);
+  const bench::KernelCases all(device, s.sizes);
   std::vector<KernelCase> rows = all.cases();
   if (!s.only.empty()) {
     std::erase_if(rows, [&](const KernelCase& c) { return c.name != s.only; });
@@ -155,11 +144,11 @@ int time_kernels(int argc, char** argv) {
     for (const KernelCase& c : rows) c.run(), device.synchronize();
     return 0;
   }
-  const char* precision = s.fp32 ? "fp32" : "bf16";
+  const char* precision = s.sizes.fp32 ? "fp32" : "bf16";
   if (s.json) {
     const nlohmann::ordered_json about = {{"device", device.name()}, {"library", Gemm::library()},
                                           {"build", build_info()},   {"precision", precision},
-                                          {"tuned", s.tune},         {"gbps", gbps}};
+                                          {"tuned", s.tune},         {"gbps", s.gbps}};
     fmt::print("{}\n", about.dump());
   } else {
     fmt::print("{}; {}; {}; {}; times are {}\n", device.name(), Gemm::library(), build_info(), precision,
@@ -171,7 +160,7 @@ int time_kernels(int argc, char** argv) {
     fmt::print("{:28} {:>10} {:>9} {:>9} {:>9} {:>9} {:>10} {:>7}\n", "kernel", "µs", "MB", "GFLOP", "GB/s",
                "GFLOP/s", "bound µs", "ratio");
   }
-  for (const KernelCase& c : rows) time(device, c, gbps, s.json);
+  for (const KernelCase& c : rows) time(device, c, s.gbps, s.json);
   return 0;
 }
 

@@ -6,7 +6,7 @@
 //
 // Batches follow the real workload's statistics or come from a file (tokens_k, targets_k, as bench/peers
 // writes for the peers). Lower bound: FLOPs of all GEMMs / --tflops + bytes that must move / --gbps, without
-// overlap, at the rates of large GEMMs and copies (bench/peers/floors.py measures them).
+// overlap, at the rates of large GEMMs and copies (bench/peers/rates.py measures them).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -151,7 +151,7 @@ int bench(int argc, char** argv) {
   const double flops_per_second = parse_number("--tflops", s.tflops) * 1e12,
                bytes_per_second = parse_number("--gbps", s.gbps) * 1e9;
   if (flops_per_second == 0 || bytes_per_second == 0)
-    throw UsageError("--tflops, --gbps: a rate of 0 has no floor");
+    throw UsageError("--tflops, --gbps: a rate of 0 has no lower bound");
   std::vector<Batch> batches;
   if (s.batches.empty()) {
     const double mean = parse_number("--mean_length", s.mean_length);
@@ -235,7 +235,7 @@ int bench(int argc, char** argv) {
                                          {"p90_ms", percentile(0.9)},
                                          {"pairs_per_s", pairs / streamed},
                                          {"memory_mib", memory},
-                                         {"floor_ms", bound},
+                                         {"bound_ms", bound},
                                          {"gflop", flops / steps * 1e-9},
                                          {"mb", moved / steps * 1e-6},
                                          {"loss", sums.loss()}};
@@ -251,8 +251,7 @@ int bench(int argc, char** argv) {
   fmt::print("memory    {:.0f} MiB\n", memory);
   fmt::print(
       "bound     {:.3f} ms at least: {:.1f} GFLOP at {} TFLOP/s and {:.0f} MB at {} GB/s; a step takes "
-      "{:.2f} "
-      "times that\n",
+      "{:.2f} times that\n",
       bound, flops / steps * 1e-9, s.tflops, moved / steps * 1e-6, s.gbps, ms / bound);
   return 0;
 }

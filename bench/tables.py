@@ -30,8 +30,7 @@ def table(head, rows):
     return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]]) + "\n"
 
 
-# ---- Kernels as nvcc compiles them
-# ---------------------------------------------------------------------------
+# ---- Kernels as nvcc compiles them -------------------------------------------------------------------------
 def up(n, step):
     return -(-n // step) * step
 
@@ -100,8 +99,7 @@ def counts_table(kernels):
                   "lanes active", "sectors / least", "passes / least"], rows)
 
 
-# ---- Results of a GPU
-# ----------------------------------------------------------------------------------------
+# ---- Results of a GPU --------------------------------------------------------------------------------------
 def part(results, *names):
     return [row for row in results["rows"] if row["part"] in names]
 
@@ -175,8 +173,7 @@ def report(results):
                       table(["part", "row", "result", ""], others)])
 
 
-# ---- Pages
-# ---------------------------------------------------------------------------------------------------
+# ---- Pages -------------------------------------------------------------------------------------------------
 def filled(page, text, tables):
     """The text with each table between its markers."""
     for name, body in tables.items():

@@ -127,12 +127,13 @@ static constexpr DType dtype_of = std::is_same_v<T, float>     ? DType::f32
                                                                : DType::u8;
 
 template <class T>
-void Archive::load_into(std::string_view name, std::span<T> values) {
+std::vector<T> Archive::load(std::string_view name) {
   const ArrayInfo& info = at(name);
-  if (int64_t(values.size()) != info.size())
-    fail("{}: array '{}' of shape {} has {} values, expected {}", path_, name, shape_text(info.shape),
-         info.size(), values.size());
-  if (info.dtype == dtype_of<T>) return read(size_t(&info - arrays_.data()), std::as_writable_bytes(values));
+  std::vector<T> values(size_t(info.size()));
+  if (info.dtype == dtype_of<T>) {
+    read(size_t(&info - arrays_.data()), std::as_writable_bytes(std::span(values)));
+    return values;
+  }
 
   if (std::is_integral_v<T> && is_float(info.dtype))
     fail("{}: array '{}' holds {}, expected integers", path_, name, name_of(info.dtype));
@@ -147,12 +148,6 @@ void Archive::load_into(std::string_view name, std::span<T> values) {
     }
     values[i] = T(value);
   });
-}
-
-template <class T>
-std::vector<T> Archive::load(std::string_view name) {
-  std::vector<T> values(size_t(at(name).size()));
-  load_into(name, std::span<T>(values));
   return values;
 }
 
@@ -166,10 +161,6 @@ ArrayView view(std::string name, std::vector<int64_t> shape, std::span<const T> 
   return array;
 }
 
-template void Archive::load_into(std::string_view, std::span<float>);
-template void Archive::load_into(std::string_view, std::span<int32_t>);
-template void Archive::load_into(std::string_view, std::span<int64_t>);
-template void Archive::load_into(std::string_view, std::span<uint8_t>);
 template std::vector<float> Archive::load(std::string_view);
 template std::vector<int32_t> Archive::load(std::string_view);
 template std::vector<int64_t> Archive::load(std::string_view);

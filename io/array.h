@@ -40,9 +40,7 @@ class Archive {
   // integers only. Throws Error if a value does not fit.
   template <class T>
   std::vector<T> load(std::string_view name);
-  template <class T>
-  void load_into(std::string_view name, std::span<T> values);  // of the array's size
-  std::vector<std::byte> raw(std::string_view name);           // as stored, but C order, little-endian
+  std::vector<std::byte> raw(std::string_view name);  // as stored, but C order, little-endian
 
   // Reads every array once, to find damage (CRC, truncation), unless opening has found the file's checksum
   // right. Call it first for files from a network.

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -16,6 +15,7 @@
 
 #include "checksum.h"
 #include "error.h"
+#include "text.h"
 
 namespace warpbert::io {
 
@@ -48,10 +48,7 @@ static int open_descriptor(std::string_view path) {
   if (path == "/dev/stderr") return STDERR_FILENO;
   for (const std::string_view folder : {"/dev/fd/", "/proc/self/fd/"}) {
     if (!path.starts_with(folder)) continue;
-    int n = -1;
-    const char* const end = path.data() + path.size();
-    const auto [stop, error] = std::from_chars(path.data() + folder.size(), end, n);
-    if (error == std::errc() && stop == end) return n;
+    if (const auto n = to_number<int>(path.substr(folder.size()))) return *n;
   }
   return -1;
 }

@@ -1,5 +1,5 @@
-// The checksum of a file that this project wrote: CRC-32 (ISO 3309) over all its bytes, in the file itself. It
-// finds every flipped bit, and any damage within 32 bits. Files of other writers have none.
+// The checksum of a file that this project wrote: CRC-32 (ISO 3309) over all its bytes, in the file itself.
+// It finds every flipped bit, and any damage within 32 bits. Files of other writers have none.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace warpbert::io {
 
-// The file has `mark` at a fixed place, then the checksum in this many hexadecimal digits, which count as
-// zeros.
+// The file holds `mark` at a fixed place, followed by the checksum in this many hexadecimal digits, which
+// count as zeros.
 constexpr int64_t checksum_digits = 8;
 constexpr std::string_view no_checksum = "00000000";
 
@@ -20,8 +20,8 @@ std::string checksum_text(uint32_t crc);
 // Checksum of an open file whose digits begin at `digits`. Throws Error with `path` if it cannot be read.
 uint32_t file_checksum(int descriptor, int64_t digits, const std::string& path);
 
-// Returns whether the file has a checksum after the `mark` at `place`; a negative one counts from the end.
-// A mark with one wrong byte is one, too: the damage may be there. Throws Error if the checksum is wrong.
+// Returns whether the file has a checksum after the `mark` at `place`; `place` < 0 counts from the end. A
+// mark may have one wrong byte, as the damage may be in it. Throws Error if the checksum is wrong.
 bool check_checksum(const std::string& path, std::string_view mark, int64_t place);
 
 }  // namespace warpbert::io

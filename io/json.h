@@ -10,13 +10,13 @@
 
 namespace warpbert::io {
 
-// The first key that an object holds twice. `depth` counts the objects and arrays around it; 0: there is none.
+// The first key that an object holds twice. `depth` counts the objects and arrays around it; 0: no such key.
 struct RepeatedKey {
   std::string key;
   int depth = 0;
 };
 
-// Objects and arrays may be nested this deep: copies and texts of nlohmann-json recurse, until the stack is full.
+// Objects and arrays may be nested this deep: copies and texts of nlohmann-json recurse, which takes stack.
 constexpr int deepest_json = 100;
 
 // The result is_discarded() if `text` is no JSON, or nested too deep; a byte order mark is skipped.

@@ -3,97 +3,71 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
+#include <cctype>
 #include <cstring>
-#include <map>
-#include <system_error>
+#include <exception>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "error.h"
-#include "text.h"
+#include "json.h"
 
 namespace warpbert::io {
 
 namespace {
 
-// Parses {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), } and nothing else of Python.
-class DictionaryParser {
- public:
-  DictionaryParser(std::string_view text, const std::string& where) : rest_(text), where_(where) {}
-
-  NpyHeader parse() {
-    NpyHeader header;
-    std::map<std::string, int> seen;
-    expect('{');
-    while (!accept('}')) {
-      const std::string key = string();
-      expect(':');
-      seen[key]++;
-      if (key == "descr") header.descr = accept('[') ? structured() : string();
-      else if (key == "fortran_order") header.fortran_order = boolean();
-      else if (key == "shape") header.shape = tuple();
-      else refuse();
-      if (!accept(',') && !rest_.starts_with('}')) refuse();
+// {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), } as JSON. Other Python becomes no JSON.
+std::string to_json(std::string_view python) {
+  std::string json;
+  char quote = 0;  // ends the current string
+  for (size_t i = 0; i < python.size(); i++) {
+    const char c = python[i];
+    if (quote) {
+      if (c == '"' && quote != c) json += '\\';
+      json += c == quote ? '"' : c;
+      if (c == quote) quote = 0;
+    } else if (c == '\'' || c == '"') {
+      quote = c, json += '"';
+    } else if (c == ')' || c == '}' || c == ']') {
+      json.resize(json.find_last_not_of(" \n") + 1);
+      if (json.size() > 1 && json.back() == ',' && json.find_last_of("[{") != json.size() - 2)
+        json.pop_back();
+      json += c == ')' ? ']' : c;
+    } else if (c == '(') {
+      json += '[';
+    } else if (python.substr(i).starts_with("True")) {
+      json += "true", i += 3;
+    } else if (python.substr(i).starts_with("False")) {
+      json += "false", i += 4;
+    } else if (c != 'L' || json.empty() ||
+               !std::isdigit(static_cast<unsigned char>(json.back()))) {  // 3L: Python 2
+      json += c;
     }
-    if (seen["descr"] != 1 || seen["fortran_order"] != 1 || seen["shape"] != 1) refuse();
-    return header;
   }
+  return json;
+}
 
- private:
-  [[noreturn]] void refuse() { fail("{}: its .npy header is malformed; save the file again", where_); }
-  [[noreturn]] std::string structured() {
-    fail("{}: has a structured dtype; save its fields as arrays of numbers", where_);
+NpyHeader parse_header(std::string_view text, const std::string& where) {
+  RepeatedKey repeated;
+  const nlohmann::json json = parse_json(to_json(text), repeated);
+  NpyHeader header;
+  try {
+    const auto &descr = json.at("descr"), &shape = json.at("shape");
+    if (json.size() != 3 || repeated.depth || !shape.is_array()) throw std::out_of_range("other keys");
+    if (descr.is_array()) fail("{}: has a structured dtype; save its fields as arrays of numbers", where);
+    header.descr = descr.get<std::string>();
+    header.fortran_order = json.at("fortran_order").get<bool>();
+    for (const auto& n : shape) header.shape.push_back(json_integer<int64_t>(n));
+    if (header.descr.empty() ||
+        std::any_of(header.shape.begin(), header.shape.end(), [](int64_t n) { return n < 0; }))
+      throw std::out_of_range("no size or type");
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception&) {
+    fail("{}: its .npy header is malformed; save the file again", where);
   }
-
-  bool accept(char c) {
-    rest_.remove_prefix(std::min(rest_.find_first_not_of(" \n"), rest_.size()));
-    if (!rest_.starts_with(c)) return false;
-    rest_.remove_prefix(1);
-    rest_.remove_prefix(std::min(rest_.find_first_not_of(" \n"), rest_.size()));
-    return true;
-  }
-  void expect(char c) {
-    if (!accept(c)) refuse();
-  }
-  bool accept_word(std::string_view word) {
-    if (!rest_.starts_with(word)) return false;
-    rest_.remove_prefix(word.size());
-    return true;
-  }
-
-  std::string string() {
-    const char quote = rest_.empty() ? 0 : rest_[0];
-    const size_t end = quote == '\'' || quote == '"' ? rest_.find(quote, 1) : rest_.npos;
-    if (end == rest_.npos) refuse();
-    const std::string value(rest_.substr(1, end - 1));
-    rest_.remove_prefix(end + 1);
-    accept(' ');
-    return value;
-  }
-
-  bool boolean() {
-    if (accept_word("True")) return true;
-    if (!accept_word("False")) refuse();
-    return false;
-  }
-
-  std::vector<int64_t> tuple() {
-    std::vector<int64_t> values;
-    expect('(');
-    while (!accept(')')) {
-      int64_t value = 0;
-      const auto [stop, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), value);
-      if (error != std::errc() || value < 0) refuse();
-      rest_.remove_prefix(size_t(stop - rest_.data()));
-      accept_word("L");  // Python 2
-      values.push_back(value);
-      if (!accept(',') && !rest_.starts_with(')')) refuse();
-    }
-    return values;
-  }
-
-  std::string_view rest_;
-  const std::string& where_;
-};
+  return header;
+}
 
 struct NumpyType {
   std::string_view type;
@@ -125,8 +99,7 @@ NpyHeader read_npy_header(const std::function<void(void*, size_t)>& next, uint64
   std::string text(length, ' ');
   next(text.data(), length);
 
-  NpyHeader header = DictionaryParser(text, where).parse();
-  if (header.descr.empty()) fail("{}: its .npy header is malformed; save the file again", where);
+  NpyHeader header = parse_header(text, where);
   header.bytes = prefix + length;
   header.swapped = header.descr.starts_with('>');
   header.type = header.descr.substr(header.descr.find_first_not_of("<>|=") != 0);

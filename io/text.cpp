@@ -47,7 +47,8 @@ std::string printable(std::string_view text, std::string_view kept) {
 
 std::string quote(std::string_view text) {
   size_t longest = 40;
-  while (longest < text.size() && (text[longest] & 0xc0) == 0x80) longest--;  // not inside a character
+  while (longest > 37 && longest < text.size() && (text[longest] & 0xc0) == 0x80)
+    longest--;  // of 4 bytes at most
   return "'" + printable(text.substr(0, longest)) + (text.size() > longest ? "…'" : "'");
 }
 

@@ -1,8 +1,11 @@
 // Text helpers for files, messages and parsers.
 #pragma once
+#include <charconv>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 namespace warpbert::io {
 
@@ -23,6 +26,14 @@ std::string escape_html(std::string_view text);
 std::string listed(std::span<const std::string> names);
 
 std::string_view strip(std::string_view text);
+
+// The number that is all of `text`; nullopt otherwise.
+template <class T>
+std::optional<T> to_number(std::string_view text) {
+  T value{};
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && stop == text.data() + text.size() ? std::optional(value) : std::nullopt;
+}
 
 // Candidate nearest to `word` by edit distance, ignoring case; "" if none is close enough for a typo.
 std::string nearest(std::string_view word, std::span<const std::string> candidates);

@@ -89,11 +89,8 @@ void read_ids(std::string_view text, std::vector<int64_t>& ids) {
 }
 
 std::optional<float> read_label(std::string_view text) {
-  text = strip(text);
-  double value = -1;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || stop != text.data() + text.size() || !(value >= 0 && value <= 1)) return {};
-  return float(value);
+  const auto value = to_number<double>(strip(text));
+  return value && *value >= 0 && *value <= 1 ? std::optional(float(*value)) : std::nullopt;
 }
 
 // A name of a column, such as sentence1, Text_A or 句子1; `other` is the other sentence's.
@@ -288,17 +285,13 @@ void PairReader::finish() {
   if (!rows && !(skip_bad_ && line_))
     fail("{}: no rows; expected lines of {}", name_, columns_text(!tokenizers_.empty()));
   if (rows && only_numbers_)
-    fmt::print(
-        stderr,
-        "warning: {}: all sentences are numbers; data.text = true takes them for words, and not for ids\n",
-        name_);
+    warn("{}: all sentences are numbers; data.text = true takes them for words, and not for ids", name_);
   if (rows && only_quoted_)
     warn("{}: all sentences are in quotes, which are read as text; write cells without them", name_);
   if (halves_ && labelled_ && (unlabelled_ <= 2 * halves_ || unlabelled_ < labelled_))
-    fmt::print(
-        stderr,
-        "warning: {}: line {}: looks like the rest of the row before: its second sentence is a label, and "
-        "neither has one; a line break inside a cell?{}\n",
+    warn(
+        "{}: line {}: looks like the rest of the row before: its second sentence is a label, and neither has "
+        "one; a line break inside a cell?{}",
         name_, first_half_, halves_ > 1 ? fmt::format(" ({} such lines)", halves_) : "");
 }
 

@@ -19,11 +19,10 @@ struct Pairs {
   std::vector<float> labels;         // [rows], in [0, 1], or no_label
 
   size_t size() const { return labels.size(); }
-  bool labelled(size_t row) const { return labels[row] != no_label; }
   size_t count_labelled() const;
   std::span<const int64_t> a(size_t row) const { return sentence(2 * row); }
   std::span<const int64_t> b(size_t row) const { return sentence(2 * row + 1); }
-  void resize(size_t rows);  // drops the rows after these
+  void resize(size_t rows);  // keeps the first `rows` rows
 
  private:
   std::span<const int64_t> sentence(size_t s) const {
@@ -77,8 +76,8 @@ class PairReader {
   int64_t labelled_ = 0, unlabelled_ = 0;  // rows
   int64_t last_unlabelled_ = -1;           // line
   int64_t last_open_quote_ = -1;           // line whose last column opens a quote
-  int64_t halves_ = 0,
-          first_half_ = 0;           // rows that look like the rest of the row before; the first one's line
+  // Rows that look like the rest of the row before, and the line of the first one.
+  int64_t halves_ = 0, first_half_ = 0;
   bool only_numbers_, only_quoted_;  // sentences, with tokenizers
 };
 

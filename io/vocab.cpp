@@ -105,8 +105,7 @@ class TokenizerJson {
     if (!added_.empty())
       warn(
           "{}: {} added tokens, such as {}, keep their rows, but texts are tokenized as if they were "
-          "ordinary "
-          "ones",
+          "ordinary ones",
           path_, added_.size(), quote(added_[0]));
     if (const Json most = json_["model"].value("max_input_chars_per_word", Json(100)); most != 100)
       differs("max_input_chars_per_word", most, "words of more than 100 characters are [UNK]");
@@ -228,14 +227,12 @@ static VocabFile read(const std::string& path, bool for_text) {
 VocabFile read_vocab_file(const std::string& path) { return read(path, true); }
 std::vector<std::string> read_vocab(const std::string& path) { return read(path, false).tokens; }
 
-void warn_of_case(const std::string& path, const VocabFile& vocab, bool lowercase,
-                  const std::string& option) {
-  if (vocab.lowercase && *vocab.lowercase != lowercase) {
-    warn("{}: its tokenizer's configuration says {} text, but {}", path,
-         *vocab.lowercase ? "lower-case" : "cased", option);
-    return;
-  }
-  if (!lowercase) return;
+std::optional<std::string> case_conflict(const std::string& path, const VocabFile& vocab, bool lowercase,
+                                         const std::string& option) {
+  if (vocab.lowercase && *vocab.lowercase != lowercase)
+    return fmt::format("{}: its tokenizer's configuration says {} text, but {}", path,
+                       *vocab.lowercase ? "lower-case" : "cased", option);
+  if (!lowercase) return {};
   const std::unordered_set<std::string_view> known(vocab.tokens.begin(), vocab.tokens.end());
   size_t lost = 0;
   std::string_view example;
@@ -245,11 +242,10 @@ void warn_of_case(const std::string& path, const VocabFile& vocab, bool lowercas
     if (lower == token || known.contains(lower)) continue;
     if (!lost++) example = token;
   }
-  if (lost && 100 * lost >= vocab.tokens.size())  // fewer are oddities, such as <S> in Google's
-    warn(
-        "{}: {} of {} tokens, such as {}, have capitals or accents: this looks like a cased "
-        "vocabulary, but {}",
-        path, lost, vocab.tokens.size(), quote(example), option);
+  if (!lost || 100 * lost < vocab.tokens.size()) return {};  // a few are oddities, such as <S> in Google's
+  return fmt::format(
+      "{}: {} of {} tokens, such as {}, have capitals or accents: this looks like a cased vocabulary, but {}",
+      path, lost, vocab.tokens.size(), quote(example), option);
 }
 
 }  // namespace warpbert::io

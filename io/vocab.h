@@ -24,8 +24,9 @@ VocabFile read_vocab_file(const std::string& path);
 // The tokens alone, without warnings of how text is tokenized.
 std::vector<std::string> read_vocab(const std::string& path);
 
-// Warns if `lowercase` contradicts the vocabulary: what its files say, or tokens that text in lower case
-// cannot contain. `option` ends the message: "data.lowercase = true".
-void warn_of_case(const std::string& path, const VocabFile& vocab, bool lowercase, const std::string& option);
+// Returns a warning if `lowercase` contradicts the vocabulary: what its files say, or tokens that lower-case
+// text cannot contain. `option` ends the message: "data.lowercase = true".
+std::optional<std::string> case_conflict(const std::string& path, const VocabFile& vocab, bool lowercase,
+                                         const std::string& option);
 
 }  // namespace warpbert::io

@@ -63,17 +63,7 @@ bench::StepSizes chosen_sizes(bench::StepSizes s, const SizeOptions& options) {
   for (const Size& f : options.all)
     if (!f.text.empty()) s.*f.member = int(parse_integer(f.flag, f.text, 1, 1'000'000));
   s.fp32 = options.fp32;
-  constexpr int positions = 512;
-  if (s.pairs > s.tokens)
-    throw UsageError(fmt::format("--pairs={}: more pairs than tokens ({})", s.pairs, s.tokens));
-  if (s.targets > s.tokens)
-    throw UsageError(fmt::format("--targets={}: more targets than tokens ({})", s.targets, s.tokens));
-  if ((s.tokens + s.pairs - 1) / s.pairs > positions)
-    throw UsageError(
-        fmt::format("--tokens={}, --pairs={}: a pair has at most {} tokens", s.tokens, s.pairs, positions));
-  if (s.hidden % 8 || s.hidden > 1024)
-    throw UsageError(fmt::format("--hidden={}: a multiple of 8 up to 1024 is needed", s.hidden));
-  if (s.vocabulary < 8) throw UsageError(fmt::format("--vocabulary={}: at least 8 are needed", s.vocabulary));
+  bench::check(s);
   return s;
 }
 

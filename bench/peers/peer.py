@@ -4,10 +4,10 @@
   batches.py --output batches.npz
   peer.py --peer packed --mode compile+graph --size base --batches batches.npz
 
-packed        hand-written BERT over packed tokens (model.py), attention by flash varlen or on a small padded
-grid padded        the same model over [sequences, length] with a mask transformers  BertForMaskedLM as users
-run it: sdpa, autocast, a label at every position warpbert      only --losses, by our program `inspect` of
---bin, from the weights that the other peers draw
+packed        hand-written BERT over packed tokens (model.py), attention by flash varlen or on a small grid
+padded        the same model over [sequences, length] with a mask
+transformers  BertForMaskedLM as users run it: sdpa, autocast, a label at every position
+warpbert      only --losses, by our program `inspect` of --bin, from the weights that the other peers draw
 
 A step copies the batch from pinned memory, then runs forward, backward and Adam. A CUDA event follows each
 step.

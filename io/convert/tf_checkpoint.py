@@ -121,7 +121,7 @@ def read_checkpoint(prefix: str) -> Source:
         header = {1: 1, 2: 0, **dict(_fields(entries.pop("")))}  # BundleHeaderProto: shards, endianness
         shards = [f"{prefix}.data-{i:05d}-of-{header[1]:05d}" for i in range(header[1])]
         arrays = {name: _array(name, entry, shards) for name, entry in entries.items()}
-    except (IndexError, KeyError, ValueError, struct.error) as error:
+    except (IndexError, KeyError, TypeError, ValueError, struct.error) as error:
         raise ConvertError(f"{path} cannot be understood ({type(error).__name__}: {error})") from error
     if header[2] != 0:
         raise ConvertError(f"{path}: a big-endian checkpoint, which is not read")

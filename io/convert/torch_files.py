@@ -30,6 +30,8 @@ def _header(path: str) -> tuple[dict, int]:
         header = parse_json(read_span(path, 8, size, "the header"))
     except ValueError as error:
         raise ConvertError(f"{path}: the header is not JSON: {error}") from error
+    if not isinstance(header, dict):
+        raise ConvertError(f"{path}: malformed header (it is no JSON object)")
     header.pop("__metadata__", None)
     return header, 8 + size
 
@@ -108,6 +110,8 @@ def read_npz(path: str) -> Source:
         config = {} if meta is None else parse_json(meta.tobytes())
     except ValueError as error:
         raise ConvertError(f"{path}: __meta__ is not JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise ConvertError(f"{path}: __meta__ is no JSON object")
     return Source([path], {name: array(name, value) for name, value in values.items()}, config)
 
 

@@ -385,6 +385,9 @@ class Convert(unittest.TestCase):
         self.refuses(self.dir / "in.npz", "in.npz cannot be read as .npz")
         (self.dir / "in.npz").write_bytes((self.dir / "ours.npz").read_bytes()[:5000])
         self.refuses(self.dir / "in.npz", "in.npz cannot be read as .npz")
+        for meta in (b"[]", b'"heads"'):
+            np.savez(self.dir / "in.npz", __meta__=np.frombuffer(meta, np.uint8), **WEIGHTS)
+            self.refuses(self.dir / "in.npz", "in.npz: __meta__ is no JSON object")
 
     def test_arrays_that_hold_nothing(self):
         names = [name for name in WEIGHTS
@@ -472,6 +475,9 @@ class Convert(unittest.TestCase):
         self.edit_index(index, b"word_embeddings\x08\x01", b"word_embeddings\x08\x03")
         self.refuses(index, "bert/embeddings/word_embeddings is int32")
         index.write_bytes(good)
+        self.edit_index(index, b"word_embeddings\x08\x01\x12", b"word_embeddings\x08\x01\x10")
+        self.refuses(index, f"{index} cannot be understood (TypeError")  # a shape that is a number
+        index.write_bytes(good)
         self.edit_index(index, None, b"\x01")  # Snappy
         self.refuses(index, index, "compressed")
         index.write_bytes(good)
@@ -491,7 +497,8 @@ class Convert(unittest.TestCase):
         good = (GOLDEN / "model.safetensors").read_bytes()
         for damaged, message in ((good[:-1000], "cut short"), (good[:1000], "cut short"),
                                  (good[:5], "cut short"), (good[:8] + b"[" + good[9:], "not JSON"),
-                                 (b"", "cut short")):
+                                 (b"", "cut short"),
+                                 (struct.pack("<Q", 2) + b"[]", "malformed header (it is no JSON object)")):
             source.write_bytes(damaged)
             self.refuses(source, source, message)
 

@@ -1,6 +1,7 @@
 // bert_config.json of a published model. The config.json that we export gives the same configuration.
 #include "arrays.h"
 #include "train/weights/pretrained.h"
+#include "train/weights/resolve.h"
 #include "train/weights/transformers_files.h"
 
 using namespace warpbert;
@@ -37,12 +38,13 @@ Pretrained& model() {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string path = write("bert_config.json", text_of(data, size));
-  ModelOptions options;
-  options.config = path;
-  PublishedConfig published;
-  if (!accepts(path, [&] { published = resolve(options, &model()); })) return 0;
+  Options typed;
+  typed.model.config = path;
+  ResolvedOptions published;
+  if (!accepts(path, [&] { published = resolve_model(typed, &model()); })) return 0;
+  const ModelOptions& options = published.model;
   require(options.heads > 0 && options.layer_norm_epsilon > 0, "a configuration is left open");
-  require(published.vocabulary >= 0 && published.vocabulary <= 16, "a vocabulary is larger than its matrix");
+  require(published.real_rows >= 0 && published.real_rows <= 16, "a vocabulary is larger than its matrix");
   Options resolved;
   resolved.data.train = "train.tsv", resolved.model = options;
   if (options.heads <= 1024)  // which BertConfig refuses

@@ -145,13 +145,13 @@ bool check_folder() {
     options.data.text = source->options.data.text, options.data.lowercase = source->options.data.lowercase;
     options.data.max_tokens = 8, options.model.weights = path;
     accepts_folder(folder() / "", [&] {
-      Session session(options);
-      const ModelOptions& found = session.options().model;
+      const RunSetup setup(options);
+      const ModelOptions& found = setup.options.model;
       require(!model || (found.heads == model->options.model.heads &&
                          found.layer_norm_epsilon == model->options.model.layer_norm_epsilon),
               "train finds other heads or another epsilon in an exported folder than predict");
-      session.read_data();
-      require(!model || !options.data.text || session.vocabulary() == model->vocabulary,
+      const RunData data = read_run_data(setup);
+      require(!model || !options.data.text || data.vocabulary == model->vocabulary,
               "train finds other tokens in an exported folder than predict");
     });
   }

@@ -2,7 +2,7 @@
 #include "train/weights/model_file.h"
 #include "arrays.h"
 #include "train/step/session.h"
-#include "train/weights/pretrained.h"
+#include "train/weights/resolve.h"
 
 using namespace warpbert;
 using namespace warpbert::fuzz;
@@ -12,9 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!write_archive(path, text_of(data, size))) return 0;
   accepts(path, [&] {
     Pretrained file(path);
-    ModelOptions options;
-    options.weights = path;
-    resolve(options, &file);
+    const ModelOptions options = resolve_model({}, &file).model;
     file.head_looks_untrained();
     BertConfig config;  // heads that a file names, or a guess, may not fit: the option is named
     if (!accepts<UsageError>("model.", [&] { config = bert_config(options, file.shape().vocabulary); }))
@@ -31,8 +29,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (const auto& array : bert.store.named())
       require(saved.values(array.name) == file.values(array.name),
               array.name + " changed when it was saved again");
-    ModelOptions same;
-    resolve(same, &saved);
+    const ModelOptions same = resolve_model({}, &saved).model;
     require(same.heads == options.heads && float(same.layer_norm_epsilon) == config.layer_norm_epsilon,
             "a model that was saved again has other heads or another epsilon");
   });

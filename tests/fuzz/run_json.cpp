@@ -20,9 +20,10 @@ constexpr int wanted_epochs = 3;
 struct Run {
   Options options;
   RunDirectory directory;
-  Session session;
+  RunSetup setup;
+  RunData data;
 
-  Run() : options(written()), directory(options.run.directory), session(options) { session.read_data(); }
+  Run() : options(written()), directory(options.run.directory), setup(options), data(read_run_data(setup)) {}
 
   static Options written() {
     Options o;
@@ -47,7 +48,7 @@ Read read(Run& run, std::string_view text) {
   accepts(path, [&] { all.threshold = find_model(run.options.run.directory).threshold; });
   require(!all.threshold || (*all.threshold >= 0 && *all.threshold <= 1), "a threshold is outside [0, 1]");
   accepts(run.options.run.directory, [&] {
-    all.completion = completion(run.directory, run.session);
+    all.completion = completion(run.directory, run.setup.options, run.data);
     require(all.completion && all.completion->epochs >= 0, "a run with all results is unfinished");
   });
   return all;
@@ -57,7 +58,7 @@ Read read(Run& run, std::string_view text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Run run;
-  const std::string hash = hash_text(run.session.start_hash());
+  const std::string hash = hash_text(run.data.start_hash);
   const std::string_view input = text_of(data, size);
   std::string text(input);
   if (const size_t at = text.find("HASH"); at != text.npos) text.replace(at, 4, hash);

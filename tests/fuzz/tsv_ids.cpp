@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string text;
   for (size_t row = 0; row < pairs->size(); row++) {
     text += fmt::format("{}\t{}", fmt::join(pairs->a(row), " "), fmt::join(pairs->b(row), " "));
-    if (pairs->labelled(row)) text += fmt::format("\t{}", pairs->labels[row]);
+    if (pairs->labels[row] != io::no_label) text += fmt::format("\t{}", pairs->labels[row]);
     text += '\n';
   }
   require(equal(*pairs, io::parse_pairs(text, "again")), "pairs that were written again read otherwise");

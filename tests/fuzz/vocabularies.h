@@ -16,7 +16,7 @@ inline void check_vocabulary(const std::string& name, std::string_view text) {
   io::VocabFile file;
   if (!accepts(path, [&] { file = io::read_vocab_file(path); })) return;
   require(!file.tokens.empty(), "a vocabulary is empty");
-  io::warn_of_case(path, file, true, "data.lowercase = true");
+  io::case_conflict(path, file, true, "data.lowercase = true");
   std::optional<Vocabulary> vocabulary;
   if (!accepts(path, [&] { vocabulary.emplace(TextVocabulary{file.tokens, true}, path); })) return;
   require(vocabulary->text()->tokens == file.tokens, "a vocabulary changes its tokens");

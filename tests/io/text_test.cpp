@@ -33,6 +33,8 @@ TEST_CASE("text: quote shortens and escapes, and cuts no character in two") {
   CHECK(io::quote("a\x1b[0m\n") == "'a\\x1b[0m\\x0a'");
   CHECK(io::quote(std::string(41, 'x')) == "'" + std::string(40, 'x') + "…'");
   CHECK(io::quote(std::string(39, 'x') + "é") == "'" + std::string(39, 'x') + "…'");
+  const std::string binary(1000, '\x80');  // continuation bytes alone
+  CHECK(io::quote(binary) == "'" + binary.substr(0, 37) + "…'");
 }
 
 TEST_CASE("text: strip, and files from their beginning") {

@@ -27,7 +27,7 @@ TEST_CASE("tsv: rows with label, soft label and none") {
   CHECK(ids(pairs.b(2)) == Ids{6, 6});
   CHECK(pairs.labels == std::vector<float>{1, io::no_label, 0.25f, 0});
   CHECK(pairs.count_labelled() == 3);
-  CHECK(!pairs.labelled(1));
+  CHECK(pairs.labels[1] == io::no_label);
   CHECK(pairs.starts == std::vector<size_t>{0, 3, 4, 5, 7, 8, 10, 11, 12});
 }
 
@@ -270,6 +270,22 @@ TEST_CASE("tsv: a row that one tokenizer refuses is none for all") {
     CHECK(pairs.starts.size() == 5);
     CHECK(pairs.labels == std::vector<float>{io::no_label, 1});
   }
+}
+
+TEST_CASE("tsv: a name with control characters is escaped in each warning of a file") {
+  const io::WordPiece tokenizer({"[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]", "1", "2", "a"}, "vocab.txt",
+                                true);
+  io::WordPiece own = tokenizer;
+  const auto said = [&](const char* text, std::vector<io::WordPiece*> tokenizers) {
+    const Captured captured(stderr);
+    io::PairReader reader("a\x1b[31m", std::move(tokenizers));
+    reader.add(text);
+    reader.finish();
+    return captured.text();
+  };
+  CHECK(said("1\t2\n", {&own}).starts_with("warning: a\\x1b[31m: all sentences are numbers; "));
+  CHECK(
+      said("1\t2\n2\t1\n1\t2\t1\n", {}).starts_with("warning: a\\x1b[31m: line 2: looks like the rest of "));
 }
 
 TEST_CASE("tsv: lines are taken as they come") {

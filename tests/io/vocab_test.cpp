@@ -28,7 +28,8 @@ struct Files {
   std::string warnings(const std::string& path, bool lowercase) {
     const Captured captured(stderr);
     const io::VocabFile vocab = io::read_vocab_file(path);
-    io::warn_of_case(path, vocab, lowercase, lowercase ? "lower" : "cased");
+    const auto conflict = io::case_conflict(path, vocab, lowercase, lowercase ? "lower" : "cased");
+    if (conflict) io::print_warning(*conflict);
     std::string text = captured.text();
     for (size_t at = text.find(path); at != text.npos; at = text.find(path))
       text.replace(at, path.size(), "V");

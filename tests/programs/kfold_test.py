@@ -194,6 +194,7 @@ exec {BIN}/train "$@"
     def test_programs_are_of_the_gpu_where_there_is_one(self):
         (self.dir / "scripts").mkdir()
         script = shutil.copy(SCRIPT, self.dir / "scripts/kfold")
+        shutil.copy(SCRIPT.parent / "demo_language.py", self.dir / "scripts")
 
         def program(path, text):
             path = self.dir / path

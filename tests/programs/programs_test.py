@@ -193,7 +193,7 @@ class Programs(TinyRun):
             path.write_text(text)
         (self.run_dir / "scores.csv").write_text("0.5")
         self.refuses(f"{self.run_dir}/scores.csv: there already, but its folder has no config.ini: "
-                     "it is of no run, and a new one would replace it")
+                     "it belongs to no run; a new run would replace it")
         self.assertEqual((self.run_dir / "scores.csv").read_text(), "0.5")
         (self.run_dir / "scores.csv").unlink()
         self.train()
@@ -319,7 +319,8 @@ class Programs(TinyRun):
         done = call("predict", "--run", self.dir / "pretrain", "--input", self.dir / "test.tsv",
                     "--output", "-")
         self.assertEqual((done.returncode, len(done.stdout.splitlines())), (0, UNLABELLED))
-        self.assertIn("pretrain: pretrained alone (train.stage = pretrain); it has not learnt to score pairs",
+        self.assertIn("pretrain: pretrained alone (train.stage = pretrain); it has not learned to score "
+                      "pairs",
                       done.stderr)
         out = self.train("--train.stage=finetune", f"--model.weights={self.dir}/pretrain/best.npz",
                          f"--run.directory={self.dir}/finetune").stdout
@@ -354,12 +355,12 @@ class Programs(TinyRun):
         done = call("train", "--config", self.ini, "--train.epochs=1", "--train.final_lr=0.1",
                     f"--data.counts={GOLDEN}/counts.json")
         self.assertEqual(done.stderr,
-                         f"warning: {self.dir}/test.tsv: {UNLABELLED} rows have a label, which is not used; "
-                         "eval measures by them\n"
-                         "warning: train.final_lr is not used: the rate of train.schedule = constant "
-                         "does not fall; linear and cosine lead there\n"
+                         "warning: train.final_lr is not used: the learning rate of train.schedule = "
+                         "constant does not fall; linear and cosine lead there\n"
                          "warning: data.counts is not used: "
-                         "without model.weights the first weights are random\n")
+                         "without model.weights the first weights are random\n"
+                         f"warning: {self.dir}/test.tsv: {UNLABELLED} rows have a label, which is not used; "
+                         "eval measures by them\n")
         self.assertIn(f"data      {LABELLED + UNLABELLED} pairs: {LABELLED - 12} labelled to train on, "
                       f"12 to validate on, {UNLABELLED} of the test file", done.stdout)
         report = {fact["name"]: fact["value"] for fact in self.run_json()["facts"]}["Pairs"]
@@ -406,14 +407,14 @@ class Programs(TinyRun):
 
     def test_epochs_do_not_grow_where_the_last_was_evaluated_for_being_the_last(self):
         self.train("--run.evaluate_every=2", "--train.epochs=3")
-        self.refuses("train.epochs = 4 (there: 3), the last of which was evaluated only for being the last; "
-                     "set run.directory", "--run.evaluate_every=2", "--train.epochs=4", code=2)
+        self.refuses("train.epochs = 4 (there: 3), whose last epoch was evaluated only because it was the "
+                     "last; set run.directory", "--run.evaluate_every=2", "--train.epochs=4", code=2)
 
     def test_epochs_do_not_grow_where_the_rates_depend_on_them(self):
         rising = "--train.warmup=0.1"
         self.train(rising)
-        self.refuses("train.epochs = 3 (there: 2), on which its rates depend; set run.directory", rising,
-                     "--train.epochs=3", code=2)
+        self.refuses("train.epochs = 3 (there: 2), on which its learning rates depend; set run.directory",
+                     rising, "--train.epochs=3", code=2)
         self.assertNotIn("goes on", self.train(rising).stdout)
 
     def test_all_labels_train_without_validation(self):
@@ -583,6 +584,12 @@ class Programs(TinyRun):
         out = self.train("--dry-run").stdout
         self.assertIn("MiB", out)
         self.assertFalse(self.run_dir.exists())
+
+    def test_dry_run_and_overfit_batch_have_the_shards_of_the_run_that_they_would_resume(self):
+        self.train("--train.shards=4", "--train.epochs=1")
+        for check in ("--dry-run", "--overfit-batch=2"):
+            self.refuses("train.shards = 4: a step has only train.batch = 2 pairs to share", check,
+                         "--train.batch=2", code=2)
 
     def test_dry_run_knows_the_memory_of_the_run(self):
         long = " ".join(["100"] * 14)
@@ -1474,8 +1481,13 @@ class Programs(TinyRun):
                       self.program("kernels_bench", "--only=clipp", *small, code=2).stderr)
         for argument, message in (("--tokenz=3", "unknown option '--tokenz'; did you mean '--tokens'?"),
                                   ("--tokens=x", "--tokens: 'x' is not an integer"),
+                                  ("--pairs=1", "--tokens=992, --pairs=1: a pair has at most 512 tokens"),
+                                  ("--pairs=993", "--pairs=993: more pairs than tokens (992)"),
+                                  ("--targets=993", "--targets=993: more targets than tokens (992)"),
+                                  ("--hidden=12", "--hidden=12: a multiple of 8 up to 1024 is needed"),
+                                  ("--vocabulary=7", "--vocabulary=7: at least 8 are needed"),
                                   ("--gbps=x", "--gbps: 'x' is not a number of 0 or more"),
-                                  ("--gbps=0", "--gbps: a rate of 0 has no floor")):
+                                  ("--gbps=0", "--gbps: a rate of 0 has no lower bound")):
             self.assertIn(message, self.program("kernels_bench", argument, code=2).stderr)
 
     def test_step_bench_says_what_is_wrong(self):
@@ -1492,7 +1504,7 @@ class Programs(TinyRun):
             ("--warmup=-1", "--warmup: '-1' is not an integer in [0, "),
             ("--batch=2.5", "--batch: '2.5' is not an integer in [1, "),
             ("--graphs=x", "--graphs: 'x' is not an integer in [0, 1]"),
-            ("--tflops=0", "--tflops, --gbps: a rate of 0 has no floor"),
+            ("--tflops=0", "--tflops, --gbps: a rate of 0 has no lower bound"),
             ("--sise=base", "unknown option '--sise'; did you mean '--size'?"),
         ):
             self.assertIn(message, self.program("step_bench", argument, code=2).stderr)
@@ -1509,7 +1521,7 @@ class Programs(TinyRun):
         figure = json.loads(self.program("step_bench", "--json", *tiny, "--graphs=0").stdout)
         self.assertIn("(commit ", figure["build"])
         self.assertIn("cuBLASLt" if ON_GPU else "oneDNN", figure["library"])
-        self.assertGreater(figure["floor_ms"], 0)
+        self.assertGreater(figure["bound_ms"], 0)
 
     def test_step_bench_takes_the_steps_that_were_asked_for(self):
         step = ["--size=tiny", "--precision=fp32", "--batch=2", "--vocabulary=300", "--steps=3"]

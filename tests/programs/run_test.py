@@ -115,7 +115,8 @@ class Runs(TinyRun):
         for path in (without / "checkpoints").iterdir():
             path.unlink()
         shutil.copy(checkpoint, without / "checkpoints")
-        self.refuses(f"{checkpoint.name}: model.weights, which is empty, {NOT_THIS_RUN}",
+        self.refuses(f"{checkpoint.name}: model.weights is empty, but this run was started from weights; "
+                     "set run.directory to another folder",
                      f"--run.directory={without}", more)
 
         shutil.rmtree(run / "checkpoints")

@@ -182,7 +182,7 @@ class GpuCheck(unittest.TestCase):
         self.assertEqual(packed, set(pack.libraries(build / "bin/program")))
         self.assertTrue(packed)
         for name in ("scripts/gpu_check", "scripts/pack.py", "scripts/make_demo_data", "bench/gpu_rows.txt",
-                     "bench/peers/peer.py", "bench/peers/batches.py", "bench/peers/floors.py",
+                     "bench/peers/peer.py", "bench/peers/batches.py", "bench/peers/rates.py",
                      "configs/demo.ini", "tests/golden/tiny/golden.npz", "tests/programs/programs_test.py"):
             self.assertTrue((unpacked / name).exists(), name)
         with self.assertRaisesRegex(SystemExit, "a .tar.xz is made"):

@@ -5,6 +5,7 @@ make_demo_data_test.py SCRIPTS_DIR [unittest arguments]
 import collections
 import hashlib
 import pathlib
+import shutil
 import re
 import subprocess
 import sys
@@ -82,11 +83,15 @@ class DemoData(unittest.TestCase):
         said = collections.Counter(tuple(s) for a, b, _ in everything for s in (a, b))
         self.assertLess(len(said), 0.9 * 32000)  # requests recur
 
+    def test_one_class_has_no_auc(self):
+        self.assertNotIn("AUC", self.make("data", "--rows=1", "--test=0")[1])
+
     def test_labels_are_wrong_as_often_as_said(self):
         """The same draws without noise: labels that differ are the noise."""
         source = SCRIPT.read_text()
         self.assertEqual(source.count("LABEL_NOISE = 0.06, 0.3, 0.01\n"), 1)
         clean = self.folder / "clean.py"
+        shutil.copy(SCRIPT.parent / "demo_language.py", self.folder)
         clean.write_text(source.replace("LABEL_NOISE = 0.06, 0.3, 0.01\n", "LABEL_NOISE = 0.06, 0.3, 0\n"))
         noisy = self.rows(self.make("noisy", "--rows=8000", "--test=0")[0] / "train.tsv")
         clean = self.rows(self.make("clean", "--rows=8000", "--test=0", script=clean)[0] / "train.tsv")

@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <system_error>
@@ -19,32 +18,42 @@ namespace warpbert {
 CommandLine::CommandLine(std::string program, std::string purpose)
     : program_(std::move(program)), purpose_(std::move(purpose)) {}
 
+static auto stores(std::string& value) {
+  return [&value](const std::string& text) { value = text; };
+}
+
+static auto appends(std::vector<std::string>& values) {
+  return [&values](const std::string& text) { values.push_back(text); };
+}
+
 void CommandLine::required(std::string name, std::string type, std::string meaning, std::string& value) {
-  flags_.push_back(
-      {std::move(name), std::move(type), std::move(meaning), "required", "", true, nullptr, &value});
+  add(name, type, meaning, "required", stores(value)).required = true;
 }
 
 void CommandLine::repeated(std::string name, std::string type, std::string meaning,
                            std::vector<std::string>& values, bool required) {
-  flags_.push_back({std::move(name), std::move(type), std::move(meaning), required ? "required" : "", "",
-                    required, nullptr, nullptr, &values});
+  Flag& flag = add(name, type, meaning, required ? "required" : "", appends(values));
+  flag.required = required, flag.repeated = true;
 }
 
 void CommandLine::arguments(std::string type, std::string meaning, std::vector<std::string>& values,
                             bool required) {
-  arguments_ = {
-      "",      std::move(type), std::move(meaning), required ? "required" : "", "", required, nullptr,
-      nullptr, &values};
+  arguments_ = {"", type, meaning, required ? "required" : "", appends(values)};
+  arguments_.required = required;
 }
 
 void CommandLine::optional(std::string name, std::string type, std::string meaning, std::string& value) {
-  const std::string default_value = value;
-  flags_.push_back(
-      {std::move(name), std::move(type), std::move(meaning), default_value, "", false, nullptr, &value});
+  add(name, type, meaning, value, stores(value));
+}
+
+void CommandLine::number(std::string name, std::string type, std::string meaning, double& value,
+                         double high) {
+  add(name, type, meaning, fmt::format("{}", value),
+      [name, &value, high](const std::string& text) { value = parse_number(name, text, high); });
 }
 
 void CommandLine::toggle(std::string name, std::string meaning, bool& value) {
-  flags_.push_back({std::move(name), "", std::move(meaning), "", "", false, &value, nullptr});
+  add(name, "", meaning, "", {}).toggle = &value;
 }
 
 void CommandLine::options(std::initializer_list<std::string_view> names) {
@@ -54,8 +63,11 @@ void CommandLine::options(std::initializer_list<std::string_view> names) {
   };
   for (const OptionInfo& o : option_list())
     if (wanted(o))
-      flags_.push_back(
-          {"--" + o.name(), o.type, o.meaning, o.default_value, o.section, false, nullptr, nullptr});
+      add("--" + o.name(), o.type, o.meaning, o.default_value,
+          [this, key = o.name()](const std::string& text) {
+            overrides_.push_back({key, text});
+          })
+          .group = o.section;
 }
 
 bool CommandLine::parse(int argc, const char* const* argv) {
@@ -95,16 +107,16 @@ bool CommandLine::parse(int argc, const char* const* argv) {
     return false;
   }
   for (const std::string& rest : app.remaining()) {
-    if (!arguments_.list || (rest.starts_with('-') && rest != "-")) refuse_unknown(rest);
-    arguments_.list->push_back(rest);
+    if (!arguments_.take || (rest.starts_with('-') && rest != "-")) refuse_unknown(rest);
+    arguments_.take(rest);
   }
 
-  if (arguments_.required && arguments_.list->empty())
+  if (arguments_.required && app.remaining().empty())
     throw UsageError(fmt::format("{} is missing; --help explains it", arguments_.type));
 
   for (size_t i = 0; i < flags_.size(); i++) {
     const Flag& flag = flags_[i];
-    if (values[i].size() > 1 && !flag.list)
+    if (values[i].size() > 1 && !flag.repeated)
       throw UsageError(fmt::format("{} is given {} times; keep one", flag.name, values[i].size()));
     if (values[i].empty()) {
       if (flag.required)
@@ -114,11 +126,9 @@ bool CommandLine::parse(int argc, const char* const* argv) {
     for (const std::string& value : values[i]) {
       if (value.starts_with("--"))
         throw UsageError(fmt::format("{} needs a value, not {}", flag.name, io::quote(value)));
-      if ((flag.value || flag.list) && value.empty())
+      if (flag.group.empty() && value.empty())  // options may be emptied
         throw UsageError(fmt::format("{} needs a value: {}", flag.name, flag.type));
-      if (flag.list) flag.list->push_back(value);
-      else if (flag.value) *flag.value = value;
-      else overrides_.push_back({flag.name.substr(2), value});
+      flag.take(value);
     }
   }
   return true;
@@ -154,7 +164,7 @@ static std::string wrapped(std::string_view text, size_t width, size_t indent) {
 std::string CommandLine::help() const {
   constexpr size_t name_width = 42, default_width = 10, width = 120;
   std::string text = fmt::format("Usage: {}", program_), group;
-  if (arguments_.list) {
+  if (arguments_.take) {
     const std::string several = arguments_.type + " ...";
     text += arguments_.required ? " " + several : " [" + several + "]";
   }
@@ -171,7 +181,7 @@ std::string CommandLine::help() const {
     text += fmt::format("  {:{}} {:{}} {}\n", name, name_width, default_value, default_width,
                         wrapped(meaning, width - indent, indent));
   };
-  if (arguments_.list) entry(arguments_.type, arguments_.default_value, arguments_.meaning);
+  if (arguments_.take) entry(arguments_.type, arguments_.default_value, arguments_.meaning);
   for (const Flag& flag : flags_)
     if (flag.group.empty())
       entry(flag.name + (flag.type.empty() ? "" : " " + flag.type), flag.default_value, flag.meaning);
@@ -180,8 +190,7 @@ std::string CommandLine::help() const {
   if (has_options)
     text +=
         "\nIn an INI file: `key = value` under [section]. The command line wins over the INI, the INI over "
-        "the "
-        "default.\n";
+        "the default.\n";
   for (const Flag& flag : flags_) {
     if (flag.group.empty()) continue;
     if (flag.group != group) text += fmt::format("\n[{}]\n", group = flag.group);
@@ -203,7 +212,7 @@ void refuse_standard_output(const std::string& output) {
 }
 
 void refuse_overwriting(const std::string& output, const std::vector<std::string>& inputs) {
-  if (output.empty()) return;  // not wanted
+  if (output.empty()) return;  // no --output
   std::error_code none;
   if (!std::filesystem::is_regular_file(output, none)) return;
   const auto folder = std::filesystem::absolute(output).parent_path();  // inputs may be folders, read in part
@@ -213,21 +222,19 @@ void refuse_overwriting(const std::string& output, const std::vector<std::string
 }
 
 int64_t parse_integer(const std::string& flag, const std::string& text, int64_t low, int64_t high) {
-  int64_t value = 0;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || stop != text.data() + text.size() || value < low || value > high)
+  const auto value = io::to_number<int64_t>(text);
+  if (!value || *value < low || *value > high)
     throw UsageError(fmt::format("{}: {} is not an integer in [{}, {}]", flag, io::quote(text), low, high));
-  return value;
+  return *value;
 }
 
 double parse_number(const std::string& flag, const std::string& text, double high) {
-  double value = 0;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || stop != text.data() + text.size() || !(value >= 0 && value <= high))
+  const auto value = io::to_number<double>(text);
+  if (!value || !(*value >= 0 && *value <= high))
     throw UsageError(fmt::format(
         "{}: {} is not a number {}", flag, io::quote(text),
         high == std::numeric_limits<double>::max() ? "of 0 or more" : fmt::format("in [0, {}]", high)));
-  return value;
+  return *value;
 }
 
 TrainArguments parse_train_arguments(int argc, const char* const* argv) {
@@ -237,15 +244,13 @@ TrainArguments parse_train_arguments(int argc, const char* const* argv) {
   line.required("--config", "FILE.ini", "the options of the run", arguments.config);
   line.toggle("--dry-run", "check the files and the memory, run a few steps, write nothing",
               arguments.dry_run);
-  std::string steps;
-  line.optional("--overfit-batch", "STEPS",
-                "overfit the first batch in STEPS steps, write nothing; fails unless the losses of masked "
-                "tokens and of labels both fall to a tenth of what is reached without looking at the pairs",
-                steps);
+  line.integer("--overfit-batch", "STEPS",
+               "overfit the first batch in STEPS steps, write nothing; fails unless the losses of masked "
+               "tokens and of labels both fall to a tenth of what is reached without looking at the pairs",
+               arguments.overfit_steps, 2, 1'000'000);
   line.options();
   arguments.help = !line.parse(argc, argv);
   if (arguments.help) return arguments;
-  if (!steps.empty()) arguments.overfit_steps = int(parse_integer("--overfit-batch", steps, 2, 1'000'000));
   if (arguments.dry_run && arguments.overfit_steps)
     throw UsageError("--dry-run or --overfit-batch, not both");
   arguments.options = read_options(arguments.config, line.overrides());

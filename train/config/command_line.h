@@ -1,8 +1,10 @@
 // Command lines of all programs: their own flags, and --section.key=value.
 #pragma once
+#include <functional>
 #include <initializer_list>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "options.h"
@@ -16,6 +18,7 @@ namespace warpbert {
 class CommandLine {
  public:
   CommandLine(std::string program, std::string purpose);
+  CommandLine(const CommandLine&) = delete;  // its flags refer to it
   void required(std::string name, std::string type, std::string meaning, std::string& value);
   // Adds a repeatable flag; given at least once if `required`.
   void repeated(std::string name, std::string type, std::string meaning, std::vector<std::string>& values,
@@ -24,6 +27,12 @@ class CommandLine {
   void arguments(std::string type, std::string meaning, std::vector<std::string>& values,
                  bool required = false);
   void optional(std::string name, std::string type, std::string meaning, std::string& value);
+  // An integer in [low, high], or a number in [0, high]; `value` holds the default, outside of it none.
+  template <class Int>
+  void integer(std::string name, std::string type, std::string meaning, Int& value, int64_t low,
+               int64_t high);
+  void number(std::string name, std::string type, std::string meaning, double& value,
+              double high = std::numeric_limits<double>::max());
   void toggle(std::string name, std::string meaning, bool& value);
   // Accepts --section.key for these sections ("run") and keys ("run.threads"); {}: all.
   void options(std::initializer_list<std::string_view> names = {});
@@ -39,17 +48,20 @@ class CommandLine {
  private:
   struct Flag {
     std::string name, type, meaning, default_value;
-    std::string group;  // section of an option; "" for the program's own flags
-    bool required = false;
-    bool* toggle = nullptr;
-    std::string* value = nullptr;
-    std::vector<std::string>* list = nullptr;  // repeatable flags
+    std::function<void(const std::string&)> take;  // stores a value; throws UsageError
+    std::string group = "";                        // section of an option; "" for the program's own flags
+    bool required = false, repeated = false;
+    bool* toggle = nullptr;  // instead of `take`
   };
+  Flag& add(std::string name, std::string type, std::string meaning, std::string default_value,
+            std::function<void(const std::string&)> take) {
+    return flags_.emplace_back(Flag{name, type, meaning, default_value, take});
+  }
   [[noreturn]] void refuse_unknown(const std::string& argument) const;
 
   std::string program_, purpose_;
   std::vector<Flag> flags_;
-  Flag arguments_;  // list = nullptr: none accepted
+  Flag arguments_;  // without `take`: none accepted
   std::vector<Override> overrides_;
 };
 
@@ -64,6 +76,15 @@ int64_t parse_integer(const std::string& flag, const std::string& text, int64_t 
 // Parses a finite number in [0, high]; throws UsageError.
 double parse_number(const std::string& flag, const std::string& text,
                     double high = std::numeric_limits<double>::max());
+
+template <class Int>
+void CommandLine::integer(std::string name, std::string type, std::string meaning, Int& value, int64_t low,
+                          int64_t high) {
+  add(name, type, meaning, std::cmp_less(value, low) ? "" : std::to_string(value),
+      [name, &value, low, high](const std::string& text) {
+        value = Int(parse_integer(name, text, low, high));
+      });
+}
 
 // train --config FILE.ini [--dry-run | --overfit-batch STEPS] [--section.key=value …]
 struct TrainArguments {

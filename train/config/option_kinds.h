@@ -59,29 +59,55 @@ T parse_number(const std::string& text, const Range<T>& range, const std::string
   return value;
 }
 
-template <class Section, class T>
-Option row(std::string_view name, std::string type, T Section::*field, Section Options::*section,
-           std::string meaning, std::function<T(const std::string&)> parse) {
+template <class Section>
+constexpr Section Options::*section_of = nullptr;
+template <>
+inline constexpr DataOptions Options::*section_of<DataOptions> = &Options::data;
+template <>
+inline constexpr ModelOptions Options::*section_of<ModelOptions> = &Options::model;
+template <>
+inline constexpr TrainOptions Options::*section_of<TrainOptions> = &Options::train;
+template <>
+inline constexpr MaskOptions Options::*section_of<MaskOptions> = &Options::mask;
+template <>
+inline constexpr LossOptions Options::*section_of<LossOptions> = &Options::loss;
+template <>
+inline constexpr PredictOptions Options::*section_of<PredictOptions> = &Options::predict;
+template <>
+inline constexpr RunOptions Options::*section_of<RunOptions> = &Options::run;
+template <>
+inline constexpr ProfileOptions Options::*section_of<ProfileOptions> = &Options::profile;
+
+template <class T>
+std::string printed(const T& value) {
+  return fmt::format("{}", value);
+}
+
+// `parse` throws UsageError.
+template <class Section, class T, class Parse, class Print = std::string (*)(const T&)>
+Option row(std::string_view name, std::string type, T Section::*field, std::string meaning, Parse parse,
+           Print print = printed<T>) {
   const size_t dot = name.find('.');
   return {std::string(name.substr(0, dot)),
           std::string(name.substr(dot + 1)),
           std::move(type),
           std::move(meaning),
-          [=](Options& o, const std::string& text, const fs::path&) { o.*section.*field = parse(text); },
-          [=](const Options& o) { return fmt::format("{}", o.*section.*field); }};
+          [=](Options& o, const std::string& text, const fs::path& base) {
+            o.*section_of<Section>.*field = parse(text, base);
+          },
+          [=](const Options& o) { return print(o.*section_of<Section>.*field); }};
 }
 
 template <class Section, class T>
-Option integer(std::string_view name, Section Options::*section, T Section::*field, Range<T> range,
-               std::string meaning) {
-  return row<Section, T>(name, "INTEGER", field, section, std::move(meaning),
-                         [=](const std::string& text) { return parse_number(text, range, "an integer"); });
+Option integer(std::string_view name, T Section::*field, Range<T> range, std::string meaning) {
+  return row(name, "INTEGER", field, std::move(meaning), [=](const std::string& text, const fs::path&) {
+    return parse_number(text, range, "an integer");
+  });
 }
 
 template <class Section>
-Option multiple(std::string_view name, Section Options::*section, int Section::*field, int unit,
-                Range<int> range, std::string meaning) {
-  return row<Section, int>(name, "INTEGER", field, section, std::move(meaning), [=](const std::string& text) {
+Option multiple(std::string_view name, int Section::*field, int unit, Range<int> range, std::string meaning) {
+  return row(name, "INTEGER", field, std::move(meaning), [=](const std::string& text, const fs::path&) {
     const int value = parse_number(text, range, "an integer");
     if (value % unit) refuse(text, fmt::format("a multiple of {}", unit));
     return value;
@@ -89,74 +115,63 @@ Option multiple(std::string_view name, Section Options::*section, int Section::*
 }
 
 template <class Section>
-Option real(std::string_view name, Section Options::*section, double Section::*field, Range<double> range,
-            std::string meaning) {
-  return row<Section, double>(name, "NUMBER", field, section, std::move(meaning),
-                              [=](const std::string& text) { return parse_number(text, range, "a number"); });
+Option real(std::string_view name, double Section::*field, Range<double> range, std::string meaning) {
+  return row(name, "NUMBER", field, std::move(meaning),
+             [=](const std::string& text, const fs::path&) { return parse_number(text, range, "a number"); });
 }
 
 // 1 to `most` comma-separated probabilities that sum to 1 within 1e-6.
 template <class Section>
-Option distribution(std::string_view name, Section Options::*section, std::vector<double> Section::*field,
-                    size_t most, std::string meaning) {
-  const size_t dot = name.find('.');
-  return {std::string(name.substr(0, dot)),
-          std::string(name.substr(dot + 1)),
-          "NUMBERS",
-          std::move(meaning),
-          [=](Options& o, const std::string& text, const fs::path&) {
-            std::vector<double> values;
-            for (size_t start = 0; start <= text.size();) {
-              const size_t end = std::min(text.find(',', start), text.size());
-              const auto part = io::strip(std::string_view(text).substr(start, end - start));
-              values.push_back(parse_number<double>(std::string(part), {0, 1}, "a number"));
-              start = end + 1;
-            }
-            if (values.size() > most) refuse(text, fmt::format("a list of at most {} numbers", most));
-            const double sum = std::accumulate(values.begin(), values.end(), 0.);
-            if (!(std::abs(sum - 1) < 1e-6))
-              refuse(text, fmt::format("a list whose sum is 1; it is {:.6g}", sum));
-            o.*section.*field = values;
-          },
-          [=](const Options& o) { return fmt::format("{}", fmt::join(o.*section.*field, ",")); }};
+Option distribution(std::string_view name, std::vector<double> Section::*field, size_t most,
+                    std::string meaning) {
+  const auto parse = [=](const std::string& text, const fs::path&) {
+    std::vector<double> values;
+    for (size_t start = 0; start <= text.size();) {
+      const size_t end = std::min(text.find(',', start), text.size());
+      const auto part = io::strip(std::string_view(text).substr(start, end - start));
+      values.push_back(parse_number<double>(std::string(part), {0, 1}, "a number"));
+      start = end + 1;
+    }
+    if (values.size() > most) refuse(text, fmt::format("a list of at most {} numbers", most));
+    const double sum = std::accumulate(values.begin(), values.end(), 0.);
+    if (!(std::abs(sum - 1) < 1e-6)) refuse(text, fmt::format("a list whose sum is 1; it is {:.6g}", sum));
+    return values;
+  };
+  return row(name, "NUMBERS", field, std::move(meaning), parse,
+             [](const std::vector<double>& values) { return fmt::format("{}", fmt::join(values, ",")); });
 }
 
 // One of `words`, in the order of the enumeration.
 template <class Section, class Enum>
-Option choice(std::string_view name, Section Options::*section, Enum Section::*field,
-              std::vector<std::string> words, std::string meaning) {
-  const size_t dot = name.find('.');
-  return {std::string(name.substr(0, dot)),
-          std::string(name.substr(dot + 1)),
-          fmt::format("{}", fmt::join(words, "|")),
-          std::move(meaning),
-          [=](Options& o, const std::string& text, const fs::path&) {
-            const auto found = std::find(words.begin(), words.end(), text);
-            const std::string near = io::nearest(text, words);
-            if (found == words.end())
-              refuse(text, fmt::format("one of {}{}", fmt::join(words, ", "),
-                                       near.empty() ? "" : fmt::format("; did you mean '{}'?", near)));
-            o.*section.*field = Enum(found - words.begin());
-          },
-          [=](const Options& o) { return words[size_t(o.*section.*field)]; }};
+Option choice(std::string_view name, Enum Section::*field, const std::vector<std::string>& words,
+              std::string meaning) {
+  const auto parse = [=](const std::string& text, const fs::path&) {
+    const auto found = std::find(words.begin(), words.end(), text);
+    const std::string near = io::nearest(text, words);
+    if (found == words.end())
+      refuse(text, fmt::format("one of {}{}", fmt::join(words, ", "),
+                               near.empty() ? "" : fmt::format("; did you mean '{}'?", near)));
+    return Enum(found - words.begin());
+  };
+  return row(name, fmt::format("{}", fmt::join(words, "|")), field, std::move(meaning), parse,
+             [=](Enum value) { return words[size_t(value)]; });
 }
 
 // A path, made absolute. Refuses paths that config.ini cannot represent.
 template <class Section>
-Option path(std::string_view name, Section Options::*section, std::string Section::*field,
-            std::string meaning) {
-  Option option = row<Section, std::string>(name, "PATH", field, section, std::move(meaning), {});
-  option.change = Change::moved;
-  option.set = [=](Options& o, const std::string& text, const fs::path& base) {
-    std::string& value = o.*section.*field;
-    value = text.empty() ? text : (base / text).lexically_normal().string();
+Option path(std::string_view name, std::string Section::*field, std::string meaning) {
+  const auto parse = [](const std::string& text, const fs::path& base) {
+    std::string value = text.empty() ? text : (base / text).lexically_normal().string();
     if (io::strip(value) != value || value.find(" ;") != value.npos ||
         std::any_of(value.begin(), value.end(), [](unsigned char c) { return c < 0x20; }))
       throw UsageError(fmt::format(
           "{}: a path with ' ;', control characters or a space at its end cannot be saved in config.ini; "
           "rename it",
           io::quote(text)));
+    return value;
   };
+  Option option = row(name, "PATH", field, std::move(meaning), parse);
+  option.change = Change::moved;
   return option;
 }
 

@@ -1,5 +1,7 @@
 #include "batch.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <stdexcept>
@@ -29,10 +31,8 @@ kernels::Target pair_label(float label) {
 class Packer {
  public:
   Packer(size_t sequences, int room) : room_(room) {
-    if (sequences < 1 || room < 0 || sequences > size_t(room)) {
-      throw std::invalid_argument("batch: " + std::to_string(sequences) + " sequences, room for " +
-                                  std::to_string(room));
-    }
+    if (sequences < 1 || room < 0 || sequences > size_t(room))
+      throw std::invalid_argument(fmt::format("batch: {} sequences, room for {}", sequences, room));
   }
 
   void begin_sequence(int row) {
@@ -83,9 +83,8 @@ class Packer {
 };
 
 void check_row(const TokenPairs& pairs, int row) {
-  if (row < 0 || row >= pairs.size()) {
-    throw std::out_of_range("batch: row " + std::to_string(row) + " of " + std::to_string(pairs.size()));
-  }
+  if (row < 0 || row >= pairs.size())
+    throw std::out_of_range(fmt::format("batch: row {} of {}", row, pairs.size()));
 }
 
 }  // namespace
@@ -136,16 +135,14 @@ Batch evaluation_batch(const TokenPairs& pairs, std::span<const Example> example
 Batch packed_batch(std::span<const int32_t> tokens, std::span<const int32_t> targets, int sequences,
                    int length) {
   if (sequences < 1 || length < 1 || tokens.size() != size_t(sequences) * size_t(length) ||
-      targets.size() != tokens.size()) {
-    throw std::invalid_argument("batch: tokens and targets are not [" + std::to_string(sequences) + ", " +
-                                std::to_string(length) + "]");
-  }
+      targets.size() != tokens.size())
+    throw std::invalid_argument(fmt::format("batch: tokens and targets are not [{}, {}]", sequences, length));
   Packer packer(size_t(sequences), sequences);
   for (int row = 0; row < sequences; row++) {
     const auto line = tokens.subspan(size_t(row) * size_t(length), size_t(length));
     const auto line_targets = targets.subspan(size_t(row) * size_t(length), size_t(length));
     const auto refuse = [&](const char* what) {
-      throw std::invalid_argument("batch: row " + std::to_string(row) + " has " + what);
+      throw std::invalid_argument(fmt::format("batch: row {} has {}", row, what));
     };
     const size_t end = size_t(std::find(line.begin(), line.end(), token::pad) - line.begin());
     if (end == 0) refuse("no token at its start");

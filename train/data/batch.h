@@ -37,9 +37,6 @@ struct Batch {
   std::vector<int> target_index;        // [target_capacity(M)]: ascending positions in 0 … N − 1
   std::vector<kernels::Target> target;  // [target_capacity(M)]: what to predict there; zeros in evaluation
   std::vector<int> rows;                // [B]: row of each sequence in the data set
-
-  // Share of real tokens in the padded batch.
-  double fill() const { return double(tokens) / (double(sequences) * longest); }
 };
 
 // Rounds up to a multiple of

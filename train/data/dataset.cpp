@@ -1,5 +1,7 @@
 #include "dataset.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <stdexcept>
 #include <string>
@@ -12,8 +14,7 @@ namespace warpbert {
 
 int truncate(io::Pairs& pairs, int max_tokens) {
   if (max_tokens < 2)
-    throw std::invalid_argument("max_tokens = " + std::to_string(max_tokens) +
-                                ": at least 2, one a sentence");
+    throw std::invalid_argument(fmt::format("max_tokens = {}: at least 2, one a sentence", max_tokens));
   const size_t limit = size_t(max_tokens);
   int truncated = 0;
   size_t out = 0;  // ids kept so far; never overtakes the read position

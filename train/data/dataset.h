@@ -20,6 +20,9 @@ struct Example {
   float label;  // in [0, 1], or io::no_label
 };
 
+// Labels of 0.5 or more are matches; false for io::no_label.
+inline bool is_match(const Example& row) { return row.label >= 0.5f; }
+
 std::vector<Example> all_examples(const io::Pairs& pairs);  // in file order
 size_t count_labelled(const std::vector<Example>& examples);
 

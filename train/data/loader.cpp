@@ -1,10 +1,10 @@
 #include "loader.h"
-#include "engine/random.h"
 
 #include <algorithm>
 #include <stdexcept>
 #include <utility>
 
+#include "engine/random.h"
 #include "engine/ranges.h"
 
 namespace warpbert {
@@ -18,21 +18,21 @@ std::vector<Example> shuffled(std::span<const Example> examples, uint64_t seed, 
   return order;
 }
 
-int Loader::part_size(int batch_size, int part_size, const Shards& shards) {
+int Loader::largest_batch(int batch_size, int micro_batch, const Shards& shards) {
   const int shard = (batch_size + shards.count - 1) / shards.count;
-  return part_size ? std::min(part_size, shard) : shard;
+  return micro_batch ? std::min(micro_batch, shard) : shard;
 }
 
 Loader::Loader(const TokenPairs& pairs, std::vector<Example> examples, Masking masking, int batch_size,
-               int part_size, uint32_t epoch, uint32_t step, Shards shards)
+               int micro_batch, uint32_t epoch, uint32_t step, Shards shards)
     : pairs_(pairs),
       examples_(std::move(examples)),
       masking_(masking),
       shards_(shards),
       batch_size_(batch_size),
-      part_size_(Loader::part_size(batch_size, part_size, shards)) {
+      micro_batch_(largest_batch(batch_size, micro_batch, shards)) {
   if (examples_.empty()) throw std::invalid_argument("loader: there are no rows to train on");
-  if (batch_size < 1 || part_size < 0) throw std::invalid_argument("loader: the batch size is below 1");
+  if (batch_size < 1 || micro_batch < 0) throw std::invalid_argument("loader: the batch size is below 1");
   if (step > uint32_t(steps_per_epoch())) throw std::invalid_argument("loader: the epoch has fewer steps");
   thread_ = std::jthread([=, this](std::stop_token stop) { produce(stop, epoch, step); });
 }
@@ -59,7 +59,7 @@ void Loader::produce(std::stop_token stop, uint32_t epoch, uint32_t step) {
 }
 
 std::vector<Batch> Loader::make_step(std::span<const Example> examples, uint32_t epoch, uint32_t step) const {
-  const size_t n = examples.size(), count = size_t(shards_.count), part = size_t(part_size_);
+  const size_t n = examples.size(), count = size_t(shards_.count), most = size_t(micro_batch_);
   const Range range("batch", Category::data, step);
   std::vector<Batch> batches;
   StepTotals totals;
@@ -67,11 +67,11 @@ std::vector<Batch> Loader::make_step(std::span<const Example> examples, uint32_t
     const size_t first = n * size_t(shard) / count, end = n * (size_t(shard) + 1) / count;
     const bool ours = shard >= shards_.first && shard < shards_.last;
     uint32_t passes = 0;
-    for (size_t begin = first; begin < end; begin += part, passes++) {
-      const auto rows = examples.subspan(begin, std::min(part, end - begin));
-      Batch batch = training_batch(pairs_, rows, masking_, epoch, part_size_);
+    for (size_t begin = first; begin < end; begin += most, passes++) {
+      const auto rows = examples.subspan(begin, std::min(most, end - begin));
+      Batch batch = training_batch(pairs_, rows, masking_, epoch, micro_batch_);
       batch.first_row = count > 1 ? totals.tokens : 0;
-      batch.ends_shard = begin + part >= end;
+      batch.ends_shard = begin + most >= end;
       totals.sequences += batch.sequences, totals.tokens += batch.tokens, totals.targets += batch.targets;
       totals.longest = std::max(totals.longest, batch.longest);
       if (ours) batches.push_back(std::move(batch));
@@ -95,10 +95,10 @@ bool Loader::push(Batch batch, const std::stop_token& stop) {
 }
 
 std::vector<Batch> Loader::next_step() {
-  std::vector<Batch> parts;
-  do parts.push_back(next());
-  while (!parts.back().ends_step);
-  return parts;
+  std::vector<Batch> micro_batches;
+  do micro_batches.push_back(next());
+  while (!micro_batches.back().ends_step);
+  return micro_batches;
 }
 
 Batch Loader::next() {

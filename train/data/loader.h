@@ -24,10 +24,11 @@ std::vector<Example> shuffled(std::span<const Example> examples, uint64_t seed, 
 class Loader {
  public:
   // Starts at `step` of `epoch`, both from 0; step = steps_per_epoch() means the next epoch's first. A step
-  // has batch_size pairs in micro-batches of at most part_size (0: one, or one a shard). `pairs` must outlive
-  // the loader. Throws std::invalid_argument for no examples, an invalid size or a step beyond the epoch.
+  // has batch_size pairs in micro-batches of at most micro_batch (0: one, or one a shard). `pairs` must
+  // outlive the loader. Throws std::invalid_argument for no examples, an invalid size or a step beyond the
+  // epoch.
   Loader(const TokenPairs& pairs, std::vector<Example> examples, Masking masking, int batch_size,
-         int part_size = 0, uint32_t epoch = 0, uint32_t step = 0, Shards shards = {});
+         int micro_batch = 0, uint32_t epoch = 0, uint32_t step = 0, Shards shards = {});
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
@@ -35,11 +36,11 @@ class Loader {
   // Returns the next batch; blocks until it is ready. Rethrows the thread's exception after all earlier
   // batches, and on every later call.
   Batch next();
-  std::vector<Batch>
-  next_step();  // all its micro-batches of this process's shards; a batch at least for each
+  // All micro-batches of this process's shards; at least one batch for each shard.
+  std::vector<Batch> next_step();
 
   // Most pairs of a batch.
-  static int part_size(int batch_size, int part_size, const Shards& shards);
+  static int largest_batch(int batch_size, int micro_batch, const Shards& shards);
 
   int steps_per_epoch() const { return int((examples_.size() + batch_size_ - 1) / batch_size_); }
 
@@ -54,7 +55,7 @@ class Loader {
   const std::vector<Example> examples_;
   const Masking masking_;
   const Shards shards_;
-  const int batch_size_, part_size_;
+  const int batch_size_, micro_batch_;
 
   std::mutex mutex_;
   std::condition_variable_any changed_;  // queue_ or failure_ changed

@@ -1,11 +1,11 @@
 #include "masking.h"
-#include "engine/random.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <stdexcept>
 
+#include "engine/random.h"
 #include "vocabulary.h"
 
 namespace warpbert {

@@ -1,5 +1,7 @@
 #include "vocabulary.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <stdexcept>
 #include <string>
@@ -50,9 +52,9 @@ Vocabulary::Vocabulary(TextVocabulary text, const std::string& path) : text_(std
 void Vocabulary::index() {
   for (int64_t id : dataset_ids_) {
     const int next = token::first_word + int(tokens_.size());
-    if (id < 0) throw std::invalid_argument("vocabulary: negative id " + std::to_string(id));
+    if (id < 0) throw std::invalid_argument(fmt::format("vocabulary: negative id {}", id));
     if (!tokens_.emplace(id, next).second)
-      throw std::invalid_argument("vocabulary: id " + std::to_string(id) + " twice");
+      throw std::invalid_argument(fmt::format("vocabulary: id {} twice", id));
   }
 }
 
@@ -149,8 +151,7 @@ DatasetStatistics describe(const io::Pairs& pairs, const Vocabulary& vocabulary)
   std::sort(lengths.begin(), lengths.end());
   const auto percentile = [&](size_t percent) { return lengths[(percent * lengths.size() + 99) / 100 - 1]; };
   statistics.mean_length = double(statistics.words) / statistics.rows + 3;
-  statistics.p50 = percentile(50), statistics.p90 = percentile(90), statistics.p99 = percentile(99),
-  statistics.longest = percentile(100);
+  statistics.p50 = percentile(50), statistics.p99 = percentile(99), statistics.longest = percentile(100);
   statistics.lengths.resize(statistics.longest + 1);
   for (int length : lengths) statistics.lengths[length]++;
   return statistics;

@@ -83,7 +83,7 @@ struct DatasetStatistics {
   int distinct, dropped;  // dataset token ids, and those not in the vocabulary
   // Tokens of [CLS] a [SEP] b [SEP]. pP: smallest length that at least P % of the rows do not exceed.
   double mean_length;
-  int p50, p90, p99, longest;
+  int p50, p99, longest;
   std::vector<long> lengths;  // [n]: rows of length n
 };
 DatasetStatistics describe(const io::Pairs& pairs, const Vocabulary& vocabulary);

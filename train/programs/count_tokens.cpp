@@ -144,7 +144,8 @@ std::string counts_text(const std::vector<std::string>& vocab, const std::vector
 
 int warpbert::count_tokens_main(int argc, char** argv) {
   std::vector<std::string> corpora;
-  std::string vocab_path, output, threads_text = "0";
+  std::string vocab_path, output;
+  int threads = 0;
   bool cased = false;
   CommandLine line(
       "count_tokens",
@@ -155,17 +156,17 @@ int warpbert::count_tokens_main(int argc, char** argv) {
   line.required("--output", "FILE",
                 "counts.json, {\"token\": count, …}, the most frequent first; - for standard output", output);
   line.toggle("--cased", "keep capitals and accents, for a cased BERT", cased);
-  line.optional("--threads", "N", "0: one a processor", threads_text);
+  line.integer("--threads", "N", "0: one a processor", threads, 0, 4096);
   if (!line.parse(argc, argv)) return 0;
   std::vector<std::string> inputs = corpora;
   inputs.push_back(vocab_path);
   refuse_overwriting(output, inputs);
-  int threads = int(parse_integer("--threads", threads_text, 0, 4096));
   if (!threads) threads = available_processors();
 
   const io::VocabFile file = io::read_vocab_file(vocab_path);
   const std::vector<std::string>& vocab = file.tokens;
-  io::warn_of_case(vocab_path, file, !cased, cased ? "--cased is given" : "--cased is not given");
+  const char* given = cased ? "--cased is given" : "--cased is not given";
+  if (const auto conflict = io::case_conflict(vocab_path, file, !cased, given)) io::warn("{}", *conflict);
   const io::WordPiece tokenizer(vocab, vocab_path, !cased);
   std::vector<int64_t> counts = count(corpora, tokenizer, vocab.size(), threads);
   const auto sum = [&] { return std::accumulate(counts.begin(), counts.end(), int64_t(0)); };

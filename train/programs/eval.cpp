@@ -97,7 +97,9 @@ static bool changes_scores(const std::vector<Override>& overrides) {
 int warpbert::eval_main(int argc, char** argv) {
   const Processes processes;
   std::vector<std::string> runs, others;
-  std::string input, output, threshold_text, resamples = "1000", seed = "0";
+  std::string input, output, threshold_text;
+  int resamples = 1000;
+  uint64_t seed = 0;
   bool json = false;
   CommandLine line(
       "eval",
@@ -121,13 +123,12 @@ int warpbert::eval_main(int argc, char** argv) {
                 "run's validation has the highest F1",
                 threshold_text);
   line.optional("--output", "FILE", "where the scores go, if they are wanted", output);
-  line.optional("--bootstrap", "N", "resamples; 0: no intervals", resamples);
-  line.optional("--seed", "S", "of the resamples; the same seed gives the same intervals", seed);
+  line.integer("--bootstrap", "N", "resamples; 0: no intervals", resamples, 0, 10'000'000);
+  line.integer("--seed", "S", "seed of the resamples; the same seed gives the same intervals", seed, 0,
+               std::numeric_limits<int64_t>::max());
   line.toggle("--json", "print one line of JSON for programs", json);
   line.options(scoring_options);
   if (!line.parse(argc, argv)) return 0;
-  const auto n = int(parse_integer("--bootstrap", resamples, 0, 10'000'000));
-  const auto s = uint64_t(parse_integer("--seed", seed, 0, std::numeric_limits<int64_t>::max()));
   if (io::is_standard_output(output))
     throw UsageError("--output: standard output carries the table; name a file");
   if (processes.several() && input == "-")
@@ -146,9 +147,9 @@ int warpbert::eval_main(int argc, char** argv) {
 
   const std::vector<float> labels = both.read(input), scores = both.score(0);
   if (!output.empty() && processes.is_root()) write_scores(output, scores);
-  const Evaluation evaluation = evaluate(scores, labels, n, s, threshold);
+  const Evaluation evaluation = evaluate(scores, labels, resamples, seed, threshold);
   const PairedComparison comparison =
-      compares ? compare(scores, both.score(1), labels, n, s) : PairedComparison{};
+      compares ? compare(scores, both.score(1), labels, resamples, seed) : PairedComparison{};
   const size_t truncated = both.truncated();
   if (json) {
     warn_of_truncated(truncated);

@@ -7,7 +7,8 @@
 using namespace warpbert;
 
 int warpbert::inspect_main(int argc, char** argv) {
-  std::string config, batch, output, steps = "0";
+  std::string config, batch, output;
+  int steps = 0;
   CommandLine line(
       "inspect",
       "Runs the model of a configuration on given batches, dropout off, and writes its loss, logits, hidden "
@@ -17,16 +18,16 @@ int warpbert::inspect_main(int argc, char** argv) {
                 "an .npz of tokens_k and targets_k [B, T], int32, k from 0; 0 is padding, or no target",
                 batch);
   line.required("--output", "FILE", "the .npz to be written", output);
-  line.optional("--steps", "K",
-                "also takes K Adam steps, over batches 0 to K - 1, and writes losses and parameters", steps);
+  line.integer("--steps", "K",
+               "also takes K Adam steps, over batches 0 to K - 1, and writes losses and parameters", steps, 0,
+               1'000'000);
   line.options();
   if (!line.parse(argc, argv)) return 0;
-  const auto k = int(parse_integer("--steps", steps, 0, 1'000'000));
   const Options options = read_options(config, line.overrides());
   const DataOptions& data = options.data;
   refuse_standard_output(output);
   refuse_overwriting(output, {batch, config, data.train, data.test, data.counts, data.vocab,
                               options.model.weights, options.model.config});
-  inspect(options, batch, output, k);
+  inspect(options, batch, output, steps);
   return 0;
 }

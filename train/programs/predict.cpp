@@ -18,9 +18,8 @@ int warpbert::predict_main(int argc, char** argv) {
   bool latency = false, skip_bad = false;
   CommandLine line(
       "predict",
-      "Scores pairs with a trained model: one score a line, in the order of the input. Several models "
-      "score together: the\nscore is that of their mean logits. Options that are not given are those of "
-      "the run.");
+      "Scores pairs with a trained model: one score a line, in the order of the input. Several models score "
+      "together: the\nscore is that of their mean logits. Options that are not given are those of the run.");
   line.repeated(
       "--run", "DIR",
       "the folder of a run, whose best model is taken; or a model file of a run (DIR/models/epoch-0007.npz), "
@@ -30,11 +29,10 @@ int warpbert::predict_main(int argc, char** argv) {
                 "pairs, ids<TAB>ids[<TAB>label] a line, or plain text, as the model was trained on; - for "
                 "standard input",
                 input);
-  line.optional(
-      "--output", "FILE",
-      "where the scores go; - for standard output. Required without --latency. From standard input to "
-      "standard output each line is scored as it comes",
-      output);
+  line.optional("--output", "FILE",
+                "where the scores go; - for standard output. Required without --latency. From standard input "
+                "to standard output each line is scored as it comes",
+                output);
   line.toggle("--skip-bad",
               "write an empty line for a line that cannot be scored, and a warning, instead of an error",
               skip_bad);

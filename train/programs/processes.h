@@ -12,8 +12,8 @@
 
 namespace warpbert {
 
-// Joins them, and silences all but the first, except their error messages. Such a message comes a second
-// later: mostly the first process has the same error, prints it and ends all others.
+// Joins the process group and silences all ranks but 0. Errors of other ranks are printed a second later, as
+// rank 0 usually reports the same error first and ends all others.
 class Processes {
  public:
   Processes() {

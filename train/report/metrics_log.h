@@ -1,11 +1,5 @@
 // metrics.jsonl: one JSON object per line, "kind" first. null and missing keys are undefined values.
-//
-//   {"kind":"step","epoch":1,"step":50,"loss":…,"loss_mlm":…,"loss_cls":…,"lr":…,"pairs_per_s":…,
-//    "tokens_per_s":…,"grad_norm":…,"skipped":…,"tflops":…,"memory_mib":…,"memory_peak_mib":…,"time":…,
-//    "steps":50}
-//   {"kind":"epoch","epoch":1,"loss":…,"loss_mlm":…,"loss_cls":…,"auc":…,"pairs_per_s":…,"seconds":…,
-//    "log_loss":…,"accuracy":…,"f1":…,"best_threshold":…,"accuracy_at_best_f1":…,"best_f1":…,"time":…,
-//    "train_log_loss":…}
+// docs/usage.md lists the fields.
 #pragma once
 #include <cstdio>
 #include <limits>

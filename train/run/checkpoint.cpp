@@ -4,6 +4,7 @@
 #include <exception>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <type_traits>
 
 #include "io/error.h"
 #include "io/json.h"
@@ -50,62 +51,48 @@ Options saved_options(const std::map<std::string, std::string>& saved, Options n
   return now;
 }
 
-std::string to_json(const RunState& s, const Session& session) {
-  Json best = Json::array();
-  for (const auto& [auc, epoch] : s.best) best.push_back({auc, epoch});  // an undefined AUC is null
-  const LossSums& e = s.epoch_sums;
-  return Json{{"format", 3},
-              {"step", s.step},
-              {"epoch", s.epoch},
-              {"step_in_epoch", s.step_in_epoch},
-              {"pass", s.train_step.pass},
-              {"updates", s.train_step.updates},
-              {"sums", s.train_step.sums},
-              {"norms", s.train_step.norms},
-              {"epoch_sums", {e.mlm, e.cls, e.mlm_targets, e.cls_targets}},
-              {"epoch_pairs", s.epoch_pairs},
-              {"epoch_seconds", s.epoch_seconds},
-              {"seconds", s.seconds},
-              {"spent", {s.spent.training, s.spent.waiting, s.spent.scoring, s.spent.saving}},
-              {"best", best},
-              {"stopped_early", s.stopped_early},
-              {"data_hash", s.data_hash},
-              {"start_hash", s.start_hash},
-              {"weights_hash", session.weights_hash()},
-              {"options", options_json(session.options())}}
-      .dump();
+// Calls visit(key, field) for the fields that are one JSON value each.
+template <class State, class Visit>
+void for_each_field(State& s, Visit visit) {
+  visit("step", s.step), visit("epoch", s.epoch), visit("step_in_epoch", s.step_in_epoch);
+  visit("pass", s.train_step.pass), visit("updates", s.train_step.updates);
+  visit("sums", s.train_step.sums), visit("norms", s.train_step.norms);
+  visit("epoch_pairs", s.epoch_pairs), visit("epoch_seconds", s.epoch_seconds);
+  visit("seconds", s.seconds), visit("stopped_early", s.stopped_early);
+  visit("data_hash", s.data_hash);
 }
 
-template <class Int>
-void read_integer(const Json& value, Int& to) {
-  to = io::json_integer<Int>(value);
+std::string to_json(const RunState& s, const Session& session) {
+  Json json = {{"format", 3}};
+  for_each_field(s, [&](const char* key, const auto& field) { json[key] = field; });
+  const LossSums& e = s.epoch_sums;
+  json["epoch_sums"] = {e.mlm, e.cls, e.mlm_targets, e.cls_targets};
+  json["spent"] = {s.spent.training, s.spent.waiting, s.spent.scoring, s.spent.saving};
+  json["best"] = Json::array();
+  for (const auto& [auc, epoch] : s.best) json["best"].push_back({auc, epoch});  // an undefined AUC is null
+  json["start_hash"] = s.start_hash, json["weights_hash"] = session.data().weights_hash;
+  json["options"] = options_json(session.options());
+  return json.dump();
 }
 
 RunState from_json(const Json& json) {
   RunState s;
   if (json.at("format") != 3) throw std::runtime_error("an unknown format");
-  read_integer(json.at("step"), s.step);
-  read_integer(json.at("epoch"), s.epoch);
-  read_integer(json.at("step_in_epoch"), s.step_in_epoch);
-  read_integer(json.at("pass"), s.train_step.pass);
-  read_integer(json.at("updates"), s.train_step.updates);
-  json.at("sums").get_to(s.train_step.sums);
+  for_each_field(s, [&]<class T>(const char* key, T& field) {
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
+      field = io::json_integer<T>(json.at(key));
+    else json.at(key).get_to(field);
+  });
   const auto sums = json.at("epoch_sums").get<std::array<double, 4>>();
   s.epoch_sums = {sums[0], sums[1], sums[2], sums[3]};
-  read_integer(json.at("epoch_pairs"), s.epoch_pairs);
-  json.at("epoch_seconds").get_to(s.epoch_seconds);
-  json.at("seconds").get_to(s.seconds);
   const auto spent = json.at("spent").get<std::array<double, 4>>();
   s.spent = {spent[0], spent[1], spent[2], spent[3]};
   for (const Json& entry : json.at("best")) {
     const double auc = entry.at(0).is_null() ? std::nan("") : entry.at(0).get<double>();
     s.best.emplace_back(auc, io::json_integer<int>(entry.at(1)));
   }
-  json.at("norms").get_to(s.train_step.norms);
-  json.at("stopped_early").get_to(s.stopped_early);
-  read_integer(json.at("data_hash"), s.data_hash);
-  read_integer(json.value("start_hash", Json(uint64_t(0))), s.start_hash);
-  if (json.contains("weights_hash")) read_integer(json["weights_hash"], s.weights_hash.emplace());
+  s.start_hash = io::json_integer<uint64_t>(json.value("start_hash", Json(uint64_t(0))));
+  if (json.contains("weights_hash")) s.weights_hash = io::json_integer<uint64_t>(json["weights_hash"]);
   s.options = json.value("options", s.options);
   return s;
 }
@@ -125,19 +112,18 @@ RunState read_checkpoint_state(io::Archive& archive) {
   }
 }
 
-void check_origin(io::Archive& archive, const RunState& state, const Session& session) {
-  const Options& options = session.options();
+void check_origin(io::Archive& archive, const RunState& state, const Options& options, const RunData& data) {
   const std::string& path = archive.path();
   if (const std::string text = differences_text(saved_options(state.options, options), options);
       !text.empty())
     throw DataChanged(fmt::format(
         "{}: of a run with another configuration: {}; remove it, or set run.directory to another folder",
         path, text));
-  if (state.weights_hash && *state.weights_hash != session.weights_hash())
+  if (state.weights_hash && *state.weights_hash != data.weights_hash)
     throw DataChanged(fmt::format("{}: {}", path, weights_changed(options.model)));
-  const bool same_vocabulary = load_vocabulary(archive) == session.vocabulary();
-  const bool same_data = same_vocabulary && state.data_hash == session.data_hash();
-  if (same_data && (!state.start_hash || state.start_hash == session.start_hash())) return;
+  const bool same_vocabulary = load_vocabulary(archive) == data.vocabulary;
+  const bool same_data = same_vocabulary && state.data_hash == data.data_hash;
+  if (same_data && (!state.start_hash || state.start_hash == data.start_hash)) return;
   const std::string files = same_data ? options.data.vocab + " or " + options.data.counts
                             : !same_vocabulary && options.data.text ? options.data.vocab
                                                                     : data_files(options.data);
@@ -152,8 +138,9 @@ bool holds_best(const RunState& state, const Options& options) {
 }
 
 std::string weights_changed(const ModelOptions& model) {
-  return (model.weights.empty() ? "model.weights, which is empty," : model.weights) +
-         " is not what this run was started with; set run.directory to another folder";
+  return (model.weights.empty() ? "model.weights is empty, but this run was started from weights"
+                                : model.weights + " is not what this run was started with") +
+         "; set run.directory to another folder";
 }
 
 std::string data_files(const DataOptions& data) {
@@ -165,7 +152,7 @@ void save_checkpoint(const std::string& path, Session& session, const RunState& 
   HostArrays parameters;
   for (const auto& [prefix, data] : buffers(store)) parameters.add(store, data, prefix);
   std::vector<io::ArrayView>& arrays = parameters.views;
-  const VocabularyArrays words(session.vocabulary());
+  const VocabularyArrays words(session.data().vocabulary);
   const std::vector<uint8_t> meta = model_meta(session.bert().config);
   const std::string json = to_json(state, session);
   const std::vector<uint8_t> bytes(json.begin(), json.end());
@@ -181,7 +168,7 @@ RunState load_checkpoint(const std::string& path, Session& session) {
   const auto archive = io::open_npz(path);
   archive->verify();  // before anything is overwritten
   RunState state = read_checkpoint_state(*archive);
-  check_origin(*archive, state, session);
+  check_origin(*archive, state, session.options(), session.data());
   const size_t sums = 4 * size_t(local_shards(session.options().train).count);
   if (state.train_step.sums.size() != sums)
     io::fail("{}: {}: {} loss sums, expected {}", path, state_name, state.train_step.sums.size(), sums);

@@ -37,9 +37,9 @@ struct RunState {
   std::vector<std::pair<double, int>> best;  // (AUC, epoch) of the kept models, best first
   std::vector<float> best_scores;
   bool stopped_early = false;
-  uint64_t data_hash = 0;  // Session::data_hash()
-  // Session::start_hash(), Session::weights_hash() as read (the session's is saved), and all options but
-  // paths; 0, nullopt and {} in checkpoints of earlier versions.
+  uint64_t data_hash = 0;  // of RunData
+  // RunData's start_hash, its weights_hash as read (the session's is saved), and all options but paths; 0,
+  // nullopt and {} in checkpoints of earlier versions.
   uint64_t start_hash = 0;
   std::optional<uint64_t> weights_hash;
   std::map<std::string, std::string> options;
@@ -61,8 +61,8 @@ void save_checkpoint(const std::string& path, Session& session, const RunState& 
 // Reads the state only. Throws io::Error if the file is damaged or not a checkpoint.
 RunState read_checkpoint_state(io::Archive& archive);
 
-// Throws DataChanged unless the checkpoint, in this state, is of a run with the session's data and options.
-void check_origin(io::Archive& archive, const RunState& state, const Session& session);
+// Throws DataChanged unless the checkpoint, in this state, is of a run with these options and this data.
+void check_origin(io::Archive& archive, const RunState& state, const Options& options, const RunData& data);
 
 // Loads weights, moments and state. Throws DataChanged like check_origin.
 RunState load_checkpoint(const std::string& path, Session& session);

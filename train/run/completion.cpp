@@ -31,8 +31,7 @@ std::string missing_result(const RunDirectory& directory, const Options& options
 }
 
 // Judges a run whose checkpoints were removed by its run.json.
-Completion read_run_json(const RunDirectory& directory, Session& session) {
-  const Options& options = session.options();
+Completion read_run_json(const RunDirectory& directory, const Options& options, const RunData& data) {
   const auto refuse = [&](const std::string& because) {
     io::fail(
         "{}: this run is finished and its checkpoints were removed: {}; its files stay; set run.directory to "
@@ -44,11 +43,11 @@ Completion read_run_json(const RunDirectory& directory, Session& session) {
     refuse("scores.csv, which is missing, is written by predict alone");
   if (!missing.empty()) refuse(missing + " is missing");
   const auto json = io::parse_json(io::read_file(directory.run_json()), directory.run_json());
-  if (!json.is_object() || !json.contains("data_hash")) refuse("nothing tells whether its data is the same");
-  session.read_data();
-  if (json.contains("weights_hash") && json["weights_hash"] != hash_text(session.weights_hash()))
+  if (!json.is_object() || !json.contains("data_hash"))
+    refuse("run.json lacks data_hash, so its data cannot be checked");
+  if (json.contains("weights_hash") && json["weights_hash"] != hash_text(data.weights_hash))
     throw DataChanged(fmt::format("{}: {}", directory.path(), weights_changed(options.model)));
-  if (json["data_hash"] != hash_text(session.start_hash()))
+  if (json["data_hash"] != hash_text(data.start_hash))
     throw DataChanged(
         fmt::format("{}: {} is not what this run was started with; set run.directory to another folder",
                     directory.path(), data_files(options.data)));
@@ -62,12 +61,12 @@ Completion read_run_json(const RunDirectory& directory, Session& session) {
 
 }  // namespace
 
-std::optional<Completion> completion(const RunDirectory& directory, Session& session) {
-  const Options& options = session.options();
+std::optional<Completion> completion(const RunDirectory& directory, const Options& options,
+                                     const RunData& data) {
   if (!fs::exists(directory.report())) return {};
   try {
     const auto checkpoints = directory.checkpoints();
-    if (checkpoints.empty()) return read_run_json(directory, session);
+    if (checkpoints.empty()) return read_run_json(directory, options, data);
     std::unique_ptr<io::Archive> checkpoint;
     RunState state;
     try {
@@ -83,8 +82,7 @@ std::optional<Completion> completion(const RunDirectory& directory, Session& ses
           "folder",
           directory.best());
     if (!missing_result(directory, options).empty()) return {};
-    session.read_data();
-    check_origin(*checkpoint, state, session);
+    check_origin(*checkpoint, state, options, data);
     return Completion{state.epoch - 1, state.stopped_early};
   } catch (const DataChanged& changed) {
     throw DataChanged(fmt::format("{}; its finished model scores other pairs by predict --run {}",

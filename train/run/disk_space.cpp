@@ -21,7 +21,8 @@ FileSizes file_sizes(Bert& bert) {
 double most_bytes(const Options& options, const FileSizes& sizes, double steps_per_epoch) {
   const RunOptions& run = options.run;
   const double epochs = options.train.epochs, steps = epochs * steps_per_epoch;
-  const int every = run.checkpoint_minutes > 0 ? 1 : run.checkpoint_steps;  // steps may be that slow
+  const int every =
+      run.checkpoint_minutes > 0 ? 1 : run.checkpoint_steps;  // by the clock, each step may write one
   const double saved = every ? 1 + std::floor(steps / every) : 1;
   const double evaluated = std::max(std::ceil(epochs / run.evaluate_every), 1.0);
   const double kept = run.keep_best > 1 ? std::min<double>(run.keep_best, evaluated) : 0;
@@ -59,7 +60,7 @@ void check_disk_space(Session& session) {
   struct statvfs system {};
   if (statvfs(place.c_str(), &system) != 0 || system.f_blocks == 0) return;  // unknown
   const double room = double(system.f_bavail) * double(system.f_frsize) + bytes_there(directory);
-  const double steps = std::ceil(double(session.set().training.size()) / options.train.batch);
+  const double steps = std::ceil(double(session.data().set.training.size()) / options.train.batch);
   const double needed = most_bytes(options, sizes, steps);
   if (needed <= room) return;
   io::fail(

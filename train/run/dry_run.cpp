@@ -11,6 +11,7 @@
 #include "disk_space.h"
 #include "io/format.h"
 #include "progress.h"
+#include "run_directory.h"
 #include "train/step/training.h"
 
 namespace warpbert {
@@ -18,16 +19,15 @@ namespace warpbert {
 using Clock = std::chrono::steady_clock;
 
 void dry_run(const Options& options) {
-  Session session(with_shards(options));
-  session.load();
+  Session session(RunSetup(options, saved_shards(options)));
   ModelSteps steps = make_steps(session);
-  const double rate = session.options().train.lr, parameters = io::mib(session.device().bytes_allocated());
+  const double lr = session.options().train.lr, parameters = io::mib(session.device().bytes_allocated());
   Loader loader = make_loader(session);
   check_disk_space(session);
-  steps.train.run(loader.next_step(), rate);
+  steps.train.run(loader.next_step(), lr);
   const LossSums sums = steps.train.take_losses();
   const auto begin = Clock::now();  // the first step allocated memory and chose algorithms
-  steps.train.run(loader.next_step(), rate);
+  steps.train.run(loader.next_step(), lr);
   steps.train.take_losses();
   const double seconds = io::seconds_since(begin);
   const int epoch_steps = loader.steps_per_epoch();
@@ -35,15 +35,15 @@ void dry_run(const Options& options) {
              losses_text(sums.loss(), sums.loss_mlm(), sums.loss_cls()), seconds, epoch_steps,
              io::duration_text(seconds * epoch_steps));
   const int shards = local_shards(session.options().train).local();
-  steps.train.run(std::vector<Batch>(size_t(shards), longest_training_batch(session)), rate);
+  steps.train.run(std::vector<Batch>(size_t(shards), longest_training_batch(session)), lr);
   const size_t in_training = std::max(steps.resources.arena.used(), steps.resources.arena.high_water());
   if (const Batch longest = longest_scoring_batch(session); longest.sequences)
     steps.score.log_probabilities(longest);
   const bool in_scoring =
       std::max(steps.resources.arena.used(), steps.resources.arena.high_water()) > in_training;
   fmt::print(
-      "memory    {:.1f} MiB on the device at most, {:.1f} of them for weights, gradients and Adam's means;\n"
-      "          a batch of the longest pairs, {}:\n{}",
+      "memory    {:.1f} MiB on the device at most, {:.1f} of them for weights, gradients and Adam's means;\n "
+      "         a batch of the longest pairs, {}:\n{}",
       io::mib(session.device().bytes_high_water()), parameters, in_scoring ? "when scoring" : "in training",
       steps.resources.arena.report());
 }
@@ -56,14 +56,14 @@ struct Predictable {
   double least = 0;     // lower bound: mean entropy of a target; > 0 for soft labels
 };
 
-Predictable predictable(const std::vector<Batch>& parts, int group) {
+Predictable predictable(const std::vector<Batch>& micro_batches, int group) {
   const auto entropy = [](double p) { return p > 0 ? -p * std::log(p) : 0; };
   std::map<int, double> mean;
   Predictable p;
   int n = 0;
-  for (const Batch& part : parts)
-    for (int m = 0; m < part.targets; m++) {
-      const kernels::Target& t = part.target[size_t(m)];
+  for (const Batch& micro_batch : micro_batches)
+    for (int m = 0; m < micro_batch.targets; m++) {
+      const kernels::Target& t = micro_batch.target[size_t(m)];
       if (t.group != group) continue;
       const double w = t.other_weight;
       mean[t.token] += 1 - w, mean[t.other] += w;
@@ -85,20 +85,19 @@ double loss_limit(const Predictable& p, double first) {
 }  // namespace
 
 void overfit_batch(const Options& options, int most_steps) {
-  Session session(with_shards(options));
-  session.load();
+  Session session(RunSetup(options, saved_shards(options)));
   ModelSteps steps = make_steps(session);
-  const double rate = session.options().train.lr;
+  const double lr = session.options().train.lr;
   const std::vector<Batch> batch = make_loader(session).next_step();
-  if (std::none_of(batch.begin(), batch.end(), [](const Batch& part) { return part.targets > 0; }))
+  if (std::none_of(batch.begin(), batch.end(),
+                   [](const Batch& micro_batch) { return micro_batch.targets > 0; }))
     throw std::runtime_error(
         "the first batch has no target, neither a masked token nor a label; a larger train.batch or "
-        "mask.probability "
-        "gives it some");
+        "mask.probability gives it some");
   const auto begin = Clock::now();
   LossSums first, last;
   for (int step = 1, shown = 1; step <= most_steps; step++) {
-    steps.train.run(batch, rate);
+    steps.train.run(batch, lr);
     const LossSums sums = steps.train.take_losses();
     if (step != shown && step != most_steps) continue;
     last = sums;
@@ -114,11 +113,9 @@ void overfit_batch(const Options& options, int most_steps) {
     const double limit = loss_limit(p, was);
     if (is <= limit) return;
     throw std::runtime_error(
-        fmt::format("the first batch is not overfitted: the loss of its {} was {:.4f} and is {:.4f} "
-                    "after {} steps, more than "
-                    "{:.4f}, a tenth of what is reached without looking at the pairs; try more steps or "
-                    "another train.lr, and look "
-                    "at the data",
+        fmt::format("the first batch is not overfitted: the loss of its {} was {:.4f} and is {:.4f} after {} "
+                    "steps, more than {:.4f}, a tenth of what is reached without looking at the pairs; try "
+                    "more steps or another train.lr, and look at the data",
                     what, was, is, most_steps, limit));
   };
   check("masked tokens", 0, first.mlm_targets, first.loss_mlm(), last.loss_mlm());

@@ -77,22 +77,34 @@ RunDirectory::~RunDirectory() {
   close(lock_);
 }
 
+// Earlier versions saved no train.shards, or 0.
+static Options read_saved(const std::string& config) {
+  Options options = read_options(config);
+  options.train.shards = std::max(options.train.shards, 1);
+  return options;
+}
+
+int saved_shards(const Options& options) {
+  const std::string config = options.run.directory + "/config.ini";
+  std::error_code none;
+  return !options.train.shards && fs::exists(config, none) ? read_saved(config).train.shards : 0;
+}
+
 std::string differences_text(const Options& there, const Options& options) {
   std::string all;
   for (const auto& [key, saved, wanted] : differences(there, options)) {
     all += fmt::format("{}{} = {} (there: {})", all.empty() ? "" : ", ", key, wanted, saved);
     if (key != "train.epochs" || may_grow(there)) continue;
     all += there.train.epochs % there.run.evaluate_every
-               ? ", the last of which was evaluated only for being the last"
-               : ", on which its rates depend";
+               ? ", whose last epoch was evaluated only because it was the last"
+               : ", on which its learning rates depend";
   }
   return all;
 }
 
 bool RunDirectory::holds_run_of(const Options& options) const {
   if (!fs::exists(config())) return false;
-  Options there = read_options(config());
-  if (!there.train.shards) there.train.shards = 1;  // of an earlier version
+  const Options there = read_saved(config());
   if (const std::string all = differences_text(there, options); !all.empty())
     throw UsageError(
         fmt::format("{} holds a run with another configuration: {}; set run.directory to another folder, or "

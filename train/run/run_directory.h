@@ -8,6 +8,9 @@
 
 namespace warpbert {
 
+// Returns train.shards of the run in run.directory; 0 without a run, or if options.train.shards is set.
+int saved_shards(const Options& options);
+
 // "train.lr = 1e-4 (there: 1e-3), …" of differences(); "" if there are none.
 std::string differences_text(const Options& saved, const Options& wanted);
 
@@ -37,11 +40,10 @@ class RunDirectory {
   // checkpoints/<step>.npz, newest first.
   std::vector<std::string> checkpoints() const;
   std::string checkpoint(long step) const;
-  // Call it before each checkpoint. Models that were removed then stay removed after a power cut: the checkpoint
-  // no longer lists them, and a resumed run would never remove them.
+  // Syncs models/ before a checkpoint, so that removed models stay removed after a power cut.
   void sync_models() const;
-  // The file `lock` keeps that there was a complete checkpoint, should all be removed. Without the metrics
-  // nothing tells, and there may have been one.
+  // Records in `lock` that a complete checkpoint exists. had_checkpoints() is also true if metrics.jsonl is
+  // missing.
   void note_checkpoint() const;
   bool had_checkpoints() const;
   void keep_checkpoints(int n) const;  // removes all but the newest n

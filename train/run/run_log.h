@@ -17,7 +17,7 @@ class RunLog {
   RunLog(const RunDirectory& directory, const RunOptions& options);
   void write(const StepRecord& record);
   void write(const EpochRecord& record);
-  // Before a checkpoint is written, which counts on the records up to it. Tables are made anew from them.
+  // Syncs metrics.jsonl. Call before writing a checkpoint, which relies on earlier records.
   void sync() { metrics_.sync(); }
   // Rewrites steps.csv and epochs.csv; every epoch does so.
   void write_tables() const;

@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "completion.h"
 #include "disk_space.h"
@@ -29,14 +29,6 @@ void check_start_over(const RunDirectory& directory) {
       there[0]);
 }
 
-// train.shards of the run that is there; 0: there is none.
-int saved_shards(const Options& options) {
-  std::error_code none;
-  const std::string saved = options.run.directory + "/config.ini";
-  if (options.train.shards || !std::filesystem::exists(saved, none)) return 0;
-  return std::max(read_options(saved).train.shards, 1);
-}
-
 // Refuses processes that would train different things.
 void agree(const Session& session) {
   ProcessGroup& group = ProcessGroup::world();
@@ -47,8 +39,8 @@ void agree(const Session& session) {
   const std::vector<std::string> names = group.gather(group.name());
   for (const auto& [what, value] : {std::pair{"build", build_info()},
                                     {"configuration", options},
-                                    {"data", hash_text(session.start_hash())},
-                                    {"model.weights", hash_text(session.weights_hash())}}) {
+                                    {"data", hash_text(session.data().start_hash)},
+                                    {"model.weights", hash_text(session.data().weights_hash)}}) {
     const std::vector<std::string> all = group.gather(value);
     for (size_t r = 1; r < all.size(); r++)
       if (all[r] != all[0])
@@ -57,11 +49,12 @@ void agree(const Session& session) {
   }
 }
 
-// In a process that is not the first.
-int train_other(Session& session) {
+// Trains in a process other than rank 0.
+int train_other(RunSetup&& setup) {
   ProcessGroup& group = ProcessGroup::world();
+  RunData data = read_run_data(setup);
   if (group.broadcast("") == "finished") return 0;
-  session.load();
+  Session session(std::move(setup), std::move(data));
   agree(session);
   Trainer trainer(session, nullptr);
   if (const std::string checkpoint = group.broadcast(""); !checkpoint.empty()) trainer.resume(checkpoint);
@@ -70,16 +63,17 @@ int train_other(Session& session) {
 
 }  // namespace
 
-// The first process decides, which alone sees the run directory, and tells the others.
+// Only rank 0 sees the run directory. It decides what to do and broadcasts the decision.
 int train(const Options& given) {
   ProcessGroup& group = ProcessGroup::world();
   group.set_wait_limit(given.run.wait_seconds);
-  Session session(with_shards(given, saved_shards(given)));
-  if (!group.is_root()) return train_other(session);
-  const Options& options = session.options();
-  RunDirectory directory(options.run.directory);
-  const bool again = directory.holds_run_of(options);
-  if (const auto finished = again ? completion(directory, session) : std::nullopt) {
+  RunSetup setup(given, saved_shards(given));
+  if (!group.is_root()) return train_other(std::move(setup));
+  RunDirectory directory(setup.options.run.directory);
+  const bool again = directory.holds_run_of(setup.options);
+  RunData data = read_run_data(setup);
+  if (const auto finished = again ? completion(directory, setup.options, data) : std::nullopt) {
+    const Options& options = setup.options;
     group.broadcast("finished");
     directory.renew_config(options);
     RunLog(directory, options.run);  // run.csv or run.tensorboard may be newly set
@@ -91,7 +85,7 @@ int train(const Options& given) {
     return 0;
   }
   group.broadcast("trains");
-  session.load();
+  Session session(std::move(setup), std::move(data));
   agree(session);
   Trainer trainer(session, &directory);
   trainer.flush_log();
@@ -109,9 +103,8 @@ int train(const Options& given) {
     const std::vector<std::string> there = directory.results();
     if (!again && !there.empty())
       io::fail(
-          "{}: there already, but its folder has no config.ini: it is of no run, and a new one would replace "
-          "it; "
-          "set run.directory to another folder",
+          "{}: there already, but its folder has no config.ini: it belongs to no run; a new run would "
+          "replace it; set run.directory to another folder",
           there[0]);
     if (again) {
       check_start_over(directory);
@@ -119,7 +112,7 @@ int train(const Options& given) {
     }
     directory.start_over();
   }
-  directory.save_config(options);
+  directory.save_config(session.options());
   fmt::print("started   {}\n", io::date_text(unix_time()));
   trainer.flush_log();
   return trainer.run();

@@ -27,11 +27,11 @@ bool Trainer::train_epoch(Loader& loader) {
   const int steps = loader.steps_per_epoch(), passes = options_.train.fgm > 0 ? 2 : 1;
   line_begin_ = Clock::now(), line_pairs_ = line_tokens_ = 0, line_flops_ = 0;
   while (state_.step_in_epoch < steps) {
-    const std::vector<Batch> parts = loader.next_step();
+    const std::vector<Batch> micro_batches = loader.next_step();
     book(state_.spent.waiting);
     profile_.before(state_.step + 1);
-    rate_ = learning_rate(options_.train, state_.step + 1, long(steps) * options_.train.epochs);
-    steps_.train.run(parts, rate_);
+    lr_ = learning_rate(options_.train, state_.step + 1, long(steps) * options_.train.epochs);
+    steps_.train.run(micro_batches, lr_);
     if (gemm_files_) gemm_files_->save();
     if (const std::string kernels = profile_.after(state_.step + 1); !kernels.empty()) {
       progress_->clear();
@@ -39,17 +39,17 @@ bool Trainer::train_epoch(Loader& loader) {
     }
     const int step = ++state_.step_in_epoch;
     state_.step++;
-    const StepTotals& totals = parts[0].totals;
+    const StepTotals& totals = micro_batches[0].totals;
     learned_ = totals.targets > 0;
     if (learned_) {  // else nothing was computed
       state_.epoch_pairs += totals.sequences;
       line_pairs_ += totals.sequences, line_tokens_ += totals.tokens;
-      for (const Batch& part : parts)  // other processes have as much to do
-        line_flops_ += group_.size() * passes * step_flops(part, bert_.config);
+      for (const Batch& batch : micro_batches)  // other processes have as much to do
+        line_flops_ += group_.size() * passes * step_flops(batch, bert_.config);
     }
     progress_->step(state_.epoch, step);
-    // A signal to one process stops all; the first one's clock decides. Afterwards all have sent this step, so
-    // that no device waits for a process that hangs.
+    // A signal to one process stops all; the clock of rank 0 decides. Afterwards all have enqueued this step,
+    // so that no device waits for a process that hangs.
     const uint32_t wants =
         group_.any(uint32_t(interruption_->requested()) | 2 * uint32_t(checkpoint_is_due()));
     if (step % options_.run.log_every == 0 || step == steps) log_steps(step);
@@ -77,7 +77,7 @@ void Trainer::log_steps(int step) {
   const LossSums sums = steps_.train.take_losses();
   const double seconds = io::seconds_since(line_begin_);
   StepRecord record{state_.epoch,    state_.step, sums.loss(), sums.loss_mlm(),
-                    sums.loss_cls(), rate_,       undefined,   undefined};
+                    sums.loss_cls(), lr_,         undefined,   undefined};
   if (line_pairs_) {
     record.pairs_per_s = line_pairs_ / seconds, record.tokens_per_s = line_tokens_ / seconds;
     record.tflops = line_flops_ / seconds * 1e-12;
@@ -122,12 +122,12 @@ static std::vector<float> labels_of(const std::vector<Example>& rows) {
 
 void Trainer::evaluate(EpochRecord& record) {
   const Range range("evaluate", Category::evaluation, state_.epoch);
-  const auto& rows = session_.set().validation;
+  const auto& rows = session_.data().set.validation;
   Measures measures;
   std::vector<float> scores;
-  const bool averaged = options_.train.ema > 0;
+  const bool ema = options_.train.ema > 0;
   steps_.train.gather();
-  if (averaged) bert_.store.swap_ema();
+  if (ema) bert_.store.swap_ema();
   if (!rows.empty() && options_.train.stage != Stage::pretrain) {
     scores = score(rows);
     const std::vector<float> labels = labels_of(rows);
@@ -142,7 +142,7 @@ void Trainer::evaluate(EpochRecord& record) {
   book(state_.spent.scoring);
   keep_if_among_best(measures.auc);
   if (state_.best.front().second == state_.epoch) state_.best_scores = std::move(scores);
-  if (averaged) bert_.store.swap_ema();
+  if (ema) bert_.store.swap_ema();
   book(state_.spent.saving);
 }
 
@@ -156,8 +156,8 @@ void Trainer::keep_if_among_best(std::optional<double> score) {
   const auto keep = size_t(options_.run.keep_best);
   if (size_t(place - best.begin()) >= keep) return;
   best.insert(place, {score.value_or(undefined), state_.epoch});
-  if (first && directory_) save_model(directory_->best(), bert_, session_.vocabulary());
-  if (keep > 1 && directory_) save_model(directory_->model(state_.epoch), bert_, session_.vocabulary());
+  if (first && directory_) save_model(directory_->best(), bert_, session_.data().vocabulary);
+  if (keep > 1 && directory_) save_model(directory_->model(state_.epoch), bert_, session_.data().vocabulary);
   if (best.size() <= keep) return;
   std::error_code ignored;
   if (keep > 1 && directory_) std::filesystem::remove(directory_->model(best.back().second), ignored);
@@ -180,7 +180,7 @@ void Trainer::save() {
   check_finite();
   steps_.train.gather();
   state_.train_step = steps_.train.state();
-  state_.data_hash = session_.data_hash(), state_.start_hash = start_hash_;
+  state_.data_hash = session_.data().data_hash, state_.start_hash = session_.data().start_hash;
   if (directory_) write_checkpoint();
   saved_step_ = state_.step, saved_at_ = Clock::now();
   book(state_.spent.saving);
@@ -236,7 +236,7 @@ int Trainer::run() {
     gemm_files_.emplace(device_.algorithm_cache(), gemm_environment(device_), directory_->gemm(),
                         cache.empty() ? default_gemm_cache() : cache);
   }
-  if (!epochs && directory_) save_model(directory_->best(), bert_, session_.vocabulary());
+  if (!epochs && directory_) save_model(directory_->best(), bert_, session_.data().vocabulary);
   if (state_.epoch <= epochs && !state_.stopped_early) {
     Loader loader = make_loader(session_, state_.epoch, state_.step_in_epoch);
     progress_ = std::make_unique<Progress>(epochs, loader.steps_per_epoch());
@@ -290,11 +290,11 @@ void Trainer::finish() {
   const bool loaded = holds_best(state_, options_);
   steps_.train.gather();
   if (loaded && directory_ && !std::filesystem::exists(directory_->best()))  // removed since
-    save_model(directory_->best(), bert_, session_.vocabulary());
-  if (!session_.set().test.empty() && options_.train.stage != Stage::pretrain) {
+    save_model(directory_->best(), bert_, session_.data().vocabulary);
+  if (!session_.data().set.test.empty() && options_.train.stage != Stage::pretrain) {
     const std::string best = group_.broadcast(directory_ ? directory_->best() : "");
     if (!loaded) Pretrained(best).load(bert_);
-    const std::vector<float> scores = score(session_.set().test);
+    const std::vector<float> scores = score(session_.data().set.test);
     if (directory_) write_scores(directory_->scores(), scores);
     if (gemm_files_) gemm_files_->save();  // predict uses them to repeat the scores
     book(state_.spent.scoring);

@@ -39,7 +39,7 @@ class Trainer {
         steps_(make_steps(session)),
         profile_(options_, steps_.resources.graphs) {}
 
-  // Puts into the log, even of a run that is killed, what is known so far. A closed pipe stops the run later.
+  // Flushes standard output, so that the log of a killed run is complete. A closed pipe stops the run later.
   void flush_log() const try { io::flush_standard_output(); } catch (const io::Error&) {
     if (!interruption_->requested()) throw;
   }
@@ -50,7 +50,7 @@ class Trainer {
 
  private:
   std::vector<float> score(const std::vector<Example>& examples) {
-    const auto log_p = log_probabilities(steps_.score, session_.tokens(), examples, options_.predict);
+    const auto log_p = log_probabilities(steps_.score, session_.data().tokens, examples, options_.predict);
     return scores(log_p, options_.predict.score);
   }
   bool train_epoch(Loader& loader);
@@ -72,7 +72,6 @@ class Trainer {
   ProcessGroup& group_ = ProcessGroup::world();
   Device& device_;
   Bert& bert_;
-  const uint64_t start_hash_ = session_.start_hash();
   ModelSteps steps_;
   ProfileWindow profile_;
   std::optional<Interruption> interruption_{std::in_place};  // until all is trained and saved
@@ -81,7 +80,7 @@ class Trainer {
   std::optional<GemmFiles> gemm_files_;  // on a GPU, with run.gemm_tuning
 
   RunState state_;
-  double rate_ = 0;       // of the last step
+  double lr_ = 0;         // of the last step
   bool learned_ = false;  // the last step had a target
   long saved_step_ = -1;  // of the last checkpoint
   Clock::time_point saved_at_ = Clock::now(), line_begin_;

@@ -11,12 +11,6 @@
 
 namespace warpbert {
 
-Measures measure(std::span<const float> scores, std::span<const float> labels, float threshold) {
-  Measures m = RankedRows(scores, labels).measure({}, threshold);
-  m.log_loss = log_loss(scores, labels);
-  return m;
-}
-
 // ---- Bootstrap --------------------------------------------------------------------------------------------
 
 std::vector<uint32_t> draw_rows(uint64_t seed, uint32_t resample, size_t rows) {

@@ -16,9 +16,6 @@
 
 namespace warpbert {
 
-// Measures of metrics.h; the log loss is summed in row order.
-Measures measure(std::span<const float> scores, std::span<const float> labels, float threshold = 0.5f);
-
 // Row of each draw: a 32-bit random word times `rows`, shifted right by 32; relative bias below rows·2⁻³².
 std::vector<uint32_t> draw_rows(uint64_t seed, uint32_t resample, size_t rows);
 

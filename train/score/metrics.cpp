@@ -1,9 +1,10 @@
 #include "metrics.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
-#include <string>
 
 namespace warpbert {
 
@@ -15,14 +16,13 @@ float ratio_score(double log_no, double log_yes) {
 float sigmoid_score(double log_no, double log_yes) { return float(1 / (1 + std::exp(log_no - log_yes))); }
 
 static void check(std::span<const float> scores, std::span<const float> labels) {
-  if (scores.size() != labels.size()) {
-    throw std::invalid_argument("metrics: " + std::to_string(scores.size()) + " scores but " +
-                                std::to_string(labels.size()) + " labels");
-  }
+  if (scores.size() != labels.size())
+    throw std::invalid_argument(
+        fmt::format("metrics: {} scores but {} labels", scores.size(), labels.size()));
   if (scores.empty()) throw std::invalid_argument("metrics: there are no scores");
   for (size_t i = 0; i < scores.size(); i++)
     if (std::isnan(scores[i]))
-      throw std::invalid_argument("metrics: score " + std::to_string(i) + " is not a number");
+      throw std::invalid_argument(fmt::format("metrics: score {} is not a number", i));
 }
 
 static double row_loss(float score, float label) {
@@ -91,20 +91,6 @@ Measures RankedRows::measure(std::span<const uint32_t> counts, float threshold) 
   return m;
 }
 
-// ---- One measure ------------------------------------------------------------------------------------------
-
-std::optional<double> auc(std::span<const float> scores, std::span<const float> labels) {
-  return RankedRows(scores, labels).measure().auc;
-}
-
-double accuracy(std::span<const float> scores, std::span<const float> labels, float threshold) {
-  return RankedRows(scores, labels).measure({}, threshold).at_threshold.accuracy();
-}
-
-double f1(std::span<const float> scores, std::span<const float> labels, float threshold) {
-  return RankedRows(scores, labels).measure({}, threshold).at_threshold.f1();
-}
-
 double log_loss(std::span<const float> scores, std::span<const float> labels) {
   check(scores, labels);
   double sum = 0;
@@ -112,9 +98,10 @@ double log_loss(std::span<const float> scores, std::span<const float> labels) {
   return sum / double(scores.size());
 }
 
-BestThreshold best_threshold(std::span<const float> scores, std::span<const float> labels) {
-  const Measures m = RankedRows(scores, labels).measure();
-  return {float(m.best_threshold), m.best_f1};
+Measures measure(std::span<const float> scores, std::span<const float> labels, float threshold) {
+  Measures m = RankedRows(scores, labels).measure({}, threshold);
+  m.log_loss = log_loss(scores, labels);
+  return m;
 }
 
 }  // namespace warpbert

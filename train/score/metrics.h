@@ -28,9 +28,12 @@ struct Confusion {
   std::optional<double> recall() const;     // nullopt without positives
 };
 
-// All measures of one sample. The best F1 is optimistic: the same rows choose and measure its threshold.
+// All measures of one sample. A row is predicted positive iff score >= threshold. The best F1 is optimistic:
+// the same rows choose and measure its threshold, of equals the highest.
 struct Measures {
-  std::optional<double> auc;    // nullopt if a class is missing
+  // Area under the ROC curve: share of (positive, negative) pairs whose positive scores higher, ties counted
+  // half (Mann & Whitney 1947). nullopt if a class is missing.
+  std::optional<double> auc;
   double accuracy = 0, f1 = 0;  // at 0.5
   double best_threshold = 0, accuracy_at_best_f1 = 0, best_f1 = 0;
   double log_loss = 0;
@@ -76,22 +79,10 @@ class RankedRows {
   std::vector<Row> rows_;
 };
 
-// Area under the ROC curve: share of (positive, negative) pairs whose positive scores higher, ties counted
-// half (Mann & Whitney 1947). nullopt if a class is missing.
-std::optional<double> auc(std::span<const float> scores, std::span<const float> labels);
-
-// A row is predicted positive iff score >= threshold.
-double accuracy(std::span<const float> scores, std::span<const float> labels, float threshold = 0.5f);
-double f1(std::span<const float> scores, std::span<const float> labels, float threshold = 0.5f);
-
 // Mean of −y·log s − (1 − y)·log(1 − s), with s clamped to [10⁻⁷, 1 − 10⁻⁷].
 double log_loss(std::span<const float> scores, std::span<const float> labels);
 
-// Threshold of highest F1; of equals the highest.
-struct BestThreshold {
-  float threshold;
-  double f1;
-};
-BestThreshold best_threshold(std::span<const float> scores, std::span<const float> labels);
+// All measures; the log loss is summed in row order.
+Measures measure(std::span<const float> scores, std::span<const float> labels, float threshold = 0.5f);
 
 }  // namespace warpbert

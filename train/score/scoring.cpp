@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -33,21 +32,21 @@ static std::vector<double> own_log_probabilities(ScoreStep& step, const TokenPai
   // Chunk k is batch k of the examples; with predict.swap batch k / 2 in order k % 2. The host makes the next
   // batch while the device scores this one.
   const size_t orders = options.swap ? 2 : 1, size = size_t(options.batch);
-  const size_t works = (examples.size() + size - 1) / size * orders;
-  const auto batch = [&](size_t work) {
-    const size_t first = work / orders * size;
+  const size_t chunks = (examples.size() + size - 1) / size * orders;
+  const auto batch = [&](size_t chunk) {
+    const size_t first = chunk / orders * size;
     return evaluation_batch(pairs, examples.subspan(first, std::min(size, examples.size() - first)),
-                            options.batch, work % orders == 1);
+                            options.batch, chunk % orders == 1);
   };
   std::vector<double> means;
   means.reserve(2 * examples.size());
-  Batch next = works ? batch(0) : Batch{};
-  for (size_t work = 0; work < works; work++) {
+  Batch next = chunks ? batch(0) : Batch{};
+  for (size_t chunk = 0; chunk < chunks; chunk++) {
     step.start(next);
-    if (work + 1 < works) next = batch(work + 1);
+    if (chunk + 1 < chunks) next = batch(chunk + 1);
     const std::vector<float> log_p = step.finish();
-    const size_t first = work / orders * size * 2;
-    if (work % orders == 0) means.insert(means.end(), log_p.begin(), log_p.end());
+    const size_t first = chunk / orders * size * 2;
+    if (chunk % orders == 0) means.insert(means.end(), log_p.begin(), log_p.end());
     else
       for (size_t i = 0; i < log_p.size(); i++) means[first + i] = (means[first + i] + double(log_p[i])) / 2;
   }
@@ -129,9 +128,11 @@ namespace {
 
 class Scorer {
  public:
-  explicit Scorer(const ModelSource& source)
+  // batch: pairs a batch; 0: predict.batch.
+  explicit Scorer(const ModelSource& source, int batch = 0)
       : source_(source),
         model_(source),
+        predict_(batch ? with_batch(model_.options.predict, batch) : model_.options.predict),
         resources_(*model_.device, model_.bert, model_.options.train.precision, model_.options.run.graphs),
         step_(resources_) {
     const int longest = model_.options.data.max_tokens, positions = model_.bert.config.max_positions;
@@ -142,41 +143,43 @@ class Scorer {
   }
 
   // first_row: index (from 0) in the input, for messages.
-  std::vector<double> log_probabilities(io::Pairs pairs, size_t first_row = 0) {
+  void add_log_probabilities(std::vector<double>& sums, io::Pairs pairs, size_t first_row = 0) {
     const TokenPairs tokens = encode(pairs);
     unknown_ += std::count(tokens.tokens.begin(), tokens.tokens.end(), token::unknown);
     tokens_ += long(tokens.tokens.size());
-    auto log_p = warpbert::log_probabilities(step_, tokens, all_examples(pairs), model_.options.predict);
-    for (size_t i = 0; i < log_p.size(); i++)
+    const auto log_p = log_probabilities(step_, tokens, all_examples(pairs), predict_);
+    for (size_t i = 0; i < log_p.size(); i++) {
       if (std::isnan(log_p[i]))
         throw std::runtime_error(fmt::format("{}: the score of row {} is not a number; the model is damaged",
                                              source_.weights, first_row + i / 2 + 1));
-    return log_p;
+      sums[i] += log_p[i];
+    }
   }
 
   // Warns if the model could score but is unlikely to have scored well.
   void warn() const {
     if (model_.options.train.stage == Stage::pretrain)
-      io::warn("{}: pretrained alone (train.stage = pretrain); it has not learnt to score pairs",
+      io::warn("{}: pretrained alone (train.stage = pretrain); it has not learned to score pairs",
                source_.path);
     if (2 * unknown_ > tokens_)
-      fmt::print(
-          stderr,
-          "warning: {}: {:.0f} % of the pairs' tokens are unknown to it; was it trained on such data?\n",
-          source_.path, 100.0 * double(unknown_) / double(tokens_));
+      io::warn("{}: {:.0f} % of the pairs' tokens are unknown to it; was it trained on such data?",
+               source_.path, 100.0 * double(unknown_) / double(tokens_));
   }
 
   // Scores the pair until its bucket is warm; returns false if it was.
   bool warm_up(io::Pairs pair) {
-    model_.options.predict.batch = 1;
     const TokenPairs tokens = encode(pair);
-    const Batch batch = evaluation_batch(tokens, all_examples(pair), 1);
+    const Batch batch = evaluation_batch(tokens, all_examples(pair), predict_.batch);
     if (step_.is_warm(batch)) return false;
     while (!step_.is_warm(batch)) step_.log_probabilities(batch);
     return true;
   }
 
  private:
+  static PredictOptions with_batch(PredictOptions options, int batch) {
+    options.batch = batch;
+    return options;
+  }
   TokenPairs encode(io::Pairs& pairs) const {
     truncate(pairs, model_.options.data.max_tokens);
     return model_.vocabulary.encode(pairs);
@@ -184,6 +187,7 @@ class Scorer {
 
   const ModelSource& source_;
   TrainedModel model_;
+  const PredictOptions predict_;
   StepResources resources_;
   ScoreStep step_;
   long unknown_ = 0, tokens_ = 0;  // scored so far
@@ -195,9 +199,8 @@ std::vector<float> Ensemble::score(const std::vector<io::Pairs>& input, size_t f
   std::vector<double> sums(2 * input.at(0).size(), 0);
   for (size_t m = first; m < first + count; m++) {
     Scorer scorer(sources_[m]);  // one model at a time
-    const auto log_p = scorer.log_probabilities(input.at(input_of_[m]));
+    scorer.add_log_probabilities(sums, input.at(input_of_[m]));
     scorer.warn();
-    for (size_t i = 0; i < sums.size(); i++) sums[i] += log_p[i];
   }
   return scores_of(std::move(sums), count);
 }
@@ -253,10 +256,8 @@ void Ensemble::filter(bool skip_bad) const {
     }
     const io::PairLines lines = reader.take(batch);
     std::vector<double> sums(2 * lines.pairs[0].size(), 0);
-    for (size_t m = 0; m < scorers.size(); m++) {
-      const auto log_p = scorers[m].log_probabilities(lines.pairs.at(input_of_[m]), rows);
-      for (size_t i = 0; i < sums.size(); i++) sums[i] += log_p[i];
-    }
+    for (size_t m = 0; m < scorers.size(); m++)
+      scorers[m].add_log_probabilities(sums, lines.pairs.at(input_of_[m]), rows);
     rows += lines.pairs[0].size();
     too_long += truncated(lines.pairs);
     output.write(scores_text(scores_of(std::move(sums), size()), lines.gaps));
@@ -285,7 +286,7 @@ Latencies Ensemble::score_one_by_one(const std::vector<io::Pairs>& input) const 
     return std::chrono::duration<double, std::milli>(clock::now() - t).count();
   };
   std::deque<Scorer> scorers;
-  for (const ModelSource& source : sources_) scorers.emplace_back(source);
+  for (const ModelSource& source : sources_) scorers.emplace_back(source, 1);
   Latencies all;
   for (size_t row = 0; row < input.at(0).size(); row++) {
     std::vector<io::Pairs> pairs;  // the row, once per tokenizer
@@ -297,10 +298,8 @@ Latencies Ensemble::score_one_by_one(const std::vector<io::Pairs>& input) const 
 
     const auto start = clock::now();
     std::vector<double> sums(2, 0);
-    for (size_t m = 0; m < scorers.size(); m++) {
-      const auto log_p = scorers[m].log_probabilities(pairs.at(input_of_[m]), row);
-      sums[0] += log_p[0], sums[1] += log_p[1];
-    }
+    for (size_t m = 0; m < scorers.size(); m++)
+      scorers[m].add_log_probabilities(sums, pairs.at(input_of_[m]), row);
     all.scores.push_back(scores_of(std::move(sums), size())[0]);
     all.ms.push_back(ms_since(start));
   }
@@ -359,12 +358,11 @@ std::vector<float> read_scores(const std::string& path) {
   std::istringstream text(io::read_text(path));
   for (std::string line; std::getline(text, line);) {
     const std::string_view word = io::strip(line);
-    float score = -1;
-    const auto [stop, error] = std::from_chars(word.data(), word.data() + word.size(), score);
-    if (error != std::errc() || stop != word.data() + word.size() || !(score >= 0 && score <= 1))
+    const auto score = io::to_number<float>(word);
+    if (!score || !(*score >= 0 && *score <= 1))
       io::fail("{}: line {}: {} is no score; expected a number in [0, 1], one a line, as predict writes them",
                path, scores.size() + 1, io::quote(word));
-    scores.push_back(score);
+    scores.push_back(*score);
   }
   if (scores.empty()) io::fail("{}: no scores", path);
   return scores;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <system_error>
@@ -123,13 +122,11 @@ Vocabulary read_exported_vocabulary(const std::string& path, const DataOptions& 
   if (data.text) return Vocabulary({tokens, data.lowercase}, path);
   std::vector<int64_t> ids;
   for (size_t i = token::first_word; i < tokens.size(); i++) {
-    const char* end = tokens[i].data() + tokens[i].size();
-    int64_t id = -1;
-    const auto [stop, error] = std::from_chars(tokens[i].data(), end, id);
-    if (error != std::errc() || stop != end || id < 0)
+    const auto id = io::to_number<int64_t>(tokens[i]);
+    if (!id || *id < 0)
       io::fail("{}: line {}: {} is no id; a vocabulary that export wrote has one a line", path, i + 1,
                io::quote(tokens[i]));
-    ids.push_back(id);
+    ids.push_back(*id);
   }
   try {
     return Vocabulary(std::move(ids));
@@ -171,12 +168,18 @@ static Vocabulary read_vocabulary(const ModelSource& source, const Pretrained& f
   return vocabulary;
 }
 
+static ResolvedOptions resolve(const ModelSource& source, const Pretrained& file) {
+  ResolvedOptions options = resolve_model(source.options, &file);
+  for (const std::string& warning : options.warnings) io::print_warning(warning);
+  return options;
+}
+
 TrainedModel::TrainedModel(const ModelSource& source)
-    : options(source.options),
+    : file(open_weights(source.weights)),
+      options(resolve(source, *file)),
       device(open_device(options.run)),
-      file(open_weights(source.weights)),
       vocabulary(read_vocabulary(source, *file)),
-      bert((resolve(options.model, file.get()), bert_config(options.model, vocabulary.size()))) {
+      bert(bert_config(options.model, vocabulary.size())) {
   // The run's GEMM algorithms reproduce the run's scores.
   if (Device::is_gpu())
     read_algorithm_cache(device->algorithm_cache(), source.gemm, gemm_environment(*device));

@@ -10,6 +10,7 @@
 #include "train/config/options.h"
 #include "train/data/vocabulary.h"
 #include "train/weights/pretrained.h"
+#include "train/weights/resolve.h"
 
 namespace warpbert {
 
@@ -41,9 +42,9 @@ TextVocabulary read_text_vocabulary(const ModelSource& source);
 
 struct TrainedModel {
   explicit TrainedModel(const ModelSource& source);  // reads the weights
-  Options options;
-  std::unique_ptr<Device> device;
   std::unique_ptr<Pretrained> file;
+  const ResolvedOptions options;
+  std::unique_ptr<Device> device;
   Vocabulary vocabulary;
   Bert bert;
 };

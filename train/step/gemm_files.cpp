@@ -66,10 +66,8 @@ GemmFiles::GemmFiles(AlgorithmCache& choices, std::string environment, std::stri
   if (const auto mine = run_.find(environment_); mine != run_.end())
     choices_.chosen.insert(mine->second.begin(), mine->second.end());
   else if (!run_.empty())
-    fmt::print(
-        stderr,
-        "warning: {}: the run was begun on '{}', this is '{}'; it continues with algorithms that may round "
-        "otherwise\n",
+    io::warn(
+        "{}: the run was begun on '{}', this is '{}'; it continues with algorithms that may round otherwise",
         run_file_, run_.begin()->first, environment_);
   saved_ = choices_.chosen.size();
   read_algorithm_cache(choices_, cache_, environment_);

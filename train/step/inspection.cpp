@@ -121,8 +121,7 @@ void Inspection::take_steps(io::Archive& batches, int steps, const Options& opti
 void inspect(Options options, const std::string& batch_path, const std::string& output_path, int steps) {
   options.model.dropout = options.model.attention_dropout = 0;
   const auto batches = io::open_npz(batch_path);
-  Session session(std::move(options));
-  session.load();
+  Session session{RunSetup(options)};
   Inspection inspection(session);
   inspection.look(read_batch(*batches, 0, session.bert().config));
   if (steps) inspection.take_steps(*batches, steps, session.options());

@@ -5,18 +5,19 @@
 namespace warpbert {
 
 void set_layer_lr(Bert& bert, float decay, float embedding) {
-  const auto scale = [](float rate, std::initializer_list<Parameter*> parameters) {
-    for (Parameter* p : parameters) p->lr_scale = rate;
+  const auto set = [](float lr_scale, std::initializer_list<Parameter*> parameters) {
+    for (Parameter* p : parameters) p->lr_scale = lr_scale;
   };
-  float rate = 1;
+  float lr_scale = 1;
   for (auto l = bert.layers.rbegin(); l != bert.layers.rend(); ++l) {
-    rate *= decay;
+    lr_scale *= decay;
     for (const Linear& linear : {l->qkv, l->attention_output, l->intermediate, l->output})
-      scale(rate, {linear.weight, linear.bias});
-    for (const Norm& norm : {l->attention_norm, l->output_norm}) scale(rate, {norm.gamma, norm.beta});
+      set(lr_scale, {linear.weight, linear.bias});
+    for (const Norm& norm : {l->attention_norm, l->output_norm}) set(lr_scale, {norm.gamma, norm.beta});
   }
-  rate *= decay * embedding;
-  scale(rate, {bert.word, bert.position, bert.segment, bert.embedding_norm.gamma, bert.embedding_norm.beta});
+  lr_scale *= decay * embedding;
+  set(lr_scale,
+      {bert.word, bert.position, bert.segment, bert.embedding_norm.gamma, bert.embedding_norm.beta});
 }
 
 }  // namespace warpbert

@@ -52,8 +52,8 @@ void TrainStep::run(std::span<const Batch> micro_batches, double lr) {
   }
 }
 
-// The passes of a step have numbers of their own; the same micro-batch of two shards has one number, and
-// other rows.
+// Each pass of a step has its own number. Equal micro-batches of two shards share a number and differ in
+// first_row.
 void TrainStep::run_shards(std::span<const Batch> micro_batches, const StepTotals& totals,
                            PassRecord& record) {
   const bool fgm = config_.fgm_epsilon > 0;
@@ -122,8 +122,8 @@ void TrainStep::enqueue(const DeviceBatch& batch, Place place) {
   adam_.finish(batch.adam(), finite_.data());
 }
 
-// Forward and backward. With `update` this pass completes the gradients, and matrices may be updated beside
-// it; with shards all are.
+// Forward and backward. With `update` this pass completes the gradients. Matrices may then be updated during
+// backward, with shards all weights.
 void TrainStep::enqueue_pass(const DeviceBatch& batch, bool adversarial, bool update, int shard) {
   const kernels::AdamStep* steps = batch.adam();
   const Targets& targets = batch.targets();

@@ -28,8 +28,8 @@ struct LossSums {
 struct TrainStepConfig {
   uint64_t seed = 0;
   AdamOptions adam{};
-  bool keras_fill =
-      false;  // multiplies the loss by the share of real tokens in the padded batch, as Keras does
+  // Multiplies the loss by the share of real tokens in the padded batch, as Keras does.
+  bool keras_fill = false;
   float fgm_epsilon = 0;  // FGM (Miyato et al. 2017): norm of the perturbation of the word embedding; 0: off
   Shards shards{};        // of this process
   ProcessGroup* group = nullptr;  // for more shards than one
@@ -53,8 +53,7 @@ class TrainStep {
   // Without shards FGM takes one micro-batch; more throw std::logic_error. With shards they are the loader's.
   void run(std::span<const Batch> micro_batches, double lr);
 
-  // Completes weights and moments, of which other processes have a part; before they are read or saved.
-  // Synchronizes.
+  // Gathers weights and moments from all processes. Call before reading or saving them. Synchronizes.
   void gather() {
     if (sharded_) sharded_->gather();
   }
@@ -76,7 +75,7 @@ class TrainStep {
   struct Place {
     bool first = true, last = true;
     bool adversarial = false;  // a pass of its own, with shards
-    bool update = false;       // of all weights follows, with shards
+    bool update = false;       // with shards: an update of all weights follows
     int shard = 0;             // of this process
   };
   void run_shards(std::span<const Batch> micro_batches, const StepTotals& totals, PassRecord& record);
@@ -98,8 +97,8 @@ class TrainStep {
   DeviceArray<double> sums_;  // [shards, 4]
   DeviceArray<int> finite_;
   DeviceArray<char> perturbed_;  // FGM: the word embedding of the adversarial pass
-  DeviceArray<double>
-      word_squared_norm_;  // FGM: squared norm of its gradient, then the workspace of that sum
+  // FGM: squared norm of its gradient, then the workspace of that sum.
+  DeviceArray<double> word_squared_norm_;
 };
 
 }  // namespace warpbert

@@ -9,7 +9,6 @@ namespace warpbert {
 
 ModelSteps make_steps(Session& session) {
   const Options& o = session.options();
-  session.device().algorithm_cache().tuning = o.run.gemm_tuning;
   const TrainStepConfig config{.seed = uint64_t(o.train.seed),
                                .adam = adam_options(o.train),
                                .keras_fill = o.loss.scale == LossScale::keras_fill,
@@ -19,29 +18,15 @@ ModelSteps make_steps(Session& session) {
   return {session.device(), session.bert(), o.train.precision, config, o.run.graphs};
 }
 
-Options with_shards(Options options, int saved) {
-  TrainOptions& train = options.train;
-  const int processes = ProcessGroup::world().size();
-  if (!train.shards) train.shards = saved ? saved : processes;
-  if (train.shards % processes)
-    throw UsageError(
-        fmt::format("train.shards = {}: {} processes cannot share them; start as many as divide {}",
-                    train.shards, processes, train.shards));
-  if (train.shards > train.batch)
-    throw UsageError(fmt::format("train.shards = {}: a step has only train.batch = {} pairs to share",
-                                 train.shards, train.batch));
-  return options;
-}
-
 Shards local_shards(const TrainOptions& options) {
   const ProcessGroup& group = ProcessGroup::world();
-  return deal_shards(std::max(options.shards, 1), group.rank(), group.size());
+  return deal_shards(options.shards, group.rank(), group.size());
 }
 
 // Training rows of the stage, labels smoothed (Szegedy et al. 2016, §7, for two classes).
 static std::vector<Example> training_examples(const Session& session) {
   const TrainOptions& o = session.options().train;
-  std::vector<Example> examples = session.set().training;
+  std::vector<Example> examples = session.data().set.training;
   const auto unlabelled = [](const Example& example) { return example.label == io::no_label; };
   if (o.stage == Stage::finetune) std::erase_if(examples, unlabelled);
   const auto e = float(o.label_smoothing);
@@ -54,20 +39,20 @@ static std::vector<Example> training_examples(const Session& session) {
 
 static Masking make_masking(const Session& session) {
   const TrainOptions& o = session.options().train;
-  return Masking(session.options().mask, session.vocabulary().size(), uint64_t(o.seed),
+  return Masking(session.options().mask, session.data().vocabulary.size(), uint64_t(o.seed),
                  o.stage != Stage::finetune);
 }
 
 Loader make_loader(const Session& session, int epoch, int step) {
   const TrainOptions& o = session.options().train;
-  return Loader(session.tokens(), training_examples(session), make_masking(session), o.batch, o.micro_batch,
-                uint32_t(epoch - 1), uint32_t(step), local_shards(o));
+  return Loader(session.data().tokens, training_examples(session), make_masking(session), o.batch,
+                o.micro_batch, uint32_t(epoch - 1), uint32_t(step), local_shards(o));
 }
 
 std::vector<Example> training_sample(const Session& session) {
   std::vector<Example> labelled = training_examples(session), sample;
   std::erase_if(labelled, [](const Example& example) { return example.label == io::no_label; });
-  const size_t n = std::min({labelled.size(), session.set().validation.size(), size_t(2000)});
+  const size_t n = std::min({labelled.size(), session.data().set.validation.size(), size_t(2000)});
   for (size_t i = 0; i < n; i++) sample.push_back(labelled[i * labelled.size() / n]);
   return sample;
 }
@@ -81,21 +66,21 @@ static void keep_longest(std::vector<Example>& examples, const TokenPairs& pairs
 
 Batch longest_training_batch(const Session& session) {
   const TrainOptions& o = session.options().train;
-  const int room = Loader::part_size(o.batch, o.micro_batch, local_shards(o));
+  const int room = Loader::largest_batch(o.batch, o.micro_batch, local_shards(o));
   std::vector<Example> examples = training_examples(session);
-  keep_longest(examples, session.tokens(), room);
-  return training_batch(session.tokens(), examples, make_masking(session), 0, room);
+  keep_longest(examples, session.data().tokens, room);
+  return training_batch(session.data().tokens, examples, make_masking(session), 0, room);
 }
 
 Batch longest_scoring_batch(const Session& session) {
   if (session.options().train.stage == Stage::pretrain) return {};
-  std::vector<Example> examples = session.set().validation;
-  for (const auto& more : {training_sample(session), session.set().test})
+  std::vector<Example> examples = session.data().set.validation;
+  for (const auto& more : {training_sample(session), session.data().set.test})
     examples.insert(examples.end(), more.begin(), more.end());
   if (examples.empty()) return {};
   const int room = session.options().predict.batch;
-  keep_longest(examples, session.tokens(), room);
-  return evaluation_batch(session.tokens(), examples, room);
+  keep_longest(examples, session.data().tokens, room);
+  return evaluation_batch(session.data().tokens, examples, room);
 }
 
 double step_flops(const Batch& batch, const BertConfig& c) {

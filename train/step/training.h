@@ -8,10 +8,6 @@ namespace warpbert {
 
 ModelSteps make_steps(Session& session);
 
-// The options with train.shards: as given, else `saved`, else one for each process. Throws UsageError if this
-// number does not fit the other options or the processes.
-Options with_shards(Options options, int saved = 0);
-
 // The shards of this process.
 Shards local_shards(const TrainOptions& options);
 

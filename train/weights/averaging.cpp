@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <string_view>
 #include <system_error>
 
 #include "io/error.h"
@@ -14,12 +15,20 @@ namespace warpbert {
 
 namespace fs = std::filesystem;
 
+// Matches epoch-0007.npz, as a run names its models: a mean of them beside them is left out.
+static bool is_of_epoch(const std::string& name) {
+  constexpr std::string_view prefix = "epoch-", suffix = ".npz";
+  return name.starts_with(prefix) && name.size() >= prefix.size() + 4 + suffix.size() &&
+         name.find_first_not_of("0123456789", prefix.size()) == name.size() - suffix.size() &&
+         name.ends_with(suffix);
+}
+
 std::vector<std::string> kept_models(const std::string& run) {
   const std::string folder = run + "/models";
   std::vector<std::string> files;
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(folder, none))
-    if (entry.path().extension() == ".npz") files.push_back(entry.path().string());
+    if (is_of_epoch(entry.path().filename())) files.push_back(entry.path().string());
   std::sort(files.begin(), files.end());
   if (files.size() < 2)
     io::fail("{}: {} models; an average needs two: train with run.keep_best = 2 or more, or name the files",

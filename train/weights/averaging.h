@@ -6,7 +6,7 @@
 
 namespace warpbert {
 
-// Lists RUN/models/*.npz (run.keep_best) in epoch order. Throws io::Error for fewer than two.
+// Lists RUN/models/epoch-*.npz (run.keep_best) in epoch order. Throws io::Error for fewer than two.
 std::vector<std::string> kept_models(const std::string& run);
 
 // Writes the mean: sums each weight in double, divides and rounds once. Throws io::Error naming the files if

@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <set>
 
 #include "engine/fnv.h"
@@ -149,7 +148,7 @@ void Pretrained::check_shapes() {
   });
 }
 
-// Every array is part of this BERT, and of a type that weights have, or it is outside of BERT.
+// Refuses arrays inside BERT that are unknown or not floating point; warns of arrays outside of BERT.
 void Pretrained::check_kinds(const std::set<std::string>& expected) {
   std::vector<std::string> inside, outside;
   for (const auto& [name, source] : sources_) {
@@ -217,10 +216,9 @@ static bool looks_blank(const std::string& name, const std::vector<float>& v) {
 
 void Pretrained::warn_of_blanks() {
   if (blank_.empty()) return;
-  fmt::print(
-      stderr,
-      "warning: {}: {} of {} arrays are constant or zero in large part: {}; if a download was resumed, "
-      "fetch the file again\n",
+  io::warn(
+      "{}: {} of {} arrays are constant or zero in large part: {}; if a download was resumed, fetch the file "
+      "again",
       path(), blank_.size(), sources_.size(), io::listed(blank_));
   blank_.clear();
 }
@@ -274,7 +272,7 @@ void Pretrained::load(Bert& bert, std::span<const int> rows, bool head) {
   for (const auto& array : store.named()) {
     if (in_head(array.name) && !head) continue;
     std::vector<float> v = values(array.name);
-    if (array.name == name::word_embeddings || array.name == name::output_bias) {
+    if (!rows.empty() && (array.name == name::word_embeddings || array.name == name::output_bias)) {
       const size_t width = v.size() / size_t(shape_.vocabulary);
       std::vector<float> chosen(rows.size() * width);
       for (size_t t = 0; t < rows.size(); t++)
@@ -287,16 +285,11 @@ void Pretrained::load(Bert& bert, std::span<const int> rows, bool head) {
   warn_of_blanks();
 }
 
-void Pretrained::load(Bert& bert) {
-  std::vector<int> rows(size_t(shape_.vocabulary));
-  std::iota(rows.begin(), rows.end(), 0);
-  load(bert, rows, true);
-}
-
 // ---- Configuration beside the weights ---------------------------------------------------------------------
 
 PublishedConfig read_published_config(const std::string& text, const std::string& what,
                                       const Pretrained& weights) {
+  PublishedConfig config{what};
   const auto json = io::parse_json(text, what);
   if (const std::string kind = io::foreign_kind(text); !json.is_object())
     io::fail("{}: {}", what, kind.empty() ? "no JSON object" : "is " + kind);
@@ -325,16 +318,14 @@ PublishedConfig read_published_config(const std::string& text, const std::string
   refuse_but("is_decoder", {false}, encoder);
   refuse_but("add_cross_attention", {false}, encoder);
   if (weights.has_head())
-    refuse_but("tie_word_embeddings", {true},
-               "the word embedding is the output matrix; io/convert/convert.py "
-               "--drop-output-matrix makes it so");
+    refuse_but(
+        "tie_word_embeddings", {true},
+        "the word embedding is the output matrix; io/convert/convert.py --drop-output-matrix makes it so");
   const std::set<nlohmann::json> tanh = {"gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh"};
   if (const auto act = json.find("hidden_act"); act != json.end() && tanh.count(*act))
-    fmt::print(
-        stderr,
-        "warning: {}: hidden_act = {}, the tanh form of GELU; training computes the erf form (off by 5e-4 at "
-        "most)\n",
-        what, act->get<std::string>());
+    config.warnings.push_back(fmt::format(
+        "{}: hidden_act = {}, the tanh form of GELU; training computes the erf form (off by 5e-4 at most)",
+        what, act->get<std::string>()));
   else refuse_but("hidden_act", {"gelu", "gelu_python"}, bert);
   const BertConfig shape = weights.shape();
   for (const auto& [key, size] : {std::pair{"num_hidden_layers", shape.layers},
@@ -344,14 +335,14 @@ PublishedConfig read_published_config(const std::string& text, const std::string
                                   {"vocab_size", shape.vocabulary}})
     if (const double said = whole(key); said && said != size) {
       if (key == std::string_view("vocab_size") && said < size)
-        io::warn("{}: vocab_size = {}, but {} has {} rows; the last {} are taken for padding", what, said,
-                 weights.path(), size, size - said);
+        config.warnings.push_back(
+            fmt::format("{}: vocab_size = {}, but {} has {} rows; the last {} are taken for padding", what,
+                        said, weights.path(), size, size - said));
       else
         io::fail(
             "{}: {} = {}, but {} has {}; it is the configuration of another model, or arrays are missing",
             what, key, said, weights.path(), size);
     }
-  PublishedConfig config{what};
   const char* heads = json.contains("heads") ? "heads" : "num_attention_heads";
   const char* epsilon = json.contains("ln_eps") ? "ln_eps" : "layer_norm_eps";
   config.heads = int(std::min(whole(heads), 1e6)), config.layer_norm_epsilon = number(epsilon);
@@ -359,59 +350,6 @@ PublishedConfig read_published_config(const std::string& text, const std::string
   if (const double e = config.layer_norm_epsilon; e && (e > 1 || e < std::numeric_limits<float>::min()))
     io::fail("{}: {} = {} is no epsilon in (0, 1]", what, epsilon, e);
   config.vocabulary = int(std::min<double>(whole("vocab_size"), shape.vocabulary));
-  return config;
-}
-
-// Uses the first source that exists: model.config, `__meta__` with heads, a configuration beside the weights.
-static PublishedConfig find_published_config(const ModelOptions& options, const Pretrained& pretrained) {
-  if (!options.config.empty())
-    return read_published_config(io::read_text(options.config), options.config, pretrained);
-  if (!pretrained.meta().empty()) {
-    const PublishedConfig config =
-        read_published_config(pretrained.meta(), pretrained.path() + ": __meta__", pretrained);
-    if (config.heads) return config;
-  }
-  for (const char* name : {"bert_config.json", "config.json"}) {
-    const std::string beside = fs::path(pretrained.path()).parent_path() / name;
-    if (fs::exists(beside)) return read_published_config(io::read_text(beside), beside, pretrained);
-  }
-  return {};
-}
-
-static void check_heads(BertConfig shape, const PublishedConfig& config) {
-  shape.heads = config.heads;
-  try {
-    shape.check();
-  } catch (const std::invalid_argument& error) {
-    io::fail("{}: {} heads: {}; if that is the wrong number, set model.heads", config.what, config.heads,
-             error.what());
-  }
-}
-
-PublishedConfig resolve(ModelOptions& options, const Pretrained* pretrained) {
-  PublishedConfig config;
-  if (pretrained) {
-    const BertConfig shape = pretrained->shape();
-    options.layers = shape.layers, options.hidden = shape.hidden, options.intermediate = shape.intermediate;
-    options.max_positions = shape.max_positions;
-    config = find_published_config(options, *pretrained);
-    if (!options.heads && config.heads) {
-      options.heads = config.heads;
-      check_heads(shape, config);
-    }
-    if (!options.layer_norm_epsilon) options.layer_norm_epsilon = config.layer_norm_epsilon;
-    if (!options.heads) {
-      options.heads = std::max(options.hidden / 64, 1);
-      io::warn(
-          "{}: no configuration names the number of heads; hidden/64 = {} is a guess, and a "
-          "wrong one "
-          "makes a wrong model: set model.heads or model.config",
-          options.weights, options.heads);
-    }
-  }
-  if (!options.intermediate) options.intermediate = 4 * options.hidden;
-  if (!options.heads) options.heads = std::max(options.hidden / 64, 1);
-  if (!options.layer_norm_epsilon) options.layer_norm_epsilon = 1e-12;
   return config;
 }
 

@@ -44,10 +44,9 @@ class Pretrained {
   // An array by canonical name, as [out, in]. Throws io::Error if a value is not finite.
   std::vector<float> values(const std::string& name);
 
-  // Copies the weights: token t of `bert` gets row rows[t] of the word embedding and output bias. Without
-  // `head` the masked-language head stays unchanged.
-  void load(Bert& bert, std::span<const int> rows, bool head);
-  void load(Bert& bert);  // all rows in order, and the head
+  // Copies the weights: token t of `bert` gets row rows[t] of the word embedding and output bias; without
+  // rows, row t. Without `head` the masked-language head stays unchanged.
+  void load(Bert& bert, std::span<const int> rows = {}, bool head = true);
 
   // Warns on stderr if arrays read so far are constant or zero in large part, as after a resumed download.
   void warn_of_blanks();
@@ -79,18 +78,14 @@ struct PublishedConfig {
   std::string what;  // names it in messages
   int heads = 0;
   double layer_norm_epsilon = 0;
-  int vocabulary = 0;  // rows of the word embedding without padding
+  int vocabulary = 0;                      // rows of the word embedding without padding
+  std::vector<std::string> warnings = {};  // of what is computed otherwise or guessed; not printed yet
 };
 // Parses bert_config.json (Google) or config.json (Hugging Face); `what` names it in messages. Throws
 // io::Error for anything but a JSON object, models that are not computed here (activations other than GELU,
-// relative positions, decoders, untied output matrices), and shapes other than those of `weights`. Warns for
-// tanh GELU, which is computed as erf GELU, and for padding rows of the word embedding.
+// relative positions, decoders, untied output matrices), and shapes other than those of `weights`. Returns
+// warnings of tanh GELU, which is computed as erf GELU, and of padding rows of the word embedding.
 PublishedConfig read_published_config(const std::string& text, const std::string& what,
                                       const Pretrained& weights);
-
-// Fills in open options: shapes from the weights, then heads and ε from model.config, `__meta__`, or a
-// (bert_)config.json beside the weights. `pretrained` may be null. Warns on stderr if it guesses. Returns the
-// values of the configuration.
-PublishedConfig resolve(ModelOptions& options, const Pretrained* pretrained);
 
 }  // namespace warpbert

@@ -9,9 +9,10 @@
 #include <random>
 #include <stdexcept>
 
-#include "train/score/metrics.h"
+#include "tests/support/measures.h"
 
 using namespace warpbert;
+using namespace warpbert::test;
 
 using Floats = std::vector<float>;
 

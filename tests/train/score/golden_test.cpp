@@ -8,6 +8,7 @@
 #include "io/npz.h"
 #include "tests/support/golden.h"
 #include "tests/support/largest.h"
+#include "tests/support/measures.h"
 #include "train/data/vocabulary.h"
 #include "train/score/metrics.h"
 #include "train/score/scoring.h"
@@ -188,7 +189,7 @@ TEST_CASE("golden: scores and AUC, from the files to the figure") {
     for (const Example& row : set.validation) labels.push_back(row.label);
     // At step 0 [NO] and [YES] share one row, so all scores tie and AUC is meaningless.
     if (when != "step0")
-      CHECK(auc(valid, labels).value() ==
+      CHECK(test::auc(valid, labels).value() ==
             doctest::Approx(g.golden->load<float>("valid/auc_" + when)[0]).epsilon(1e-6));
   }
 }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/measures.h"
 #include "tests/support/pairs.h"
 
 using namespace warpbert;

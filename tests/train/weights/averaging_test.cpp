@@ -151,7 +151,8 @@ TEST_CASE("average: the models that a run kept, by epoch") {
         }).starts_with(folder / "none/models: 0 models; an av"));
   std::filesystem::create_directory(models);
   for (const char* name :
-       {"/epoch-0012.npz", "/epoch-0003.npz", "/epoch-0007.npz", "/notes.txt", "/epoch-0009.npz.tmp"})
+       {"/epoch-0012.npz", "/epoch-0003.npz", "/epoch-0007.npz", "/notes.txt", "/epoch-0009.npz.tmp",
+        "/mean.npz", "/epoch-.npz", "/epoch-0001-0002.npz", "/epoch-00010"})
     std::ofstream(models + name) << "x";
   const auto files = kept_models(folder / ".");
   REQUIRE(files.size() == 3);

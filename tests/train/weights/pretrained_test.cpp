@@ -17,6 +17,7 @@
 #include "tests/support/temporary.h"
 #include "train/weights/model_file.h"
 #include "train/weights/names.h"
+#include "train/weights/resolve.h"
 
 using namespace warpbert;
 using namespace warpbert::test;
@@ -508,10 +509,8 @@ TEST_CASE(
   config.layer_norm_epsilon = 1e-5f;
   model.bert.config = config;
   save_model(folder / "ours.npz", model.bert, vocabulary);
-  ModelOptions options;
-  options.weights = folder / "ours.npz";
-  const Pretrained with_config(options.weights);
-  resolve(options, &with_config);
+  const Pretrained with_config(folder / "ours.npz");
+  const ModelOptions options = resolve_model({}, &with_config).model;
   CHECK(options.heads == 2);  // 1 would be a guess
   CHECK(options.layer_norm_epsilon == 1e-5);
 
@@ -526,24 +525,32 @@ TEST_CASE(
 TEST_CASE("resolve: shapes from the weights, heads and epsilon from the nearest source") {
   TemporaryFolder folder;
   Arrays arrays;
-  ModelOptions options;
+  Options typed;
+  ModelOptions& options = typed.model;
   options.weights = arrays.write(folder / "a.npz");
   options.hidden = 768, options.layers = 12;
   const Pretrained plain(options.weights);
-  const auto resolved = [&](ModelOptions o, const Pretrained& file) {
-    resolve(o, &file);
-    return o;
+  const auto resolved = [&](const ModelOptions& o, const Pretrained& file) {
+    Options all;
+    all.model = o;
+    return resolve_model(all, &file).model;
   };
   CHECK(resolved(options, plain).hidden == 32);
   CHECK(resolved(options, plain).layers == 2);
   CHECK(resolved(options, plain).intermediate == 48);
   CHECK(resolved(options, plain).max_positions == 9);
   CHECK(resolved(options, plain).heads == 1);  // guessed, with a warning
+  CHECK(resolve_model(typed, &plain).warnings ==
+        std::vector<std::string>{
+            options.weights +
+            ": no configuration names the number of heads; hidden/64 = 1 is a guess, and a wrong one makes a "
+            "wrong model: set model.heads or model.config"});
   CHECK(resolved(options, plain).layer_norm_epsilon == 1e-12);
 
   folder.write("config.json", R"({"num_attention_heads": 2, "layer_norm_eps": 1e-5, "hidden_act": "gelu"})");
   CHECK(resolved(options, plain).heads == 2);
   CHECK(resolved(options, plain).layer_norm_epsilon == 1e-5);
+  CHECK(resolve_model(typed, &plain).warnings.empty());
   folder.write("bert_config.json", R"({"num_attention_heads": 1})");
   CHECK(resolved(options, plain).heads == 1);
   options.config = folder.write("mine.json", R"({"num_attention_heads": 2})");
@@ -563,7 +570,9 @@ TEST_CASE("resolve: a number of heads that does not fit is refused in its file's
     for (const auto& a : arrays.arrays) views.push_back(io::view(a.name, a.shape, a.values));
     io::write_npz(path, views);
     const Pretrained file(path);
-    return message_of<io::Error>([&] { resolve(options, &file); });
+    Options typed;
+    typed.model = options;
+    return message_of<io::Error>([&] { resolve_model(typed, &file); });
   };
   CHECK(refused(R"({"heads": 5})") == path +
                                           ": __meta__: 5 heads: model.hidden = 32 does not divide by "
@@ -579,11 +588,42 @@ TEST_CASE("resolve: a number of heads that does not fit is refused in its file's
 }
 
 TEST_CASE("resolve: without weights, hidden/64 heads and 4·hidden") {
-  ModelOptions options;
-  resolve(options, nullptr);
+  const ModelOptions options = resolve_model({}, nullptr).model;
   CHECK(options.heads == 12);
   CHECK(options.intermediate == 3072);
   CHECK(options.layer_norm_epsilon == 1e-12);
+}
+
+TEST_CASE("resolve: a run takes path and vocabulary of the weights, and shards of the run that it resumes") {
+  TemporaryFolder folder;
+  const std::string weights = Arrays().write(folder / "model.safetensors");
+  folder.write("config.json", R"({"num_attention_heads": 2})");
+  Options typed;
+  typed.model.weights = folder / "";
+  typed.data.max_tokens = 6, typed.data.text = true;
+  const Pretrained file(typed.model.weights);
+  CHECK(message_of<UsageError>([&] { resolve_run(typed, &file); }) ==
+        "data.vocab: missing; the folder of " + weights + " has no vocab.txt");
+  folder.write("vocab.txt", "a\n");
+  const ResolvedOptions resolved = resolve_run(typed, &file);
+  CHECK(resolved.model.weights == weights);
+  CHECK(resolved.data.vocab == folder / "vocab.txt");
+  CHECK(resolved.train.shards == 1);  // one process
+  CHECK(resolve_run(typed, &file, 4).train.shards == 4);
+  typed.train.shards = 2;
+  CHECK(resolve_run(typed, &file, 4).train.shards == 2);
+  CHECK(resolve_run(resolved, &file).warnings == resolved.warnings);
+}
+
+TEST_CASE("resolve: warnings of options that are not used are returned, not printed") {
+  const Captured captured(stderr);
+  Options typed;
+  typed.train.final_lr = 0.1, typed.data.counts = "counts.json";
+  const ResolvedOptions resolved = resolve_run(typed, nullptr);
+  CHECK(captured.text() == "");
+  REQUIRE(resolved.warnings.size() == 2);
+  CHECK(resolved.warnings[0].starts_with("train.final_lr is not used: "));
+  CHECK(resolved.warnings[1].starts_with("data.counts is not used: "));
 }
 
 TEST_CASE("configuration files: another activation, other positions, other shapes and nonsense are refused") {
@@ -597,7 +637,7 @@ TEST_CASE("configuration files: another activation, other positions, other shape
           R"({"hidden_act": "gelu", "position_embedding_type": "absolute", "num_attention_heads": null})") ==
       "");
   CHECK(refused(R"({"hidden_act": "gelu_python"})") == "");
-  CHECK(refused(R"({"hidden_act": "gelu_new"})") == "");  // with a warning
+  CHECK(read_published_config(R"({"hidden_act": "gelu_new"})", "config.json", file).warnings.size() == 1);
   CHECK(refused(R"({"hidden_act": "absolute"})")
             .starts_with("config.json: hidden_act = 'absolute' is not run here"));
   CHECK(refused(R"({"hidden_act": "relu"})") ==
@@ -645,8 +685,8 @@ TEST_CASE("configuration files: another activation, other positions, other shape
               "config.json: {} = 12, but {} has {}; it is the configuration of another model, or arrays are "
               "missing",
               key, folder / "a.npz", size));
-  const Captured err(stderr);
-  CHECK(read_published_config(R"({"vocab_size": 8})", "config.json", file).vocabulary == 8);
-  CHECK(err.text() == "warning: config.json: vocab_size = 8, but " + (folder / "a.npz") +
-                          " has 11 rows; the last 3 are taken for padding\n");
+  const PublishedConfig padded = read_published_config(R"({"vocab_size": 8})", "config.json", file);
+  CHECK(padded.vocabulary == 8);
+  CHECK(padded.warnings == std::vector<std::string>{"config.json: vocab_size = 8, but " + (folder / "a.npz") +
+                                                    " has 11 rows; the last 3 are taken for padding"});
 }

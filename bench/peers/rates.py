@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measures what a GPU reaches: large GEMMs in bf16, tf32 and fp32, and a large copy, read plus written bytes.
 
-  floors.py --measure           one line of text
-  floors.py --measure --json    one line of JSON
+  rates.py           one line of text
+  rates.py --json    one line of JSON
 
 A step's lower bound is its GEMM operations over the first rate, plus the bytes of its parameters over the
 second (docs/benchmarks.md). step_bench counts both for its own batches; bench/tables.py divides.
@@ -43,7 +43,6 @@ def measured():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--measure", action="store_true", required=True, help="measure on this GPU")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     rates = measured()
