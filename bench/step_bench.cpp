@@ -177,7 +177,7 @@ int bench(int argc, char** argv) {
   initialise(bert, 0);
   ModelSteps model_steps(device, bert, precision, {}, graphs);
   TrainStep& train_step = model_steps.train;
-  const auto step = [&](size_t i) { train_step.run(batches[i % batches.size()], 1e-5); };
+  const auto step = [&](size_t i) { train_step.take(batches[i % batches.size()], 1e-5); };
   Pace pace;
   const auto order = warmup_order(batches, size_t(warmup), config.max_positions, graphs);
   for (size_t i = 0; i < order.size(); i++) {

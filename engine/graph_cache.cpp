@@ -6,7 +6,7 @@
 
 namespace warpbert {
 
-void GraphCache::run(GraphSlot& slot, const std::function<void()>& work) {
+void GraphCache::submit(GraphSlot& slot, const std::function<void()>& work) {
   if (slot.uses++ == 0 || !enabled_) return work();
   if (!slot.graph) {
     if (captured_ >= most_) return work();

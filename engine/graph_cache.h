@@ -28,8 +28,8 @@ class GraphCache {
   void limit(size_t most) { most_ = most; }
   size_t captured() const { return captured_; }
 
-  // Sends `work` to the device's streams.
-  void run(GraphSlot& slot, const std::function<void()>& work);
+  // Sends `work` to the device's streams, as a graph where it can.
+  void submit(GraphSlot& slot, const std::function<void()>& work);
   // True once the slot runs as fast as it can.
   bool is_warm(const GraphSlot& slot) const { return slot.uses > (enabled_ ? 1 : 0); }
 

@@ -24,10 +24,10 @@ void dry_run(const Options& options) {
   const double lr = session.options().train.lr, parameters = io::mib(session.device().bytes_allocated());
   Loader loader = make_loader(session);
   check_disk_space(session);
-  steps.train.run(loader.next_step(), lr);
+  steps.train.take(loader.next_step(), lr);
   const LossSums sums = steps.train.take_losses();
   const auto begin = Clock::now();  // the first step allocated memory and chose algorithms
-  steps.train.run(loader.next_step(), lr);
+  steps.train.take(loader.next_step(), lr);
   steps.train.take_losses();
   const double seconds = io::seconds_since(begin);
   const int epoch_steps = loader.steps_per_epoch();
@@ -35,12 +35,11 @@ void dry_run(const Options& options) {
              losses_text(sums.loss(), sums.loss_mlm(), sums.loss_cls()), seconds, epoch_steps,
              io::duration_text(seconds * epoch_steps));
   const int shards = local_shards(session.options().train).local();
-  steps.train.run(std::vector<Batch>(size_t(shards), longest_training_batch(session)), lr);
-  const size_t in_training = std::max(steps.resources.arena.used(), steps.resources.arena.high_water());
+  steps.train.take(std::vector<Batch>(size_t(shards), longest_training_batch(session)), lr);
+  const size_t in_training = steps.resources.arena.high_water();
   if (const Batch longest = longest_scoring_batch(session); longest.sequences)
     steps.score.log_probabilities(longest);
-  const bool in_scoring =
-      std::max(steps.resources.arena.used(), steps.resources.arena.high_water()) > in_training;
+  const bool in_scoring = steps.resources.arena.high_water() > in_training;
   fmt::print(
       "memory    {:.1f} MiB on the device at most, {:.1f} of them for weights, gradients and Adam's means;\n "
       "         a batch of the longest pairs, {}:\n{}",
@@ -97,7 +96,7 @@ void overfit_batch(const Options& options, int most_steps) {
   const auto begin = Clock::now();
   LossSums first, last;
   for (int step = 1, shown = 1; step <= most_steps; step++) {
-    steps.train.run(batch, lr);
+    steps.train.take(batch, lr);
     const LossSums sums = steps.train.take_losses();
     if (step != shown && step != most_steps) continue;
     last = sums;

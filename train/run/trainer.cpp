@@ -31,7 +31,7 @@ bool Trainer::train_epoch(Loader& loader) {
     book(state_.spent.waiting);
     profile_.before(state_.step + 1);
     lr_ = learning_rate(options_.train, state_.step + 1, long(steps) * options_.train.epochs);
-    steps_.train.run(micro_batches, lr_);
+    steps_.train.take(micro_batches, lr_);
     if (gemm_files_) gemm_files_->save();
     if (const std::string kernels = profile_.after(state_.step + 1); !kernels.empty()) {
       progress_->clear();

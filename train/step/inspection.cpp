@@ -109,7 +109,7 @@ void Inspection::take_steps(io::Archive& batches, int steps, const Options& opti
                              .keras_fill = options.loss.scale == LossScale::keras_fill});
   std::vector<float> losses;
   for (int k = 0; k < steps; k++) {
-    step.run(read_batch(batches, k, bert_.config).packed, options.train.lr);
+    step.take(read_batch(batches, k, bert_.config).packed, options.train.lr);
     losses.push_back(float(step.take_losses().loss()));
   }
   arrays_.add("losses", {steps}, std::move(losses));

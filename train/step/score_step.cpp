@@ -8,7 +8,7 @@ namespace warpbert {
 void ScoreStep::start(const Batch& batch) {
   Slot& slot = slots_.try_emplace(key(batch), r_.device).first->second;
   slot.batch.upload(batch, r_.bert.config.max_positions);
-  r_.graphs.run(slot.graph, [&] {
+  r_.graphs.submit(slot.graph, [&] {
     r_.arena.reset();
     Tape tape(r_.device, r_.gemm, r_.arena, r_.dtype, false);
     const Targets& targets = slot.batch.targets();

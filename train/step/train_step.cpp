@@ -34,7 +34,7 @@ static StepTotals step_totals(std::span<const Batch> batches) {
   return totals;
 }
 
-void TrainStep::run(std::span<const Batch> micro_batches, double lr) {
+void TrainStep::take(std::span<const Batch> micro_batches, double lr) {
   const StepTotals totals = step_totals(micro_batches);
   if (!totals.targets) return;  // nothing to learn from: the reference divides 0 by 0 here
   const bool fgm = config_.fgm_epsilon > 0;
@@ -44,7 +44,7 @@ void TrainStep::run(std::span<const Batch> micro_batches, double lr) {
   PassRecord record;
   record.scale = float(share / totals.targets);
   record.adam = adam_.count(lr);
-  if (sharded_) return run_shards(micro_batches, totals, record);
+  if (sharded_) return take_shards(micro_batches, totals, record);
   for (size_t i = 0; i < micro_batches.size(); i++) {
     record.random[0] = {config_.seed, ++pass_};
     if (fgm) record.random[1] = {config_.seed, ++pass_};
@@ -54,8 +54,8 @@ void TrainStep::run(std::span<const Batch> micro_batches, double lr) {
 
 // Each pass of a step has its own number. Equal micro-batches of two shards share a number and differ in
 // first_row.
-void TrainStep::run_shards(std::span<const Batch> micro_batches, const StepTotals& totals,
-                           PassRecord& record) {
+void TrainStep::take_shards(std::span<const Batch> micro_batches, const StepTotals& totals,
+                            PassRecord& record) {
   const bool fgm = config_.fgm_epsilon > 0;
   for (const bool adversarial : {false, true}) {
     if (adversarial && !fgm) break;
@@ -95,7 +95,7 @@ void TrainStep::send(const Batch& batch, Place place, const PassRecord& record) 
                   8 * int(place.update) + 16 * place.shard;
   BatchSlot& slot = slots_.try_emplace(batch_key(batch, max_positions, tag), r_.device).first->second;
   slot.batch.upload(batch, max_positions, record);
-  r_.graphs.run(slot.graph, [&] { enqueue(slot.batch, place); });
+  r_.graphs.submit(slot.graph, [&] { enqueue(slot.batch, place); });
 }
 
 // Sends the work of a micro-batch. All that differs from step to step is in device memory.

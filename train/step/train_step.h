@@ -48,10 +48,10 @@ class TrainStep {
   TrainStep(StepResources& resources, const TrainStepConfig& config);
 
   // Takes a step over `batch`.
-  void run(const Batch& batch, double lr) { run(std::span(&batch, 1), lr); }
+  void take(const Batch& batch, double lr) { take(std::span(&batch, 1), lr); }
   // Takes one step over micro-batches: their gradients add up to those of the mean loss over all targets.
   // Without shards FGM takes one micro-batch; more throw std::logic_error. With shards they are the loader's.
-  void run(std::span<const Batch> micro_batches, double lr);
+  void take(std::span<const Batch> micro_batches, double lr);
 
   // Gathers weights and moments from all processes. Call before reading or saving them. Synchronizes.
   void gather() {
@@ -78,7 +78,7 @@ class TrainStep {
     bool update = false;       // with shards: an update of all weights follows
     int shard = 0;             // of this process
   };
-  void run_shards(std::span<const Batch> micro_batches, const StepTotals& totals, PassRecord& record);
+  void take_shards(std::span<const Batch> micro_batches, const StepTotals& totals, PassRecord& record);
   void send(const Batch& batch, Place place, const PassRecord& record);
   void send_nothing(Place place, const AdamSteps& steps);
   void enqueue(const DeviceBatch& batch, Place place);

@@ -163,7 +163,7 @@ TEST_CASE("golden: keras_fill scales loss and gradient by the share of real toke
   double norm[2];
   for (bool fill : {false, true}) {
     ModelSteps steps(g.device, g.bert, Precision::fp32, {.keras_fill = bool(fill)});
-    steps.train.run(g.batch(0), 0);
+    steps.train.take(g.batch(0), 0);
     norm[fill] = steps.train.grad_norm();
   }
   CHECK(norm[1] / norm[0] == doctest::Approx(g.golden->load<float>("batch0/fill")[0]).epsilon(1e-5));
@@ -200,7 +200,7 @@ TEST_CASE("golden: four Adam steps") {
   ModelSteps steps(g.device, g.bert, Precision::fp32, {.adam = adam});
   for (int t = 1; t <= 4; t++) {
     steps.train.take_losses();
-    steps.train.run(g.batch(t - 1), 1e-3);
+    steps.train.take(g.batch(t - 1), 1e-3);
     CHECK(steps.train.take_losses().loss() ==
           doctest::Approx(g.golden->load<float>("steps/ce")[t - 1]).epsilon(1e-5));
     double worst = 0;

@@ -86,7 +86,7 @@ Result train(Precision precision, bool graphs, const Setting& setting = {}, size
   for (int step = 0; step < 24; step++) {
     std::vector<Batch> parts;
     for (int i = 0; i < setting.parts; i++) parts.push_back(batch(step + i, c.vocabulary));
-    steps.train.run(parts, 1e-3 * (1 + step % 4));
+    steps.train.take(parts, 1e-3 * (1 + step % 4));
   }
   Result result{{}, {}, {}, steps.train.take_losses(), steps.resources.graphs.captured()};
   CHECK(steps.train.all_finite());
@@ -172,8 +172,8 @@ TEST_CASE("step: state and restore") {
   initialise(bert, 1, 0.1f);
   StepResources resources(device, bert, Precision::fp32);
   TrainStep one(resources, {.seed = 5}), two(resources, {.seed = 5});
-  one.run(batch(0, c.vocabulary), 1e-3);
-  one.run(batch(1, c.vocabulary), 1e-3);
+  one.take(batch(0, c.vocabulary), 1e-3);
+  one.take(batch(1, c.vocabulary), 1e-3);
   const TrainStepState state = one.state();
   CHECK(state.pass == 2);
   CHECK(state.updates == 2);
@@ -192,8 +192,8 @@ TEST_CASE("step: parts add up to the gradient of the whole batch") {
   StepResources for_one(one.device, one.bert, Precision::fp32),
       for_several(several.device, several.bert, Precision::fp32);
   TrainStep once(for_one, {.seed = 5}), added(for_several, {.seed = 5});
-  once.run(whole, 1e-3);
-  added.run(parts, 1e-3);
+  once.take(whole, 1e-3);
+  added.take(parts, 1e-3);
   CHECK(relative_difference(several.gradients(), one.gradients()) < 1e-6);  // different summation order
   CHECK(added.take_losses().loss() == doctest::Approx(once.take_losses().loss()).epsilon(1e-6));
   CHECK(added.grad_norm() == doctest::Approx(once.grad_norm()).epsilon(1e-6));
@@ -217,7 +217,7 @@ TEST_CASE("step: shards add up to the step of the whole batch, dropout included,
       if (shards.count > 1) batch.first_row = first_row;
       first_row += batch.tokens;
     }
-    steps.train.run(batches, 1e-3);
+    steps.train.take(batches, 1e-3);
     std::vector<float> gradient;
     for (const auto& array : bert.store.named())
       for (const float g : bert.store.download(bert.store.grads(), array)) gradient.push_back(g);
@@ -243,13 +243,13 @@ TEST_CASE("step: FGM adds the gradient at the word embedding moved by epsilon al
   Looked one, by_hand;
   StepResources resources(one.device, one.bert, Precision::fp32);
   TrainStep step(resources, {.seed = 5, .fgm_epsilon = 0.7f});
-  step.run(data, 1e-3);
+  step.take(data, 1e-3);
   const auto both = one.gradients();
 
   StepResources plain_resources(by_hand.device, by_hand.bert, Precision::fp32);
   TrainStep plain(plain_resources, {.seed = 5});
   ParameterStore& store = by_hand.bert.store;
-  plain.run(data, 0);
+  plain.take(data, 0);
   const double loss = plain.take_losses().loss();
   auto expected = by_hand.gradients();
   const auto word = store.named()[0];
@@ -260,7 +260,7 @@ TEST_CASE("step: FGM adds the gradient at the word embedding moved by epsilon al
   for (float g : gradient) square += double(g) * g;
   for (size_t i = 0; i < table.size(); i++) table[i] += float(0.7 * gradient[i] / std::sqrt(square));
   store.upload(store.master_weights(), word, table);
-  plain.run(data, 0);
+  plain.take(data, 0);
   CHECK(plain.take_losses().loss() > loss);
   const auto second = by_hand.gradients();
   for (size_t i = 0; i < expected.size(); i++) expected[i] += second[i];
@@ -274,7 +274,7 @@ TEST_CASE("step: FGM adds the gradient at the word embedding moved by epsilon al
   CHECK(largest_difference(after, before) <
         1.01e-3 * 0.1 / std::sqrt(0.001) * std::sqrt(1 - 0.999) / (1 - 0.9));
 
-  CHECK_THROWS_AS(step.run(std::vector<Batch>{data, data}, 1e-3), std::logic_error);
+  CHECK_THROWS_AS(step.take(std::vector<Batch>{data, data}, 1e-3), std::logic_error);
 }
 
 TEST_CASE("step: a loss that is not finite, of FGM's pass alone as well, changes no weight") {
@@ -283,7 +283,7 @@ TEST_CASE("step: a loss that is not finite, of FGM's pass alone as well, changes
   const auto before = model.master_weights();
   StepResources resources(model.device, model.bert, Precision::fp32);
   TrainStep step(resources, {.seed = 5, .fgm_epsilon = INFINITY});
-  step.run(data, 1e-3);
+  step.take(data, 1e-3);
   CHECK(std::isfinite(step.take_losses().loss()));
   CHECK_FALSE(step.all_finite());
   CHECK(model.master_weights() == before);
@@ -310,7 +310,7 @@ TEST_CASE("step: a gradient that is not finite is told of, unless its step was s
     StepResources resources(model.device, model.bert, Precision::fp32);
     TrainStep step(resources, {.seed = 5, .adam = adam});
     CHECK(step.all_finite());
-    step.run(data, 1e-3);
+    step.take(data, 1e-3);
     CHECK(std::isfinite(step.take_losses().loss()));
     CHECK_FALSE(std::isfinite(step.grad_norm()));
     CHECK(step.all_finite() == (limit > 0));
@@ -339,7 +339,7 @@ TEST_CASE(
         graphs.score.start(b);
         CHECK(graphs.score.finish() == expected);
         CHECK(expected[0] != expected[2]);
-        if (pass == 1) graphs.train.run(batch(3, c.vocabulary), 1e-3);
+        if (pass == 1) graphs.train.take(batch(3, c.vocabulary), 1e-3);
       }
     CHECK(plain.resources.graphs.captured() == 0);
   }
