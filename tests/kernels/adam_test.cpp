@@ -205,14 +205,14 @@ TEST_CASE("clip and reject_outlier: refuse what makes no sense") {
   Buffer<AdamStep> steps(1);
   Buffer<double> square(1);
   const auto clip = [&](int n, float limit) { kernels::clip(nullptr, steps, n, square, limit); };
-  CHECK_THROWS_WITH_AS(clip(0, 1), "clip: n = 0, clip_norm = 1.000000", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(clip(1, 0), "clip: n = 1, clip_norm = 0.000000", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(clip(0, 1), "clip: n = 0, clip_norm = 1", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(clip(1, 0), "clip: n = 1, clip_norm = 0", std::invalid_argument);
   CHECK_THROWS_AS(clip(1, NAN), std::invalid_argument);
   const auto reject = [&](float limit) {
     kernels::reject_outlier(nullptr, nullptr, square, square, nullptr, limit);
   };
-  CHECK_THROWS_WITH_AS(reject(0), "reject_outlier: limit = 0.000000", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(reject(-2.5f), "reject_outlier: limit = -2.500000", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(reject(0), "reject_outlier: limit = 0", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(reject(-2.5f), "reject_outlier: limit = -2.5", std::invalid_argument);
   CHECK_THROWS_AS(reject(NAN), std::invalid_argument);
 }
 

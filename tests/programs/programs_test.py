@@ -1530,8 +1530,8 @@ class Programs(TinyRun):
             figure = json.loads(done.stdout)
             timed = 6 if ON_GPU else 3  # there once more without synchronizing
             self.assertEqual((figure["steps"], figure["updates"]), (3, warmup + timed))
-            warned = re.fullmatch(r"warning: --warmup \d+: the timed steps allocate memory or capture graphs; "
-                                  r"--warmup (\d+) reaches every bucket\n", done.stderr)
+            warned = re.fullmatch(r"warning: --warmup \d+: the timed steps allocate memory or capture "
+                                  r"graphs; --warmup (\d+) reaches every bucket\n", done.stderr)
             self.assertEqual(warned is None, warmup == 40)
             if warned:
                 self.assertLess(int(warned[1]), 40)
