@@ -34,7 +34,6 @@ std::string line_of(const GemmKey& p, const GemmAlgorithm& choice) {
   return line + '\n';
 }
 
-// Throws for a line that line_of does not write.
 std::pair<GemmKey, GemmAlgorithm> parse_line(const std::string& line) {
   GemmKey p{};
   GemmAlgorithm choice{};

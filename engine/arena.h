@@ -1,5 +1,4 @@
-// Bump allocator for one step's device memory. Pieces are named: report() tells what used the memory at its
-// peak.
+// Bump allocator for one step's device memory.
 #pragma once
 #include <algorithm>
 #include <map>
@@ -20,7 +19,7 @@ class Arena {
   T* allocate(size_t n, const char* name) {
     return static_cast<T*>(allocate(n * sizeof(T), name));
   }
-  void reset();  // keeps the blocks: the next step gets the same addresses
+  void reset();  // the next step gets the same addresses
 
   size_t used() const { return used_; }
   size_t high_water() const { return std::max(used_, high_water_); }

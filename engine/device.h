@@ -1,4 +1,4 @@
-// The device: one GPU (preset cuda) or the SIMT simulator on CPU cores (preset cpu), chosen at build time.
+// One GPU, or the SIMT simulator on CPU cores, chosen at build time.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -14,9 +14,8 @@ namespace warpbert {
 
 class Device {
  public:
-  // Opens the GPU of this process (sm_80 or later; the first one if no launcher started it), or the simulator
-  // with `threads` workers (0: all cores). Throws std::runtime_error naming the cause and a build that would
-  // work.
+  // Opens this process's GPU (sm_80 or later), or the simulator with `threads` workers (0: all cores). Throws
+  // std::runtime_error naming the cause and a build that would work.
   explicit Device(int threads = 0);
   ~Device();
   Device(const Device&) = delete;
@@ -25,10 +24,10 @@ class Device {
   static bool is_gpu();
 
   kernels::Stream stream() const { return stream_; }
-  // Side stream of lower priority, and one for what travels between devices.
+  // Lower priority; the exchange stream carries transfers between devices.
   kernels::Stream side_stream() const { return side_; }
   kernels::Stream exchange_stream() const { return exchange_; }
-  // Later work of one stream follows the earlier work of the other.
+  // Work sent to `later` from now on waits for what `earlier` has been sent.
   void follow(kernels::Stream later, kernels::Stream earlier);
   void fork() { follow(side_, stream_); }
   void join() { follow(stream_, side_); }
@@ -39,17 +38,14 @@ class Device {
   void* allocate(size_t bytes);
   void free(void* p);
 
-  // Operations run in stream order. `host` may be reused once upload() returns. upload and download cannot be
-  // captured.
+  // Stream-ordered. `host` may be reused once upload() returns. upload and download cannot be captured.
   void upload(void* device, const void* host, size_t bytes);
   void download(void* host, const void* device, size_t bytes);  // synchronizes
   void zero(void* device, size_t bytes);
   void fill(void* device, int byte, size_t bytes);
 
-  // Asynchronous copies on stream().
   Staging& staging() { return *staging_; }
 
-  // Algorithm cache of every Gemm of this device.
   AlgorithmCache& algorithm_cache() { return algorithm_cache_; }
 
   size_t bytes_allocated() const { return bytes_; }

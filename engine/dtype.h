@@ -1,4 +1,3 @@
-// Storage types, and the precision of a run.
 #pragma once
 #include "kernels/kernels.h"
 
@@ -10,8 +9,8 @@ using kernels::GradView;
 using kernels::size_of;
 using kernels::View;
 
-// fp32: everything fp32. tf32: stored as fp32, GEMMs on a GPU's tf32 tensor cores. bf16: activations and
-// matrices bf16; master weights, accumulation and statistics fp32.
+// tf32: stored as fp32, GEMMs on a GPU's tf32 tensor cores. bf16: activations and matrices; master weights,
+// accumulation and statistics are fp32.
 enum class Precision { bf16, fp32, tf32 };
 
 }  // namespace warpbert

@@ -1,4 +1,4 @@
-// FNV-1a (Fowler, Noll & Vo), 32 or 64 bits: equal on every machine.
+// FNV-1a (Fowler, Noll & Vo): equal on every machine.
 #pragma once
 #include <cstdint>
 #include <string_view>

@@ -1,7 +1,5 @@
-// Matrix products: cuBLASLt on a GPU; oneDNN on the CPU. Accumulation is fp32 or better.
-//
-// Bitwise reproducible for any number of CPU threads: CPU tiles depend on the shape alone, and each is one
-// single-threaded call over all of K. The GPU keeps one algorithm per product (algorithm_cache.h).
+// cuBLASLt on a GPU, oneDNN on the CPU; accumulation is fp32 or better. Bits do not depend on the number of
+// CPU threads: tiles depend on the shape alone, and each is one single-threaded call over all of K.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -12,7 +10,6 @@
 
 namespace warpbert {
 
-// A view or its transpose.
 struct Operand {
   View view;
   bool transposed = false;
@@ -21,7 +18,7 @@ struct Operand {
 };
 inline Operand transposed(const View& x) { return {x, true}; }
 
-// c = a·b, or c += a·b. a and b share a dtype; c has the same or fp32. All rows count, padding rows too.
+// c = a·b, or +=. a and b share a dtype; c has the same or fp32. Padding rows count, too.
 struct GemmArgs {
   View c;
   Operand a, b;
@@ -32,21 +29,21 @@ class Device;
 
 class Gemm {
  public:
-  // Uses `stream` (null: device.stream()) and the device's algorithm cache. Products first seen during stream
-  // capture are not autotuned. GPU workspace: 32 MiB.
+  // `stream` null: device.stream(). Products first seen during stream capture are not autotuned. GPU
+  // workspace: 32 MiB.
   Gemm(Device& device, Precision precision, kernels::Stream stream = nullptr);
   ~Gemm();
   Gemm(const Gemm&) = delete;
   Gemm& operator=(const Gemm&) = delete;
 
-  // Throws std::invalid_argument naming the shapes that do not fit.
+  // Throws std::invalid_argument naming unfit shapes.
   void multiply(const GemmArgs& args);
 
   // Versions that the algorithm cache depends on: "cuBLASLt 130100, CUDA 13000, driver 13000".
   static std::string library();
 
  private:
-  struct Library;  // cuda/gemm.cpp or cpu/gemm.cpp
+  struct Library;
   std::unique_ptr<Library> library_;
 };
 

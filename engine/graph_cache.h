@@ -1,8 +1,5 @@
-// Runs recurring work as CUDA graphs.
-//
-// The first use of a slot runs kernel by kernel: whatever allocates memory or chooses an algorithm does so
-// then, outside of a stream capture. The second use captures the work as a graph, and launches it; so do all
-// later ones. The bits are the same either way.
+// Runs recurring work as CUDA graphs, with the same bits. A slot's first use runs kernel by kernel, so memory
+// and algorithms are ready; the second captures, and launches the graph, as do later ones.
 #pragma once
 #include <cstddef>
 #include <functional>
@@ -12,7 +9,7 @@
 
 namespace warpbert {
 
-// Work on buffers that stay where they are. The owner keeps one slot for each shape of the work.
+// Work on buffers that stay in place; one slot for each shape.
 struct GraphSlot {
   long uses = 0;
   std::unique_ptr<Graph> graph;
@@ -23,12 +20,10 @@ class GraphCache {
   explicit GraphCache(Device& device) : device_(device) {}
 
   void enable(bool on) { enabled_ = on; }
-  // At most this many graphs are captured, and fewer where the device has no memory for one more. Slots
-  // beyond the limit run kernel by kernel.
+  // Captures at most this many graphs, fewer when out of device memory. Other slots run kernel by kernel.
   void limit(size_t most) { most_ = most; }
   size_t captured() const { return captured_; }
 
-  // Sends `work` to the device's streams, as a graph where it can.
   void submit(GraphSlot& slot, const std::function<void()>& work);
   // True once the slot runs as fast as it can.
   bool is_warm(const GraphSlot& slot) const { return slot.uses > (enabled_ ? 1 : 0); }

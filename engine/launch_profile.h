@@ -1,8 +1,5 @@
-// Time per kernel and GEMM of a run.
-//
-// GPU: CUDA events around each launch; a launch on another stream waits for the previous one, so that none
-// overlap. Late host launches count, so very short kernels look slower than they are. Simulator: the host's
-// clock. Copies, memsets and graph launches are not measured.
+// CUDA events time a GPU's launches, serialized across streams; late host launches count. The simulator uses
+// the host's clock. Copies, memsets and graph launches are not measured.
 #pragma once
 #include <map>
 #include <memory>
@@ -16,10 +13,9 @@ namespace warpbert {
 
 class LaunchTable {
  public:
-  void add(const std::string& name, double seconds, double flops, double bytes);  // one launch; 0: unknown
+  void add(const std::string& name, double seconds, double flops, double bytes);  // 0: unknown
   double seconds() const;
-  // A row per name, longest total first: launches per step, mean time, share; if known, bytes, FLOPs and
-  // rates.
+  // Per name, longest total first: launches per step, mean time, share; if known, bytes, FLOPs and rates.
   std::string text(int steps) const;
 
  private:

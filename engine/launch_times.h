@@ -1,4 +1,3 @@
-// Start and end times of launches.
 #pragma once
 #include <cstddef>
 #include <memory>

@@ -1,7 +1,5 @@
-// Trainable parameters in flat buffers: fp32 master weights, gradients, Adam's m and v, and in bf16 a rounded
-// copy that kernels read. Zeroing, norm, Adam and checkpoints are one pass over one array.
-//
-// Order: matrices | vectors (biases, gains; always read as fp32, never decayed) | embeddings.
+// Flat buffers: fp32 master weights, gradients, Adam's m and v; in bf16 also a rounded copy that kernels
+// read. Order: matrices | vectors (biases, gains; always read as fp32) | embeddings.
 #pragma once
 #include <deque>
 #include <string>
@@ -15,8 +13,8 @@ namespace warpbert {
 
 enum class ParameterKind { matrix, vector, embedding };
 
-// Rows [first, first + rows) of a parameter, as named in files; three pieces for a fused query-key-value
-// matrix, else one. Rows outside pieces are padding: zero, never exported.
+// Rows [first, first + rows), as named in files; three pieces for fused query-key-value. Other rows are
+// padding: zero, never exported.
 struct Piece {
   std::string name;
   int first, rows;
@@ -25,12 +23,12 @@ struct Piece {
 struct Parameter {
   std::vector<Piece> pieces;
   ParameterKind kind;
-  int rows, cols;    // as stored; a vector has one column
+  int rows, cols;    // a vector has one column
   size_t index = 0;  // declaration order
   size_t offset = 0, size = 0;
   float lr_scale = 1;  // factor on the learning rate; set it before constructing Adam
 
-  // Extends to the next 256-byte boundary; the padding stays zero.
+  // Up to the next 256-byte boundary; the padding stays zero.
   size_t padded_size() const { return (size + 63) / 64 * 64; }
 
   float* master = nullptr;  // [rows, cols]
@@ -40,7 +38,7 @@ struct Parameter {
   bool grad_written = false;
 
   View view() const { return {value, dtype, {rows}, cols, cols}; }
-  // Next gradient write: "=" the first time in a step, then "+=".
+  // "=" the first time in a step, then "+=".
   GradView write_grad() {
     return {kernels::view(grad, {rows}, cols),
             std::exchange(grad_written, true) ? Grad::accumulate : Grad::overwrite};
@@ -56,16 +54,16 @@ class ParameterStore {
     return add(kind, rows, cols, {{name, 0, rows}});
   }
 
-  // Allocates zeroed buffers. bf16 adds the rounded copy; trainable = false omits gradients and Adam's state.
+  // Allocates zeroed buffers; trainable = false omits gradients and Adam's state.
   void allocate(Device& device, Precision precision, bool trainable = true);
 
-  // Refreshes the rounded copy; call it after changing master weights from outside.
+  // Call it after changing master weights from outside.
   void round_weights();
   void start_step();       // all gradients are unwritten
   void continue_step();    // the next backward pass adds to existing gradients
   void finish_backward();  // zeroes unwritten gradients
 
-  // EMA weights, maintained by Adam. swap_ema() swaps them with the master weights, for evaluation.
+  // Adam maintains EMA weights; evaluation swaps them with the master weights.
   void keep_ema();  // starts from the master weights
   void swap_ema();
   float* ema_weights() { return ema_weights_.data(); }  // null without EMA
@@ -83,7 +81,7 @@ class ParameterStore {
   float* m() { return m_.data(); }
   float* v() { return v_.data(); }
 
-  // Arrays in declaration order. `buffer`: master weights, or any buffer of their layout.
+  // Declaration order. `buffer` has the layout of the master weights.
   struct Named {
     std::string name;
     std::vector<int> shape;  // [rows] for vectors

@@ -24,7 +24,7 @@ int quota_processors(const std::string& root, std::string group) {
   }
 }
 
-// The process' group: the line "0::/a/b" of /proc/self/cgroup.
+// From the line "0::/a/b" of /proc/self/cgroup.
 static std::string own_group() {
   std::ifstream file("/proc/self/cgroup");
   for (std::string line; std::getline(file, line);)

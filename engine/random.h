@@ -1,3 +1,3 @@
-// The kernels' random numbers on the host: random4(seed, pass, site, group).
+// The kernels' random numbers on the host.
 #pragma once
 #include "kernels/philox.h"

@@ -1,5 +1,4 @@
-// NVTX ranges for Nsight Systems: domain "warpbert", a colour per category; a few instructions each without
-// the tool or a GPU. Graph launches hide them: set run.graphs = false.
+// NVTX ranges for Nsight Systems. Graph launches hide them: set run.graphs = false.
 #pragma once
 #include <cstdint>
 
@@ -7,7 +6,7 @@ namespace warpbert {
 
 enum class Category { data = 1, forward, backward, optimizer, evaluation, io };
 
-// Lasts to the end of the scope. `name` must be a literal: it is registered once, by address.
+// `name` must be a literal: it is registered once, by address.
 class Range {
  public:
   Range(const char* name, Category category, int64_t payload = 0);
@@ -17,8 +16,7 @@ class Range {
 
 void name_thread(const char* name);
 
-// Window of `nsys profile --capture-range=cudaProfilerApi`. Both synchronize first, to exclude earlier work.
-// No-ops without a GPU.
+// Window of `nsys profile --capture-range=cudaProfilerApi`. Both synchronize first.
 void profiler_start();
 void profiler_stop();
 

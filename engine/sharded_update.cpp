@@ -18,8 +18,8 @@ ShardedUpdate::ShardedUpdate(ParameterStore& store, Adam& adam, ProcessGroup& gr
   workspace_ = DeviceArray<float>(device_, most);
 }
 
-// Some sixteen buckets of matrices: enough for the exchange to run beside backward, and each large enough to
-// use the links (BERT-base: 20 MiB). Bounds are those of Adam's blocks.
+// About sixteen buckets: enough to overlap with backward, each large enough for the links (BERT-base: 20
+// MiB). Bounds are those of Adam's blocks.
 void ShardedUpdate::cut_into_buckets(const Shards& shards) {
   constexpr size_t unit = kernels::adam_values_a_block, most_buckets = 16;
   const size_t matrices_end = store_.vectors().first;
@@ -58,7 +58,7 @@ void ShardedUpdate::complete(const Parameter& matrix) {
   while (unsent_ && !buckets_[unsent_ - 1].incomplete) send(buckets_[--unsent_], device_.side_stream());
 }
 
-// Its gradients are complete on stream `after`.
+// Gradients are complete on stream `after`.
 void ShardedUpdate::send(Bucket& bucket, kernels::Stream after) {
   const kernels::Stream stream = device_.exchange_stream();
   const size_t begin = bucket.sum.begin(), slice = bucket.sum.end() - begin;
@@ -100,9 +100,7 @@ void ShardedUpdate::finish() {
   device_.follow(device_.stream(), stream);
 }
 
-// ---- What all ranks get -----------------------------------------------------------------------------------
-
-// Everybody's slices of the values [first, last) of `data` that lie in the bucket.
+// Appends every rank's slice of values [first, last) in the bucket.
 void ShardedUpdate::append_slices(Transfers& parts, const Bucket& bucket, void* data, size_t value_bytes,
                                   size_t first, size_t last) const {
   const std::vector<size_t>& bounds = bucket.sum.bounds();
@@ -114,7 +112,6 @@ void ShardedUpdate::append_slices(Transfers& parts, const Bucket& bucket, void* 
   }
 }
 
-// The weights that kernels read.
 void ShardedUpdate::append_weights(Transfers& parts, const Bucket& bucket) const {
   if (!store_.rounded())
     return append_slices(parts, bucket, store_.master_weights(), sizeof(float), 0, store_.size());

@@ -1,6 +1,6 @@
-// Adam over gradients of shards (shards.h), divided as in ZeRO stage 1 (Rajbhandari et al. 2020, §5.1); see
-// docs/scale.md. The flat buffers are cut into buckets, and each bucket into a slice for each rank, which
-// updates it. Buckets travel in a fixed order, from the last to the first, beside the backward pass.
+// Adam over gradients of shards (shards.h), as in ZeRO stage 1 (Rajbhandari et al. 2020, §5.1). Each rank
+// updates its slice of each bucket. Buckets travel from the last to the first, beside the backward pass
+// (docs/scale.md).
 #pragma once
 #include "adam.h"
 #include "shards.h"
@@ -11,28 +11,27 @@ class ShardedUpdate {
  public:
   ShardedUpdate(ParameterStore& store, Adam& adam, ProcessGroup& group, const Shards& shards);
 
-  // Takes the gradients of a local shard, but not of the last, from the store's buffer.
+  // Takes the gradients of a local shard, except the last.
   void add(int shard);
-  // The last local shard: begin() after its losses; complete() for each matrix whose gradient is complete on
-  // the side stream; finish() when all are complete on the main stream, which then follows the update. All
-  // may be captured. *finite, on the device, becomes the least of all ranks; 0 leaves the weights as they are.
+  // For the last local shard: begin() after its losses; complete() per matrix with a complete gradient on the
+  // side stream; finish() once the main stream has all gradients. The main stream then waits for the update.
+  // Capturable. *finite (device) becomes the least of all ranks; 0 skips the update.
   void begin(kernels::AdamStep* steps, int* finite);
   void complete(const Parameter& matrix);
   void finish();
 
-  // In place of these, after the last local shard of a first pass of two (FGM): keeps the sum for the second,
-  // and completes gradient and master weights of p.
+  // Replaces these in the first pass of FGM: keeps the sum, and completes gradient and master weights of p.
   void finish_first_pass(const Parameter& p);
-  // Completes master weights, moments and EMA weights, of which this rank updates its slices.
+  // Completes master weights, moments and EMA weights on all ranks.
   void gather();
 
  private:
   using Transfers = std::vector<ProcessGroup::Transfer>;
   struct Bucket {
     ShardSum sum;
-    std::vector<const Parameter*> matrices;  // that lie in it, if only in part
-    size_t incomplete = 0;                   // of them, in this pass
-    DeviceArray<float> first_pass{};         // its sum over shards, of this slice
+    std::vector<const Parameter*> matrices;  // in it, at least in part
+    size_t incomplete = 0;                   // matrices, in this pass
+    DeviceArray<float> first_pass{};         // this slice's sum over shards
   };
   void cut_into_buckets(const Shards& shards);
   void send(Bucket& bucket, kernels::Stream after);

@@ -50,7 +50,7 @@ ShardSum::ShardSum(Device& device, ProcessGroup& group, const Shards& shards, si
   for (size_t i = 0; i < most; i++) nodes_.emplace_back(device, last - first).zero();  // padding stays zero
 }
 
-// Adds to the gradient the nodes that this shard completes.
+// Adds the nodes that this shard completes.
 void ShardSum::complete(kernels::Stream stream, float* gradient, int shard) const {
   const int next = shards_.first + shard + 1;
   const size_t before = complete_nodes(shards_.first, next - 1).size(),
@@ -79,12 +79,12 @@ size_t ShardSum::workspace() const {
   return others * (end() - begin());
 }
 
-// Terms of all ranks, of this slice, by shard.
+// This slice's terms of all ranks, by shard.
 std::vector<ShardSum::Term> ShardSum::exchange(kernels::Stream stream, float* gradient,
                                                float* workspace) const {
   const size_t slice = end() - begin();
   const std::vector<TreeNode> ours = nodes_of(group_.rank());
-  const auto term = [&](size_t i, size_t offset) {  // of ours: the last one is in the gradient itself
+  const auto term = [&](size_t i, size_t offset) {  // our last one is in the gradient itself
     return i + 1 < ours.size() ? nodes_[i].data() + (offset - bounds_.front()) : gradient + offset;
   };
   std::vector<Term> all;

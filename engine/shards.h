@@ -1,5 +1,5 @@
-// Shards of a step: the batch is dealt over `count` shards, whose gradients are added in one fixed tree; see
-// docs/scale.md. The left subtree of n leaves has the largest power of two below n.
+// Gradients of `count` shards are added in one fixed tree (docs/scale.md). The left subtree of n leaves has
+// the largest power of two below n.
 #pragma once
 #include <vector>
 
@@ -8,37 +8,36 @@
 
 namespace warpbert {
 
-// Consecutive shards [first, last) of `count`, which one process computes.
+// Shards [first, last) of `count`, computed by one process.
 struct Shards {
   int count = 1, first = 0, last = 1;
   int local() const { return last - first; }
 };
 
-// Shards of a rank. Throws std::invalid_argument unless the processes divide the shards.
+// Throws std::invalid_argument unless the processes divide the shards.
 Shards deal_shards(int count, int rank, int processes);
 
-// The nodes of the tree that shards [first, last) complete: aligned powers of two, from left to right.
+// Tree nodes that shards [first, last) complete: aligned powers of two, from left to right.
 struct TreeNode {
   int first, count;
   bool operator==(const TreeNode&) const = default;
 };
 std::vector<TreeNode> complete_nodes(int first, int last);
 
-// Adds a range of the gradient over all shards. Rank r gets the sums of its slice. Calls launch the same work
-// in each step, so that they may be captured.
+// Sums a range of the gradient over all shards; rank r gets its slice. Capturable.
 class ShardSum {
  public:
-  // The range is [first, last), in values of the gradient.
+  // Values [first, last) of the gradient.
   ShardSum(Device& device, ProcessGroup& group, const Shards& shards, size_t first, size_t last);
 
-  // Takes the gradient of local shard 0, 1, … in turn, except the last; `gradient` then holds anything.
+  // Takes local shard 0, 1, … in turn, except the last; `gradient` is scratch afterwards.
   void add(kernels::Stream stream, float* gradient, int shard) const;
-  // Takes the gradient of the last one. This process's slice of `gradient`, the same array, becomes the sum
-  // over all shards. The workspace has workspace() floats.
+  // Takes the last one's. This process's slice of `gradient` becomes the sum over all shards. workspace:
+  // workspace() floats.
   void finish(kernels::Stream stream, float* gradient, float* workspace) const;
   size_t workspace() const;
 
-  // [bounds()[r], bounds()[r + 1]) is the slice of rank r. Bounds between slices are multiples of 2,048.
+  // Rank r has slice [bounds()[r], bounds()[r + 1]). Bounds between slices are multiples of 2,048.
   const std::vector<size_t>& bounds() const { return bounds_; }
   size_t begin() const { return bounds_[size_t(group_.rank())]; }
   size_t end() const { return bounds_[size_t(group_.rank()) + 1]; }
@@ -56,7 +55,7 @@ class ShardSum {
   ProcessGroup& group_;
   Shards shards_;
   std::vector<size_t> bounds_;
-  // Sums of the shards so far, complete nodes of the tree from left to right.
+  // Complete nodes of the tree from left to right.
   std::vector<DeviceArray<float>> nodes_;
 };
 

@@ -1,5 +1,4 @@
-// Ring of host buffers for asynchronous copies to the device; page-locked on a GPU, as the driver copies
-// pageable memory first and may block on the stream.
+// Host buffers are page-locked on a GPU, because copies from pageable memory may block on the stream.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -10,7 +9,6 @@
 
 namespace warpbert {
 
-// Asynchronous copies from numbered buffers.
 class Copier {
  public:
   virtual ~Copier() = default;
@@ -20,7 +18,7 @@ class Copier {
   virtual void wait(int buffer) = 0;  // blocks until the buffer's last copy is done
 };
 
-// Copies in stream order. The simulator copies at once.
+// Stream-ordered. The simulator copies at once.
 std::unique_ptr<Copier> stream_copier(kernels::Stream stream);
 
 class Staging {

@@ -1,10 +1,7 @@
-// Autograd tape: the ops' backward closures, which backward() runs in reverse.
+// Autograd tape of one forward pass. Without recording (evaluation) there are no closures and no dropout.
 //
-// One tape serves one forward pass; its arena holds outputs and what backward needs. Without recording
-// (evaluation) there are no closures and no dropout.
-//
-// Weight gradients and reductions of partial sums run on a side stream beside data gradients, if there is
-// one. Ops do not see it: weight_gradient(), reduce() and additive_grad() order the two streams.
+// Weight gradients and reductions run on a side stream, if there is one: weight_gradient(), reduce() and
+// additive_grad() order the streams.
 #pragma once
 #include <deque>
 #include <functional>
@@ -18,7 +15,7 @@
 
 namespace warpbert {
 
-// First stage of sums over rows: [blocks, parts, cols].
+// [blocks, parts, cols].
 struct Partials {
   float* data;
   int blocks, parts, cols;
@@ -26,19 +23,19 @@ struct Partials {
 
 class Tape {
  public:
-  // `random`: key of this pass's dropout, in device memory; null without dropout.
+  // `random`: device, null without dropout.
   Tape(Device& device, Gemm& gemm, Arena& arena, DType dtype, bool recording = true,
        const kernels::RandomState* random = nullptr)
       : device_(device), gemm_(gemm), arena_(arena), dtype_(dtype), recording_(recording), random_(random) {}
   Tape(const Tape&) = delete;
 
-  Tensor tensor(const char* name, kernels::Rows rows, int cols);  // in the tape's dtype
+  Tensor tensor(const char* name, kernels::Rows rows, int cols);
   Tensor tensor(const char* name, kernels::Rows rows, int cols, DType dtype);
   Tensor like(const char* name, Tensor x) { return tensor(name, x.rows(), x.cols(), x.dtype()); }
   Tensor input(const char* name, const View& x);  // wraps the caller's memory
   float* floats(const char* name, size_t n) { return arena_.allocate<float>(n, name); }
 
-  // Appends the backward closure of op `name`; skipped if `output` has no gradient.
+  // Skipped if `output` has no gradient.
   void on_backward(const char* name, Tensor output, std::function<void()> closure);
   void backward();
 
@@ -49,16 +46,15 @@ class Tape {
     f(side_gemm_ ? *side_gemm_ : gemm_, weight.write_grad());
     if (update_) complete_.push_back(&weight);
   }
-  // Gradient of `p` for a kernel that only adds: zeroed if nobody has written it.
+  // For a kernel that only adds: zeroed if unwritten.
   View additive_grad(Parameter& p);
   Partials partials(int blocks, int parts, int cols);
-  // Adds part k of the partial sums into the gradient of the k-th vector; as many per launch as fit (one BERT
-  // layer's). Complete when backward() returns.
+  // Adds part k into the gradient of the k-th vector. Complete when backward() returns.
   void reduce(const Partials& partials, std::initializer_list<Parameter*> vectors);
   void reduce(const kernels::Reduction& reduction);
 
-  // Side stream with its own Gemm. `update` launches there, for each weight whose gradient is complete and
-  // that nothing reads any more.
+  // `update` launches on the side stream, for each weight whose gradient is complete and that nothing reads
+  // any more.
   void use_side_stream(Gemm& gemm, std::function<void(Parameter&)> update = {});
 
   // Off when not recording.
@@ -72,7 +68,7 @@ class Tape {
 
  private:
   void fork();  // the side stream waits for the main stream
-  void join();  // and the main stream for the side stream
+  void join();  // the main stream waits for the side stream
   void reduce_queued();
   struct Closure {
     const char* name;

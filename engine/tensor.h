@@ -1,7 +1,5 @@
-// Handle to an activation matrix [rows, cols] in the tape's arena.
-//
-// Backward allocates the gradient on first use. The first writer stores ("="), later ones add ("+="):
-// write_grad() tells which, and is called exactly once per write.
+// Activation matrix in the tape's arena. Backward allocates the gradient on first use. write_grad() tells
+// whether to store or add, and is called exactly once per write.
 #pragma once
 #include <utility>
 
@@ -35,16 +33,15 @@ class Tensor {
   }
 
   // Forward calls one of these per tensor an op reads. read_alone(): the op overwrites the tensor, or only
-  // stores ("=") its gradient. Another reader of such a tensor, before or after, throws
-  // std::invalid_argument.
+  // stores ("=") its gradient. Another reader, before or after, throws std::invalid_argument.
   void read(const char* op) const;
   void read_alone(const char* op) const;
 
-  View grad() const;  // of the tensor's shape and dtype, unless set_grad() gave another
+  View grad() const;  // shape and dtype of the tensor, unless set_grad() gave another
   GradView write_grad() const {
     return {grad(), std::exchange(t_->grad_written, true) ? Grad::accumulate : Grad::overwrite};
   }
-  View overwrite_grad() const;  // write_grad() for tensors read alone: throws std::logic_error if written
+  View overwrite_grad() const;  // for tensors read alone: throws std::logic_error if written
   bool has_grad() const { return t_->grad_written; }
 
   // Gradient in other memory: cross-entropy writes it over the logits.

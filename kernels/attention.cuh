@@ -1,4 +1,3 @@
-// Helpers of the attention kernels.
 #pragma once
 #include <algorithm>
 #include <initializer_list>
@@ -11,17 +10,17 @@
 namespace warpbert::kernels {
 
 // ---- Block mapping ----------------------------------------------------------------------------------------
-// grid = (heads, sequences + 1, tiles). A warp owns 16 rows of a sequence, a block 16 per warp: its tile.
-// Blocks with the last y write padding rows; attention_backward_query_kernel has none.
+// grid = (heads, sequences + 1, tiles); a warp owns 16 rows. Blocks with the last y write padding rows; the
+// query kernel has none.
 
-// Largest tile. Backward's four operands and ds then fit in the 99 KB of shared memory of sm_86.
+// Largest tile: backward's operands and ds fit in the 99 KB of shared memory of sm_86.
 template <class T, int D>
 constexpr int max_tile = sizeof(T) == 4 && D == 128 ? 32 : 64;
 
 struct Place {
   int head, heads;    // hidden = heads·D
-  int first, length;  // rows of the sequence: first … first + length
-  int tile, start;    // rows per tile; the block's first row within the sequence
+  int first, length;  // rows first … first + length
+  int tile, start;    // rows per tile; the block's first row in the sequence
   int warp;
 };
 
@@ -36,7 +35,7 @@ __device__ __forceinline__ Place place(const int* starts) {
           .warp = int(threadIdx.x / 32)};
 }
 
-// Address of a row of the block's sequence in x: [N, parts·H], first column of its head in `part`.
+// Row of the sequence in x: [N, parts·H], at the head's first column of `part`.
 template <int D, class T>
 __device__ __forceinline__ T* locate(T* x, const Place& at, int row, int part, int parts) {
   return x + ((size_t(at.first + row) * parts + part) * at.heads + at.head) * D;
@@ -44,7 +43,6 @@ __device__ __forceinline__ T* locate(T* x, const Place& at, int row, int part, i
 
 __device__ __forceinline__ bool is_padding_block() { return blockIdx.y == gridDim.y - 1; }
 
-// Zeroes D columns of the padding rows.
 template <int D, class T>
 __device__ __forceinline__ void zero_padding(T* x, int ld, Rows rows) {
   const int end = rows.capacity * (D / 8);
@@ -55,7 +53,7 @@ __device__ __forceinline__ void zero_padding(T* x, int ld, Rows rows) {
 // ---- Tiles ------------------------------------------------------------------------------------------------
 __device__ __forceinline__ int round_up_16(int n) { return (n + 15) / 16 * 16; }
 
-// Calls f(row, first column) for the thread's D/16 pieces of eight columns; a block has two threads per row.
+// Calls f(row, column) for the thread's D/16 pieces of eight columns; two threads per row.
 template <int D, class F>
 __device__ __forceinline__ void own_pieces(F f) {
   const int step = blockDim.x / (D / 8), first = threadIdx.x / (D / 8), column = threadIdx.x % (D / 8) * 8;
@@ -63,7 +61,7 @@ __device__ __forceinline__ void own_pieces(F f) {
   for (int k = 0; k < D / 16; k++) f(first + k * step, column);
 }
 
-// Starts copying `count` rows of x to a tile; zeroes rows up to the next multiple of 16.
+// Copies `count` rows of x; zeroes rows up to a multiple of 16.
 template <int D, class T>
 __device__ __forceinline__ void copy_tile(T* tile, const T* x, int ld, int count) {
   const int end = round_up_16(count);
@@ -79,14 +77,13 @@ __device__ __forceinline__ void copy_tile(T* tile, const T* x, int ld, int count
   });
 }
 
-// Bias of the columns this thread copies. Kernels load it before waiting for the copies, but ptxas (CUDA
-// 13.0) moves these loads after the wait.
+// Bias of this thread's columns. ptxas 13.0 moves these loads after the wait.
 template <int D>
 __device__ __forceinline__ Float8 own_bias(const float* bias) {
   return load8(bias + threadIdx.x % (D / 8) * 8);
 }
 
-// Adds the bias to the pieces this thread copied, so it need not wait for other threads.
+// Adds the bias to this thread's pieces: no barrier is needed before.
 template <int D, class T>
 __device__ __forceinline__ void add_bias(T* tile, const Float8& b, int count) {
   own_pieces<D>([&](int row, int column) {
@@ -98,7 +95,7 @@ __device__ __forceinline__ void add_bias(T* tile, const Float8& b, int count) {
   });
 }
 
-// Writes the first `count` of this warp's 16 rows to x, times scale0 (rows 0 … 7) or scale1 (8 … 15).
+// Writes the first `count` of 16 rows, times scale0 (rows 0 … 7) or scale1 (8 … 15).
 template <int D, class T>
 __device__ __forceinline__ void store_sum(T* x, int ld, int count, const float (&acc)[D / 8][4], float scale0,
                                           float scale1) {
@@ -119,7 +116,7 @@ constexpr float score_scale = D == 16   ? 0.25f
                               : D == 64 ? 0.125f
                                         : 0.08838834765f;
 
-// bf16 takes the fast functions; float, which claims exactness, the accurate ones.
+// Fast functions for bf16, accurate ones for float.
 template <class T>
 __device__ __forceinline__ float exponential(float x) {
   return sizeof(T) == 2 ? fast_exp(x) : expf(x);
@@ -130,7 +127,6 @@ __device__ __forceinline__ float logarithm(float x) {
 }
 
 // ---- Dropout ----------------------------------------------------------------------------------------------
-// Mask of one head's probabilities.
 template <bool dropping>
 class HeadDropout {
  public:
@@ -141,11 +137,10 @@ class HeadDropout {
         head_(at.head),
         first_(at.first + mask_.first_row()) {}
 
-  __device__ __forceinline__ uint32_t keeps(int query, int key) const {  // 0 or 1
+  __device__ __forceinline__ uint32_t keeps(int query, int key) const {
     return mask_.keeps(element(query, key));
   }
   __device__ __forceinline__ float factor(uint32_t kept) const { return mask_.factor(kept); }
-  // Factors of key and key + 1.
   __device__ __forceinline__ float2 factors(int query, int key) const {
     return mask_.factors(element(query, key));
   }
@@ -187,13 +182,12 @@ inline void check_attention(const char* launcher, const AttentionArgs& args,
   check_views(launcher, one, others);
 }
 
-// Rows per tile: a multiple of 16 that covers max_length, at most max_tile.
+// Rows per tile, a multiple of 16.
 template <class T, int D>
 int attention_tile(int max_length) {
   return std::clamp((max_length + 15) / 16 * 16, 16, max_tile<T, D>);
 }
 
-// Calls f.operator()<T, D, dropping>().
 template <class F>
 void with_attention(const AttentionArgs& args, F f) {
   with_one_of<16, 32, 64, 128>(head_size(args), [&]<int D>() {

@@ -1,24 +1,19 @@
-// Attention backward; see docs/kernels/attention.md. The dropout factor f is 0 or 1/(1−rate); pd = f·p.
-// Δ = Σ_j p_j·dp_j = Σ_d dout·out (Dao et al. 2022, "FlashAttention", appendix B.2).
+// Attention backward moves 16·N·H bytes in bf16 and computes 10·L·N·H FLOP at length L. f: dropout factor, 0
+// or 1/(1−rate); pd = f·p; Δ = Σ_j p_j·dp_j = Σ_d dout·out (Dao et al. 2022, "FlashAttention", appendix B.2).
 //
-// Moves 16·N·H bytes in bf16, computes 10·L·N·H FLOP at length L. A block owns a tile of up to 64 keys of one
-// head and sequence, a warp 16 of them. It computes transposed scores k·qᵀ, 16 × 16 at a time: they stay in
-// registers as left operands of pdᵀ·dout and dsᵀ·q, and no two warps add to the same element. dq sums over
-// warps: they stage ds in shared memory, then each takes 16 queries.
-//
-// Longer sequences have keys in several blocks. A second kernel, one tile of queries per block, then
-// recomputes ds for dq: 7 products instead of 5, but no float atomics.
+// A block owns up to 64 keys, a warp 16. Transposed scores k·qᵀ, 16 × 16, stay in registers as left operands
+// of pdᵀ·dout and dsᵀ·q. For dq, warps stage ds in shared memory, then each takes 16 queries. Longer
+// sequences recompute ds in a second kernel, 7 products instead of 5, to avoid atomics.
 #include "attention.cuh"
 
 namespace warpbert::kernels {
 
-// Per-query values of a tile.
 struct RowStatistics {
   float delta[64], lse[64];
 };
 
-// Loads lse and computes Δ, D / 8 lanes per row. Padding rows of the tile get zeros; their dout is zero too,
-// so pd·dout and ds = p·(0 − 0) vanish for any p.
+// Loads lse and computes Δ, D / 8 lanes per row. Padding rows get zeros; as dout is zero,
+// too, they add nothing.
 template <class T, int D>
 __device__ __forceinline__ void load_statistics(RowStatistics& rows, const T* dout, const T* out, int hidden,
                                                 const float* lse, int count) {
@@ -38,7 +33,6 @@ __device__ __forceinline__ void load_statistics(RowStatistics& rows, const T* do
   }
 }
 
-// Operands in shared memory.
 template <class T>
 struct Tiles {
   T *q, *k, *v, *dout;
@@ -51,12 +45,12 @@ __device__ __forceinline__ Tiles<T> tiles(int rows) {
   return {p, p + size, p + 2 * size, p + 3 * size};
 }
 
-// Row stride of the staged ds, [key][query].
+// Row stride of ds, [key][query].
 template <class T, int D>
 constexpr int staged_stride = max_tile<T, D> + 16 / int(sizeof(T));
 
-// Adds the terms of 16 queries to dk and dv of one warp's 16 keys; stores dsᵀ in `staged` unless null. k, v:
-// the warp's rows; q, dout, rows: the queries'.
+// Adds 16 queries' terms to dk and dv; stores dsᵀ in `staged` unless null. k, v: the warp's rows; q, dout,
+// rows: the queries'.
 template <class T, int D, bool dropping>
 __device__ __forceinline__ void add_queries(float (&dk)[D / 8][4], float (&dv)[D / 8][4],
                                             const Tiles<T>& tile, const RowStatistics& rows, int row,
@@ -93,7 +87,7 @@ __device__ __forceinline__ void add_queries(float (&dk)[D / 8][4], float (&dv)[D
   }
 }
 
-// dq of one warp's 16 queries from row0 on, from the staged ds.
+// dq of 16 queries from row0 on.
 template <class T, int D>
 __device__ __forceinline__ void store_staged_dq(T* to, int ld, const T* staged, const T* k, int row0,
                                                 int length) {
@@ -165,7 +159,7 @@ static __global__ void __launch_bounds__(128, 2)
   }
 }
 
-// Adds the terms of 16 keys to dq of one warp's 16 queries. q, dout: the warp's rows; k, v: the keys'.
+// Adds 16 keys' terms to dq. q, dout: the warp's rows; k, v: the keys'.
 template <class T, int D, bool dropping>
 __device__ __forceinline__ void add_keys(float (&dq)[D / 8][4], const Tiles<T>& tile,
                                          const RowStatistics& rows, int row0, int query, int key, int keys,

@@ -1,22 +1,19 @@
-// Attention forward; see docs/kernels/attention.md. Moves 8·N·H bytes in bf16, computes 4·L·N·H FLOP at
-// length L.
+// Attention forward moves 8·N·H bytes in bf16 and computes 4·L·N·H FLOP at length L. Latency dominates for
+// short pairs: a block has up to 64 queries of a head and sequence, a warp 16. Scores stay in registers.
 //
-// Latency dominates for short pairs, so blocks are small and many: one per head, sequence and tile of up to
-// 64 queries, one warp per 16 queries. q, k, v pass once through shared memory; scores stay in registers.
-//
-// The online softmax (Milakov & Gimelshein 2018) keeps max and sum = Σ exp(s − max) over the keys so far.
-// When a tile raises max, sum and output are scaled by exp(old − new).
+// Online softmax (Milakov & Gimelshein 2018): when a tile raises max, sum = Σ exp(s − max) and output are
+// scaled by exp(old − new).
 #include "attention.cuh"
 
 namespace warpbert::kernels {
 
-// State of a warp's 16 queries; `sum` covers only this lane's keys.
+// A warp's 16 queries; `sum` covers this lane's keys.
 template <int D>
 struct OnlineSoftmax {
   float out[D / 8][4], max[2], sum[2];
 };
 
-// Maximum and sum over the four lanes of a row.
+// Reduces over the four lanes of a row.
 __device__ __forceinline__ float quad_max(float x) {
   x = fmaxf(x, __shfl_xor_sync(0xffffffff, x, 1));
   return fmaxf(x, __shfl_xor_sync(0xffffffff, x, 2));
@@ -26,7 +23,7 @@ __device__ __forceinline__ float quad_sum(float x) {
   return x + __shfl_xor_sync(0xffffffff, x, 2);
 }
 
-// Processes `keys` keys from key0 on for one warp's 16 queries from `query` on.
+// Processes keys [key0, key0 + keys) for 16 queries.
 template <class T, int D, bool dropping>
 __device__ __forceinline__ void attend(OnlineSoftmax<D>& softmax, const T* q, const T* k, const T* v,
                                        int query, int key0, int keys, const HeadDropout<dropping>& mask,

@@ -1,9 +1,7 @@
-// Products of 16-row tiles by one warp: tensor cores for bf16, FMA for float.
+// Products of 16-row tiles in shared memory by one warp. Row strides are 16 bytes more than D columns: eight
+// rows of a column start in different banks.
 //
-// Tiles are in shared memory. Their row stride is 16 bytes more than D columns, so that eight rows of one
-// column start in different banks.
-//
-// Lane layout, g = lane / 4, t = lane % 4 (mma.m16n8k16, PTX ISA 9.7.14; docs/kernels/attention.md):
+// Lane layout, g = lane / 4, t = lane % 4 (mma.m16n8k16, PTX ISA 9.7.14):
 //   16 × 16 product c[n][i]:   row g + 8·(i / 2), column 8·n + 2·t + i % 2
 //   16 × D sum acc[n][i]:      row g + 8·(i / 2), column sum_column<T>(n) + i % 2
 #pragma once
@@ -20,7 +18,6 @@ __device__ __forceinline__ int sum_column(int n) {
   return sizeof(T) == 2 ? n * 8 + t * 2 : n / 2 * 16 + t * 4 + n % 2 * 2;
 }
 
-// Stores two adjacent values of a row, rounded to T.
 __device__ __forceinline__ void store_pair(float* p, float x, float y) {
   const float2 pair = make_float2(x, y);
   *reinterpret_cast<float2*>(p) = pair;
@@ -30,7 +27,7 @@ __device__ __forceinline__ void store_pair(bf16* p, float x, float y) {
   *reinterpret_cast<uint32_t*>(p) = pair;
 }
 
-// ---- bf16: mma.m16n8k16, operands by ldmatrix -------------------------------------------------------------
+// ---- bf16: mma.m16n8k16 -----------------------------------------------------------------------------------
 
 // c = x·yᵀ, 16 rows each.
 template <int D>
@@ -50,7 +47,7 @@ __device__ __forceinline__ void multiply(float (&c)[2][4], const bf16* x, const 
   }
 }
 
-// acc += a·y, a: tensor-core fragment.
+// acc += a·y, a: fragment.
 template <int D>
 __device__ __forceinline__ void accumulate_fragment(float (&acc)[D / 8][4], const uint32_t (&a)[4],
                                                     const bf16* y) {
@@ -65,7 +62,7 @@ __device__ __forceinline__ void accumulate_fragment(float (&acc)[D / 8][4], cons
   }
 }
 
-// acc += a·y, a from `multiply`, rounded to bf16: already in the operand's layout.
+// acc += a·y; a from `multiply` already has the operand's layout.
 template <int D>
 __device__ __forceinline__ void accumulate(float (&acc)[D / 8][4], const float (&a)[2][4], const bf16* y,
                                            float*) {
@@ -74,7 +71,7 @@ __device__ __forceinline__ void accumulate(float (&acc)[D / 8][4], const float (
   accumulate_fragment<D>(acc, fragment, y);
 }
 
-// acc += aᵀ·y, a: 16 × 16 in shared memory, leading dimension lda.
+// acc += aᵀ·y, a: 16 × 16, leading dimension lda.
 template <int D>
 __device__ __forceinline__ void accumulate_transposed(float (&acc)[D / 8][4], const bf16* a, int lda,
                                                       const bf16* y) {
@@ -86,7 +83,7 @@ __device__ __forceinline__ void accumulate_transposed(float (&acc)[D / 8][4], co
 
 // ---- float: FMA -------------------------------------------------------------------------------------------
 
-constexpr int scratch_stride = 20, scratch_floats = 16 * scratch_stride;  // per warp, for `accumulate`
+constexpr int scratch_stride = 20, scratch_floats = 16 * scratch_stride;  // per warp
 
 template <int D>
 __device__ __forceinline__ void multiply(float (&c)[2][4], const float* x, const float* y) {
@@ -112,7 +109,7 @@ __device__ __forceinline__ void multiply(float (&c)[2][4], const float* x, const
     for (int i = 0; i < 4; i++) c[n][i] = (sum[n][i][0] + sum[n][i][1]) + (sum[n][i][2] + sum[n][i][3]);
 }
 
-// acc += a·y; left(k, r) is the element of a in column k and the lane's row g + 8·r.
+// acc += a·y; left(k, r): element of a in column k, row g + 8·r.
 template <int D, class Left>
 __device__ __forceinline__ void add_rows(float (&acc)[D / 8][4], const float* y, Left left) {
   Float4 sum[D / 8];
@@ -136,7 +133,7 @@ __device__ __forceinline__ void add_rows(float (&acc)[D / 8][4], const float* y,
     for (int i = 0; i < 4; i++) acc[n][i] = sum[n][i];
 }
 
-// acc += a·y. A lane holds four of the 16 columns of a that it needs; `scratch` brings the others.
+// acc += a·y. A lane holds a quarter of a's columns; `scratch` brings the others.
 template <int D>
 __device__ __forceinline__ void accumulate(float (&acc)[D / 8][4], const float (&a)[2][4], const float* y,
                                            float* scratch) {

@@ -1,10 +1,9 @@
-// Block-wide sums in double, in a fixed order.
 #pragma once
 #include "simt/simt.h"
 
 namespace warpbert::kernels {
 
-// Replaces each x[k] by its sum, in thread 0 only. All threads must call it, once per kernel.
+// Sums each x[k] into thread 0, in a fixed order. All threads must call it, once per kernel.
 template <int threads, int N>
 __device__ __forceinline__ void block_sums(double (&x)[N]) {
   auto& warps = shared<double[threads / 32][N]>();

@@ -1,11 +1,8 @@
-// Cross-entropy and its gradient in place; see docs/kernels/cross_entropy.md.
+// Cross-entropy moves 6 bytes per logit in bf16; the second read comes from cache. dlogits fill the first
+// ld·sizeof(T) bytes of each row.
 //
-// logits: [M, ld] float; dlogits: [M, ld] of T in the first ld·sizeof(T) bytes of each row. Moves 6 bytes per
-// logit in bf16; the second read of a row (26 KB at V = 6,413) comes from cache.
-//
-// A block of up to 512 threads owns a row and walks it in stretches, two pieces of eight adjacent columns per
-// thread. Maximum and sum come from one read (online softmax, Milakov & Gimelshein 2018): a larger maximum m'
-// scales the sum by exp(m − m').
+// A block owns a row and walks it in stretches, two pieces of eight adjacent columns per thread. One read
+// gives maximum and sum (online softmax, Milakov & Gimelshein 2018).
 #include "block_sum.cuh"
 #include "launch.h"
 #include "vector.cuh"
@@ -17,7 +14,7 @@ constexpr int pieces = 2;
 
 // Σ exp z = sum·exp(max).
 struct SoftmaxSum {
-  float max = -3.4e38f;  // finite: merging empty ones avoids inf − inf
+  float max = -3.4e38f;  // finite: avoids inf − inf
   float sum = 0;
 };
 
@@ -26,13 +23,12 @@ static __device__ __forceinline__ SoftmaxSum merge(SoftmaxSum a, SoftmaxSum b) {
   return {m, a.sum * fast_exp(a.max - m) + b.sum * fast_exp(b.max - m)};
 }
 
-// Columns of a stretch, and the first column of this thread's piece k.
 static __device__ __forceinline__ int stretch() { return int(blockDim.x) * 8 * pieces; }
 static __device__ __forceinline__ int piece(int start, int k) {
   return start + (k * int(blockDim.x) + int(threadIdx.x)) * 8;
 }
 
-// z of a thread's pieces; −∞ from V on. Padding logits are discarded, bias past V is never read.
+// z of a thread's pieces; −∞ from V on, where bias is not read.
 static __device__ __forceinline__ void load_z(Float8 (&z)[pieces], const float* row, const float* bias,
                                               int start, int vocabulary) {
   Float8 b[pieces] = {};
@@ -53,7 +49,6 @@ static __device__ __forceinline__ void load_z(Float8 (&z)[pieces], const float* 
   }
 }
 
-// Maximum and sum of this thread's columns.
 static __device__ __forceinline__ SoftmaxSum thread_sum(const float* row, const float* bias, int vocabulary) {
   SoftmaxSum s;
   for (int start = 0; start < vocabulary; start += stretch()) {
@@ -73,13 +68,12 @@ static __device__ __forceinline__ SoftmaxSum thread_sum(const float* row, const 
   return s;
 }
 
-// Merges over a warp; all lanes get the result.
 static __device__ __forceinline__ SoftmaxSum merge_lanes(SoftmaxSum s) {
   const float max = warp_max(s.max);
   return {max, warp_sum(s.sum * fast_exp(s.max - max))};
 }
 
-// Merges over the block; all threads get the result. At its barrier all have read the row once.
+// At its barrier all threads have read the row once.
 static __device__ __forceinline__ SoftmaxSum block_sum(SoftmaxSum s) {
   auto& warps = shared<SoftmaxSum[most_threads / 32]>();
   const int lane = int(threadIdx.x) % 32;
@@ -107,8 +101,7 @@ static __global__ void __launch_bounds__(most_threads, 2)
   const Target target = targets[m];
   const float w = target.other_weight, k = *scale;
   SoftmaxSum s = thread_sum(row, bias, vocabulary);
-  // Reads the target logits here: the loop would wait for an earlier read; after the barrier, gradients may
-  // overwrite them.
+  // Reads target logits here: earlier, the loop would wait; after the barrier, gradients may overwrite them.
   float z_token = 0, z_other = 0;
   if (threadIdx.x == 0) {
     z_token = row[target.token] + bias[target.token];
@@ -134,8 +127,8 @@ static __global__ void __launch_bounds__(most_threads, 2)
         if (c + j == target.other) z[p][j] -= k * w;
       }
     }
-    // The bf16 gradient of column c overwrites the logit of column c/2, in this stretch if it is the first,
-    // else in an earlier one. Another thread may still have to read it: hence the barrier.
+    // The bf16 gradient of column c overwrites the logit of column c/2, which another thread may not have
+    // read yet.
     if constexpr (sizeof(T) < sizeof(float)) __syncthreads();
 #pragma unroll
     for (int p = 0; p < pieces; p++)
@@ -194,7 +187,7 @@ constexpr int sum_threads = 256;
 static __global__ void __launch_bounds__(sum_threads)
     sum_losses_kernel(double* sums, int* finite, const float* __restrict__ loss,
                       const Target* __restrict__ targets, const int* count) {
-  double mine[4] = {};  // Σ loss of group 0 and 1, their counts
+  double mine[4] = {};  // Σ loss of group 0 and 1, counts
   for (int m = threadIdx.x; m < *count; m += sum_threads) {
     const bool second = targets[m].group == 1;
     mine[0] += second ? 0 : loss[m], mine[1] += second ? loss[m] : 0;

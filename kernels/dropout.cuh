@@ -1,4 +1,3 @@
-// Dropout in kernels: keep factors of elements, by Philox (philox.h).
 #pragma once
 #include "launch.h"
 #include "philox.h"
@@ -8,8 +7,8 @@ namespace warpbert::kernels {
 
 struct DropoutArgs {
   const RandomState* random;
-  uint32_t site, threshold;  // keeps an element iff its 16 random bits are >= threshold
-  float scale;               // factor of kept elements
+  uint32_t site, threshold;  // keeps an element iff its 16 bits are >= threshold
+  float scale;
 };
 
 inline DropoutArgs dropout_args(const Dropout& d) {
@@ -22,8 +21,7 @@ inline void check_dropout(const char* launcher, const Dropout& dropout) {
   if (dropout.rate > 0 && !dropout.random) refuse(launcher, "dropout needs a random state");
 }
 
-// The constructor loads the random state early, where nothing waits for it. Without `dropping` all factors
-// are 1.
+// Loads the random state early. Without `dropping` factors are 1.
 template <bool dropping>
 class DropoutMask {
  public:
@@ -31,7 +29,7 @@ class DropoutMask {
     if constexpr (dropping) state_ = *dropout.random;
   }
 
-  // Applies dropout to eight values of a row of `columns`, from `column` on; both multiples of 8.
+  // `column` and `columns`: multiples of 8.
   __device__ __forceinline__ Float8 operator()(int row, int columns, int column, Float8 x) const {
     if constexpr (dropping) {
       const uint32_t group =
@@ -44,7 +42,6 @@ class DropoutMask {
     return x;
   }
 
-  // Elements count from the step's first row.
   __device__ __forceinline__ uint32_t keeps(uint64_t element) const {  // 0 or 1
     if constexpr (!dropping) return 1;
     return bits(draw(element), element) >= dropout_.threshold;
@@ -53,7 +50,7 @@ class DropoutMask {
   __device__ __forceinline__ float factor(uint32_t kept) const {
     return !dropping ? 1 : kept ? dropout_.scale : 0;
   }
-  // Factors of `element` and the next, which mostly share a draw.
+  // Factors of two elements, mostly from one draw.
   __device__ __forceinline__ float2 factors(uint64_t element) const {
     if constexpr (!dropping) return make_float2(1, 1);
     const Random4 r = draw(element);
@@ -65,7 +62,7 @@ class DropoutMask {
   __device__ __forceinline__ Random4 draw(uint64_t element) const {
     return random4(state_.seed, state_.pass, dropout_.site, element / 8);
   }
-  // Selects registers instead of indexing, which would put the draw into local memory.
+  // Selects registers: indexing would use local memory.
   __device__ static __forceinline__ uint32_t bits(const Random4& r, uint64_t element) {
     const uint32_t low = element & 2 ? r.v[1] : r.v[0], high = element & 2 ? r.v[3] : r.v[2];
     return dropout_bits(element & 4 ? high : low, uint32_t(element));

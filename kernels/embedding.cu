@@ -1,5 +1,5 @@
-// Embedding lookup and its gradients; see docs/kernels/embedding.md. The word gradient takes rows sorted by
-// word, in chunks of 32. A run (the rows of one word) across chunks leaves partial sums in the workspace.
+// The word gradient takes rows sorted by word, in chunks of 32. A run, the rows of one word, leaves partial
+// sums in the workspace when it crosses chunks.
 #include "launch.h"
 #include "strip.cuh"
 
@@ -7,7 +7,7 @@ namespace warpbert::kernels {
 namespace {
 
 constexpr unsigned most_threads = 256;  // per block, forward
-constexpr int chunk_rows = 32;          // sorted rows per chunk
+constexpr int chunk_rows = 32;
 
 template <class T>
 __global__ void __launch_bounds__(most_threads)
@@ -30,8 +30,8 @@ __global__ void __launch_bounds__(most_threads)
   }
 }
 
-// workspace: [chunks, 2, H]. head: sum of the run that began before the chunk. tail: sum of the run that
-// begins in it and continues. A run that does both is a head.
+// workspace: [chunks, 2, H]. head: sum of a run that began before the chunk. tail: sum of a run that begins
+// in it and continues.
 __device__ __forceinline__ float* head(float* workspace, int chunk, int hidden) {
   return workspace + size_t(chunk) * 2 * hidden;
 }
@@ -39,7 +39,7 @@ __device__ __forceinline__ float* tail(float* workspace, int chunk, int hidden) 
   return workspace + (size_t(chunk) * 2 + 1) * hidden;
 }
 
-// A chunk's sorted rows and their words, plus one at either end; −1: no word.
+// A chunk's rows and words, plus one at either end; −1: no word.
 struct Sorted {
   int row[chunk_rows + 2], word[chunk_rows + 2];
 };
@@ -84,13 +84,12 @@ __global__ void __launch_bounds__(32)
       sum += d[k];
       const bool last = i + k == chunk_rows;
       if (!last && sorted.word[i + k + 1] == word) continue;
-      // The run ends or continues in the next chunk.
       if (word == before) {
         store8(head(workspace, chunk, hidden) + column, sum);
       } else if (last && word == after) {
         store8(tail(workspace, chunk, hidden) + column, sum);
       } else {
-        sum += old[k];  // this kernel adds nothing else to this word
+        sum += old[k];  // nothing else adds to this word here
         store8(dword + size_t(word) * hidden + column, sum);
       }
       sum = Float8{};
@@ -98,7 +97,7 @@ __global__ void __launch_bounds__(32)
   }
 }
 
-// Adds up runs that cross borders, in the chunk where they begin.
+// Adds up runs in the chunk where they begin.
 static __global__ void __launch_bounds__(32)
     embedding_backward_word_finish_kernel(float* __restrict__ dword, float* __restrict__ workspace,
                                           const int* __restrict__ ids, const int* __restrict__ order,
@@ -109,7 +108,7 @@ static __global__ void __launch_bounds__(32)
 
   const int id = ids[order[end - 1]];
   if (ids[order[end]] != id) return;                     // no run crosses this border
-  if (begin > 0 && ids[order[begin - 1]] == id) return;  // one does, but began before
+  if (begin > 0 && ids[order[begin - 1]] == id) return;  // it began before
   Float8 sum = load8(tail(workspace, chunk, hidden) + column);
   for (int i = end; i < n && ids[order[i]] == id; i += chunk_rows)
     sum += load8(head(workspace, i / chunk_rows, hidden) + column);
@@ -118,8 +117,7 @@ static __global__ void __launch_bounds__(32)
   store8(to, sum);
 }
 
-// Adds the rows at `position` of N sequences, 8 apart, all loads in flight. The rows are the same for the
-// whole warp: nothing diverges.
+// Adds the rows at `position` of N sequences, 8 apart, loads in flight.
 template <int N, class T>
 __device__ __forceinline__ void add_rows(Float8& sum, const T* dy, const int* starts, int position,
                                          int hidden) {
@@ -136,7 +134,7 @@ __device__ __forceinline__ void add_rows(Float8& sum, const T* dy, const int* st
     if (row[k] < end[k]) sum += unpack8(gradient[k]);
 }
 
-// One block per position and strip of columns; its eight warps take every eighth sequence.
+// One block per position and strip; eight warps take every eighth sequence.
 template <class T>
 __global__ void __launch_bounds__(32 * strip_warps)
     embedding_backward_position_kernel(float* __restrict__ dposition, const T* __restrict__ dy,

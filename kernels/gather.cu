@@ -1,5 +1,4 @@
-// Gather and scatter of the rows with a target; see docs/kernels/gather.md. A block owns a row; scatter
-// writes every row of dx once.
+// A block owns a row; scatter writes every row of dx once.
 #include "launch.h"
 #include "vector.cuh"
 
@@ -19,7 +18,7 @@ __global__ void __launch_bounds__(most_threads)
     store8(y + size_t(m) * hidden + c, real ? load8(from + c) : Float8{});
 }
 
-// Position of `row` in the ascending index[0 … n), or −1.
+// Position of `row` in index, or −1.
 __device__ __forceinline__ int find(const int* __restrict__ index, int n, int row) {
   int begin = 0, end = n;
   while (begin < end) {

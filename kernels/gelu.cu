@@ -1,21 +1,20 @@
-// GELU with erf, fused with the bias of the GEMM before it: u = x + bias; see docs/kernels/gelu.md.
-//   Φ(u) = (1 + erf(u/√2))/2, φ(u) = exp(−u²/2)/√(2π)
+// Φ(u) = (1 + erf(u/√2))/2, φ(u) = exp(−u²/2)/√(2π), u = x + bias
 //
-// Forward moves 4 bytes per element in bf16, backward 6; to store u would cost two more. A warp owns 256
-// columns and every eighth of its block's 32 rows: a thread loads its bias once and sums dbias as it goes.
+// Forward moves 4 bytes per element in bf16, backward 6; storing u would cost two more. A warp owns 256
+// columns and every eighth of the block's 32 rows.
 #include "launch.h"
 #include "strip.cuh"
 
 namespace warpbert::kernels {
 namespace {
 
-// below = Φ(−|u|), gauss = exp(−u²/2) = √(2π)·φ(u).
+// below = Φ(−|u|), gauss = exp(−u²/2).
 struct Tail {
   float below, gauss;
 };
 
 // Abramowitz & Stegun 1964, 7.1.26: erf(x) = 1 − (a₁t + … + a₅t⁵)·exp(−x²), t = 1/(1 + p·x), x = |u|/√2 >= 0.
-// Error <= 1.5·10⁻⁷, about a float ulp at 1. Coefficients are a/2; −1/(2 ln 2) turns exp into exp2.
+// Error <= 1.5·10⁻⁷. Coefficients are a/2; −1/(2 ln 2) turns exp into exp2.
 __device__ __forceinline__ Tail tail(float u) {
   const float gauss = fast_exp2(u * u * -0.721347520f);
   const float t = fast_reciprocal(1.0f + 0.3275911f * 0.707106781f * fabsf(u));
@@ -34,7 +33,6 @@ __device__ __forceinline__ float gelu_slope(float u) {
   return u < 0 ? -r : 1.0f + r;
 }
 
-// Zeroes the warp's padding rows.
 template <class T>
 __device__ __forceinline__ void zero_padding(T* to, int count, int capacity, int columns) {
 #pragma unroll

@@ -1,4 +1,3 @@
-// Host side of launchers: checks of their arguments, and dispatch on the storage type.
 #pragma once
 #include <initializer_list>
 #include <sstream>
@@ -18,18 +17,17 @@ template <class... Parts>
   throw std::invalid_argument(text.str());
 }
 
-// "[40, 768]"
 inline std::string shape(const View& x) {
   return "[" + std::to_string(x.rows.capacity) + ", " + std::to_string(x.cols) + "]";
 }
 
-// `x` must have columns and a leading dimension of multiples of 8.
+// Columns and leading dimension must be multiples of 8.
 inline void check_view(const char* launcher, const View& x) {
   if (x.cols <= 0 || x.cols % 8 || x.ld < x.cols || x.ld % 8 || x.rows.capacity < 0)
     refuse(launcher, shape(x), " with leading dimension ", x.ld, ": multiples of 8 columns are needed");
 }
 
-// `x` must be contiguous and share its dtype and number of columns with all `others`.
+// All must be contiguous and share dtype and columns.
 inline void check_columns(const char* launcher, const View& x, std::initializer_list<View> others) {
   check_view(launcher, x);
   for (const View& other : others)
@@ -37,7 +35,7 @@ inline void check_columns(const char* launcher, const View& x, std::initializer_
       refuse(launcher, shape(x), " and ", shape(other), " differ in columns or dtype, or have gaps");
 }
 
-// The same, and equal capacities.
+// Capacities must agree, too.
 inline void check_views(const char* launcher, const View& x, std::initializer_list<View> others) {
   check_columns(launcher, x, others);
   for (const View& other : others)
@@ -45,14 +43,13 @@ inline void check_views(const char* launcher, const View& x, std::initializer_li
       refuse(launcher, shape(x), " and ", shape(other), " differ in rows");
 }
 
-// Calls f.operator()<T>() for the storage type.
 template <class F>
 void with_dtype(DType dtype, F f) {
   if (dtype == DType::bf16) f.template operator()<bf16>();
   else f.template operator()<float>();
 }
 
-// Calls f.operator()<N>() for the N that equals n, if there is one.
+// Calls f.operator()<N>() for the N that equals n, if any.
 template <int... Ns, class F>
 void with_one_of(int n, F f) {
   ((n == Ns ? f.template operator()<Ns>() : void()), ...);

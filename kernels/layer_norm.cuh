@@ -1,7 +1,4 @@
-// Helpers of the LayerNorm kernels; see docs/kernels/layer_norm.md.
-//
-// A warp owns a row and reads it once, into registers. A lane holds V = ⌈H/256⌉ vectors of 8 adjacent values,
-// one 16-byte access each in bf16.
+// A warp owns a row and reads it once. A lane holds V = ⌈H/256⌉ vectors of 8 adjacent values.
 #pragma once
 #include <initializer_list>
 
@@ -14,9 +11,8 @@ namespace norm {
 
 constexpr int warps = 4;  // per block
 
-// First column of this lane's vector j. Past the row's end, load_column gives the last vector, whose gains
-// and biases are ignored: a branch would delay the next load. A lane reads only what it owns of the row
-// itself, because in-place use overwrites it.
+// First column of vector j. Past the row's end, load_column gives the last vector, for gains and biases only:
+// a branch would delay the next load. Only its owner reads a row value, so y may be x.
 __device__ __forceinline__ int lane_column(int j) { return j * 256 + int(threadIdx.x) % 32 * 8; }
 __device__ __forceinline__ int load_column(int j, int hidden) { return min(lane_column(j), hidden - 8); }
 
@@ -34,7 +30,6 @@ __device__ __forceinline__ void store_zeros(T* row, int hidden) {
 }
 
 // ---- Launchers --------------------------------------------------------------------------------------------
-// Checks the arguments and calls f.operator()<T, V, dropping>().
 template <class F>
 void choose(const char* launcher, const NormArgs& args, std::initializer_list<View> others, F f) {
   const View& x = args.x;

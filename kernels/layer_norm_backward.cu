@@ -1,8 +1,6 @@
-// LayerNorm backward, alone and fused with dropout and residual. Moves 6 bytes per element in bf16, 8 when
-// fused.
-//
-// A warp takes two rows with all loads in flight, and adds their terms of dγ, dβ and dbias in registers. A
-// block owns 8 rows at any capacity: more blocks only add zeros, so partial sums keep their bits.
+// LayerNorm backward moves 6 bytes per element in bf16, 8 when fused. A warp takes two rows, all loads in
+// flight, and sums dγ, dβ, dbias in registers. A block owns 8 rows at any capacity: partial sums keep their
+// bits.
 #include "layer_norm.cuh"
 
 namespace warpbert::kernels {
@@ -16,11 +14,11 @@ __device__ __forceinline__ int first_row() {
   return int(blockIdx.x) * rows_per_block + int(threadIdx.x) / 32 * 2;
 }
 
-// A warp's two rows in registers. A second row past the count has g = 0.
+// A row past the count has g = 0.
 template <int V>
 struct TwoRows {
   Float8 xhat[2][V];  // x̂
-  Float8 g[2][V];     // gradient of y = γ·x̂ + β
+  Float8 g[2][V];     // gradient of γ·x̂ + β
   float rstd[2];
   float mean_g[2];   // mean(γg)
   float mean_gx[2];  // mean(γg·x̂)
@@ -62,7 +60,6 @@ __device__ __forceinline__ void load(TwoRows<V>& two, const T* dy, const T* x, c
   }
 }
 
-// Vector j of row k of dx; `gamma`: its gains.
 template <int V>
 __device__ __forceinline__ Float8 input_gradient(const TwoRows<V>& two, int k, int j, const float* gamma) {
   const Float8 w = load8(gamma);
@@ -80,11 +77,10 @@ __device__ __forceinline__ void write(T* to, const Float8& x, bool accumulate) {
   store8(to, out);
 }
 
-// Per-warp column sums in shared memory.
 template <int Sums, int V>
 using WarpSums = float[Sums][warps][256 * V];
 
-// Stores vector j of g·x̂ and g, summed over the warp's rows.
+// Stores vector j of g·x̂ and g, summed over two rows.
 template <int Sums, int V>
 __device__ __forceinline__ void put_sums(WarpSums<Sums, V>& sums, const TwoRows<V>& two, int j) {
   Float8 gx, g;
@@ -98,7 +94,6 @@ __device__ __forceinline__ void put_sums(WarpSums<Sums, V>& sums, const TwoRows<
   store8(&sums[1][warp][c], g);
 }
 
-// Stores zeros for a warp without rows.
 template <int Sums, int V>
 __device__ __forceinline__ void put_zeros(WarpSums<Sums, V>& sums) {
 #pragma unroll
@@ -107,7 +102,7 @@ __device__ __forceinline__ void put_zeros(WarpSums<Sums, V>& sums) {
     for (int j = 0; j < V; j++) store8(&sums[s][threadIdx.x / 32][lane_column(j)], Float8{});
 }
 
-// Adds the warps in order into partials: [blocks, Sums, H]. The fixed trip count lets loads overlap.
+// Adds the warps in order. The fixed trip count lets loads overlap.
 template <int Sums, int V>
 __device__ __forceinline__ void finish_block(float* partials, const WarpSums<Sums, V>& sums, int hidden) {
   __syncthreads();  // sums are stored

@@ -1,6 +1,5 @@
-// LayerNorm forward, alone and fused with bias, dropout and residual. One warp per row. Moves 4 bytes per
-// element in bf16, 8 when fused. Two passes over registers give the statistics, because Σx² − mean² would
-// cancel.
+// LayerNorm forward moves 4 bytes per element in bf16, 8 when fused. Two passes over registers give the
+// statistics, because Σx² − mean² would cancel.
 #include "layer_norm.cuh"
 
 namespace warpbert::kernels {
@@ -33,7 +32,7 @@ __device__ __forceinline__ Statistics statistics(const Float8 (&x)[V], int hidde
   return {mean, rsqrtf(warp_sum(squares) / float(hidden) + epsilon)};
 }
 
-// A lane's gains and biases, loaded before the statistics, which hide the latency.
+// Loads precede the statistics, which hide their latency.
 template <int V>
 struct Affine {
   Float8 gamma[V], beta[V];
@@ -111,7 +110,7 @@ __global__ void __launch_bounds__(32 * warps, 2)
       a[j] += load8(bias + load_column(j, hidden));
       a[j] = drop(row, hidden, lane_column(j), a[j]);
       a[j] += r[j];
-      // Normalises the rounded h, because backward reads that.
+      // Backward reads the rounded h.
       const int c = lane_column(j);
       a[j] = store8_and_round(h + begin + c, a[j], c < hidden);
     }

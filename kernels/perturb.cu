@@ -1,4 +1,3 @@
-// FGM perturbation of the word embedding; see docs/kernels/perturb.md.
 #include "launch.h"
 #include "vector.cuh"
 

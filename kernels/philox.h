@@ -1,5 +1,4 @@
-// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", §3.3), as in cuRAND; see
-// docs/kernels/random.md.
+// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", §3.3), as in cuRAND.
 #pragma once
 #include <cstdint>
 
@@ -15,7 +14,7 @@ WARPBERT_HOST_DEVICE uint32_t multiply_high(uint32_t a, uint32_t b) {
   return uint32_t(uint64_t(a) * b >> 32);
 }
 
-// Both halves of a·b in one instruction; without asm, nvcc 13 emits a second one for the low half.
+// One instruction for both halves of a·b; without asm, nvcc 13 emits two.
 WARPBERT_HOST_DEVICE void multiply(uint32_t a, uint32_t b, uint32_t& high, uint32_t& low) {
 #ifdef __CUDA_ARCH__
   asm("{ .reg .b64 %%product; mul.wide.u32 %%product, %2, %3; mov.b64 {%1, %0}, %%product; }"
@@ -46,13 +45,12 @@ WARPBERT_HOST_DEVICE Random4 random4(uint64_t seed, uint32_t pass, uint32_t site
                        uint32_t(seed >> 32));
 }
 
-// ---- Dropout: 16 bits per element, eight elements per draw ------------------------------------------------
-// Element e has half-word e % 8 of draw e/8, low half of a word first.
+// ---- Dropout: element e has half-word e % 8 of draw e/8, low half of a word first -------------------------
 
-// Half-word i of a draw, moved to the upper half; `word` holds it.
+// Half-word i of a draw, in the upper half; `word` holds it.
 WARPBERT_HOST_DEVICE uint32_t dropout_bits(uint32_t word, uint32_t i) { return i % 2 ? word : word << 16; }
 
-// An element is kept iff dropout_bits >= this, whatever the lower half holds.
+// Keeps an element iff dropout_bits >= this, whatever the lower half holds.
 WARPBERT_HOST_DEVICE uint32_t dropout_threshold(float rate) {
   const uint32_t dropped = uint32_t(double(rate) * 65536 + 0.5);
   return (dropped < 65536 ? dropped : 65535) << 16;

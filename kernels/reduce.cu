@@ -1,8 +1,5 @@
-// squared_norm: squared gradient norm, for clipping and the log; see docs/kernels/reduce.md. Reads 4 bytes
-// per value. Because it adds in double, the partition changes the result by about 2⁻⁵⁰ at most, for any n.
-//
-// Two stages, because blocks cannot wait for each other. Up to 512 blocks stride over x, 2,048 values at a
-// time, and write one double each; one block adds these. The order depends on n alone.
+// squared_norm reads 4 bytes per value. Up to 512 blocks stride over x, 2,048 values at a time; one block
+// adds their sums.
 #include <algorithm>
 
 #include "block_sum.cuh"
@@ -64,8 +61,7 @@ void squared_norm(Stream stream, double* out, double* workspace, const float* x,
   sum(stream, out, workspace, blocks);
 }
 
-// ---- count_differences ------------------------------------------------------------------------------------
-// Compares bits: 0 and −0 differ, a NaN equals itself. Integer atomics may add in any order.
+// Compares bits: 0 and −0 differ, a NaN equals itself.
 static __global__ void __launch_bounds__(256)
     count_differences_kernel(unsigned* __restrict__ count, const unsigned char* __restrict__ a,
                              const unsigned char* __restrict__ b, size_t bytes) {

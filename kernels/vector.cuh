@@ -1,4 +1,3 @@
-// Eight values of a thread, as floats.
 #pragma once
 #include <type_traits>
 
@@ -16,7 +15,6 @@ __device__ __forceinline__ void operator+=(Float8& to, const Float8& x) {
   for (int i = 0; i < 8; i++) to[i] += x[i];
 }
 
-// Converts between eight floats and eight bf16 in four registers.
 __device__ __forceinline__ uint4 pack8(const Float8& x) {
   return make_uint4(pack_bf16(x.v[0], x.v[1]), pack_bf16(x.v[2], x.v[3]), pack_bf16(x.v[4], x.v[5]),
                     pack_bf16(x.v[6], x.v[7]));
@@ -32,14 +30,14 @@ __device__ __forceinline__ Float8 unpack8(uint4 u) {
   return r;
 }
 
-// ---- Eight adjacent values: one 16-byte access for bf16, two for float ------------------------------------
+// ---- Eight adjacent values --------------------------------------------------------------------------------
 __device__ __forceinline__ Float8 load8(const float* p) {
   const float4 a = reinterpret_cast<const float4*>(p)[0], b = reinterpret_cast<const float4*>(p)[1];
   return {{a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w}};
 }
 
-// Eight values as stored: pending bf16 loads take half the registers; unpack8 converts. Loads and stores use
-// named locals, because gcc's ThreadSanitizer misses call arguments and results.
+// Pending bf16 loads take half the registers. Loads and stores use named locals, because gcc's
+// ThreadSanitizer misses call arguments and results.
 template <class T>
 using Raw8 = std::conditional_t<sizeof(T) == 2, uint4, Float8>;
 __device__ __forceinline__ Float8 load_raw8(const float* p) { return load8(p); }
@@ -61,7 +59,7 @@ __device__ __forceinline__ void store8(bf16* p, const Float8& x) {
   *reinterpret_cast<uint4*>(p) = u;
 }
 
-// Stores x if `inside`; returns x rounded to the storage type. Rounding in pairs takes a quarter of the time.
+// Returns x rounded to T. Rounding in pairs takes a quarter of the time.
 __device__ __forceinline__ Float8 store8_and_round(float* p, const Float8& x, bool inside) {
   if (inside) store8(p, x);
   return x;
@@ -72,23 +70,20 @@ __device__ __forceinline__ Float8 store8_and_round(bf16* p, const Float8& x, boo
   return unpack8(u);
 }
 
-// ---- Rows of a matrix: one block per row, eight adjacent columns per thread -------------------------------
-// Threads for a row of `columns`, a multiple of 8: whole warps, at most `most`. A thread of a wider row takes
-// several pieces, 8·blockDim.x apart.
+// ---- Rows: one block per row, eight adjacent columns per thread -------------------------------------------
+// Whole warps, at most `most` threads; wider rows take several pieces per thread.
 inline unsigned row_threads(int columns, unsigned most) {
   const unsigned wanted = (unsigned(columns) / 8 + 31) / 32 * 32;
   return wanted < most ? wanted : most;
 }
 
-// ---- Flat arrays: 256 threads and 2,048 values per block, two groups of four 1,024 apart per thread -------
-// A warp's access is 512 contiguous bytes. Eight adjacent values per thread would use half of each 32-byte
-// sector and store it twice.
+// ---- Flat arrays: 2,048 values per block, two groups of four 1,024 apart per thread -----------------------
+// Eight adjacent values per thread would use half of each 32-byte sector and store it twice.
 constexpr int flat_threads = 256, flat_values = 8 * flat_threads, flat_apart = flat_values / 2;
 
 inline unsigned flat_blocks(size_t n) { return unsigned((n + flat_values - 1) / flat_values); }
 
-// First value of the block; a thread's is 4·threadIdx.x further. A partial last block goes value by value,
-// 256 apart.
+// A thread begins 4·threadIdx.x after the block. A partial last block goes value by value.
 __device__ __forceinline__ size_t flat_begin() { return size_t(blockIdx.x) * flat_values; }
 
 __device__ __forceinline__ Float8 load_groups(const float* p) {

@@ -8,7 +8,7 @@
 
 namespace warpbert {
 
-// Dropout sites: one per dropout, so that no two share a mask.
+// Dropout sites: no two dropouts share a mask.
 constexpr uint32_t embedding_site = 0, first_layer_site = 16, sites_per_layer = 4;
 
 void BertConfig::check() const {
@@ -39,7 +39,7 @@ static Linear add_linear(ParameterStore& store, const std::string& name, int out
           &store.add(ParameterKind::vector, out, 1, name + ".bias")};
 }
 
-// Fused query-key-value: one GEMM computes all three; files hold them separately.
+// One GEMM computes all three; files hold them separately.
 static Linear add_qkv(ParameterStore& store, const std::string& name, int hidden) {
   const auto pieces = [&](const char* what) {
     std::vector<Piece> all;
@@ -75,8 +75,7 @@ Bert::Bert(const BertConfig& c) : config(c) {
   output_bias = &store.add(ParameterKind::vector, V, 1, {{p + "bias", 0, c.vocabulary}});
 }
 
-// One post-norm encoder layer (Vaswani et al. 2017, §3.1); N = real tokens. Shapes: qkv [N, 3H],
-// intermediate [N, I], others [N, H].
+// Post-norm (Vaswani et al. 2017, §3.1). Shapes: qkv [N, 3H], intermediate [N, I], others [N, H].
 static Tensor encoder_layer(Tape& t, const BertConfig& c, const EncoderLayer& w, Tensor x,
                             const Packing& batch, uint32_t site) {
   Tensor qkv = linear(t, x, *w.qkv.weight, "qkv");

@@ -1,5 +1,5 @@
-// BERT (Devlin et al. 2019): post-norm Transformer encoder layers (Vaswani et al. 2017) over summed word,
-// position and segment embeddings. The masked-language-model head's output matrix is the word embedding.
+// BERT (Devlin et al. 2019): post-norm Transformer encoder (Vaswani et al. 2017). The MLM head's output
+// matrix is the word embedding.
 #pragma once
 #include <deque>
 #include <string>
@@ -17,7 +17,7 @@ struct BertConfig {
 
   // Multiple of 64: fp32 rows of whole 256 bytes, for tensor cores.
   int padded_vocabulary() const { return (vocabulary + 63) / 64 * 64; }
-  // Throws std::invalid_argument naming the unsupported setting.
+  // Throws std::invalid_argument naming the setting.
   void check() const;
 };
 
@@ -32,7 +32,7 @@ struct EncoderLayer {
   Norm output_norm;
 };
 
-// Parameters by role; the store owns their memory.
+// The store owns the memory.
 struct Bert {
   BertConfig config;
   ParameterStore store;
@@ -40,7 +40,7 @@ struct Bert {
   Parameter *word, *position, *segment;  // [V padded, H], [P, H], [2, H]
   Norm embedding_norm;
   std::deque<EncoderLayer> layers;
-  Linear transform;  // the head's dense layer, [H, H]
+  Linear transform;  // [H, H]
   Norm transform_norm;
   Parameter* output_bias;  // [V padded]
 
@@ -51,11 +51,11 @@ struct Bert {
 // Hidden states of the last layer.                                                         -> [N, H]
 Tensor encode(Tape&, const Bert&, const Packing&);
 
-// Logits over the padded vocabulary, without bias.                 x: [M, H] -> fp32 [M, V padded]
+// Logits without bias.                                             x: [M, H] -> fp32 [M, V padded]
 Tensor masked_language_model(Tape&, const Bert&, Tensor x);
 
-// Initial weights: matrices and embeddings normal(0, σ), truncated at 2σ; biases 0, gains 1 (Devlin, A.2). A
-// function of (seed, name, element), equal on every machine. Only arrays whose names begin with `prefix`.
+// Matrices and embeddings normal(0, σ), truncated at 2σ; biases 0, gains 1 (Devlin, A.2). Only arrays whose
+// names begin with `prefix`; values depend on (seed, name, element) alone.
 void initialise(Bert&, uint64_t seed, float sigma = 0.02f, const std::string& prefix = "");
 
 }  // namespace warpbert

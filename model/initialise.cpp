@@ -1,4 +1,3 @@
-// Random initial weights.
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -19,7 +18,7 @@ static uint32_t hash(const std::string& name) {
 }
 
 // Standard normal, redrawn while |z| > 2 (Box & Muller 1958, one of the pair). Draw k of element i is group
-// i·8 + k. 4.6 % of draws are rejected; the eighth is clamped, never in practice.
+// i·8 + k; the eighth is clamped, never in practice.
 static float truncated_normal(uint64_t seed, uint32_t site, size_t i) {
   double z = 0;
   for (int k = 0; k < 8; k++) {
@@ -31,7 +30,7 @@ static float truncated_normal(uint64_t seed, uint32_t site, size_t i) {
   return z > 0 ? 2.0f : -2.0f;
 }
 
-// Multithreaded: 91 M draws take one core ten seconds. Values depend on their index alone, not on the split.
+// Multithreaded: 91 M draws take one core ten seconds. Values depend on their index alone.
 static void draw(std::vector<float>& values, uint64_t seed, uint32_t site, float sigma) {
   const size_t threads = std::clamp<size_t>(values.size() / 65536, 1, size_t(available_processors()));
   std::vector<std::jthread> others;

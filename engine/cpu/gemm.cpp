@@ -1,8 +1,5 @@
-// CPU matrix products by oneDNN's fp32 GEMM, which compiles itself for the CPU's widest vectors. bf16 operands
-// are converted to fp32 copies: their products are exact, and CPUs without a matrix unit multiply fp32 as fast.
-//
-// Threads of the library would give other bits for other thread counts; hence the tiles (gemm.h), which the
-// simulator's workers share.
+// bf16 operands become fp32 copies: products are exact, and CPUs without a matrix unit multiply fp32 as
+// fast. Threads of oneDNN would change bits with their number; hence the tiles.
 #include <dnnl.h>
 
 #include <algorithm>
@@ -22,7 +19,7 @@ extern "C" void omp_set_num_threads(int threads);
 namespace warpbert {
 namespace {
 
-// c [m, n] = op(a)·op(b), or +=; pointers to the tile's corners.
+// Pointers to the tile's corners.
 struct Tile {
   int m, n, k;
   float *c, *a, *b;
@@ -30,8 +27,7 @@ struct Tile {
   bool transpose_a, transpose_b, accumulate;
 };
 
-// Asks for the memory of the library's work space, with which it would fail, and of the code it compiles, without
-// which oneDNN 2.6 crashes.
+// Throws early: out of memory, oneDNN fails and its version 2.6 crashes.
 void require_memory() {
   constexpr size_t bytes_per_thread = size_t(32) << 20;
   simt::require_memory(bytes_per_thread * simt::workers(), "oneDNN", bytes_per_thread);
@@ -76,11 +72,11 @@ Tiling tiling(const GemmShape& s) {
 
 struct Gemm::Library {
   kernels::Stream stream = nullptr;
-  std::vector<float> a, b, c;  // fp32 copies of bf16 operands
+  std::vector<float> a, b, c;  // of bf16 operands
 
   void multiply(GemmArgs args);
 
-  // fp32 copy of x; values only if `load`.
+  // Copies values only if `load`.
   static View to_fp32(const View& x, std::vector<float>& scratch, bool load) {
     scratch.resize(size_t(x.rows.capacity) * x.cols);
     if (load)
@@ -111,7 +107,7 @@ Gemm::~Gemm() = default;
 std::string Gemm::library() { return "oneDNN"; }
 
 void Gemm::multiply(const GemmArgs& args) {
-  gemm_shape(args);  // rejects shapes at the call
+  gemm_shape(args);
   std::string name;
   const simt::Observed observed([&] { return gemm_launch(name, args, library_->stream); });
   simt::enqueue(library_->stream, [=, library = library_.get()] { library->multiply(args); });

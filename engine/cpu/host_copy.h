@@ -1,4 +1,4 @@
-// Host-device copies of the simulator, which shares one memory: immediate, so they cannot be captured.
+// Immediate copies of the simulator, whose host and device share memory; not capturable.
 #pragma once
 #include <cstring>
 #include <stdexcept>

@@ -1,4 +1,3 @@
-// Errors and handles of CUDA.
 #pragma once
 #include <cuda_runtime.h>
 
@@ -13,7 +12,7 @@ inline void check(cudaError_t e, const char* what) {
   if (e != cudaSuccess) throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(e));
 }
 
-// Owns a handle of CUDA or cuBLASLt.
+// Owns a CUDA or cuBLASLt handle.
 template <class T, auto Destroy>
 struct Handle {
   T value = nullptr;

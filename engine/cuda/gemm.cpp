@@ -1,4 +1,3 @@
-// Gemm on cuBLASLt.
 #include "gemm_library.h"
 
 #include <fmt/format.h>
@@ -74,7 +73,7 @@ std::vector<cublasLtMatmulAlgo_t> GemmPlan::algorithms(int most) const {
           "preference");
   };
   prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t(workspace_bytes));
-  // Split sums are added in fp32 in a fixed order, or not split: repeatable, no bf16 partial sums.
+  // Splits are added in fp32 in a fixed order: repeatable, no bf16 partial sums.
   prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, uint32_t(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
   for (const auto attribute :
        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
@@ -118,7 +117,7 @@ GemmAlgorithm choice_of(const cublasLtMatmulAlgo_t& algorithm, double microsecon
 }  // namespace lt
 
 namespace {
-// Hides launches from the observer while alive: autotuning is no part of a step.
+// Hides autotuning from the launch observer.
 struct Unobserved {
   simt::LaunchObserver* const observer = std::exchange(simt::launch_observer, nullptr);
   ~Unobserved() { simt::launch_observer = observer; }
@@ -131,7 +130,7 @@ struct Gemm::Library {
   cublasComputeType_t compute = CUBLAS_COMPUTE_32F;
   DeviceArray<char> workspace;
   AlgorithmCache* choices = nullptr;
-  std::map<GemmKey, cublasLtMatmulAlgo_t> ready;  // choices this Gemm has used
+  std::map<GemmKey, cublasLtMatmulAlgo_t> ready;
 
   const cublasLtMatmulAlgo_t& algorithm(const lt::GemmPlan& plan);
   bool capturing() const {
@@ -160,7 +159,7 @@ std::string Gemm::library() {
   return fmt::format("cuBLASLt {}, CUDA {}, driver {}", cublasLtGetVersion(), runtime, driver);
 }
 
-// The cached choice, by any Gemm or an earlier process; else chooses now, for all.
+// The cached choice; else chooses now, for all Gemms.
 const cublasLtMatmulAlgo_t& Gemm::Library::algorithm(const lt::GemmPlan& plan) {
   const auto known = ready.find(plan.key());
   if (known != ready.end()) return known->second;

@@ -1,5 +1,4 @@
-// One product as cuBLASLt describes it. cuBLASLt is column-major: row-major c = a·b is its cᵀ = bᵀ·aᵀ. The
-// transposes are free, and the operands swap.
+// cuBLASLt is column-major: row-major c = a·b is its cᵀ = bᵀ·aᵀ, with operands swapped.
 #pragma once
 #include <cublasLt.h>
 
@@ -21,15 +20,15 @@ struct Pointers {
   const void *a, *b;
 };
 
-// c = a·b, or +=, of operands that gemm_shape accepts.
+// c = a·b, or +=; gemm_shape checked the operands.
 class GemmPlan {
  public:
   GemmPlan(cublasLtHandle_t handle, cublasComputeType_t compute, const GemmArgs& args);
 
   const GemmKey& key() const { return key_; }
-  const std::string& name() const { return name_; }  // "[1024, 768] of 3072 terms", for messages
+  const std::string& name() const { return name_; }  // "[1024, 768] of 3072 terms"
 
-  // Algorithms with a repeatable summation order, cuBLASLt's favourites first. Throws if there is none.
+  // Repeatable summation order, cuBLASLt's favourites first. Throws if there is none.
   std::vector<cublasLtMatmulAlgo_t> algorithms(int most) const;
   bool can_run(const cublasLtMatmulAlgo_t& algorithm) const;
   cublasStatus_t run(const cublasLtMatmulAlgo_t& algorithm, const Pointers& pointers, Grad mode,
@@ -47,8 +46,7 @@ class GemmPlan {
   Layout left_, right_, result_;
 };
 
-// Autotunes on random matrices of the product's shape. Not during stream capture. Empty when out of memory or
-// if no algorithm qualifies.
+// Not during stream capture. Empty when out of memory or if no algorithm qualifies.
 std::optional<GemmAlgorithm> autotune(const GemmPlan& plan, void* workspace, cudaStream_t stream);
 
 GemmAlgorithm choice_of(const cublasLtMatmulAlgo_t& algorithm, double microseconds = 0);

@@ -1,10 +1,6 @@
-// Autotuning: the fastest of cuBLASLt's candidates, by median time on this GPU.
-//
-// Random operands: zeros would run faster and hide a varying summation order. Before each run a write of
-// twice the L2 cache evicts them, as in a step, where weights were last used a whole pass ago. Runs queue
-// after it, so that events exclude the host's launch time. In a step the other stream runs too: a compromise.
-//
-// Rejected: algorithms that fail, that split sums in an unspecified order, or whose bits vary.
+// Operands are random: zeros would run faster and hide a varying summation order. Before each run a write of
+// twice the L2 cache evicts them, as in a step; events then exclude the host's launch time. Algorithms whose
+// bits vary are rejected.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -40,7 +36,7 @@ struct Memory {
   }
 };
 
-// Values in [-1, 1], repeated every 49,999 so that no matrix row repeats another.
+// Repeats every 49,999, so that no matrix row repeats another.
 template <class T>
 const std::vector<T>& random_block() {
   static const std::vector<T> block = [] {
@@ -75,7 +71,7 @@ class Autotuner {
     return true;
   }
 
-  // Median in microseconds; empty if the algorithm fails or its bits vary.
+  // Median in microseconds; empty if the algorithm is rejected.
   std::optional<double> time(const cublasLtMatmulAlgo_t& algorithm, int runs) {
     check(cudaMemsetAsync(expected_.p, 0, expected_.bytes, stream_), plan_);
     check(cudaMemsetAsync(c_.p, 0, c_.bytes, stream_), plan_);
@@ -130,7 +126,7 @@ class Autotuner {
   Event begin_[final_runs], end_[final_runs];
 };
 
-// True if sums are whole, or split and added in fp32 by a second pass, as the preference asked.
+// Whole sums, or splits added in fp32 by a second pass.
 bool sums_in_order(const cublasLtMatmulAlgo_t& algorithm) {
   uint32_t scheme = 0;
   size_t written = 0;
@@ -160,7 +156,7 @@ std::optional<GemmAlgorithm> autotune(const GemmPlan& plan, void* workspace, cud
   }
   std::sort(times.begin(), times.end());
   times.resize(std::min<size_t>(times.size(), finalists));
-  // The finalists run longer; within 1 % the one cuBLASLt ranks higher wins.
+  // The finalists run longer; within 1 % cuBLASLt's ranking decides.
   std::sort(times.begin(), times.end(), [](const auto& x, const auto& y) { return x.second < y.second; });
   std::optional<GemmAlgorithm> best;
   for (const auto& [_, i] : times)

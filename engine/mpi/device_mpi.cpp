@@ -1,4 +1,4 @@
-// Device memory of the simulator, which MPI reads like any other.
+// MPI reads the simulator's device memory like any other.
 #include <mpi.h>
 
 #include <utility>

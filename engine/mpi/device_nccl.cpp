@@ -1,4 +1,3 @@
-// Device memory of GPUs, by NCCL.
 #include <fmt/format.h>
 
 #include <array>
@@ -15,14 +14,13 @@
 namespace warpbert {
 namespace {
 
-ncclComm_t communicator = nullptr;  // of all ranks; ends with the process
+ncclComm_t communicator = nullptr;  // ends with the process
 
 void check(ncclResult_t result, const char* what) {
   if (result != ncclSuccess)
     throw std::runtime_error(fmt::format("{}: {}", what, load_nccl().error_string(result)));
 }
 
-// Sends grouped calls as one.
 template <class F>
 void group(F calls) {
   const Nccl& nccl = load_nccl();
@@ -41,7 +39,7 @@ void check_devices() {
 }
 
 void ProcessGroup::connect() {
-  // One process sends nothing; with this variable by NCCL all the same, to try it on a machine with one GPU.
+  // WARPBERT_NCCL sends by NCCL even in one process, to test it on a machine with one GPU.
   if (communicator || (size_ == 1 && !std::getenv("WARPBERT_NCCL"))) return;
   int device = 0;
   check(cudaGetDevice(&device), "cudaGetDevice");
@@ -74,7 +72,7 @@ void ProcessGroup::exchange(kernels::Stream stream, std::vector<Transfer> send,
   });
 }
 
-// NCCL's own all-gather takes equal parts alone.
+// NCCL's own all-gather takes only equal parts.
 void ProcessGroup::all_gather(kernels::Stream stream, std::vector<Transfer> parts) {
   if (!communicator) return;
   group([&](const Nccl& nccl) {

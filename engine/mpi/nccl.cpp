@@ -10,8 +10,8 @@
 namespace warpbert {
 
 static Nccl load() {
-  // NCCL would otherwise register buffers of captured calls, for which all ranks must capture at once. Ours
-  // capture when their own batches need it.
+  // NCCL would register buffers of captured calls, for which all ranks must capture at once;
+  // ours capture when their own batches need it.
   setenv("NCCL_GRAPH_REGISTER", "0", 0);
   void* const library = dlopen("libnccl.so.2", RTLD_NOW | RTLD_LOCAL);
   const auto fail = [] {

@@ -1,4 +1,4 @@
-// NCCL, loaded when several processes train: a program that runs in one process needs no NCCL.
+// NCCL, loaded only when several processes train.
 #pragma once
 #include <nccl.h>
 
@@ -17,7 +17,7 @@ struct Nccl {
   decltype(&ncclAllReduce) all_reduce = nullptr;
 };
 
-// Loads libnccl.so.2; later calls return the same. Throws std::runtime_error with the loader's reason.
+// Loads libnccl.so.2, once. Throws std::runtime_error with the loader's reason.
 const Nccl& load_nccl();
 
 }  // namespace warpbert

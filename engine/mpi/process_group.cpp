@@ -1,4 +1,3 @@
-// Start and host memory, by MPI.
 #include "engine/process_group.h"
 
 #include <fmt/format.h>
@@ -23,7 +22,7 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// A rank that has waited too long asks who else waits. Who does not answer is gone, hangs, or computes.
+// A rank that has waited too long asks the others; silent ones are gone, hang, or compute.
 enum Tag { question = 1, answer };
 
 void answer_questions() {
@@ -39,7 +38,7 @@ void answer_questions() {
   }
 }
 
-// Names of the ranks that do not answer within two seconds.
+// Ranks that do not answer within two seconds.
 std::vector<std::string> silent_ranks(const ProcessGroup& group) {
   const int rank = group.rank(), size = group.size();
   std::vector<MPI_Request> answers(size_t(size), MPI_REQUEST_NULL);
