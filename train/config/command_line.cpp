@@ -85,7 +85,7 @@ bool CommandLine::parse(int argc, const char* const* argv) {
     else app.add_option(flags_[i].name, values[i])->expected(1)->allow_extra_args(false)->take_all();
   }
 
-  // CLI11 takes arguments in reverse order, and the word after "--key=" as its value.
+  // CLI11 takes arguments in reverse, and the word after "--key=" as its value.
   std::vector<std::string> arguments;
   for (int i = 1; i < argc; i++) {
     const std::string argument = argv[i];
@@ -149,7 +149,7 @@ void CommandLine::refuse_unknown(const std::string& argument) const {
       near.empty() ? "--help lists them all" : fmt::format("did you mean '{}'?", near)));
 }
 
-// Breaks `text` at spaces into lines of at most `width` bytes; indents all but the first.
+// Wraps `text` at `width` bytes; indents all lines but the first.
 static std::string wrapped(std::string_view text, size_t width, size_t indent) {
   std::string out;
   while (text.size() > width) {
@@ -215,7 +215,7 @@ void refuse_overwriting(const std::string& output, const std::vector<std::string
   if (output.empty()) return;  // no --output
   std::error_code none;
   if (!std::filesystem::is_regular_file(output, none)) return;
-  const auto folder = std::filesystem::absolute(output).parent_path();  // inputs may be folders, read in part
+  const auto folder = std::filesystem::absolute(output).parent_path();  // inputs may be folders
   for (const std::string& input : inputs)
     if (std::filesystem::equivalent(output, input, none) || std::filesystem::equivalent(folder, input, none))
       throw UsageError(fmt::format("--output: {} is read too, and would be lost; name another file", output));

@@ -13,21 +13,19 @@ namespace warpbert {
 
 // CommandLine line("predict", "Scores pairs with a trained run.");
 // line.required("--run", "DIR", "the run's folder", directory);
-// line.options({"predict", "run"});
-// if (!line.parse(argc, argv)) return 0;    // printed --help or --version
+// if (!line.parse(argc, argv)) return 0;
 class CommandLine {
  public:
   CommandLine(std::string program, std::string purpose);
   CommandLine(const CommandLine&) = delete;  // its flags refer to it
   void required(std::string name, std::string type, std::string meaning, std::string& value);
-  // Adds a repeatable flag; given at least once if `required`.
   void repeated(std::string name, std::string type, std::string meaning, std::vector<std::string>& values,
                 bool required = true);
-  // Accepts positional arguments; at least one if `required`.
+  // Positional arguments.
   void arguments(std::string type, std::string meaning, std::vector<std::string>& values,
                  bool required = false);
   void optional(std::string name, std::string type, std::string meaning, std::string& value);
-  // An integer in [low, high], or a number in [0, high]; `value` holds the default, outside of it none.
+  // In [low, high], or [0, high]; `value` holds the default: none if out of range.
   template <class Int>
   void integer(std::string name, std::string type, std::string meaning, Int& value, int64_t low,
                int64_t high);
@@ -37,9 +35,9 @@ class CommandLine {
   // Accepts --section.key for these sections ("run") and keys ("run.threads"); {}: all.
   void options(std::initializer_list<std::string_view> names = {});
 
-  // Returns false after printing --help or --version, or for --list-options the name and type of each option,
-  // a tab between (completion). Throws UsageError for an unknown flag (suggests the nearest), a repeated one,
-  // a missing flag or value, or an unexpected argument.
+  // Returns false after printing --help, --version, or for --list-options name, tab and type of each option.
+  // Throws UsageError for an unknown (suggests the nearest), repeated or missing flag, a missing value, or an
+  // unexpected argument.
   bool parse(int argc, const char* const* argv);
   const std::vector<Override>& overrides() const { return overrides_; }
   std::string help() const;
@@ -48,8 +46,8 @@ class CommandLine {
  private:
   struct Flag {
     std::string name, type, meaning, default_value;
-    std::function<void(const std::string&)> take;  // stores a value; throws UsageError
-    std::string group = "";                        // section of an option; "" for the program's own flags
+    std::function<void(const std::string&)> take;  // throws UsageError
+    std::string group = "";                        // section of an option; "": the program's own
     bool required = false, repeated = false;
     bool* toggle = nullptr;  // instead of `take`
   };
@@ -65,15 +63,15 @@ class CommandLine {
   std::vector<Override> overrides_;
 };
 
-// Throws UsageError if --output is standard output, which cannot hold an archive.
+// Throws UsageError for standard output, which cannot hold an archive.
 void refuse_standard_output(const std::string& output);
 
-// Throws UsageError if --output is one of the input files.
+// Throws UsageError if `output` is an input.
 void refuse_overwriting(const std::string& output, const std::vector<std::string>& inputs);
 
-// Parses an integer in [low, high]; throws UsageError.
+// Integer in [low, high]; throws UsageError.
 int64_t parse_integer(const std::string& flag, const std::string& text, int64_t low, int64_t high);
-// Parses a finite number in [0, high]; throws UsageError.
+// Finite number in [0, high]; throws UsageError.
 double parse_number(const std::string& flag, const std::string& text,
                     double high = std::numeric_limits<double>::max());
 

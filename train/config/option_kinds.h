@@ -1,4 +1,4 @@
-// Option kinds: each function makes a row of the table in options.cpp.
+// Each function makes a row of the table in options.cpp.
 #pragma once
 #include <fmt/ranges.h>
 
@@ -41,7 +41,7 @@ template <class T>
 struct Range {
   T low, high;
   bool open = false;
-  // Compares an open bound as float, the type most options become: float(0.99999999) is 1.
+  // Compares an open bound as float, which most options become: float(0.99999999) is 1.
   bool holds(T value) const { return value >= low && (open ? float(value) < float(high) : value <= high); }
   std::string text(bool whole = false) const {
     if (!whole && high == std::numeric_limits<T>::max()) return fmt::format("of at least {}", low);
@@ -141,7 +141,7 @@ Option distribution(std::string_view name, std::vector<double> Section::*field, 
              [](const std::vector<double>& values) { return fmt::format("{}", fmt::join(values, ",")); });
 }
 
-// One of `words`, in the order of the enumeration.
+// `words` in the order of the enumeration.
 template <class Section, class Enum>
 Option choice(std::string_view name, Enum Section::*field, const std::vector<std::string>& words,
               std::string meaning) {
@@ -157,7 +157,7 @@ Option choice(std::string_view name, Enum Section::*field, const std::vector<std
              [=](Enum value) { return words[size_t(value)]; });
 }
 
-// A path, made absolute. Refuses paths that config.ini cannot represent.
+// Absolute; refuses paths that config.ini cannot represent.
 template <class Section>
 Option path(std::string_view name, std::string Section::*field, std::string meaning) {
   const auto parse = [](const std::string& text, const fs::path& base) {

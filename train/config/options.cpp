@@ -207,7 +207,7 @@ const Option* find(std::string_view name) {
   return found == table().end() ? nullptr : &*found;
 }
 
-// `dashes` prefix the name in messages about the command line.
+// `dashes`: for messages about the command line.
 void set(Options& options, const std::string& name, const std::string& text, const fs::path& base,
          std::string_view dashes = "") {
   const Option* option = find(name);
@@ -299,8 +299,8 @@ std::string option_value(const Options& options, std::string_view name) { return
 
 static constexpr std::string_view config_title = "# The configuration of this run, complete";
 
-// Returns the folder of the run whose config.ini this is, or "". train wrote the file, and the run's lock or
-// log is beside it.
+// Folder of the run whose config.ini this is, or "". train wrote the file, and the run's lock or log is
+// beside it.
 static std::string folder_of_run(const std::string& ini_path) {
   std::error_code none;
   fs::path ini = fs::absolute(ini_path).lexically_normal();
@@ -315,12 +315,11 @@ static std::string folder_of_run(const std::string& ini_path) {
 Options read_options(const std::string& ini_path, const std::vector<Override>& overrides) {
   Options options;
   read_ini_into(options, ini_path);
-  // A run is where its config.ini is, even if it was moved since.
+  // The run may have moved.
   if (const std::string folder = folder_of_run(ini_path); !folder.empty()) options.run.directory = folder;
   for (const Override& override : overrides) set_option(options, override);
   if (options.run.directory.empty()) {
-    // A linked INI, as base.ini beside the programs, has its runs where the file is, not in the build folder;
-    // unless a run is there already.
+    // Runs of a linked INI are where the file is, not in the build folder, unless a run is there already.
     const fs::path ini = fs::absolute(ini_path).lexically_normal(), run = fs::path("runs") / ini.stem();
     const fs::path beside = ini.parent_path() / run;
     std::error_code no_file;  // "-" is standard input

@@ -1,5 +1,4 @@
-// Options of a run. One table (options.cpp) defines names, types, ranges, defaults and meanings for the INI
-// reader, the command line, --help, config.ini and differences().
+// Options of a run; the table in options.cpp has names, types, ranges, defaults and meanings.
 #pragma once
 #include <cstdint>
 #include <stdexcept>
@@ -11,14 +10,14 @@
 
 namespace warpbert {
 
-// Error in the command line or the INI file; exit code 2.
+// Command-line or INI error; exit code 2.
 struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
 enum class MlmHead { archive, fresh };
 enum class DeviceKind { automatic, cuda, cpu };
-// joint: labels and masked tokens (the recipe); pretrain: masked tokens; finetune: labels.
+// pretrain: masked tokens; finetune: labels; joint: both.
 enum class Stage { joint, pretrain, finetune };
 enum class Schedule { constant, linear, cosine };
 enum class LossScale { mean, keras_fill };
@@ -55,7 +54,7 @@ struct TrainOptions {
   int epochs = 100;
   int batch = 64;
   int micro_batch = 0;  // 0: the whole batch
-  int shards = 0;       // 0: as many as processes when the run starts
+  int shards = 0;       // 0: number of processes
   double lr = 1e-5;
   double warmup = 0;  // fraction of all steps
   Schedule schedule = Schedule::constant;
@@ -128,34 +127,32 @@ struct Options {
   ProfileOptions profile;
 };
 
-// A value from the command line; key is "section.key".
+// From the command line; key is "section.key".
 struct Override {
   std::string key, value;
 };
 
-// Reads defaults, INI file (paths relative to its folder), then overrides (paths relative to the current
-// folder). run.directory defaults to runs/<INI name> beside the INI; that of a run's own config.ini is its
-// folder. Throws UsageError for any error.
+// Reads defaults, the INI file (paths relative to its folder), then overrides (relative to the current
+// folder). run.directory defaults to runs/<INI name> beside the INI, for a run's own config.ini to its
+// folder. Throws UsageError.
 Options read_options(const std::string& ini_path, const std::vector<Override>& overrides = {});
 
-// Sets one key. Throws UsageError for an unknown key or an invalid value.
+// Throws UsageError for an unknown key or an invalid value.
 void set_option(Options& options, const Override& override);
 
-// Text of config.ini, with meanings as comments; read_options restores equal options.
+// Text of config.ini; read_options restores equal options.
 std::string config_text(const Options& options);
 
-// A changed key that prevents resuming. Not listed: more epochs (may_grow), files moved under the same name,
-// and options without effect on the result, such as run.directory and run.threads.
+// A changed key that prevents resuming. More epochs (may_grow), moved files of the same name, and options
+// without effect on the result do not.
 struct Difference {
   std::string key, saved, wanted;
 };
 std::vector<Difference> differences(const Options& saved, const Options& wanted);
 
-// Returns whether a resumed run may have more epochs. False if learning rates depend on the epoch count, or
-// the last epoch was evaluated only as the last.
+// False if learning rates depend on the epoch count, or the last epoch was evaluated only as the last.
 bool may_grow(const Options& options);
 
-// A row of the table; option_list() keeps its order.
 struct OptionInfo {
   std::string section, key, type, default_value, meaning;
   std::string name() const { return section + "." + key; }
@@ -165,7 +162,7 @@ const std::vector<OptionInfo>& option_list();
 // Value as in config.ini; the key must exist.
 std::string option_value(const Options& options, std::string_view name);
 
-// Suggestion for an unknown "section.key" or "key"; "" if none is close.
+// Suggestion for an unknown "section.key" or "key"; "" if none.
 std::string nearest_key(std::string_view name);
 
 }  // namespace warpbert

@@ -76,7 +76,7 @@ Dataset make_dataset(io::Pairs train, const io::Pairs& test, int max_tokens, int
   return data;
 }
 
-// Equal for two sentences in either order.
+// Independent of the sentences' order.
 static uint64_t hash_pair(const io::Pairs& pairs, size_t row) {
   const auto hash = [](std::span<const int64_t> ids) {
     Fnv<uint64_t> fnv;

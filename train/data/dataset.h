@@ -1,4 +1,4 @@
-// Rows of the training and test files: truncated, joined and split.
+// Rows of the training and test files.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -9,24 +9,24 @@
 
 namespace warpbert {
 
-// Truncates rows to max_tokens ids of both sentences together, dropping the last id of the longer one, of `a`
-// if equal. Returns the number of rows truncated. Throws std::invalid_argument for max_tokens < 2, which
-// could empty a sentence.
+// Truncates rows to max_tokens ids of both sentences, dropping the last id of the longer one, of `a` if
+// equal. Returns the number of rows truncated. Throws std::invalid_argument for max_tokens < 2: sentences
+// could be empty.
 int truncate(io::Pairs& pairs, int max_tokens);
 
-// Row of a data set. The label is a copy, so that training can hide it.
+// The label is a copy, so that training can hide it.
 struct Example {
   int row;
   float label;  // in [0, 1], or io::no_label
 };
 
-// Labels of 0.5 or more are matches; false for io::no_label.
+// False for io::no_label.
 inline bool is_match(const Example& row) { return row.label >= 0.5f; }
 
 std::vector<Example> all_examples(const io::Pairs& pairs);  // in file order
 size_t count_labelled(const std::vector<Example>& examples);
 
-// Rows as model tokens, laid out as in io::Pairs.
+// Rows as model tokens; layout of io::Pairs.
 struct TokenPairs {
   std::vector<int32_t> tokens;       // a of row 0, b of row 0, a of row 1, …
   std::vector<size_t> starts = {0};  // [2·rows + 1]
@@ -41,23 +41,21 @@ struct TokenPairs {
   }
 };
 
-// Rows to train and measure on. Row i of the training file is a validation row iff i % validation_every =
-// fold (0: none). Masked-token prediction needs no labels, so training includes validation and test rows,
-// labels hidden.
+// Row i of the training file is a validation row iff i % validation_every = fold (0: none). Masked-token
+// prediction needs no labels, so training includes validation and test rows, labels hidden.
 struct Dataset {
-  io::Pairs pairs;  // training file, then test file; truncated
-  int train_rows;   // rows of the training file
-  int truncated;    // number of rows truncated
+  io::Pairs pairs;  // training file, then test file
+  int train_rows;   // of the training file
+  int truncated;    // number of rows
 
-  // Every row once: non-validation rows with labels, then validation and test rows without.
+  // Every row once: non-validation rows with labels, then the others without.
   std::vector<Example> training;
-  // Labelled validation rows.
-  std::vector<Example> validation;
-  std::vector<Example> test;  // with labels, if the file has any
+  std::vector<Example> validation;  // labelled rows only
+  std::vector<Example> test;        // with labels, if the file has any
 };
 
-// Number of rows whose two sentences, in this order or the other, are also a row that trains with its label.
-// Such rows are predicted from memory: a measure over them is too good.
+// Number of rows that are also trained with their label, in either order of the sentences. A measure over
+// them is too good.
 struct TrainedRows {
   size_t validation, test;
 };

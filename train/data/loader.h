@@ -1,8 +1,8 @@
-// Makes training batches on a background thread: training_batch over consecutive pieces of
-// shuffled(examples, masking.seed(), epoch), epoch after epoch. An epoch's last step has the remainder.
+// Makes training batches on a background thread from consecutive pieces of shuffled(examples, masking.seed(),
+// epoch), epoch after epoch; an epoch's last step has the remainder.
 //
-// Shard s of S takes the rows from n·s/S to n·(s + 1)/S of a step's n rows. The batches of other processes
-// are made too, for the totals of the step, and dropped.
+// Shard s of S takes rows n·s/S to n·(s + 1)/S of a step's n rows. Batches of other processes are made for
+// the step's totals, then dropped.
 #pragma once
 #include <condition_variable>
 #include <cstdint>
@@ -23,23 +23,21 @@ std::vector<Example> shuffled(std::span<const Example> examples, uint64_t seed, 
 
 class Loader {
  public:
-  // Starts at `step` of `epoch`, both from 0; step = steps_per_epoch() means the next epoch's first. A step
-  // has batch_size pairs in micro-batches of at most micro_batch (0: one, or one a shard). `pairs` must
-  // outlive the loader. Throws std::invalid_argument for no examples, an invalid size or a step beyond the
-  // epoch.
+  // Starts at `step` of `epoch`, both from 0; step = steps_per_epoch() means the next epoch's first.
+  // Micro-batches have at most micro_batch pairs (0: one a step or shard). `pairs` must outlive the loader.
+  // Throws std::invalid_argument for no examples, an invalid size or a step beyond the epoch.
   Loader(const TokenPairs& pairs, std::vector<Example> examples, Masking masking, int batch_size,
          int micro_batch = 0, uint32_t epoch = 0, uint32_t step = 0, Shards shards = {});
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
-  // Returns the next batch; blocks until it is ready. Rethrows the thread's exception after all earlier
-  // batches, and on every later call.
+  // Blocks for the next batch. Rethrows the thread's exception after all earlier batches, and on later calls.
   Batch next();
-  // All micro-batches of this process's shards; at least one batch for each shard.
+  // All micro-batches of this process's shards, at least one a shard.
   std::vector<Batch> next_step();
 
-  // Most pairs of a batch.
+  // In pairs.
   static int largest_batch(int batch_size, int micro_batch, const Shards& shards);
 
   int steps_per_epoch() const { return int((examples_.size() + batch_size_ - 1) / batch_size_); }

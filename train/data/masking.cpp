@@ -39,11 +39,11 @@ Masking::Masking(MaskOptions options, int vocabulary, uint64_t seed, bool predic
     throw std::invalid_argument("masking: spans cannot cover more than half of the tokens");
   for (size_t longest = 1; longest <= options.ngram.size(); longest++)
     spans_.push_back(spans(options.ngram, longest, options.probability));
-  below_mask_ = threshold(options.mask), below_keep_ = threshold(known);  // given that the token is predicted
+  below_mask_ = threshold(options.mask), below_keep_ = threshold(known);  // of predicted tokens
 }
 
 Masking::Spans Masking::spans(const std::vector<double>& ngram, size_t longest, double probability) const {
-  std::vector<double> at_least(longest);  // [r − 1]: P(n >= r), with lengths clipped to `longest`
+  std::vector<double> at_least(longest);  // [r − 1]: P(n >= r), clipped
   for (size_t r = 0; r < longest; r++)
     at_least[r] = std::accumulate(ngram.begin() + long(r), ngram.end(), 0.);
   const double mean = std::accumulate(at_least.begin(), at_least.end(), 0.);
@@ -83,7 +83,7 @@ void Masking::mask(std::span<int32_t> tokens, std::span<int32_t> targets, size_t
   if (!predicts_) std::fill(targets.begin(), targets.end(), 0);
 }
 
-// Returns the first i with r < thresholds[i], or thresholds.size().
+// First i with r < thresholds[i], or thresholds.size().
 static int draw(uint32_t r, const std::vector<uint64_t>& thresholds) {
   return int(std::upper_bound(thresholds.begin(), thresholds.end(), r) - thresholds.begin());
 }

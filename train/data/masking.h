@@ -1,25 +1,23 @@
 // Masked-token prediction and sentence swapping (Devlin et al. 2019, §3.1), as pure functions of
-// (seed, epoch, row). They do not depend on threads, batch size, row order or interruptions.
+// (seed, epoch, row).
 //
-// The sentences of a row are swapped with probability `swap`. Each token draws r uniform in [0, 1):
+// A row's sentences are swapped with probability `swap`. Each token draws r uniform in [0, 1):
 //                                                  with p = 0.15, mask = 0.8, keep = 0.1
 //   r < p·mask            becomes [MASK]           0.12
 //   r < p·(mask + keep)   is kept                  0.015
 //   r < p                 becomes a random word    0.015, uniform over 7 … V − 1, possibly the same word
-// and is predicted in all three cases. [UNK] is treated like a word; a row may have no masked token.
+// and is predicted in all three cases. [UNK] is an ordinary word.
 //
-// With `ngram` = w_1, w_2, … spans are predicted, of n tokens with probability w_n. Each token of a span is
-// masked, kept or replaced independently. A span is inside one sentence, and the token after it is excluded,
-// so that spans never touch. Spans of n tokens need a sentence of 3n − 2 (two: 4, three: 7); longer draws are
-// clipped to what the sentence allows. A free token starts a span with probability
+// With `ngram` = w_1, w_2, … spans of n tokens are predicted with probability w_n; each of their tokens is
+// masked, kept or replaced independently. A span excludes the token after it, so that spans never touch. It
+// needs a sentence of 3n − 2 tokens; longer draws are clipped. A free token starts a span with probability
 //
 //   q = p / (E·(1 − p)),    E = mean length of the spans of such a sentence
 //
-// In an endless sentence, a span of E tokens follows (1 − q)/q free tokens on average, and 1 token after it
-// is excluded. The predicted share is then E / ((1 − q)/q + E + 1) = p. A sentence is a window into an
-// endless one, which may cut spans at both ends. Its first token is inside a span with r tokens left with
-// probability (1 − p)·q·P(n >= r), excluded with (1 − p)·q, else free. So every token is predicted with
-// probability p, at any position and sentence length.
+// A sentence is a window into an endless one, where (1 − q)/q free tokens on average, E of a span and 1
+// excluded token alternate: E / ((1 − q)/q + E + 1) = p. Its first token is inside a span with r tokens left
+// with probability (1 − p)·q·P(n >= r), excluded with (1 − p)·q, else free. So p holds at any position and
+// length.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -29,22 +27,21 @@
 
 namespace warpbert {
 
-// Random-number streams (`site` in philox.h), far above dropout's, which count from 0.
+// Random-number streams (`site` in philox.h); dropout's count from 0.
 namespace site {
 constexpr uint32_t masking = 0x80000000u, swapping = 0x80000001u, shuffling = 0x80000002u;
 }
 
 class Masking {
  public:
-  // Throws std::invalid_argument if a probability is outside [0, 1], mask + keep > 1, or `ngram` does not
-  // sum to 1. Also throws for spans with probability > 1/2, which they cannot reach, and for random words if
-  // the vocabulary (size V includes special tokens) has none.
+  // Throws std::invalid_argument if a probability is outside [0, 1], mask + keep > 1, `ngram` does not sum to
+  // 1, spans have probability > 1/2, which they cannot reach, or `vocabulary` (V) has no words to draw.
   // predicts = false: masks are input noise, all targets 0.
   Masking(MaskOptions options, int vocabulary, uint64_t seed, bool predicts = true);
 
   bool swaps(uint32_t epoch, uint32_t row) const;
 
-  // Masks a row in place. tokens: sentence a (`a` tokens), then b, whether or not they swap.
+  // Masks in place. tokens: sentence a (`a` tokens), then b, swapped or not.
   // targets[i] = the original token if predicted, else 0.
   void mask(std::span<int32_t> tokens, std::span<int32_t> targets, size_t a, uint32_t epoch,
             uint32_t row) const;

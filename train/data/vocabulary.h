@@ -20,7 +20,7 @@ constexpr std::array<const char*, first_word> special = {"[PAD]",  "[UNK]", "[CL
                                                          "[MASK]", "[NO]",  "[YES]"};
 }  // namespace token
 
-// WordPiece vocabulary of plain text (data.text); a word's dataset token id is its index in `tokens`.
+// WordPiece vocabulary of plain text; a token's index is its dataset token id.
 struct TextVocabulary {
   std::vector<std::string> tokens;  // vocab.txt
   bool lowercase = true;
@@ -29,19 +29,18 @@ struct TextVocabulary {
 
 class Vocabulary {
  public:
-  // Keeps ids that occur at least min_count times in `pairs` (all rows, truncated), by descending count, ties
-  // by first appearance. Throws io::Error if none does.
+  // Keeps ids that occur at least min_count times in `pairs`, by descending count, then first appearance.
+  // Throws io::Error if none does.
   Vocabulary(const io::Pairs& pairs, int min_count);
 
-  // A stored vocabulary: dataset_ids[i] is token 7 + i. Throws std::invalid_argument for a negative or
-  // repeated id.
+  // dataset_ids[i] is token 7 + i. Throws std::invalid_argument for a negative or repeated id.
   explicit Vocabulary(std::vector<int64_t> dataset_ids);
 
-  // Plain text: all tokens of vocab.txt in order, used or not, except special ones. [NO] and [YES] in a text
-  // are ordinary text. Throws io::Error naming `path` if one of BERT's five special tokens is missing.
+  // Plain text: all tokens of vocab.txt in order, except special ones; [NO] and [YES] are ordinary text.
+  // Throws io::Error naming `path` if one of BERT's five special tokens is missing.
   Vocabulary(TextVocabulary text, const std::string& path);
 
-  int size() const { return token::first_word + int(dataset_ids_.size()); }  // V, special tokens included
+  int size() const { return token::first_word + int(dataset_ids_.size()); }  // V
   const std::vector<int64_t>& dataset_ids() const { return dataset_ids_; }   // of tokens 7 … V − 1
   int token(int64_t dataset_id) const;                                       // token::unknown if not kept
   TokenPairs encode(const io::Pairs& pairs) const;
@@ -58,8 +57,8 @@ class Vocabulary {
   std::optional<TextVocabulary> text_;
 };
 
-// Arrays in a model file: `vocab/cipher_ids` int64; for plain text also `vocab/wordpiece` uint8, the tokens
-// with a line feed after each, and `vocab/lowercase` uint8 [1].
+// Arrays `vocab/cipher_ids` int64; for plain text also `vocab/wordpiece` uint8, each token and a line feed,
+// and `vocab/lowercase` uint8 [1].
 class VocabularyArrays {
  public:
   // `vocabulary` must outlive this object, and this object its views.
@@ -71,17 +70,16 @@ class VocabularyArrays {
   std::vector<uint8_t> text_, lowercase_;
 };
 
-// Reads the vocabulary; nullopt if the file has none. Throws io::Error if it is damaged.
+// nullopt if the file has none. Throws io::Error if it is damaged.
 std::optional<Vocabulary> load_vocabulary(io::Archive& archive);
 std::optional<TextVocabulary> load_text_vocabulary(io::Archive& archive);
 
-// Dataset statistics.
 struct DatasetStatistics {
   int rows;
   int64_t words;          // tokens, special ones excluded
   double unknown_share;   // of words
-  int distinct, dropped;  // dataset token ids, and those not in the vocabulary
-  // Tokens of [CLS] a [SEP] b [SEP]. pP: smallest length that at least P % of the rows do not exceed.
+  int distinct, dropped;  // dataset token ids; dropped: not in the vocabulary
+  // Lengths of [CLS] a [SEP] b [SEP], in tokens; pP: P-th percentile by nearest rank.
   double mean_length;
   int p50, p99, longest;
   std::vector<long> lengths;  // [n]: rows of length n

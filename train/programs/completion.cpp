@@ -1,5 +1,5 @@
-// completion SHELL: prints a script that completes commands, options and values. The options are those of the
-// commands' own command lines, so the script cannot differ from --help.
+// completion SHELL: prints a script that completes commands, options and values, from the commands' own
+// tables.
 #include <fmt/format.h>
 
 #include <string>
@@ -13,7 +13,7 @@ using namespace warpbert;
 
 namespace {
 
-// zsh runs the script of bash by its bashcompinit.
+// zsh runs bash's script by bashcompinit.
 constexpr const char* zsh_start = R"sh(#compdef warpbert
 autoload -U +X bashcompinit && bashcompinit
 )sh";

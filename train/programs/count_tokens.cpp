@@ -1,5 +1,5 @@
-// count_tokens CORPUS … --vocab vocab.txt --output counts.json: counts the tokens of a pretrained BERT in
-// plain text, to align its embedding by frequency (docs/weights.md).
+// count_tokens CORPUS … --vocab vocab.txt --output counts.json: counts tokens of plain text
+// (docs/weights.md).
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -35,7 +35,6 @@ struct Chunk {
   std::string text;  // whole lines
 };
 
-// Reads the corpora in order.
 class Corpora {
  public:
   explicit Corpora(const std::vector<std::string>& paths) : paths_(paths) {}
@@ -60,7 +59,7 @@ class Corpora {
   }
 
  private:
-  // The rest of the last piece and more, up to a line end; "" at the end of the file.
+  // Up to a line end; "" at the end of the file.
   std::string read() {
     std::string text = std::exchange(rest_, {});
     for (;;) {
@@ -94,7 +93,7 @@ void count_chunk(const Chunk& chunk, io::WordPiece& tokenizer, std::vector<int64
   for (int id : ids) counts[size_t(id)]++;
 }
 
-// Reports the first failure in the text, as one thread would.
+// Reports the first failure in text order.
 std::vector<int64_t> count(const std::vector<std::string>& paths, const io::WordPiece& tokenizer,
                            size_t tokens, int threads) {
   Corpora corpora(paths);

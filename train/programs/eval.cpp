@@ -1,4 +1,4 @@
-// eval --run DIR [--run DIR …] [--against DIR …] --input labelled.tsv: measures trained models, compares two.
+// eval --run DIR … [--against DIR …] --input labelled.tsv: measures trained models, compares two.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,7 +18,7 @@ using namespace warpbert;
 
 namespace {
 
-// Value of --run or --against: models that score together, or one file of scores.
+// Models that score together, or one file of scores.
 struct Side {
   std::string scores;  // the file; "": models
   std::vector<std::string> models;
@@ -32,7 +32,7 @@ Side make_side(const std::string& flag, const std::vector<std::string>& paths) {
   return {*file, {}};
 }
 
-// Both sides on the same rows, which are read once.
+// Both sides on the same rows.
 class Scores {
  public:
   Scores(const Side& first, const Side& second, const std::vector<Override>& overrides)
@@ -49,12 +49,11 @@ class Scores {
     return all;
   }
 
-  // Validation threshold of the first side, if it is one model.
   std::optional<double> threshold() const {
     return sides_[0].models.size() == 1 ? models_->threshold(0) : std::nullopt;
   }
 
-  // Returns the labels; every row needs one. Row i is line i + 1: there are no blank lines.
+  // Row i is line i + 1: there are no blank lines.
   std::vector<float> read(const std::string& path) {
     input_ = path == "-" ? "standard input" : path;
     if (models_) pairs_ = models_->read(path).pairs;
@@ -87,7 +86,7 @@ class Scores {
 
 }  // namespace
 
-// True if scores are not those that the run chose its threshold by.
+// True if the run's threshold does not apply.
 static bool changes_scores(const std::vector<Override>& overrides) {
   return std::any_of(overrides.begin(), overrides.end(), [](const Override& override) {
     return override.key == "predict.score" || override.key == "predict.swap";

@@ -18,8 +18,7 @@
 
 namespace warpbert {
 
-// Gives closed standard streams a descriptor that fails. Otherwise the next file that is opened would take
-// its place and receive the output.
+// Gives closed standard streams a failing descriptor; else the next opened file would receive the output.
 inline void occupy_standard_streams() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
     if (fcntl(stream, F_GETFD) == -1) open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);

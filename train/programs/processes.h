@@ -1,4 +1,4 @@
-// The processes of a command that several may run together (docs/scale.md).
+// Commands of several processes (docs/scale.md).
 #pragma once
 #include <fcntl.h>
 #include <unistd.h>
@@ -12,8 +12,8 @@
 
 namespace warpbert {
 
-// Joins the process group and silences all ranks but 0. Errors of other ranks are printed a second later, as
-// rank 0 usually reports the same error first and ends all others.
+// Joins the process group and silences all ranks but 0. Other ranks print errors a second later, as rank 0
+// usually reports the same error first.
 class Processes {
  public:
   Processes() {

@@ -31,7 +31,7 @@ const std::vector<Command>& warpbert::commands() {
 
 namespace {
 
-// Finds a command, accepting _ for -.
+// Accepts _ for -.
 const Command* find(std::string name) {
   std::replace(name.begin(), name.end(), '_', '-');
   const auto is = [&](const Command& c) { return c.name == name; };
@@ -47,7 +47,6 @@ std::string help() {
          "this is\n";
 }
 
-// Handles calls without a command.
 int describe(int argc, char** argv) {
   const std::string word = argc > 1 ? argv[1] : "--help";
   if (word == "--version") return fmt::print("{}\n", build_info()), 0;

@@ -59,7 +59,7 @@ Json compared_run_json(const ComparedRun& run) {
   return json;
 }
 
-// The options in which the runs differ, with a value for each run; run.directory always does.
+// Options that differ, with each run's value; run.directory always does.
 Json differing_options(const std::vector<ComparedRun>& runs) {
   Json json = Json::array();
   for (const OptionInfo& option : option_list()) {

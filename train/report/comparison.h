@@ -17,8 +17,8 @@ struct ComparedRun {
 
 inline constexpr size_t most_compared_runs = 6;  // number of distinguishable colours
 
-// Reads runs, finished or in progress; names are folders, or paths if folders clash. Throws io::Error naming
-// a missing or unreadable config.ini or metrics.jsonl.
+// Names are folders, or paths if folders clash. Throws io::Error naming a missing or unreadable config.ini or
+// metrics.jsonl.
 std::vector<ComparedRun> read_runs(const std::vector<std::string>& folders);
 
 Json comparison_json(const std::vector<ComparedRun>& runs);

@@ -1,4 +1,3 @@
-// Environment section of a report.
 #include <fmt/format.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>

@@ -20,7 +20,7 @@
 
 namespace warpbert {
 
-using Json = nlohmann::ordered_json;  // keeps key order; writes non-finite values as null
+using Json = nlohmann::ordered_json;  // non-finite values become null
 
 // ---- Fields -----------------------------------------------------------------------------------------------
 
@@ -104,7 +104,7 @@ void MetricsLog::line(const std::string& text) {
 
 namespace {
 
-// Calls use(line, its record) for every finished line; a killed process may leave an unfinished last one.
+// Calls use(line, record) for every finished line.
 template <class Use>
 void for_each_line(const std::string& path, std::string_view text, Use use) {
   size_t number = 0;
@@ -119,7 +119,7 @@ void for_each_line(const std::string& path, std::string_view text, Use use) {
   }
 }
 
-// Fields that an earlier version did not write stay undefined.
+// Fields missing in earlier versions stay undefined.
 template <class Record>
 Record with_numbers(Record record, const Json& json, std::span<const Field<Record>> fields) {
   for (const auto& field : fields) {

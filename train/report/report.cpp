@@ -19,12 +19,12 @@ constexpr size_t max_points = 400;  // of a curve
 
 // ---- Curves over steps ------------------------------------------------------------------------------------
 
-// Values with weights; a value that is not finite has weight 0.
+// Non-finite values have weight 0.
 struct Weighted {
   std::vector<double> values, weights;
 };
 
-// Mean over [first, last); undefined without weight.
+// Over [first, last); undefined without weight.
 double mean(const Weighted& points, size_t first, size_t last) {
   double sum = 0, weight = 0;
   for (size_t i = first; i < last; i++)
@@ -32,8 +32,7 @@ double mean(const Weighted& points, size_t first, size_t last) {
   return sum / weight;
 }
 
-// Number of steps that each record covers: the last record of an epoch covers fewer. Earlier versions did not
-// write it.
+// Steps that each record covers; earlier versions did not write it.
 std::vector<double> covered_steps(std::span<const StepRecord> records) {
   std::vector<double> steps;
   long previous = 0;
@@ -44,7 +43,6 @@ std::vector<double> covered_steps(std::span<const StepRecord> records) {
   return steps;
 }
 
-// A field of the records, weighted by steps.
 Weighted field_values(std::span<const StepRecord> records, double StepRecord::*field) {
   Weighted all{{}, covered_steps(records)};
   for (size_t i = 0; i < records.size(); i++) {
@@ -54,7 +52,7 @@ Weighted field_values(std::span<const StepRecord> records, double StepRecord::*f
   return all;
 }
 
-// At most max_points points: means of equal stretches.
+// At most max_points means of equal stretches.
 Weighted thinned(const Weighted& all) {
   const size_t n = all.values.size(), points = std::min(n, max_points);
   Weighted out;
@@ -67,7 +65,7 @@ Weighted thinned(const Weighted& all) {
   return out;
 }
 
-// Moving weighted mean. The window shrinks at the start, where losses fall steeply, and trails at the end.
+// Moving weighted mean; the window shrinks at the start, where losses fall steeply.
 std::vector<double> smoothed(const Weighted& points) {
   const size_t n = points.values.size(), reach = std::max<size_t>(n / 25, 5) / 2;
   std::vector<double> out;
@@ -80,7 +78,7 @@ bool any_finite(const std::vector<double>& values) {
   return std::any_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
 }
 
-// {"step": […], "<field>": {"values": […], "smoothed": […]}, …}: fields without a finite value are left out.
+// {"step": […], "<field>": {"values": […], "smoothed": […]}, …}; omits fields without a finite value.
 Json steps_json(std::span<const StepRecord> records) {
   using R = StepRecord;
   Json json;
@@ -100,7 +98,6 @@ Json steps_json(std::span<const StepRecord> records) {
   return json;
 }
 
-// Means over the last epoch.
 Json last_epoch_json(const RunRecord& run) {
   Json json;
   if (run.epochs.empty()) return json;
@@ -132,8 +129,7 @@ Json confusion_json(const Confusion& c) {
           {"accuracy", c.accuracy()}};
 }
 
-// A point for each distinct score: rows of equal scores pass the threshold together. Of more than max_points,
-// every k-th.
+// A point per distinct score; of more than max_points, every k-th.
 Json roc_json(const RankedRows& rows) {
   std::vector<double> x{0}, y{0};
   rows.sweep({}, [&](float, const Confusion& c) {
@@ -149,7 +145,7 @@ Json roc_json(const RankedRows& rows) {
   return json;
 }
 
-// Rows by score, in equal bins over [0, 1].
+// Equal bins over [0, 1].
 Json score_histogram(const RunRecord& run) {
   constexpr size_t bins = 40;
   std::vector<size_t> match(bins), no_match(bins);

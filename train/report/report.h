@@ -1,4 +1,4 @@
-// The report of one run: run.json with its values, and report.html, which draws them.
+// A run's report: run.json has the values, report.html draws them.
 #pragma once
 #include <string>
 #include <utility>
@@ -9,13 +9,13 @@
 
 namespace warpbert {
 
-// Labelled rows of one part of the data, by class.
+// Labelled rows of one part of the data.
 struct ClassCounts {
   std::string name;
   size_t match = 0, no_match = 0;
 };
 
-// Everything a report shows. What is empty or undefined is left out of it.
+// Empty and undefined values are omitted.
 struct RunRecord {
   std::string name;                                    // of the run; the title
   double first_record = undefined, ended = undefined;  // unix_time()
@@ -23,13 +23,13 @@ struct RunRecord {
   std::vector<EpochRecord> epochs;
   int best_epoch = 0;  // 0: none
   double best_auc = undefined;
-  double threshold = undefined;       // of the highest F1 of the validation rows, by the best model
-  std::string data_hash;              // hash_text(Session::start_hash())
-  std::string weights_hash;           // hash_text(Session::weights_hash())
-  double seconds = 0;                 // the whole run
-  std::vector<float> scores, labels;  // of the validation rows, by the best model
-  std::vector<long> lengths;          // [n]: pairs of n tokens, special ones included
-  std::vector<ClassCounts> classes;   // of training and validation
+  double threshold = undefined;                            // of highest F1 on the validation rows
+  std::string data_hash;                                   // hash_text(Session::start_hash())
+  std::string weights_hash;                                // hash_text(Session::weights_hash())
+  double seconds = 0;                                      // the whole run
+  std::vector<float> scores, labels;                       // validation rows, best model
+  std::vector<long> lengths;                               // [n]: pairs of n tokens with special ones
+  std::vector<ClassCounts> classes;                        // of training and validation
   std::vector<std::pair<std::string, double>> time_split;  // name and seconds
   std::vector<Fact> facts;                                 // about data and model
   std::vector<Fact> machine;                               // environment()
@@ -41,7 +41,7 @@ std::string report_html(const RunRecord& run);
 // Writes run.json, then report.html, each atomically.
 void write_report(const std::string& html_path, const std::string& json_path, const RunRecord& run);
 
-// All fields of the records, and the seconds of training up to the end of each.
+// `elapsed`: training seconds up to the end of each epoch.
 Json epochs_json(const std::vector<EpochRecord>& epochs);
 
 // Processor, cores, memory, operating system, build; `device` as the engine names it.

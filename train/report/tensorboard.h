@@ -1,4 +1,4 @@
-// TensorBoard scalars: a file events.out.tfevents.* in the format of TensorBoard's own writer.
+// TensorBoard scalars: events.out.tfevents.*.
 //
 //   file    a sequence of frames: uint64 n, masked CRC-32C of these 8 bytes, n bytes, masked CRC-32C of them
 //           (TFRecord; numbers are little-endian; masked: rotated right by 15, plus a282ead8)
@@ -6,7 +6,7 @@
 //           Summary summary = 5 }; the first has the file version only
 //           Summary { repeated Value value = 1 }, Value { string tag = 1; float simple_value = 2 }
 //
-// Steps count over all epochs; an epoch has the step of its last step record. Undefined values are omitted.
+// An epoch has the step of its last step record. Undefined values are omitted.
 #pragma once
 #include <cstdio>
 #include <string>
@@ -17,7 +17,7 @@ namespace warpbert {
 
 class TensorBoardLog {
  public:
-  // Writes the file anew with all records so far. write() appends: TensorBoard reads a growing file.
+  // Writes the file anew; write() appends, as TensorBoard expects.
   TensorBoardLog(const std::string& path, double time, const Metrics& so_far);
   TensorBoardLog(const TensorBoardLog&) = delete;
   ~TensorBoardLog();

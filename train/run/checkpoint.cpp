@@ -18,7 +18,7 @@
 
 namespace warpbert {
 
-using Json = nlohmann::json;  // writes enough digits to restore a double
+using Json = nlohmann::json;  // restores doubles exactly
 
 namespace {
 
@@ -35,7 +35,7 @@ std::vector<Buffer> buffers(ParameterStore& store) {
   return all;
 }
 
-// All options by name, except paths, which may be moved.
+// Without paths, which may be moved.
 Json options_json(const Options& options) {
   Json json = Json::object();
   for (const OptionInfo& option : option_list())
@@ -43,7 +43,7 @@ Json options_json(const Options& options) {
   return json;
 }
 
-// The saved options over `now`, which has the paths and what an earlier version did not save.
+// Saved options over `now`, which has paths and newer options.
 Options saved_options(const std::map<std::string, std::string>& saved, Options now) {
   for (const OptionInfo& option : option_list())
     if (const auto found = saved.find(option.name()); found != saved.end())
@@ -51,7 +51,7 @@ Options saved_options(const std::map<std::string, std::string>& saved, Options n
   return now;
 }
 
-// Calls visit(key, field) for the fields that are one JSON value each.
+// Fields of one JSON value each.
 template <class State, class Visit>
 void for_each_field(State& s, Visit visit) {
   visit("step", s.step), visit("epoch", s.epoch), visit("step_in_epoch", s.step_in_epoch);

@@ -23,7 +23,7 @@ bool scores_test_file(const Options& options) {
   return !options.data.test.empty() && options.train.stage != Stage::pretrain;
 }
 
-// The first result that is missing, or "".
+// First missing result, or "".
 std::string missing_result(const RunDirectory& directory, const Options& options) {
   if (!fs::exists(directory.best())) return directory.best();
   if (scores_test_file(options) && !fs::exists(directory.scores())) return directory.scores();

@@ -1,4 +1,4 @@
-// Detection of finished runs, which have nothing left to do.
+// Detection of finished runs.
 #pragma once
 #include <optional>
 
@@ -12,9 +12,8 @@ struct Completion {
   bool stopped_early;
 };
 
-// Returns nullopt if epochs or results are missing, and resuming makes them. Throws DataChanged if the run
-// was started with other data. Checkpoints may have been removed to save room; throws io::Error if something
-// is missing that only they could restore.
+// nullopt: epochs or results are missing, and resuming makes them. Throws DataChanged for other data,
+// io::Error if only removed checkpoints could restore what is missing.
 std::optional<Completion> completion(const RunDirectory& directory, const Options& options,
                                      const RunData& data);
 

@@ -26,7 +26,7 @@ void dry_run(const Options& options) {
   check_disk_space(session);
   steps.train.take(loader.next_step(), lr);
   const LossSums sums = steps.train.take_losses();
-  const auto begin = Clock::now();  // the first step allocated memory and chose algorithms
+  const auto begin = Clock::now();  // after allocation and autotuning
   steps.train.take(loader.next_step(), lr);
   steps.train.take_losses();
   const double seconds = io::seconds_since(begin);
@@ -49,9 +49,9 @@ void dry_run(const Options& options) {
 
 namespace {
 
-// Achievable losses of one target group (0 masked tokens, 1 [CLS]), in nats per target.
+// Achievable losses of a target group (0 masked tokens, 1 [CLS]), nats per target.
 struct Predictable {
-  double constant = 0;  // of the best constant prediction: entropy of the mean target
+  double constant = 0;  // best constant prediction: entropy of the mean target
   double least = 0;     // lower bound: mean entropy of a target; > 0 for soft labels
 };
 
@@ -74,8 +74,8 @@ Predictable predictable(const std::vector<Batch>& micro_batches, int group) {
   return p;
 }
 
-// Loss limit: lower bound plus a tenth of the distance to the best constant prediction, which needs no input.
-// If all targets are equal, to the first loss instead.
+// Lower bound plus a tenth of the distance to the best constant prediction; for equal targets, to the first
+// loss.
 double loss_limit(const Predictable& p, double first) {
   const double from = p.constant - p.least > 1e-6 ? p.constant : first;
   return p.least + (from - p.least) / 10;

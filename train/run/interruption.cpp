@@ -10,13 +10,13 @@
 
 namespace warpbert {
 
-// Bit s: signal s was ignored when the process began, as nohup ignores SIGHUP. Libraries may install handlers
-// before main() (UCX, of Open MPI 5, for SIGHUP). Functions in .preinit_array run before those of libraries,
-// and before sanitizers are ready: hence the system call.
+// Bit s: signal s was ignored at process start, as nohup ignores SIGHUP. Libraries install handlers before
+// main() (UCX: SIGHUP). .preinit_array runs before those and before sanitizers are ready: hence the system
+// call.
 static uint64_t ignored_at_start = 0;
 static void note_ignored_signals() {
   for (int signal = 1; signal < 32; signal++) {
-    std::uintptr_t action[16] = {};  // struct sigaction of the kernel, which begins with the handler
+    std::uintptr_t action[16] = {};  // the kernel's struct sigaction; [0]: handler
     if (syscall(SYS_rt_sigaction, signal, nullptr, action, 8) == 0 && action[0] == 1)  // SIG_IGN
       ignored_at_start |= uint64_t(1) << signal;
   }
@@ -44,7 +44,7 @@ Interruption::Interruption() {
   action.sa_handler = ask;
   sigemptyset(&action.sa_mask);
   for (size_t i = 0; i < signals.size(); i++) {
-    // People repeat a signal to end the process. The others come twice by themselves.
+    // Only people repeat these; the others come twice by themselves.
     const bool of_people = signals[i] == SIGINT || signals[i] == SIGTERM || signals[i] == SIGHUP;
     action.sa_flags = SA_RESTART | (of_people ? int(SA_RESETHAND) : 0);
     sigaction(signals[i], nullptr, &before_[i]);

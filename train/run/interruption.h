@@ -1,7 +1,6 @@
 // Graceful stop. The first of these signals requests a stop after the current step, to save a checkpoint:
-// SIGINT, SIGTERM, SIGHUP (closed terminal), SIGPIPE (closed standard output; redirects it to /dev/null), and
-// SIGUSR1, SIGUSR2 and SIGXCPU, by which batch systems announce the end of a job. SIGINT, SIGTERM or SIGHUP
-// again ends the process at once.
+// SIGINT, SIGTERM, SIGHUP (closed terminal), SIGPIPE (closed standard output; redirects it to /dev/null),
+// SIGUSR1, SIGUSR2 and SIGXCPU (batch systems). SIGINT, SIGTERM or SIGHUP again ends the process at once.
 #pragma once
 #include <array>
 #include <csignal>

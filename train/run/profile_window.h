@@ -10,8 +10,8 @@
 
 namespace warpbert {
 
-// Stops the profiler on every exit path. With profile.kernels, steps run without graphs (same bits) and
-// synchronize.
+// With profile.kernels, steps run without graphs (same bits) and synchronize. Every exit path stops the
+// profiler.
 class ProfileWindow {
  public:
   ProfileWindow(const Options& options, GraphCache& graphs) : options_(options), graphs_(graphs) {}
@@ -21,8 +21,7 @@ class ProfileWindow {
   void before(long step);
   // Returns the table after the window's last step, with profile.kernels; else "".
   std::string after(long step);
-  // Call after the run's last step. Returns the table of a window that extends beyond it, or a note if no
-  // step was in it.
+  // Call after the run's last step. Returns a longer window's table, or a note if no step was in it.
   std::string end();
 
  private:

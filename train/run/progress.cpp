@@ -24,13 +24,13 @@ std::string losses_text(double loss, double loss_mlm, double loss_cls) {
   return text;
 }
 
-// A log that cannot be written stops no training: flush_standard_output() reports it at the end.
+// flush_standard_output() reports a failed log at the end.
 static void print(const ProgressOutput& output, const std::string& text) {
   std::fputs(text.c_str(), output.file);
   std::fflush(output.file);
 }
 
-// Numbers in line order; the highest rank is dropped first. All ASCII, so that bytes are columns.
+// In line order; the highest rank is dropped first. ASCII, so that bytes are columns.
 struct Part {
   int rank;
   std::string text;
@@ -98,14 +98,14 @@ Progress::Progress(int epochs, int steps_per_epoch, ProgressOutput output) : out
 void Progress::step(int epoch, int step) {
   const auto now = Clock::now();
   const long done = long(epoch - 1) * state_.steps + step;
-  if (begin_step_ < 0) begin_step_ = done, begin_ = now;  // a resumed run may begin anywhere
+  if (begin_step_ < 0) begin_step_ = done, begin_ = now;  // may be resumed
   state_.epoch = epoch, state_.step = step;
   if (done > begin_step_)
     state_.remaining = std::chrono::duration<double>(now - begin_).count() / double(done - begin_step_) *
                        double(long(state_.epochs) * state_.steps - done);
   if (!output_.terminal || now - drawn_ < 100ms) return;
   drawn_ = now;
-  // The last column stays free: some terminals wrap as soon as it is written.
+  // Some terminals wrap once the last column is written.
   print(output_, "\r\033[K" + progress_line(state_, terminal_width(output_) - 1));
   visible_ = true;
 }

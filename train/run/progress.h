@@ -8,8 +8,8 @@
 
 namespace warpbert {
 
-// "loss 1.2345  masked tokens 2.3456  [CLS] 0.6789"; omits parts without targets (pretraining has no labels).
-// "no targets" if the loss itself is not finite.
+// "loss 1.2345  masked tokens 2.3456  [CLS] 0.6789", without parts that lack targets; "no targets" if the
+// loss is not finite.
 std::string losses_text(double loss, double loss_mlm, double loss_cls);
 
 struct ProgressState {
@@ -26,7 +26,7 @@ std::string progress_line(const ProgressState& state, int width);
 struct ProgressOutput {
   std::FILE* file = stdout;
   bool terminal = false;
-  int width = 0;  // columns; 0: ask the terminal at each draw
+  int width = 0;  // columns; 0: ask at each draw
 };
 ProgressOutput standard_progress_output();
 
@@ -36,11 +36,10 @@ class Progress {
   Progress(const Progress&) = delete;
   ~Progress() { clear(); }
 
-  // Call after every step, from 1 in its epoch. Redraws at most ten times a second, on a terminal.
+  // Call after every step, from 1 in its epoch. Redraws at most ten times a second.
   void step(int epoch, int step);
-  // Shows new numbers: in the redrawn line, or as a plain line at most every ten seconds.
+  // On a terminal in the redrawn line, else a line at most every ten seconds.
   void show(const StepRecord& record, int step);
-  // Always prints a line of its own.
   void epoch(const EpochRecord& record, bool best, double remaining_seconds);
   // Erases the redrawn line before other output.
   void clear();

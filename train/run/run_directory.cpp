@@ -21,7 +21,7 @@
 namespace warpbert {
 namespace fs = std::filesystem;
 
-// Makes a folder and those above it. Returns the topmost that was made, or "".
+// Returns the topmost new folder, or "".
 static std::string make_folders(const std::string& path) {
   std::string topmost;
   std::error_code error;
@@ -46,7 +46,7 @@ RunDirectory::RunDirectory(const std::string& path) : path_(path) {
   for (int attempt = 1;; attempt++) {
     if (const std::string made = make_folders(path); made_.empty()) made_ = made;
     lock_ = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    // Another process may have just removed the folder that it had made.
+    // Another process may have just removed its folder.
     if (lock_ < 0 && errno == ENOENT && attempt < 100) continue;
     if (lock_ < 0) throw io::Error(io::writing_failure(file, errno));
     failure = flock(lock_, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
@@ -72,7 +72,7 @@ RunDirectory::~RunDirectory() {
   if (!made_.empty() && entries == 1) {
     fs::remove(path_ + "/lock", ignored);
     for (fs::path folder = fs::absolute(path_).lexically_normal();; folder = folder.parent_path())
-      if (!fs::remove(folder, ignored) || folder == made_) break;  // a folder that is not empty stays
+      if (!fs::remove(folder, ignored) || folder == made_) break;  // not empty
   }
   close(lock_);
 }

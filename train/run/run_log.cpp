@@ -9,7 +9,7 @@
 
 namespace warpbert {
 
-// A header and a line per record: what `index` says of it, then its fields.
+// A line per record: what `index` says of it, then its fields.
 template <class Record, class Index>
 static std::string table(std::string text, const std::vector<Record>& records,
                          std::span<const Field<Record>> fields, Index index) {

@@ -1,6 +1,5 @@
-// Log of a run: metrics.jsonl; tables with run.csv; TensorBoard scalars with run.tensorboard. The last two
-// are rebuilt from metrics.jsonl, which a resumed run cuts back to its checkpoint, so that no step appears
-// twice.
+// A run's metrics.jsonl, tables (run.csv) and TensorBoard scalars (run.tensorboard). The last two are rebuilt
+// from metrics.jsonl, which resuming cuts back to the checkpoint, so that no step appears twice.
 #pragma once
 #include <memory>
 #include <string>
@@ -13,13 +12,12 @@ namespace warpbert {
 
 class RunLog {
  public:
-  // Rewrites tables and scalars from the existing metrics.
   RunLog(const RunDirectory& directory, const RunOptions& options);
   void write(const StepRecord& record);
   void write(const EpochRecord& record);
-  // Syncs metrics.jsonl. Call before writing a checkpoint, which relies on earlier records.
+  // fsync of metrics.jsonl; call before writing a checkpoint.
   void sync() { metrics_.sync(); }
-  // Rewrites steps.csv and epochs.csv; every epoch does so.
+  // Every epoch rewrites steps.csv and epochs.csv.
   void write_tables() const;
 
  private:
@@ -29,7 +27,7 @@ class RunLog {
   std::unique_ptr<TensorBoardLog> tensorboard_;
 };
 
-// A header, then a line per record. Undefined fields are empty; others have enough digits to restore them.
+// A header, then a line per record. Undefined fields are empty; others restore their value.
 std::string steps_csv(const Metrics& metrics);
 std::string epochs_csv(const Metrics& metrics);
 

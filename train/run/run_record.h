@@ -11,7 +11,7 @@
 
 namespace warpbert {
 
-// Collects the record; reads the run's metrics.
+// Reads the run's metrics.
 RunRecord run_record(Session& session, const RunDirectory& directory, const RunState& state,
                      std::vector<std::pair<std::string, double>> time_split);
 

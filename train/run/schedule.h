@@ -4,13 +4,13 @@
 
 namespace warpbert {
 
-// Learning rate of step 1 … total, as PyTorch and transformers count: t = step − 1 steps are done before.
+// Learning rate of step 1 … total, as in PyTorch and transformers, with t = step − 1,
 // w = ⌈train.warmup·total⌉, f = train.final_lr, p = (t − w)/(total − w):
 //   t < w        lr·t/w                                    (0 in the first step)
 //   constant     lr
 //   linear       lr·(1 − (1 − f)·p)
 //   cosine       lr·(f + (1 − f)·(1 + cos πp)/2)           (Loshchilov & Hutter 2017, one period)
-// The rate after the last step would be f·lr. The only step of a run has lr.
+// A run of one step has lr.
 double learning_rate(const TrainOptions& options, long step, long total);
 
 }  // namespace warpbert

@@ -17,8 +17,8 @@
 namespace warpbert {
 namespace {
 
-// Refuses to replace results of a run whose checkpoints were removed. A run that was killed before its first
-// checkpoint may have a best.npz: it starts over, and makes the same again.
+// Protects results of a run whose checkpoints were removed. A run killed before its first checkpoint starts
+// over and makes the same best.npz.
 void check_start_over(const RunDirectory& directory) {
   const std::vector<std::string> there = directory.final_results();
   if (there.empty()) return;
@@ -29,7 +29,7 @@ void check_start_over(const RunDirectory& directory) {
       there[0]);
 }
 
-// Refuses processes that would train different things.
+// Refuses processes with different input.
 void agree(const Session& session) {
   ProcessGroup& group = ProcessGroup::world();
   std::string options;
@@ -49,7 +49,6 @@ void agree(const Session& session) {
   }
 }
 
-// Trains in a process other than rank 0.
 int train_other(RunSetup&& setup) {
   ProcessGroup& group = ProcessGroup::world();
   RunData data = read_run_data(setup);
@@ -63,7 +62,7 @@ int train_other(RunSetup&& setup) {
 
 }  // namespace
 
-// Only rank 0 sees the run directory. It decides what to do and broadcasts the decision.
+// Only rank 0 sees the run directory; it broadcasts what to do.
 int train(const Options& given) {
   ProcessGroup& group = ProcessGroup::world();
   group.set_wait_limit(given.run.wait_seconds);

@@ -1,4 +1,4 @@
-// Trains from options to a run directory with the best model, test scores and a report.
+// A training run.
 #pragma once
 #include "train/config/options.h"
 

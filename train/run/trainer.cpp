@@ -22,7 +22,7 @@ namespace warpbert {
 
 // ---- Steps ------------------------------------------------------------------------------------------------
 
-// Trains the rest of the current epoch; returns false if a stop was requested.
+// Returns false if a stop was requested.
 bool Trainer::train_epoch(Loader& loader) {
   const int steps = loader.steps_per_epoch(), passes = options_.train.fgm > 0 ? 2 : 1;
   line_begin_ = Clock::now(), line_pairs_ = line_tokens_ = 0, line_flops_ = 0;
@@ -44,12 +44,12 @@ bool Trainer::train_epoch(Loader& loader) {
     if (learned_) {  // else nothing was computed
       state_.epoch_pairs += totals.sequences;
       line_pairs_ += totals.sequences, line_tokens_ += totals.tokens;
-      for (const Batch& batch : micro_batches)  // other processes have as much to do
+      for (const Batch& batch : micro_batches)  // other processes have equal work
         line_flops_ += group_.size() * passes * step_flops(batch, bert_.config);
     }
     progress_->step(state_.epoch, step);
-    // A signal to one process stops all; the clock of rank 0 decides. Afterwards all have enqueued this step,
-    // so that no device waits for a process that hangs.
+    // A signal to one process stops all; the clock of rank 0 decides. All have then enqueued this step, so
+    // that no device blocks.
     const uint32_t wants =
         group_.any(uint32_t(interruption_->requested()) | 2 * uint32_t(checkpoint_is_due()));
     if (step % options_.run.log_every == 0 || step == steps) log_steps(step);
@@ -60,8 +60,7 @@ bool Trainer::train_epoch(Loader& loader) {
   return true;
 }
 
-// Throws if a loss or gradient was not finite. Called before anything is written, so that saved files stay
-// good.
+// Called before anything is written, so that saved files stay good.
 void Trainer::check_finite() {
   if (!steps_.train.all_finite())
     throw std::runtime_error(fmt::format(
@@ -70,7 +69,7 @@ void Trainer::check_finite() {
         state_.step, state_.epoch, state_.step_in_epoch));
 }
 
-// Logs the steps since the last record; synchronizes.
+// Synchronizes.
 void Trainer::log_steps(int step) {
   const Range range("fetch losses", Category::io, state_.step);
   check_finite();
@@ -146,8 +145,7 @@ void Trainer::evaluate(EpochRecord& record) {
   book(state_.spent.saving);
 }
 
-// best.npz changes only for a strictly better model; models/ holds the best run.keep_best. Without an AUC,
-// the newest count as best.
+// best.npz changes only for a strictly better model. Without an AUC, the newest count as best.
 void Trainer::keep_if_among_best(std::optional<double> score) {
   auto& best = state_.best;
   const auto worse = [&](const auto& kept) { return *score > kept.first; };
@@ -166,7 +164,7 @@ void Trainer::keep_if_among_best(std::optional<double> score) {
 
 // ---- Checkpoints ------------------------------------------------------------------------------------------
 
-// False in all processes but the first.
+// False unless rank 0.
 bool Trainer::checkpoint_is_due() const {
   if (!directory_) return false;
   const double minutes = options_.run.checkpoint_minutes;
@@ -209,7 +207,7 @@ std::string Trainer::load_newest() {
       io::warn("{}; trying the one before", error.what());
       continue;
     }
-    // Renames damaged files, or they would be the newest again.
+    // Damaged files would be the newest again.
     for (auto damaged = files.begin(); *damaged != file; damaged++) {
       std::error_code ignored;
       std::filesystem::rename(*damaged, *damaged + ".damaged", ignored);
@@ -270,7 +268,6 @@ void Trainer::stop(const std::string& where) {
   fmt::print("stopped   {}; the same command resumes it\n", where);
 }
 
-// Warns of a training that left nothing useful.
 static void warn_of_divergence(const RunRecord& record, const Bert& bert, double lr) {
   const double guessing = std::log(bert.config.vocabulary),
                loss = record.epochs.empty() ? 0 : record.epochs.back().loss;
@@ -284,7 +281,7 @@ static void warn_of_divergence(const RunRecord& record, const Bert& bert, double
   if (!found.empty()) io::warn("{}; the training seems to have diverged; try a train.lr below {}", found, lr);
 }
 
-// Scores the test file with the best model. The report is last: it marks the run as complete.
+// The report is last: it marks the run as complete.
 void Trainer::finish() {
   const int best_epoch = state_.best.empty() ? 0 : state_.best.front().second;
   const bool loaded = holds_best(state_, options_);

@@ -29,7 +29,7 @@ class Trainer {
   using Clock = std::chrono::steady_clock;
 
  public:
-  // directory: null in all processes but the first, which alone writes.
+  // directory: null unless rank 0, which alone writes.
   Trainer(Session& session, const RunDirectory* directory)
       : options_(session.options()),
         directory_(directory),
@@ -39,11 +39,11 @@ class Trainer {
         steps_(make_steps(session)),
         profile_(options_, steps_.resources.graphs) {}
 
-  // Flushes standard output, so that the log of a killed run is complete. A closed pipe stops the run later.
+  // Keeps the log of a killed run complete. A closed pipe stops the run later.
   void flush_log() const try { io::flush_standard_output(); } catch (const io::Error&) {
     if (!interruption_->requested()) throw;
   }
-  // Loads the newest readable checkpoint and returns its path; "" if there is none.
+  // Returns the newest readable checkpoint's path; "" if there is none.
   std::string load_newest();
   void resume(const std::string& checkpoint);  // in every process
   int run();                                   // returns the exit code
@@ -74,7 +74,7 @@ class Trainer {
   Bert& bert_;
   ModelSteps steps_;
   ProfileWindow profile_;
-  std::optional<Interruption> interruption_{std::in_place};  // until all is trained and saved
+  std::optional<Interruption> interruption_{std::in_place};  // until saved
   std::unique_ptr<RunLog> log_;                              // null where directory_ is
   std::unique_ptr<Progress> progress_;
   std::optional<GemmFiles> gemm_files_;  // on a GPU, with run.gemm_tuning
@@ -87,7 +87,7 @@ class Trainer {
   long line_pairs_ = 0, line_tokens_ = 0;
   double line_flops_ = 0;
 
-  // Adds the time since the last call.
+  // Adds seconds since the last call.
   Clock::time_point booked_ = Clock::now();
   double book(double& account) {
     const double seconds = io::seconds_since(booked_);

@@ -1,10 +1,9 @@
 // Measures of scores with bootstrap intervals (Efron 1979).
 //
-// A resample draws as many rows as there are, with replacement; an interval spans the 2.5th to 97.5th
-// percentile over resamples. Rows are sorted by score once. A resample is then a count per row, measured in
-// one pass from the highest score down, in O(rows).
+// A resample draws as many rows as there are, with replacement; an interval is the 2.5th to 97.5th percentile
+// over resamples.
 //
-// Draw i of resample r depends only on (seed, r, i), from Philox: every machine draws the same rows.
+// Draw i of resample r depends only on (seed, r, i), from Philox: the same on every machine.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -16,17 +15,16 @@
 
 namespace warpbert {
 
-// Row of each draw: a 32-bit random word times `rows`, shifted right by 32; relative bias below rows·2⁻³².
+// A draw is (32-bit random word · rows) >> 32; relative bias below rows·2⁻³².
 std::vector<uint32_t> draw_rows(uint64_t seed, uint32_t resample, size_t rows);
 
 struct Interval {
   double low, high;
 };
-// 2.5th and 97.5th percentile; the p-th of n sorted values is at p/100·(n − 1), linearly interpolated.
-// nullopt for no values.
+// The p-th percentile of n sorted values is at p/100·(n − 1), linearly interpolated. nullopt for no values.
 std::optional<Interval> percentile_interval(std::vector<double> values);
 
-// One line of the table. `value` is nullopt if undefined; `interval` also without resamples.
+// One line of the table; nullopt if undefined.
 struct Measured {
   std::string key, name;
   std::optional<double> value;
@@ -48,9 +46,8 @@ struct Evaluation {
   std::vector<Measured> at_threshold;  // accuracy, F1, precision, recall
 };
 
-// Resamples where a measure is undefined do not count for its interval: those that lack a class, for the AUC.
-// The threshold of highest F1 is searched anew in every resample, so the intervals at it include the search's
-// uncertainty.
+// An interval skips resamples where its measure is undefined. Every resample searches the threshold of
+// highest F1 anew, so its intervals include the search's uncertainty.
 Evaluation evaluate(std::span<const float> scores, std::span<const float> labels, int resamples,
                     uint64_t seed, std::optional<Threshold> threshold = {});
 
@@ -59,9 +56,9 @@ std::string evaluation_json(const Evaluation& evaluation);  // one line; undefin
 
 // ---- Two models -------------------------------------------------------------------------------------------
 
-// A measure of two models on the same rows. The interval and p come from paired resamples: both models are
-// measured on the same drawn rows. p is two-sided, 2·min(1 + n(d <= 0), 1 + n(d >= 0))/(1 + n), at most 1,
-// for n resampled differences d (Efron & Tibshirani 1993, ch. 15).
+// A measure of two models; resamples draw the same rows for both. p is two-sided:
+// 2·min(1 + n(d <= 0), 1 + n(d >= 0))/(1 + n), at most 1, for n resampled differences d (Efron & Tibshirani
+// 1993, ch. 15).
 struct PairedDifference {
   std::string key, name;
   std::optional<double> first, second, difference;  // first − second
@@ -80,7 +77,7 @@ PairedComparison compare(std::span<const float> first, std::span<const float> se
 
 std::string comparison_table(const PairedComparison& comparison);
 
-// One line: the evaluation of the first model, and under "against" the second's values and the differences.
+// One line: the first model's evaluation; "against" holds the second's values and the differences.
 std::string evaluation_json(const Evaluation& first, const PairedComparison& comparison);
 
 }  // namespace warpbert

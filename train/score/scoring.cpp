@@ -25,12 +25,10 @@
 
 namespace warpbert {
 
-// Scores these examples in this process.
 static std::vector<double> own_log_probabilities(ScoreStep& step, const TokenPairs& pairs,
                                                  std::span<const Example> examples,
                                                  const PredictOptions& options) {
-  // Chunk k is batch k of the examples; with predict.swap batch k / 2 in order k % 2. The host makes the next
-  // batch while the device scores this one.
+  // Chunk k is batch k / orders in order k % orders. The host makes the next batch while the device scores.
   const size_t orders = options.swap ? 2 : 1, size = size_t(options.batch);
   const size_t chunks = (examples.size() + size - 1) / size * orders;
   const auto batch = [&](size_t chunk) {
@@ -156,7 +154,6 @@ class Scorer {
     }
   }
 
-  // Warns if the model could score but is unlikely to have scored well.
   void warn() const {
     if (model_.options.train.stage == Stage::pretrain)
       io::warn("{}: pretrained alone (train.stage = pretrain); it has not learned to score pairs",
@@ -232,7 +229,7 @@ size_t Ensemble::truncated(const std::vector<io::Pairs>& input) const {
 // ---- As a filter ------------------------------------------------------------------------------------------
 
 void Ensemble::filter(bool skip_bad) const {
-  constexpr int together_ms = 1;  // lines that arrive so soon after each other share a batch
+  constexpr int together_ms = 1;  // lines this close share a batch
   std::vector<io::WordPiece> all = tokenizers();
   std::deque<Scorer> scorers;
   size_t batch = 1, rows = 0, too_long = 0;
@@ -251,7 +248,7 @@ void Ensemble::filter(bool skip_bad) const {
         open = !bytes.empty();
         open ? reader.add(bytes) : reader.finish();
       }
-    } catch (...) {  // thrown again when the lines before are scored
+    } catch (...) {  // rethrown after the lines before are scored
       error = std::current_exception(), open = false;
     }
     const io::PairLines lines = reader.take(batch);
@@ -349,7 +346,7 @@ bool is_score_file(const std::string& path) {
   if (!std::filesystem::exists(path, none) || std::filesystem::is_directory(path, none) ||
       path.ends_with(".npz") || path.ends_with(".safetensors"))
     return false;
-  if (!std::filesystem::is_regular_file(path, none)) return true;  // a pipe, which only read_scores may read
+  if (!std::filesystem::is_regular_file(path, none)) return true;  // a pipe: only read_scores may read it
   return io::foreign_kind(io::read_file(path, io::file_kind_bytes)) != io::zip_archive;  // .npz of any name
 }
 

@@ -24,14 +24,14 @@ namespace fs = std::filesystem;
 
 // ---- Lookup -----------------------------------------------------------------------------------------------
 
-// The saved config.ini already has heads and ε; the file of model.config may be gone.
+// config.ini has heads and ε already; model.config may be gone.
 static Options options_of_run(const std::string& ini) {
   Options options = read_options(ini);
   options.model.config.clear();
   return options;
 }
 
-// Reads the validation threshold of a run's best model; earlier versions wrote it under `validation`.
+// Earlier versions wrote it under `validation`.
 static std::optional<double> read_threshold(const fs::path& run) {
   const fs::path path = run / "run.json";
   if (!fs::exists(path)) return {};

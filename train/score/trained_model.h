@@ -14,15 +14,15 @@
 
 namespace warpbert {
 
-// Location and options of a model whose weights are not read yet.
+// A model whose weights are not read yet.
 struct ModelSource {
-  std::string path;       // as given
-  std::string weights;    // best.npz, a model file, or model.safetensors
-  std::string vocab;      // vocab.txt or tokenizer.json of an exported folder; "": in the weights
-  Options options;        // the run's, or as exported, with the overrides
-  std::string gemm = "";  // gemm.txt of the run, if it has one
-  std::vector<std::string> files = {};  // all of these, and the source of the options
-  // Score of highest F1 on the validation rows; nullopt if the run has none, or no run.json yet.
+  std::string path;                     // as given
+  std::string weights;                  // best.npz, a model file, or model.safetensors
+  std::string vocab;                    // of an exported folder; "": in the weights
+  Options options;                      // with the overrides
+  std::string gemm = "";                // the run's gemm.txt
+  std::vector<std::string> files = {};  // all of these, and the options' file
+  // Score of highest F1 on the validation rows, if known.
   std::optional<double> threshold = {};
 };
 
@@ -33,11 +33,11 @@ struct ModelSource {
 // Throws io::Error naming what is missing.
 ModelSource find_model(const std::string& path, const std::vector<Override>& overrides = {});
 
-// Reads an exported vocab.txt: seven special tokens, then an id per line; for plain text (data.text,
-// data.lowercase) a token per line. Throws io::Error for other content.
+// Reads an exported vocab.txt: seven special tokens, then an id per line, for plain text a token per line.
+// Throws io::Error for other content.
 Vocabulary read_exported_vocabulary(const std::string& path, const DataOptions& data = {});
 
-// Vocabulary of a plain-text model (options.data.text). Throws io::Error if its file has none.
+// Needs options.data.text. Throws io::Error if the file has no vocabulary.
 TextVocabulary read_text_vocabulary(const ModelSource& source);
 
 struct TrainedModel {

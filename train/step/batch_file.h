@@ -1,5 +1,4 @@
 // Batches in files: an .npz of tokens_k and targets_k [B, T] int32, k = 0 …; 0 is padding or no target.
-// Tokens are model tokens.
 #pragma once
 #include "io/array.h"
 #include "model/bert.h"

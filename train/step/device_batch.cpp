@@ -17,7 +17,6 @@ BatchKey batch_key(const Batch& batch, int max_positions, int tag) {
 }
 
 void DeviceBatch::upload(const Batch& batch, int max_positions, const PassRecord& record) {
-  // Kernels read the real counts, the loss scale and the random states from device memory.
   struct Scalars {
     int tokens, targets;
     float scale;

@@ -12,18 +12,18 @@
 
 namespace warpbert {
 
-// Inputs of the passes over a batch besides the batch itself.
+// Inputs of a pass besides the batch.
 struct PassRecord {
-  std::array<kernels::RandomState, 2> random{};  // of dropout: the pass, and the adversarial pass
-  float scale = 0;                               // factor of the loss
-  AdamSteps adam;                                // learning rates, where an update follows
+  std::array<kernels::RandomState, 2> random{};  // dropout of both passes; [1]: adversarial
+  float scale = 0;                               // of the loss
+  AdamSteps adam;                                // if an update follows
 };
 
-// Batches of equal capacities use equal addresses, so that a graph captured for one serves the others.
+// Batches of equal capacities use equal addresses and share a graph.
 class DeviceBatch {
  public:
   explicit DeviceBatch(Device& device) : device_(device) {}
-  // Sends everything in one copy.
+  // Sends all in one copy.
   void upload(const Batch& batch, int max_positions, const PassRecord& record = {});
 
   const Packing& packing() const { return packing_; }
@@ -40,12 +40,11 @@ class DeviceBatch {
   kernels::AdamStep* adam_ = nullptr;
 };
 
-// The capacities of a batch: rows of tokens and of targets, sequences + 1, longest sequence in units of
-// attention's tile; and a tag for work that differs by more than the batch.
+// Capacities: rows of tokens, rows of targets, sequences + 1, longest sequence in attention tiles; then a tag
+// for work that differs by more than the batch.
 using BatchKey = std::array<int, 5>;
 BatchKey batch_key(const Batch& batch, int max_positions, int tag = 0);
 
-// One buffer and one graph for each key.
 struct BatchSlot {
   explicit BatchSlot(Device& device) : batch(device) {}
   DeviceBatch batch;

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Reads a cache file; {} if it is missing, or damaged (with a warning).
+// {} if the file is missing, or damaged (with a warning).
 GemmCache read_cache(const std::string& path, const char* consequence) {
   std::error_code none;
   if (path.empty() || !fs::exists(path, none)) return {};
@@ -81,7 +81,7 @@ void GemmFiles::save() {
   save_cache();
 }
 
-// Merges with the file on disk, which another process may have changed; existing choices stay.
+// Another process may have changed the file; its choices stay.
 void GemmFiles::save_cache() {
   if (cache_.empty()) return;
   try {

@@ -1,5 +1,5 @@
-// Files of a GPU's algorithm cache (engine/algorithm_cache.h): a run's gemm.txt, so that a resumed run has
-// the same bits, and the user's run.gemm_cache, so that each GEMM is autotuned once.
+// Files of a GPU's algorithm cache (engine/algorithm_cache.h): a run's gemm.txt, for the same bits after
+// resuming, and the user's run.gemm_cache, to autotune each GEMM once.
 #pragma once
 #include <string>
 
@@ -10,20 +10,18 @@ namespace warpbert {
 // $XDG_CACHE_HOME/warpbert/gemm.txt, else ~/.cache/warpbert/gemm.txt; "" without a home.
 std::string default_gemm_cache();
 
-// Cache key of a GPU: its name and library versions, on one line.
+// Cache key: GPU name and library versions, on one line.
 std::string gemm_environment(const Device& device);
 
-// Adds the choices of `environment` from a GemmCache file, if it exists. Warns on stderr of a damaged file.
+// Adds the file's choices of `environment`, if it exists. Warns on stderr of a damaged file.
 void read_algorithm_cache(AlgorithmCache& choices, const std::string& path, const std::string& environment);
 
 class GemmFiles {
  public:
-  // Reads both files; the run's choices win. Warns if the run's file has other environments' choices only.
-  // `cache` may be "".
+  // The run's choices win. Warns if its file has other environments' only. `cache` may be "".
   GemmFiles(AlgorithmCache& choices, std::string environment, std::string run_file, std::string cache);
 
-  // Writes new choices to both files. Throws io::Error if the run's cannot be written; warns once if the
-  // cache cannot.
+  // Throws io::Error if the run's file cannot be written; warns once if the cache cannot.
   void save();
 
  private:
@@ -31,7 +29,7 @@ class GemmFiles {
   AlgorithmCache& choices_;
   std::string environment_, run_file_, cache_;
   GemmCache run_;     // other environments included
-  size_t saved_ = 0;  // number of this environment's choices in run_
+  size_t saved_ = 0;  // this environment's choices in run_
 };
 
 }  // namespace warpbert

@@ -15,7 +15,7 @@ namespace warpbert {
 
 namespace {
 
-// Downloads the first `rows` rows of x as fp32.
+// First `rows` rows of x as fp32.
 std::vector<float> download(Device& device, const Tensor& x, int rows) {
   const size_t n = size_t(rows) * size_t(x.cols());
   std::vector<float> values(n);
@@ -83,7 +83,6 @@ void Inspection::look(const PaddedBatch& padded) {
              batch.targets, sum / batch.targets);
 }
 
-// Adds the output bias, as the loss kernel does.
 void Inspection::add_logits(const Batch& batch, const std::vector<float>& padded, int padded_vocabulary) {
   const int V = bert_.config.vocabulary;
   std::vector<float> bias(static_cast<size_t>(V)), logits;

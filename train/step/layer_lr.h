@@ -1,4 +1,4 @@
-// Layer-wise learning-rate decay, or discriminative fine-tuning (Howard & Ruder 2018, §3.1).
+// Layer-wise learning-rate decay (Howard & Ruder 2018, §3.1).
 #pragma once
 #include "model/bert.h"
 

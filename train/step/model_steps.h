@@ -1,4 +1,4 @@
-// Training and scoring steps of one model, which share memory and graphs.
+// One model's steps, which share memory and graphs.
 #pragma once
 #include "score_step.h"
 #include "train_step.h"

@@ -27,7 +27,7 @@ static std::unique_ptr<Pretrained> open_weights(const std::string& path) {
 RunSetup::RunSetup(const Options& typed, int saved_shards)
     : weights(open_weights(typed.model.weights)), options(resolve_run(typed, weights.get(), saved_shards)) {
   for (const std::string& warning : options.warnings) io::print_warning(warning);
-  // What needs no data is checked before it is read, and before a run directory is made.
+  // Checked before data are read and a run directory is made.
   check_device(options.run);
   bert_config(options.model, token::first_word + 1);
 }
@@ -38,8 +38,7 @@ namespace {
 
 // ---- Vocabulary -------------------------------------------------------------------------------------------
 
-// Token i of a vocabulary has row i of the embedding: if a line is lost, all later tokens have wrong rows.
-// Returns a warning if the numbers differ.
+// Token i has row i of the embedding: after a lost line all rows are wrong.
 std::optional<std::string> check_rows(const RunSetup& setup, size_t tokens) {
   const auto rows = size_t(setup.weights->shape().vocabulary);
   const auto real = setup.options.real_rows ? size_t(setup.options.real_rows) : rows;
@@ -51,7 +50,7 @@ std::optional<std::string> check_rows(const RunSetup& setup, size_t tokens) {
   return what + "; if a line is missing, every token after it has its neighbour's row";
 }
 
-// Reads the vocabulary of data.text. Throws UsageError if a run's weights were trained with another.
+// Throws UsageError if a run's weights were trained with another vocabulary.
 Vocabulary read_text_vocabulary(const RunSetup& setup, std::vector<std::string>& warnings) {
   const DataOptions& data = setup.options.data;
   const Pretrained* weights = setup.weights.get();
@@ -92,7 +91,7 @@ Dataset read_dataset(const ResolvedOptions& options, const Vocabulary* text) {
   return set;
 }
 
-// "50.0 %": the share of matches among the labels.
+// "50.0 %" of the labels.
 std::string matches(const std::vector<Example>& rows) {
   const auto matches = std::count_if(rows.begin(), rows.end(), is_match);
   return fmt::format("{:.1f} %", 100 * double(matches) / double(count_labelled(rows)));
@@ -122,7 +121,6 @@ std::string summary_of(const Dataset& set, const Vocabulary& vocabulary, const D
              s.distinct - s.dropped, s.distinct, 100 * s.unknown_share, set.truncated);
 }
 
-// Warns about valid settings that may leave the run without a useful model.
 void warn_of_rows(const ResolvedOptions& options, const Dataset& set, const DatasetStatistics& statistics,
                   std::vector<std::string>& warnings) {
   const DataOptions& data = options.data;
@@ -159,7 +157,6 @@ void warn_of_rows(const ResolvedOptions& options, const Dataset& set, const Data
 
 // ---- Alignment --------------------------------------------------------------------------------------------
 
-// Aligns the data's ids to a published model by frequency.
 std::vector<int> align(const RunSetup& setup, RunData& run) {
   const DataOptions& data = setup.options.data;
   const auto vocab = io::read_vocab(data.vocab);
@@ -192,7 +189,7 @@ uint64_t hash_data(const Dataset& set, const TokenPairs& tokens) {
   return hash.value();
 }
 
-// aligned: rows of ids aligned by frequency; {} if others choose the rows.
+// aligned: {} unless ids are aligned by frequency.
 uint64_t hash_start(uint64_t data_hash, const Vocabulary& vocabulary, const std::vector<int>& aligned) {
   Fnv<uint64_t> hash;
   hash.add(data_hash);

@@ -13,10 +13,9 @@
 
 namespace warpbert {
 
-// The opened weights and the options that they resolve.
 struct RunSetup {
-  // Prints the warnings of resolve_run(). Throws io::Error for damaged weights, and UsageError for options
-  // that contradict each other, the weights or this build.
+  // Prints the warnings of resolve_run(). Throws io::Error for damaged weights, UsageError for contradictory
+  // options.
   explicit RunSetup(const Options& typed, int saved_shards = 0);
 
   std::unique_ptr<Pretrained> weights;  // null without model.weights
@@ -28,16 +27,15 @@ struct RunData {
   Vocabulary vocabulary;
   TokenPairs tokens;
   DatasetStatistics statistics;
-  std::vector<int> embedding_rows;  // of the weights, for each token; {}: all, in order
-  uint64_t data_hash;               // of all pairs, and the training and validation labels
-  uint64_t start_hash;              // of these, the vocabulary, and the rows that align it to the weights
-  uint64_t weights_hash;            // of the values of model.weights; 0 without them
-  std::string summary;              // lines for standard output
+  std::vector<int> embedding_rows;  // of the weights, per token; {}: all, in order
+  uint64_t data_hash;               // pairs, training and validation labels
+  uint64_t start_hash;              // data_hash, vocabulary and aligned rows
+  uint64_t weights_hash;            // of model.weights; 0 without
+  std::string summary;              // for standard output
   std::vector<std::string> warnings;
 };
 
-// Reads vocabulary and data, and prints nothing. Throws io::Error and UsageError if they do not fit the
-// options or the weights.
+// Prints nothing. Throws io::Error and UsageError if vocabulary or data do not fit options or weights.
 RunData read_run_data(const RunSetup& setup);
 
 std::string hash_text(uint64_t hash);  // 16 hexadecimal digits

@@ -15,12 +15,11 @@ class ScoreStep {
   // {log p[NO], log p[YES]} of every pair of an evaluation batch.
   std::vector<float> log_probabilities(const Batch& batch);
 
-  // The same in two halves, between which the host is free: start() sends the batch, finish() waits for the
-  // result. One batch at a time.
+  // In two halves, between which the host is free; finish() synchronizes. One batch at a time.
   void start(const Batch& batch);
   std::vector<float> finish();
 
-  // True once batches of these capacities are scored as fast as they can be.
+  // True once these capacities are scored at full speed.
   bool is_warm(const Batch& batch) const;
 
  private:

@@ -14,7 +14,7 @@
 
 namespace warpbert {
 
-// Threads of run.threads = 0. Returns 0 if that is all of the machine, or if SIMT_WORKERS is set.
+// Threads of run.threads = 0; 0: the whole machine, or SIMT_WORKERS is set.
 static int default_threads() {
   const int n = available_processors();
   return std::getenv("SIMT_WORKERS") || n == int(std::thread::hardware_concurrency()) ? 0 : n;

@@ -1,4 +1,4 @@
-// Turns a run's options into data, a device, and a model with its initial weights.
+// A run's data, device and model with its initial weights.
 #pragma once
 #include <memory>
 #include <utility>
@@ -11,13 +11,11 @@
 
 namespace warpbert {
 
-// Throws std::runtime_error if this build lacks run.device.
+// Both throw std::runtime_error if this build lacks run.device.
 void check_device(const RunOptions& options);
-
-// Opens run.device; throws std::runtime_error if this build lacks it.
 std::unique_ptr<Device> open_device(const RunOptions& options);
 
-// Model configuration for a vocabulary of this size. Throws UsageError for unsupported settings.
+// Throws UsageError for unsupported settings.
 BertConfig bert_config(const ModelOptions& options, int vocabulary);
 
 AdamOptions adam_options(const TrainOptions& options);
@@ -25,12 +23,10 @@ AdamOptions adam_options(const TrainOptions& options);
 // "bf16 with fp32 master weights", "fp32" or "tf32"
 const char* precision_text(Precision precision);
 
-// A run's data, device and model with its initial weights.
 class Session {
  public:
   // Opens the device, builds the model, closes the weights, prints a summary.
   Session(RunSetup&& setup, RunData&& data);
-  // Reads the data first.
   explicit Session(RunSetup&& setup) : Session(std::move(setup), read_run_data(setup)) {}
 
   const ResolvedOptions& options() const { return options_; }

@@ -1,4 +1,4 @@
-// Resources that the training and scoring steps of one model share on a device.
+// Resources that one model's training and scoring steps share.
 #pragma once
 #include "engine/arena.h"
 #include "engine/gemm.h"

@@ -23,7 +23,7 @@ TrainStep::TrainStep(StepResources& resources, const TrainStepConfig& config)
   }
 }
 
-// The loader's totals, or sums over the batches of a caller who has no loader.
+// The loader's totals, or sums for callers without a loader.
 static StepTotals step_totals(std::span<const Batch> batches) {
   StepTotals totals = batches[0].totals;
   if (totals.sequences) return totals;
@@ -52,8 +52,7 @@ void TrainStep::take(std::span<const Batch> micro_batches, double lr) {
   }
 }
 
-// Each pass of a step has its own number. Equal micro-batches of two shards share a number and differ in
-// first_row.
+// Equal micro-batches of two shards share a pass number and differ in first_row.
 void TrainStep::take_shards(std::span<const Batch> micro_batches, const StepTotals& totals,
                             PassRecord& record) {
   const bool fgm = config_.fgm_epsilon > 0;
@@ -98,7 +97,6 @@ void TrainStep::send(const Batch& batch, Place place, const PassRecord& record) 
   r_.graphs.submit(slot.graph, [&] { enqueue(slot.batch, place); });
 }
 
-// Sends the work of a micro-batch. All that differs from step to step is in device memory.
 void TrainStep::enqueue(const DeviceBatch& batch, Place place) {
   ParameterStore& store = r_.bert.store;
   r_.arena.reset();
@@ -122,8 +120,8 @@ void TrainStep::enqueue(const DeviceBatch& batch, Place place) {
   adam_.finish(batch.adam(), finite_.data());
 }
 
-// Forward and backward. With `update` this pass completes the gradients. Matrices may then be updated during
-// backward, with shards all weights.
+// With `update` this pass completes the gradients: matrices, with shards all weights, may be updated during
+// backward.
 void TrainStep::enqueue_pass(const DeviceBatch& batch, bool adversarial, bool update, int shard) {
   const kernels::AdamStep* steps = batch.adam();
   const Targets& targets = batch.targets();

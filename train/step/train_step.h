@@ -12,8 +12,7 @@
 
 namespace warpbert {
 
-// Sums of losses over steps. They stay on the device until they are fetched, so that a step waits for
-// nothing.
+// Loss sums over steps; fetched only on demand, so that a step blocks on nothing.
 struct LossSums {
   double mlm = 0, cls = 0, mlm_targets = 0, cls_targets = 0;
   LossSums& operator+=(const LossSums& o) {
@@ -30,39 +29,38 @@ struct TrainStepConfig {
   AdamOptions adam{};
   // Multiplies the loss by the share of real tokens in the padded batch, as Keras does.
   bool keras_fill = false;
-  float fgm_epsilon = 0;  // FGM (Miyato et al. 2017): norm of the perturbation of the word embedding; 0: off
-  Shards shards{};        // of this process
-  ProcessGroup* group = nullptr;  // for more shards than one
+  float fgm_epsilon = 0;          // FGM (Miyato et al. 2017): perturbation norm; 0: off
+  Shards shards{};                // of this process
+  ProcessGroup* group = nullptr;  // needed for more than one shard
 };
 
-// Counters of a TrainStep. With the parameters and Adam's moments they are all that a checkpoint needs.
+// All that a checkpoint needs beside parameters and Adam's moments.
 struct TrainStepState {
-  uint32_t pass = 0;          // forward passes so far: the key of dropout's random numbers
+  uint32_t pass = 0;          // forward passes so far: dropout's key
   long updates = 0;           // Adam steps
-  std::vector<double> sums;   // losses since the last take_losses(): four a shard
-  std::vector<double> norms;  // gradient-norm history of the outlier filter; empty when the filter is off
+  std::vector<double> sums;   // [shards, 4]: losses since take_losses()
+  std::vector<double> norms;  // history of the outlier filter; empty: off
 };
 
 class TrainStep {
  public:
   TrainStep(StepResources& resources, const TrainStepConfig& config);
 
-  // Takes a step over `batch`.
   void take(const Batch& batch, double lr) { take(std::span(&batch, 1), lr); }
-  // Takes one step over micro-batches: their gradients add up to those of the mean loss over all targets.
-  // Without shards FGM takes one micro-batch; more throw std::logic_error. With shards they are the loader's.
+  // Gradients of all micro-batches sum to those of the mean loss over all targets. Without shards FGM takes
+  // one micro-batch, else throws std::logic_error. With shards, pass those of Loader::next_step().
   void take(std::span<const Batch> micro_batches, double lr);
 
-  // Gathers weights and moments from all processes. Call before reading or saving them. Synchronizes.
+  // Gathers weights and moments of all processes; call before reading or saving them. Synchronizes.
   void gather() {
     if (sharded_) sharded_->gather();
   }
 
   // Sums since the last call, of all processes. Synchronizes.
   LossSums take_losses();
-  // False once a loss, or the last gradient, was not finite: the weights may be damaged. Synchronizes.
+  // False once a loss or the last gradient was not finite. Synchronizes.
   bool all_finite();
-  // Norm of the last step's gradient before clipping. Synchronizes.
+  // Last gradient norm before clipping. Synchronizes.
   double grad_norm() { return adam_.grad_norm(); }
 
   Adam& adam() { return adam_; }
@@ -70,12 +68,12 @@ class TrainStep {
   void restore(const TrainStepState& state);
 
  private:
-  // The place of a micro-batch in its shard, which without shards is the step: the first overwrites
-  // gradients. An update follows the last of a step.
+  // Position of a micro-batch in its shard (without shards: in its step). The first overwrites gradients; an
+  // update follows the last of a step.
   struct Place {
     bool first = true, last = true;
     bool adversarial = false;  // a pass of its own, with shards
-    bool update = false;       // with shards: an update of all weights follows
+    bool update = false;       // with shards: an update follows
     int shard = 0;             // of this process
   };
   void take_shards(std::span<const Batch> micro_batches, const StepTotals& totals, PassRecord& record);
@@ -97,7 +95,7 @@ class TrainStep {
   DeviceArray<double> sums_;  // [shards, 4]
   DeviceArray<int> finite_;
   DeviceArray<char> perturbed_;  // FGM: the word embedding of the adversarial pass
-  // FGM: squared norm of its gradient, then the workspace of that sum.
+  // FGM: squared norm of its gradient, then workspace.
   DeviceArray<double> word_squared_norm_;
 };
 

@@ -15,7 +15,7 @@ namespace warpbert {
 
 namespace fs = std::filesystem;
 
-// Matches epoch-0007.npz, as a run names its models: a mean of them beside them is left out.
+// Matches epoch-0007.npz, not a mean beside them.
 static bool is_of_epoch(const std::string& name) {
   constexpr std::string_view prefix = "epoch-", suffix = ".npz";
   return name.starts_with(prefix) && name.size() >= prefix.size() + 4 + suffix.size() &&
@@ -43,7 +43,6 @@ static std::unique_ptr<Pretrained> open_model(const std::string& path) {
   return file;
 }
 
-// Throws io::Error unless both models have equal shapes, __meta__ and vocabulary.
 static void check_alike(const Pretrained& a, const Pretrained& b) {
   const auto describe = [](const BertConfig& c) {
     return fmt::format("{} layers, hidden {}, intermediate {}, {} positions", c.layers, c.hidden,

@@ -18,7 +18,7 @@ struct HostArrays {
     values.push_back(std::move(array));
     views.push_back(io::view(std::move(name), std::move(shape), values.back()));
   }
-  // All arrays of `store`, from its master weights or another buffer of their layout.
+  // All arrays of `store`, from master weights or a buffer of their layout.
   void add(const ParameterStore& store, const float* buffer, const std::string& prefix = "") {
     for (const auto& array : store.named())
       add(prefix + array.name, {array.shape.begin(), array.shape.end()}, store.download(buffer, array));

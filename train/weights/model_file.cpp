@@ -35,7 +35,7 @@ void save_model(const std::string& path, Bert& bert, const Vocabulary& vocabular
   io::write_npz(path, model.views);
 }
 
-// Training reads row 0 of the segment table alone; row 1 is as it came. Made equal, both are right.
+// Training reads only row 0 of the segment table; a copy makes row 1 right too.
 static void copy_first_segment(HostArrays& model) {
   for (size_t i = 0; i < model.views.size(); i++) {
     if (model.views[i].name != name::segment_embeddings) continue;

@@ -11,18 +11,17 @@
 
 namespace warpbert {
 
-// `__meta__` of our models: heads and ε, which shapes do not tell.
+// `__meta__`: heads and ε, which shapes lack.
 std::vector<uint8_t> model_meta(const BertConfig& config);
 
-// Writes <canonical names> fp32, the vocabulary (vocabulary.h) and `__meta__` only: equal models give equal
-// files. Atomic.
+// Writes <canonical names> fp32, vocabulary (vocabulary.h) and `__meta__`, atomically: equal models give
+// equal files.
 void save_model(const std::string& path, Bert& bert, const Vocabulary& vocabulary);
 
-// Writes a Hugging Face folder: model.safetensors and the texts of transformers_files.h. BertForMaskedLM
-// gives our logits, whatever the token types: row 1 of their table is a copy of row 0. BertTokenizer gives
-// our tokens, for space-separated ids or plain text. Creates the folder; each file is atomic. Throws
-// io::Error if these names exist and export did not write them: they may be the pretrained model's. Returns
-// false if README.md is someone else's: it stays.
+// Writes a Hugging Face folder: model.safetensors and transformers_files.h; each file is atomic.
+// BertForMaskedLM gives our logits for any token types: both rows of their table are equal. BertTokenizer
+// gives our tokens, for space-separated ids or plain text. Throws io::Error if the names exist and export did
+// not write them. Returns false if it keeps someone else's README.md.
 bool export_model(const std::string& folder, Bert& bert, const Vocabulary& vocabulary, const Options& options,
                   std::optional<double> threshold = {});
 

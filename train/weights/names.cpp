@@ -15,7 +15,7 @@ static bool starts_with_any(std::string_view name, std::initializer_list<std::st
   return false;
 }
 
-// Replaces the suffix `end`; returns false if there is none.
+// False without suffix `end`.
 static bool replace_end(std::string& name, std::string_view end, std::string_view replacement) {
   if (!name.ends_with(end)) return false;
   name.replace(name.size() - end.size(), end.size(), replacement);
@@ -35,7 +35,6 @@ static CanonicalName from_google(std::string name) {
 }
 
 CanonicalName canonical_name(std::string name) {
-  // Our vocabulary and checkpoint arrays, the converter's metadata, TensorFlow's step counter.
   if (starts_with_any(name, {"vocab/", "optim.", "ema/", "state/", "__meta__"}) || name == "global_step")
     return {};
   CanonicalName result{std::move(name)};
@@ -64,7 +63,7 @@ static bool wraps(std::string_view prefix) {
   return true;
 }
 
-// Removes `end`, before which a module's name may end; returns false if there is none.
+// False without suffix `end` after a module's name.
 static bool remove_end(std::string_view& name, std::string_view end) {
   if (!name.ends_with(end)) return false;
   const std::string_view rest = name.substr(0, name.size() - end.size());

@@ -9,7 +9,7 @@ namespace name {
 constexpr const char* word_embeddings = "bert.embeddings.word_embeddings.weight";
 constexpr const char* segment_embeddings = "bert.embeddings.token_type_embeddings.weight";
 constexpr const char* output_bias = "cls.predictions.bias";
-// Copies of word embedding and output bias in some files; the model ties them.
+// Copies of the tied word embedding and output bias.
 constexpr const char* decoder_weight = "cls.predictions.decoder.weight";
 constexpr const char* decoder_bias = "cls.predictions.decoder.bias";
 // Not a model array: JSON as uint8 with what shapes do not tell.
@@ -17,21 +17,18 @@ constexpr const char* meta = "__meta__";
 }  // namespace name
 
 struct CanonicalName {
-  std::string name;         // "": known, and not part of the model (pooler, optimizer state, …)
+  std::string name;         // "": known, not part of the model (pooler, …)
   bool transposed = false;  // stored [in, out]
 };
 
-// Canonical form of an array's name; it alone tells whether a square matrix is transposed.
+// Other names are unchanged. Only the name tells whether a square matrix is transposed.
 //
 //   Hugging Face   bert.encoder.layer.0.output.dense.weight     `bert.` optional; LayerNorm.gamma, .beta too
 //   Google         bert/encoder/layer_0/output/dense/kernel     dense kernels are [in, out]
-//
-// Other names are returned unchanged.
 CanonicalName canonical_name(std::string name);
 
-// Prefix that a wrapper put before BERT's names: "module." (DataParallel), "_orig_mod." (torch.compile),
-// "model.", …; "" if none. Found by the name of the word embedding. Throws io::Error naming `path` if several
-// BERTs are wrapped.
+// Prefix of a wrapper: "module." (DataParallel), "_orig_mod." (torch.compile), …; "" if none. Throws
+// io::Error naming `path` if several BERTs are wrapped.
 std::string wrapper_prefix(std::span<const std::string> names, const std::string& path);
 
 }  // namespace warpbert

@@ -23,7 +23,7 @@ namespace warpbert {
 
 namespace fs = std::filesystem;
 
-// Copies of the tied matrix may differ by this much, as in the converter.
+// Largest difference of tied copies, as in the converter.
 constexpr double tied_tolerance = 1e-6;
 
 static bool in_head(const std::string& name) { return name.starts_with("cls.predictions."); }
@@ -73,7 +73,7 @@ void Pretrained::recognise() {
   }
 }
 
-// Shape as [out, in]; {} if the array is missing.
+// [out, in]; {} if the array is missing.
 std::vector<int64_t> Pretrained::canonical_shape(const std::string& name) const {
   const auto found = sources_.find(name);
   if (found == sources_.end()) return {};
@@ -100,7 +100,7 @@ void Pretrained::check_shapes() {
   shape_.vocabulary = int(words[0]), shape_.hidden = int(words[1]);
   shape_.max_positions = int(matrix("bert.embeddings.position_embeddings.weight")[0]);
   shape_.intermediate = int(matrix("bert.encoder.layer.0.intermediate.dense.weight")[0]);
-  // Some exports keep only this copy of the output bias.
+  // Some exports have only this copy.
   if (!sources_.count(name::output_bias))
     if (auto copy = sources_.extract(name::decoder_bias)) {
       copy.key() = name::output_bias;
@@ -114,7 +114,7 @@ void Pretrained::check_shapes() {
       io::fail("{}: '{}': layers are numbered from 0 to {} at most", path(), source.name, most_layers - 1);
     shape_.layers = std::max(shape_.layers, layer + 1);
   }
-  shape_.heads = std::max(shape_.hidden / 16, 1);  // placeholder until resolve(); no array depends on it
+  shape_.heads = std::max(shape_.hidden / 16, 1);  // placeholder until resolve()
   has_head_ = sources_.count("cls.predictions.transform.dense.weight");
 
   std::optional<Bert> model;
@@ -148,7 +148,6 @@ void Pretrained::check_shapes() {
   });
 }
 
-// Refuses arrays inside BERT that are unknown or not floating point; warns of arrays outside of BERT.
 void Pretrained::check_kinds(const std::set<std::string>& expected) {
   std::vector<std::string> inside, outside;
   for (const auto& [name, source] : sources_) {
@@ -167,13 +166,12 @@ void Pretrained::check_kinds(const std::set<std::string>& expected) {
     io::warn("{}: left out, as they are no part of BERT: {}", path(), io::listed(outside));
 }
 
-// Relative distance of neighbours, for values that were rounded to this type.
+// Relative distance of neighbouring values.
 static double rounding(io::DType type) {
   return type == io::DType::bf16 ? 0x1p-7 : type == io::DType::f16 ? 0x1p-10 : 0x1p-22;
 }
 
-// Files may hold the tied matrix twice, perhaps rounded in two ways. If the copies differ by more, the model
-// is untied, which is not supported.
+// Copies of the tied matrix may be rounded in two ways; if they differ by more, the model is untied.
 void Pretrained::check_tied(const char* copy, const char* original) {
   const auto found = sources_.find(copy);
   if (found == sources_.end() || !sources_.count(original)) return;
@@ -200,10 +198,10 @@ void Pretrained::check_tied(const char* copy, const char* original) {
            worst);
 }
 
-// True for arrays that training never leaves: all values equal (but biases of 0 and gains of 1, as they are
-// initialised), or a sixteenth of them one run of zeros. Zero rows of a few unused tokens are no such run.
+// True for arrays that training never leaves: all values equal, except initial biases of 0 and gains of 1, or
+// one run of zeros in a sixteenth of them. Zero rows of a few unused tokens are shorter.
 static bool looks_blank(const std::string& name, const std::vector<float>& v) {
-  constexpr size_t shortest = 32;  // no run of zeros
+  constexpr size_t shortest = 32;  // run of zeros
   if (v.size() < 2) return false;
   const bool gain = name.ends_with("LayerNorm.weight"), bias = name.ends_with("bias");
   if (std::all_of(v.begin(), v.end(), [&](float x) { return x == v[0]; }))
@@ -304,7 +302,7 @@ PublishedConfig read_published_config(const std::string& text, const std::string
     if (value != std::floor(value)) io::fail("{}: {} = {} is no whole number", what, key, value);
     return value;
   };
-  // Refuses every value of `key` but `allowed` ones and null, with what is run here instead.
+  // null is allowed; `run`: what is computed here instead.
   const auto refuse_but = [&](const char* key, const std::set<nlohmann::json>& allowed, const char* run) {
     if (!json.contains(key) || json[key].is_null() || allowed.count(json[key])) return;
     const bool text = json[key].is_string();
@@ -346,7 +344,7 @@ PublishedConfig read_published_config(const std::string& text, const std::string
   const char* heads = json.contains("heads") ? "heads" : "num_attention_heads";
   const char* epsilon = json.contains("ln_eps") ? "ln_eps" : "layer_norm_eps";
   config.heads = int(std::min(whole(heads), 1e6)), config.layer_norm_epsilon = number(epsilon);
-  // The range of the option, whose value a run saves; kernels take it as float, which must not be 0.
+  // Range of the option; kernels take it as float, which must not be 0.
   if (const double e = config.layer_norm_epsilon; e && (e > 1 || e < std::numeric_limits<float>::min()))
     io::fail("{}: {} = {} is no epsilon in (0, 1]", what, epsilon, e);
   config.vocabulary = int(std::min<double>(whole("vocab_size"), shape.vocabulary));

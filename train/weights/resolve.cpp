@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 // ---- Model ------------------------------------------------------------------------------------------------
 
-// Uses the first source that exists: model.config, `__meta__` with heads, a configuration beside the weights.
+// First of model.config, `__meta__` with heads, a configuration beside the weights.
 static PublishedConfig find_published_config(const ModelOptions& options, const Pretrained& weights) {
   if (!options.config.empty())
     return read_published_config(io::read_text(options.config), options.config, weights);
@@ -75,7 +75,6 @@ ResolvedOptions resolve_model(const Options& typed, const Pretrained* weights) {
 
 // ---- Run --------------------------------------------------------------------------------------------------
 
-// Throws UsageError if the number does not fit train.batch or the processes.
 static void resolve_shards(TrainOptions& train, int saved) {
   const int processes = ProcessGroup::world().size();
   if (!train.shards) train.shards = saved ? saved : processes;
@@ -96,7 +95,7 @@ static void take_vocabulary_of_folder(Options& options) {
     if (options.data.vocab.empty() && exists(folder / name)) options.data.vocab = folder / name;
 }
 
-// Checks that the weights read the same input as the data, and that their vocabulary is known.
+// Weights and data must have the same kind of input, with a known vocabulary.
 static void check_input(const Options& options, const Pretrained& weights) {
   const DataOptions& data = options.data;
   if (weights.vocabulary() && bool(weights.vocabulary()->text()) != data.text)

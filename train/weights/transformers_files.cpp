@@ -79,7 +79,7 @@ std::string vocab_text(const Vocabulary& vocabulary) {
 
 std::string tokenizer_json(const ExportedModel& model) {
   using Json = nlohmann::json;  // ordered_json takes quadratic time for the vocabulary
-  // [NO] and [YES] are not among the added tokens: in a text they are ordinary characters.
+  // [NO] and [YES] are not added tokens: in a text they are ordinary.
   Json added = Json::array(), vocab = Json::object();
   for (int id = 0; id < token::no; id++)
     added.push_back({{"id", id},
@@ -136,7 +136,7 @@ namespace {
 constexpr std::string_view card_mark =
     "<!-- Written by warpbert export, which replaces it. Remove this line to keep your own text. -->";
 
-// A pair for the card's lines: sentences, or the first ids of the vocabulary.
+// A pair for the card's lines.
 std::pair<std::string, std::string> sample_pair(const Vocabulary& vocabulary) {
   if (vocabulary.text()) return {"how do I get there", "what is the way"};
   const auto& ids = vocabulary.dataset_ids();

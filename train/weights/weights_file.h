@@ -1,4 +1,4 @@
-// The file that holds the weights of model.weights.
+// The file of model.weights.
 #pragma once
 #include <string>
 
