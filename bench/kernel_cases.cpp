@@ -31,7 +31,7 @@ namespace {
 // A batch's rows as kernels see them: sequences of nearly equal length, random words.
 struct HostRows {
   std::vector<int> starts, ids, positions, order, index;
-  int longest = 0, words = 0, run_parts = 0;  // words: distinct ones
+  int longest = 0, words = 0, run_parts = 0;  // words: distinct
 
   HostRows(const StepSizes& s, int capacity, int target_capacity)
       : starts(size_t(s.pairs) + 1),

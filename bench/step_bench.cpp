@@ -4,9 +4,9 @@
 //            [--vocabulary=6413] [--steps=200] [--warmup=20] [--batches=FILE.npz] [--graphs=1] [--tune]
 //            [--tflops=790] [--gbps=4300] [--json]
 //
-// Batches follow the real workload's statistics or come from a file (tokens_k, targets_k, as bench/peers
-// writes for the peers). Lower bound: FLOPs of all GEMMs / --tflops + bytes that must move / --gbps, without
-// overlap, at the rates of large GEMMs and copies (bench/peers/rates.py measures them).
+// Batches follow the real workload's statistics or come from a file of bench/peers (tokens_k, targets_k).
+// Lower bound: FLOPs of all GEMMs / --tflops + bytes that must move / --gbps, without overlap, at the rates
+// that bench/peers/rates.py measures.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -55,8 +55,8 @@ BertConfig shape(const std::string& size, int vocabulary) {
   return c;
 }
 
-// Normal lengths as of short-text pairs: deviation a quarter of the mean, less near `longest`. 15 % of words
-// masked, three of four pairs labelled: about 2.6 targets per pair of 15.5 tokens.
+// Normal lengths: deviation a quarter of the mean, less near `longest`. 15 % of words masked, three of four
+// pairs labelled: about 2.6 targets per pair of 15.5 tokens.
 Batch random_batch(unsigned seed, int sequences, double mean, int longest, const BertConfig& c) {
   std::mt19937 random(seed);
   std::normal_distribution<double> lengths(0, 1);
@@ -78,8 +78,8 @@ Batch random_batch(unsigned seed, int sequences, double mean, int longest, const
   return packed_batch(tokens, targets, sequences, longest);
 }
 
-// Order of the warm-up steps: one batch of each bucket, as its first use allocates memory; with graphs once
-// more, as a GPU's second captures; then the batches in turn. Warns if `steps` are too few for the buckets.
+// Warm-up: one batch of each bucket, as its first use allocates memory; with graphs once more, as the second
+// captures; then the batches in turn. Warns if `steps` are too few.
 std::vector<size_t> warmup_order(const std::vector<Batch>& batches, size_t steps, int max_positions,
                                  bool graphs) {
   std::map<BatchKey, size_t> buckets;
@@ -97,7 +97,7 @@ std::vector<size_t> warmup_order(const std::vector<Batch>& batches, size_t steps
   return order;
 }
 
-// Prints every ten seconds how far a slow measurement is.
+// Prints progress every ten seconds.
 class Pace {
  public:
   void show(const char* what, int done, int all) {
@@ -111,9 +111,9 @@ class Pace {
 };
 
 // Bytes no implementation can avoid. Adam reads master weight, both moments and gradient, and writes the
-// first three: 28 per parameter. Forward and backward read the weights, backward writes the gradient: 12. With bf16
-// weights and gradients, and Adam writing the weight: 28 + 6; our fp32 gradients add 4. Activations may stay
-// in the cache.
+// first three: 28 per parameter. Forward and backward read the weights, backward writes the gradient: 12.
+// With bf16 weights and gradients, and Adam writing the weight: 28 + 6; our fp32 gradients add 4. Activations
+// may stay in the cache.
 double bytes(double parameters, bool bf16) { return parameters * (bf16 ? 28 + 6 : 28 + 12); }
 
 int bench(int argc, char** argv) {

@@ -70,9 +70,6 @@ std::vector<std::byte> Archive::raw(std::string_view name) {
   return bytes;
 }
 
-// ---- Conversion -------------------------------------------------------------------------------------------
-
-// IEEE half precision; exact.
 static float half_to_float(uint16_t half) {
   const uint32_t sign = uint32_t(half & 0x8000) << 16, exponent = half >> 10 & 0x1f, fraction = half & 0x3ff;
   if (exponent == 0) return std::copysign(std::ldexp(float(fraction), -24), sign ? -1.f : 1.f);

@@ -1,4 +1,4 @@
-// Named arrays in files, either .npz or .safetensors.
+// Named arrays in files.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -22,44 +22,42 @@ std::string shape_text(std::span<const int64_t> shape);
 struct ArrayInfo {
   std::string name;
   DType dtype;
-  std::vector<int64_t> shape;  // empty: a scalar, one element
-  int64_t size() const;        // elements
+  std::vector<int64_t> shape;  // empty: a scalar
+  int64_t size() const;
 };
 
-// A file open for reading. Opening checks the directory, all headers, and sizes against shapes; values are
-// read on demand, always in C order.
+// Opening checks the directory, all headers, and sizes against shapes; values are read on demand, in C order.
 class Archive {
  public:
   virtual ~Archive() = default;
   const std::string& path() const { return path_; }
   const std::vector<ArrayInfo>& arrays() const { return arrays_; }  // in the file's order
-  const ArrayInfo* find(std::string_view name) const;               // nullptr if there is none
+  const ArrayInfo* find(std::string_view name) const;               // null if there is none
   const ArrayInfo& at(std::string_view name) const;                 // throws Error: file and nearest name
 
   // T: float, int32_t, int64_t or uint8_t. Float accepts any dtype, rounded to nearest; integers accept
   // integers only. Throws Error if a value does not fit.
   template <class T>
   std::vector<T> load(std::string_view name);
-  std::vector<std::byte> raw(std::string_view name);  // as stored, but C order, little-endian
+  std::vector<std::byte> raw(std::string_view name);  // C order, little-endian
 
-  // Reads every array once, to find damage (CRC, truncation), unless opening has found the file's checksum
-  // right. Call it first for files from a network.
+  // Reads every array once to find damage (CRC, truncation), unless opening has verified the checksum.
   void verify();
 
  protected:
   explicit Archive(std::string path) : path_(std::move(path)) {}
-  virtual void read(size_t index, std::span<std::byte> bytes) = 0;  // checked; C order, little-endian
+  virtual void read(size_t index, std::span<std::byte> bytes) = 0;  // as raw()
 
   std::string path_;
   std::vector<ArrayInfo> arrays_;
-  bool checked_ = false;  // the checksum (checksum.h) of the whole file is right
+  bool checked_ = false;  // the checksum is right
 };
 
 // Opens .npz, .safetensors, or the .index.json of several .safetensors, recognised by content. Throws Error
 // naming any other kind of file (file_kind.h).
 std::unique_ptr<Archive> open_archive(const std::string& path);
 
-// An array to write; the caller owns the values.
+// Array to write; the caller owns the values.
 struct ArrayView {
   std::string name;
   DType dtype;

@@ -33,7 +33,7 @@ std::string writing_failure(const std::string& path, int error) {
   throw Error(writing_failure(path, error));
 }
 
-// Target of symbolic links, existing or not; the caller excludes cycles.
+// Target of symbolic links; the caller excludes cycles.
 static std::string followed(std::filesystem::path path) {
   std::error_code error;
   while (std::filesystem::is_symlink(path, error))
@@ -41,8 +41,8 @@ static std::string followed(std::filesystem::path path) {
   return path;
 }
 
-// Descriptor that `path` denotes in this process, else −1. Following the link would lead to the file a shell
-// has opened, perhaps to append to.
+// Descriptor that `path` denotes in this process, else −1. Its link leads to the file a shell has opened,
+// perhaps to append to.
 static int open_descriptor(std::string_view path) {
   if (path == "-" || path == "/dev/stdout") return STDOUT_FILENO;
   if (path == "/dev/stderr") return STDERR_FILENO;
@@ -53,14 +53,13 @@ static int open_descriptor(std::string_view path) {
   return -1;
 }
 
-// Names of temporaries: "<name>.warpbert-<8 hexadecimal digits>.tmp". Long names are truncated, as the limit
-// is 255 bytes.
+// Temporaries: "<name>.warpbert-<8 hexadecimal digits>.tmp", <name> truncated to the limit of 255 bytes.
 static constexpr std::string_view mark = ".warpbert-", end_mark = ".tmp";
 static constexpr size_t random_digits = 8, most_of_the_name = 200;
 
-// Creates a new file beside `path` and returns its descriptor, or −1 with errno.
+// Returns a descriptor, or −1 with errno.
 static int create_beside(const std::string& path, std::string& temporary) {
-  const size_t name = path.rfind('/') + 1;  // npos + 1 = 0
+  const size_t name = path.rfind('/') + 1;
   const std::string stem = path.substr(0, name) + path.substr(name, most_of_the_name);
   std::random_device random;
   for (int attempt = 0; attempt < 100; attempt++) {
@@ -101,7 +100,7 @@ AtomicFile::AtomicFile(std::string path) : path_(path == "-" ? "standard output"
   } else if (found == 0 || errno != ELOOP) {
     place_ = followed(path);
     descriptor_ = create_beside(place_, temporary_);
-    if (descriptor_ >= 0 && found == 0) fchmod(descriptor_, status.st_mode & 07777);  // as far as allowed
+    if (descriptor_ >= 0 && found == 0) fchmod(descriptor_, status.st_mode & 07777);  // if allowed
   }
   if (descriptor_ < 0) fail_writing(path_, errno);
 }

@@ -21,7 +21,7 @@ uint32_t crc32(const void* bytes, size_t count, uint32_t crc) {
 
 std::string checksum_text(uint32_t crc) { return fmt::format("{:08x}", crc); }
 
-// Reads up to `count` bytes at `place`; fewer at the end of the file.
+// Reads fewer bytes at the end of the file.
 static size_t read_at(int descriptor, char* bytes, size_t count, int64_t place, const std::string& path) {
   for (;;) {
     const ssize_t got = pread(descriptor, bytes, count, place);

@@ -1,5 +1,4 @@
-// Failures and warnings. Every failure in io/ is an io::Error naming the file, the line or array, and the
-// remedy.
+// Every failure in io/ is an io::Error naming the file, the line or array, and the remedy.
 #pragma once
 #include <fmt/format.h>
 

@@ -48,7 +48,7 @@ constexpr Magic magics[] = {
 };
 
 std::string_view kind_of_zip(std::string_view start) {
-  const std::string_view name = start.substr(std::min<size_t>(start.size(), 30));  // of the first member
+  const std::string_view name = start.substr(std::min<size_t>(start.size(), 30));
   for (const auto part : {"[Content_Types].xml"sv, "_rels/"sv})
     if (name.starts_with(part)) return office;
   // PyTorch's first member is NAME/data.pkl.
@@ -58,7 +58,6 @@ std::string_view kind_of_zip(std::string_view start) {
   return zip_archive;
 }
 
-// A web page may begin as XML.
 std::string_view kind_of_markup(std::string_view start) {
   if (start.starts_with("\xef\xbb\xbf")) start.remove_prefix(3);
   std::string text(strip(start));
@@ -78,7 +77,7 @@ std::string foreign_kind(std::string_view start) {
   // A pickle of protocol 2 to 5; PyTorch's old format begins with its magic number as a long.
   if (start.size() > 2 && start[0] == '\x80' && start[1] >= 2 && start[1] <= 5) return std::string(pytorch);
   if (start.size() > 257)
-    for (const auto tar : {"ustar\0"sv, "ustar  \0"sv})  // of POSIX and of GNU
+    for (const auto tar : {"ustar\0"sv, "ustar  \0"sv})  // POSIX, GNU
       if (start.substr(257).starts_with(tar)) return "a tar archive; unpack it";
   return std::string(kind_of_markup(start));
 }

@@ -6,13 +6,13 @@
 
 namespace warpbert::io {
 
-constexpr size_t file_kind_bytes = 512;  // first bytes that foreign_kind looks at
+constexpr size_t file_kind_bytes = 512;  // read by foreign_kind
 
-// Result of foreign_kind for a zip archive of no special kind; an .npz is one.
+// foreign_kind of a zip archive of no special kind; an .npz is one.
 constexpr std::string_view zip_archive = "a zip archive; unpack it";
 
-// Kind of a file by its first bytes, with the way out: "a Git LFS pointer, …; fetch it with `git lfs pull`".
-// Fits after "PATH: is ". "" if it is none of the known kinds; a reader checks for its own format first.
+// Kind of a file by its first bytes, and the remedy, after "PATH: is ": "a Git LFS pointer, …; fetch it with
+// `git lfs pull`". "" if unknown. A reader checks for its own format first.
 std::string foreign_kind(std::string_view start);
 
 }  // namespace warpbert::io

@@ -1,4 +1,3 @@
-// Durations, dates and sizes for people.
 #pragma once
 #include <chrono>
 #include <cstddef>
@@ -6,7 +5,7 @@
 
 namespace warpbert::io {
 
-// The double whose decimal text is that of x: 0.1f becomes 0.1.
+// 0.1f becomes 0.1, not 0.100000001.
 double decimal(float x);
 
 inline double seconds_since(std::chrono::steady_clock::time_point t) {

@@ -11,8 +11,8 @@ struct IniEntry {
   int line;
 };
 
-// Entries in file order; lines of any length. Throws Error with file and line for a repeated key (naming both
-// lines), an indented line, or a line that is neither section nor key = value.
+// Entries in file order. Throws Error with file and line for a repeated key, an indented line, or one that is
+// neither section nor key = value.
 std::vector<IniEntry> read_ini(const std::string& path);
 
 }  // namespace warpbert::io

@@ -19,7 +19,7 @@ namespace {
 // {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), } as JSON. Other Python becomes no JSON.
 std::string to_json(std::string_view python) {
   std::string json;
-  char quote = 0;  // ends the current string
+  char quote = 0;
   for (size_t i = 0; i < python.size(); i++) {
     const char c = python[i];
     if (quote) {
@@ -123,7 +123,7 @@ void NpyHeader::to_native_c_order(std::span<std::byte> values) const {
     for (size_t i = 0; i < values.size(); i += item_bytes) std::reverse(&values[i], &values[i] + item_bytes);
   if (!fortran_order || shape.size() < 2) return;
 
-  // Fortran order counts the first index fastest. Iterates in C order and tracks the offset in the file's.
+  // Iterates in C order and tracks the offset in Fortran order.
   const std::vector<std::byte> stored(values.begin(), values.end());
   std::vector<size_t> index(shape.size(), 0), stride(shape.size(), item_bytes);
   for (size_t d = 1; d < shape.size(); d++) stride[d] = stride[d - 1] * size_t(shape[d - 1]);

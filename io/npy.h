@@ -17,12 +17,11 @@ struct NpyHeader {
   std::vector<int64_t> shape;
   size_t bytes = 0;  // offset of the values
 
-  // Converts from the file's order, in place.
-  void to_native_c_order(std::span<std::byte> values) const;
+  void to_native_c_order(std::span<std::byte> values) const;  // in place
 };
 
-// Reads the header of a stream of `total` bytes; checks shape and dtype against the rest. `next` reads that
-// many bytes or throws; messages begin with `where`.
+// Reads the header of a stream of `total` bytes and checks it against the rest. `next` reads that many bytes
+// or throws; messages begin with `where`.
 NpyHeader read_npy_header(const std::function<void(void*, size_t)>& next, uint64_t total,
                           const std::string& where);
 

@@ -39,7 +39,7 @@ class Npz : public Archive {
     checked_ = check_checksum(path, npz_checksum_mark, -int64_t(npz_checksum_mark.size()) - checksum_digits);
     zip_ = open_zip(0);
     read_headers();
-    // Local headers must equal the directory's entries: some programs read only them.
+    // Local headers must equal the directory: some programs read only them.
     if (!checked_) open_zip(ZIP_CHECKCONS);
     for (size_t i = 0; i < arrays_.size(); i++) arrays_[i].dtype = dtype(i);
   }
@@ -80,8 +80,7 @@ class Npz : public Archive {
     }
   }
 
-  // Sizes are what headers claim, and memory for values is reserved by them: 200 bytes must not ask for 64
-  // GiB.
+  // Headers claim sizes, by which memory is reserved: 200 bytes must not ask for 64 GiB.
   void check_size(const zip_stat_t& status, const std::string& name) const {
     constexpr uint64_t most_inflated =
         1032;  // deflate packs at most this many bytes into one (zlib.net/zlib_tech.html)
@@ -151,7 +150,6 @@ class Npz : public Archive {
          path_, name, quote(header.descr));
   }
 
-  // True if `__meta__` (JSON in bytes) declares two-byte voids to be bfloat16.
   bool bfloat16_declared() {
     const auto meta =
         std::find_if(arrays_.begin(), arrays_.end(), [](const ArrayInfo& a) { return a.name == "__meta__"; });

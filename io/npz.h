@@ -11,9 +11,8 @@ constexpr std::string_view npz_checksum_mark = "warpbert crc32 ";  // at the end
 // "bfloat16". Throws Error naming pickled objects, duplicates, and members that are not .npy.
 std::unique_ptr<Archive> open_npz(const std::string& path);
 
-// Writes the arrays in the given order, uncompressed, atomically, with a checksum as the archive's comment
-// (not to a pipe). Equal arrays give equal bytes: all zip times are 1980-01-01 in every time zone. Throws
-// Error for bf16, which NumPy lacks.
+// Writes uncompressed, atomically, with a checksum as the archive's comment (not to a pipe). Equal arrays
+// give equal bytes. Throws Error for bf16, which NumPy lacks.
 void write_npz(const std::string& path, std::span<const ArrayView> arrays);
 
 }  // namespace warpbert::io

@@ -16,8 +16,7 @@ namespace warpbert::io {
 
 namespace {
 
-// A libzip "source" to write to. Exceptions must not cross C: the first is kept, and libzip sees a failed
-// write.
+// libzip "source" to write to. Exceptions must not cross C: the first is kept.
 struct Sink {
   AtomicFile file;
   std::exception_ptr fault;
@@ -76,7 +75,7 @@ void add_array(zip_t* zip, const ArrayView& array, const std::string& header, co
     zip_source_free(source);
     fail("{}: array '{}' cannot be written: {}", path, array.name, zip_strerror(zip));
   }
-  // libzip defaults to the current time and converts to local time. Noon of this day exists in every zone.
+  // libzip converts to local time. Noon of this day exists in every zone.
   constexpr zip_uint16_t noon = 12 << 11, first_of_january_1980 = 1 << 5 | 1;
   if (zip_set_file_compression(zip, zip_uint64_t(i), ZIP_CM_STORE, 0) != 0 ||
       zip_file_set_dostime(zip, zip_uint64_t(i), noon, first_of_january_1980, 0) != 0)

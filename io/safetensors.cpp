@@ -73,7 +73,7 @@ class Safetensors : public Archive {
     check_places(bytes);
   }
 
-  // Messages print names as they are. (libzip makes those of an .npz visible.)
+  // Messages print names as they are.
   void check_name(const std::string& name) const {
     if (std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
       fail("{}: the name of array {} holds control characters; save it under another", path_, quote(name));
@@ -109,15 +109,14 @@ class Safetensors : public Archive {
     begins_[name] = range[0];
   }
 
-  // JSON objects are sorted by name; arrays() promises file order. Empty arrays precede the one at their
-  // place.
+  // arrays() promises file order. Empty arrays precede the one at their place.
   void sort_by_place() {
     std::stable_sort(arrays_.begin(), arrays_.end(), [&](const ArrayInfo& a, const ArrayInfo& b) {
       return std::pair(begins_[a.name], a.size() > 0) < std::pair(begins_[b.name], b.size() > 0);
     });
   }
 
-  // The format has no holes, overlaps or tails: two programs must not read two models from one file.
+  // No holes, overlaps or tails: two programs must not read two models from one file.
   void check_places(uint64_t bytes) const {
     uint64_t end = 0;
     for (const ArrayInfo& array : arrays_) {
@@ -142,7 +141,7 @@ class Safetensors : public Archive {
   }
 
   std::unique_ptr<std::FILE, CloseFile> file_;
-  uint64_t values_ = 0;  // offset of the values
+  uint64_t values_ = 0;
   std::map<std::string, uint64_t> begins_;
 };
 
@@ -168,7 +167,7 @@ void write_safetensors(const std::string& path, std::span<const ArrayView> array
     place += bytes(array);
   }
   std::string text = header.dump();
-  text.append((8 - text.size() % 8) % 8, ' ');  // values begin at a multiple of 8
+  text.append((8 - text.size() % 8) % 8, ' ');
   const uint64_t length = text.size();
   uint32_t crc = crc32(text.data(), text.size(), crc32(&length, 8));
   for (const ArrayView& array : arrays) crc = crc32(array.data, bytes(array), crc);

@@ -37,7 +37,7 @@ class Sharded : public Archive {
     for (const std::string& name : names)
       if (!shards_.back()->find(name)) fail("{}: lacks '{}', which {} says it holds", shard, name, path_);
     for (const ArrayInfo& array : shards_.back()->arrays()) {
-      if (!names.count(array.name)) continue;  // the map has it in another shard, or nowhere
+      if (!names.count(array.name)) continue;  // in another shard, or nowhere
       arrays_.push_back(array);
       shard_of_.push_back(shards_.size() - 1);
     }

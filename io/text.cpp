@@ -78,7 +78,6 @@ std::string_view strip(std::string_view text) {
   return text.substr(first, text.find_last_not_of(white) - first + 1);
 }
 
-// Levenshtein distance, ignoring case.
 static size_t edit_distance(std::string_view a, std::string_view b) {
   const auto lower = [](char c) { return std::tolower(static_cast<unsigned char>(c)); };
   std::vector<size_t> row(b.size() + 1);  // distances of a's first i characters to prefixes of b

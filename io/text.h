@@ -1,4 +1,3 @@
-// Text helpers for files, messages and parsers.
 #pragma once
 #include <charconv>
 #include <optional>
@@ -9,17 +8,16 @@
 
 namespace warpbert::io {
 
-// Contents of a file or its first bytes; "-" is standard input. Throws Error with the path if it is missing,
-// a folder, or unreadable.
+// Contents of a file, or its first bytes; "-" is standard input. Throws Error with the path.
 std::string read_file(const std::string& path, size_t longest = std::string::npos);
 
-// `text` with control characters escaped as \x1b, for the terminal's sake; those in `kept` stay.
+// `text` with control characters escaped as \x1b, except those in `kept`.
 std::string printable(std::string_view text, std::string_view kept = {});
 
-// `text` in quotes, truncated to 40 bytes; control characters are escaped for the terminal's sake.
+// printable(text) in quotes, truncated to 40 bytes.
 std::string quote(std::string_view text);
 
-// `text` for an HTML page; control characters become spaces.
+// Control characters become spaces.
 std::string escape_html(std::string_view text);
 
 // "a, b, c, d and 3 more".
@@ -27,7 +25,7 @@ std::string listed(std::span<const std::string> names);
 
 std::string_view strip(std::string_view text);
 
-// The number that is all of `text`; nullopt otherwise.
+// Number that is all of `text`; nullopt otherwise.
 template <class T>
 std::optional<T> to_number(std::string_view text) {
   T value{};
@@ -35,7 +33,7 @@ std::optional<T> to_number(std::string_view text) {
   return error == std::errc() && stop == text.data() + text.size() ? std::optional(value) : std::nullopt;
 }
 
-// Candidate nearest to `word` by edit distance, ignoring case; "" if none is close enough for a typo.
+// Nearest by edit distance, ignoring case; "" if none is close enough for a typo.
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
 }  // namespace warpbert::io

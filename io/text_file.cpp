@@ -18,8 +18,6 @@ namespace warpbert::io {
 static constexpr size_t piece = 1 << 17;
 static constexpr std::string_view gzip_magic = "\x1f\x8b", bom = "\xef\xbb\xbf";
 
-// ---- gzip -------------------------------------------------------------------------------------------------
-
 // Unpacks members back to back, as gzip -d does.
 class TextFile::Inflater {
  public:
@@ -51,7 +49,7 @@ class TextFile::Inflater {
     return out;
   }
 
-  void end() const {  // of the file
+  void end() const {
     if (!ended_) damaged("unexpected end of file");
   }
 
@@ -65,8 +63,6 @@ class TextFile::Inflater {
   std::string input_;
   bool ended_ = false, more_output_ = false;
 };
-
-// ---- Reading ----------------------------------------------------------------------------------------------
 
 TextFile::TextFile(const std::string& path)
     : name_(path == "-" ? "standard input" : path),

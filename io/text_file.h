@@ -1,7 +1,5 @@
-// Text files: one reader for pairs, vocabularies, configurations and corpora.
-//
-// gzip is unpacked, recognised by its first bytes and not by the name; a UTF-8 BOM is dropped. UTF-16, and
-// files of another kind (file_kind.h), are refused by name.
+// Text files. gzip, recognised by its first bytes, is unpacked; a UTF-8 BOM is dropped. UTF-16 and other
+// kinds of files (file_kind.h) are refused by name.
 #pragma once
 #include <memory>
 #include <string>
@@ -16,12 +14,12 @@ class TextFile {
   TextFile(const TextFile&) = delete;
   ~TextFile();
 
-  // The next bytes, at least one; "" at the end. Returns what has arrived, without waiting for more. Throws
-  // Error for a file that is no text, cannot be read, or is damaged gzip.
+  // Waits for bytes and returns those that have arrived; "" at the end. Throws Error for a file that is no
+  // text, unreadable, or damaged gzip.
   std::string read();
-  // Returns whether read() has something to return within this time.
+  // True if read() has something to return within this time.
   bool ready(int milliseconds) const;
-  const std::string& name() const { return name_; }  // for messages
+  const std::string& name() const { return name_; }
   bool is_gzip() const { return inflater_ != nullptr; }
 
  private:
@@ -36,10 +34,10 @@ class TextFile {
   std::unique_ptr<Inflater> inflater_;
 };
 
-// The whole of a text file. Throws Error also for ^Z at its end.
+// Throws Error also for ^Z at its end.
 std::string read_text(const std::string& path);
 
-// `text` without a BOM. Throws Error naming the file if it is UTF-16 or of another kind.
+// `text` without a BOM. Throws Error if it is UTF-16 or of another kind.
 std::string_view check_text(std::string_view text, const std::string& name);
 
 inline constexpr const char* ctrl_z = "^Z (byte 0x1a), an end-of-file mark of DOS programs; delete it";

@@ -30,7 +30,7 @@ void Pairs::resize(size_t rows) {
 
 namespace {
 
-struct Fault {  // why a line is no row
+struct Fault {
   std::string why;
 };
 
@@ -40,8 +40,6 @@ template <class... T>
 }
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-// ---- Columns ----------------------------------------------------------------------------------------------
 
 // 1.2E+05, also with a decimal comma.
 bool is_rounded_by_a_spreadsheet(std::string_view word) {
@@ -93,7 +91,7 @@ std::optional<float> read_label(std::string_view text) {
   return value && *value >= 0 && *value <= 1 ? std::optional(float(*value)) : std::nullopt;
 }
 
-// A name of a column, such as sentence1, Text_A or 句子1; `other` is the other sentence's.
+// True for sentence1, Text_A or 句子1; `other` is the other column.
 bool is_column_name(std::string_view cell, std::string_view other) {
   static const std::set<std::string> names = {
       "anchor",    "answer",  "context", "doc",      "document", "first",    "hypothesis", "input",
@@ -128,8 +126,6 @@ bool looks_like_header(std::string_view first, std::string_view second) {
 bool has_odd_quotes(std::string_view cell) { return std::count(cell.begin(), cell.end(), '"') % 2; }
 
 }  // namespace
-
-// ---- Lines ------------------------------------------------------------------------------------------------
 
 struct PairReader::Row {
   std::array<std::string_view, 3> columns;
@@ -189,7 +185,7 @@ void PairReader::line(std::string_view text) {
   } catch (const Fault& fault) {
     const bool header = line_ == 1 && row.count > 1 && looks_like_header(row.columns[0], row.columns[1]);
     const std::string why = fault.why + (header ? "; this looks like a header line: delete it" : "");
-    for (Pairs& pairs : lines_.pairs) pairs.resize(pairs.size());  // drops what was read of this row
+    for (Pairs& pairs : lines_.pairs) pairs.resize(pairs.size());  // drops this row
     if (!skip_bad_) fail("{}: line {}: {}", name_, line_, why);
     skip(line_, why);
   }
@@ -242,7 +238,6 @@ void PairReader::append(const Row& row) {
   for (Pairs& pairs : lines_.pairs) pairs.labels.push_back(*label);
 }
 
-// Gathers what warnings need.
 void PairReader::observe(const Row& row) {
   const auto is_number = [](std::string_view cell) {
     return std::all_of(cell.begin(), cell.end(), [](char c) { return is_digit(c) || c == ' '; });
@@ -265,13 +260,13 @@ void PairReader::observe(const Row& row) {
          quote(row.columns[1]));
 }
 
-// A spreadsheet writes a cell with a line break in quotes. The row then ends inside the quotes, and a row
-// follows that consists of the rest of its second sentence and its label.
+// A spreadsheet quotes a cell with a line break. The row then ends inside the quotes; the next line holds the
+// rest of its second sentence and its label.
 void PairReader::refuse_continuation(const Row& row) {
   if (last_open_quote_ != line_ - 1 || row.count != 2) return;
   if (!has_odd_quotes(row.columns[0]) || !read_label(row.columns[1])) return;
   const bool is_taken = lines_.pairs[0].labels.empty();
-  if (skip_bad_ && last_unlabelled_ == line_ - 1 && !is_taken) {  // the first half is no row either
+  if (skip_bad_ && last_unlabelled_ == line_ - 1 && !is_taken) {  // drops the first half
     for (Pairs& pairs : lines_.pairs) pairs.resize(pairs.size() - 1);
     unlabelled_--;
     skip(line_ - 1, fmt::format("opens a quote that line {} closes", line_));
@@ -295,7 +290,6 @@ void PairReader::finish() {
         name_, first_half_, halves_ > 1 ? fmt::format(" ({} such lines)", halves_) : "");
 }
 
-// Removes the first rows and returns them.
 static Pairs take_rows(Pairs& pairs, size_t rows) {
   Pairs rest;
   const size_t ids = pairs.starts[2 * rows];
@@ -316,8 +310,6 @@ PairLines PairReader::take(size_t most) {
   for (Pairs& pairs : lines_.pairs) taken.pairs.push_back(take_rows(pairs, most - taken.gaps.size()));
   return taken;
 }
-
-// ---- Files ------------------------------------------------------------------------------------------------
 
 static PairLines take_all(PairReader& reader) {
   reader.finish();

@@ -14,7 +14,7 @@ class WordPiece;
 inline constexpr float no_label = -1;
 
 struct Pairs {
-  std::vector<int64_t> ids;          // all sentences back to back: a of row 0, b of row 0, a of row 1, …
+  std::vector<int64_t> ids;          // a of row 0, b of row 0, a of row 1, …
   std::vector<size_t> starts = {0};  // [2·rows + 1]: sentence s is ids[starts[s] … starts[s + 1])
   std::vector<float> labels;         // [rows], in [0, 1], or no_label
 
@@ -22,7 +22,7 @@ struct Pairs {
   size_t count_labelled() const;
   std::span<const int64_t> a(size_t row) const { return sentence(2 * row); }
   std::span<const int64_t> b(size_t row) const { return sentence(2 * row + 1); }
-  void resize(size_t rows);  // keeps the first `rows` rows
+  void resize(size_t rows);
 
  private:
   std::span<const int64_t> sentence(size_t s) const {
@@ -30,30 +30,29 @@ struct Pairs {
   }
 };
 
-// Consecutive lines of a file: rows and, with `skip_bad`, gaps.
+// Consecutive lines: rows and, with `skip_bad`, gaps.
 struct PairLines {
-  std::vector<Pairs> pairs;  // once per tokenizer, for ids once; all have the same rows and labels
-  std::vector<size_t> gaps;  // ascending indices of the lines that are no rows
+  std::vector<Pairs> pairs;  // one per tokenizer, one for ids; equal rows and labels
+  std::vector<size_t> gaps;  // ascending indices of the other lines
 
   size_t size() const { return pairs[0].size() + gaps.size(); }
 };
 
-// Reads rows as their bytes arrive. Warns on stderr of a header line, of ids or quoted cells where text is
-// expected, and of rows that look like halves of one.
+// Reads rows as their bytes arrive. Warns on stderr of a header line, ids or quoted cells instead of text,
+// and rows that look like halves of one.
 class PairReader {
  public:
-  // No tokenizers: ids. A null one: sentences must be there, and are not read. `name` is the file's in
-  // messages. With `skip_bad` a line that is no row becomes a gap and a warning instead of an Error.
+  // No tokenizers: ids. A null tokenizer: sentences must be there, and are not read. Messages call the file
+  // `name`. `skip_bad`: a line that is no row becomes a gap and a warning.
   explicit PairReader(std::string name, std::vector<WordPiece*> tokenizers = {}, bool skip_bad = false);
 
-  // Both throw Error with file and line for: an id that is not a non-negative integer, a label outside
-  // [0, 1], an empty sentence, a blank line between rows, one column or more than three, the rest of a cell
-  // with a line break; with tokenizers also for invalid UTF-8 and a sentence without tokens. Earlier rows
-  // stay.
+  // Both throw Error with file and line for: ids that are no non-negative integers, labels outside [0, 1],
+  // empty sentences, blank lines between rows, one column or more than three, cells with a line break; with
+  // tokenizers also invalid UTF-8 and sentences without tokens. Earlier rows stay.
   void add(std::string_view bytes);
-  void finish();  // at the end; throws Error also for a file without rows
+  void finish();  // throws Error also for a file without rows
 
-  size_t size() const { return lines_.size(); }  // lines read and not yet taken
+  size_t size() const { return lines_.size(); }  // lines not yet taken
   PairLines take(size_t most);
 
  private:
@@ -67,28 +66,26 @@ class PairReader {
   std::string name_;
   std::vector<WordPiece*> tokenizers_;
   bool skip_bad_;
-  std::string unfinished_;  // bytes of the last line
-  int64_t line_ = 0;        // number of the current line
-  int64_t blank_ = 0;       // the first of the blank lines before it; they are allowed at the end only
+  std::string unfinished_;
+  int64_t line_ = 0;   // current
+  int64_t blank_ = 0;  // first of the blank lines before it, allowed at the end only
   PairLines lines_;
 
   // For warnings.
   int64_t labelled_ = 0, unlabelled_ = 0;  // rows
   int64_t last_unlabelled_ = -1;           // line
-  int64_t last_open_quote_ = -1;           // line whose last column opens a quote
-  // Rows that look like the rest of the row before, and the line of the first one.
-  int64_t halves_ = 0, first_half_ = 0;
-  bool only_numbers_, only_quoted_;  // sentences, with tokenizers
+  int64_t last_open_quote_ = -1;           // line; its last column opens a quote
+  int64_t halves_ = 0, first_half_ = 0;    // rows that look like the rest of the row before; line
+  bool only_numbers_, only_quoted_;        // sentences
 };
 
-// Reads a file; "-" is standard input. Throws Error as PairReader does.
+// "-" is standard input. Throw Error as PairReader does.
 Pairs read_pairs(const std::string& path, WordPiece* tokenizer = nullptr);
 PairLines read_pairs(const std::string& path, const std::vector<WordPiece*>& tokenizers, bool skip_bad);
 
-// Reads the labels alone, of ids or plain text; throws as read_pairs does, except for what a sentence holds.
+// Labels alone, of ids or plain text. Throws as read_pairs does, but not for what a sentence holds.
 std::vector<float> read_labels(const std::string& path);
 
-// Parses text in memory; messages use `name` for the file.
 Pairs parse_pairs(std::string_view text, const std::string& name, WordPiece* tokenizer = nullptr);
 
 }  // namespace warpbert::io

@@ -22,8 +22,6 @@ namespace warpbert::io {
 
 using Json = nlohmann::json;
 
-// ---- vocab.txt --------------------------------------------------------------------------------------------
-
 static std::vector<std::string_view> lines_of(std::string_view text) {
   std::vector<std::string_view> lines;
   for (text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1); !text.empty();) {
@@ -34,20 +32,20 @@ static std::vector<std::string_view> lines_of(std::string_view text) {
   return lines;
 }
 
-// Start of a line's second column: of anything after a tab, or of a number after a blank.
+// Second column: anything after a tab, or a number after a blank.
 static size_t second_column(std::string_view line) {
   if (const size_t tab = line.find('\t'); tab != line.npos) return tab;
   const size_t blank = line.find_last_not_of("0123456789");
   return blank != line.npos && line[blank] == ' ' && blank + 1 < line.size() ? blank : line.npos;
 }
 
-// Removes second columns if every line has one. Throws Error if they are ids in another order.
+// Acts if every line has one. Throws Error if they are ids in another order.
 static void remove_second_column(std::vector<std::string_view>& lines, const std::string& path) {
   std::vector<size_t> numbers;
   for (const std::string_view line : lines) {
     const size_t column = second_column(line);
     if (column == line.npos) return;
-    size_t number = lines.size();  // no id
+    size_t number = lines.size();
     std::from_chars(&line[column] + 1, line.data() + line.size(), number);
     numbers.push_back(number);
   }
@@ -77,8 +75,6 @@ static std::vector<std::string> parse_vocab(std::string_view text, const std::st
   return {lines.begin(), lines.end()};
 }
 
-// ---- tokenizer.json ---------------------------------------------------------------------------------------
-
 namespace {
 
 class TokenizerJson {
@@ -100,7 +96,7 @@ class TokenizerJson {
     return by_id();
   }
 
-  // After tokens(). Warns of all that WordPiece does not follow.
+  // Call after tokens(). Warns of all that WordPiece does not follow.
   bool lowercases() const {
     if (!added_.empty())
       warn(
@@ -194,8 +190,6 @@ class TokenizerJson {
 };
 
 }  // namespace
-
-// ---- Either -----------------------------------------------------------------------------------------------
 
 // do_lower_case of the tokenizer_config.json in the vocabulary's folder.
 static std::optional<bool> do_lower_case(const std::string& path) {

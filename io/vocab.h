@@ -1,4 +1,4 @@
-// Vocabularies of WordPiece: vocab.txt, or the tokenizer.json of transformers.
+// WordPiece vocabularies: vocab.txt, or transformers' tokenizer.json.
 #pragma once
 #include <optional>
 #include <string>
@@ -8,7 +8,7 @@ namespace warpbert::io {
 
 struct VocabFile {
   std::vector<std::string> tokens;  // by id
-  // True if tokenizer.json, or the tokenizer_config.json beside vocab.txt, says that texts are lower-cased.
+  // As tokenizer.json, or the tokenizer_config.json beside vocab.txt, says.
   std::optional<bool> lowercase;
 };
 
@@ -21,11 +21,11 @@ struct VocabFile {
 // models other than BERT's.
 VocabFile read_vocab_file(const std::string& path);
 
-// The tokens alone, without warnings of how text is tokenized.
+// Tokens alone, without warnings.
 std::vector<std::string> read_vocab(const std::string& path);
 
-// Returns a warning if `lowercase` contradicts the vocabulary: what its files say, or tokens that lower-case
-// text cannot contain. `option` ends the message: "data.lowercase = true".
+// Warning if `lowercase` contradicts the vocabulary's files or tokens. `option` ends it: "data.lowercase =
+// true".
 std::optional<std::string> case_conflict(const std::string& path, const VocabFile& vocab, bool lowercase,
                                          const std::string& option);
 

@@ -27,8 +27,6 @@ size_t find_malformed_utf8(std::string_view text) {
   return text.npos;
 }
 
-// ---- Character classes ------------------------------------------------------------------------------------
-
 namespace {
 
 enum class Kind : uint8_t { other, dropped, space, ideograph, mark, punctuation };
@@ -106,8 +104,6 @@ std::string lowercase_text(std::string_view text) {
   return lower;
 }
 
-// ---- WordPiece --------------------------------------------------------------------------------------------
-
 WordPiece::WordPiece(const std::vector<std::string>& vocab, const std::string& path, bool lowercase)
     : lowercase_(lowercase) {
   for (size_t id = 0; id < vocab.size(); id++) {
@@ -127,7 +123,7 @@ WordPiece::WordPiece(const std::vector<std::string>& vocab, const std::string& p
 }
 
 void WordPiece::encode(std::string_view text, std::vector<int>& ids) {
-  size_t from = 0;  // text before it is done
+  size_t from = 0;
   for (size_t bracket = text.find('['); bracket != text.npos; bracket = text.find('[', bracket)) {
     const auto here = [&](std::string_view token) { return text.substr(bracket).starts_with(token); };
     const auto found = std::find_if(special_tokens.begin(), special_tokens.end(), here);
@@ -142,7 +138,7 @@ void WordPiece::encode(std::string_view text, std::vector<int>& ids) {
   encode_ordinary(text.substr(from), ids);
 }
 
-// Chunks between white space are independent, and most repeat: their ids are cached.
+// Chunks between white space mostly repeat: their ids are cached.
 void WordPiece::encode_ordinary(std::string_view text, std::vector<int>& ids) {
   constexpr size_t longest_known = 64, most_known = 1 << 18;
   constexpr std::string_view white = " \t\r\n";
@@ -163,7 +159,7 @@ void WordPiece::encode_ordinary(std::string_view text, std::vector<int>& ids) {
 }
 
 void WordPiece::encode_chunk(std::string_view chunk, std::vector<int>& ids) {
-  icu::UnicodeString text;  // cleaned
+  icu::UnicodeString text;
   for (size_t i = 0; i < chunk.size();) {
     UChar32 c;
     U8_NEXT(chunk.data(), i, chunk.size(), c);

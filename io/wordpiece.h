@@ -1,8 +1,8 @@
 // BERT's WordPiece tokenizer over a vocab.txt (Devlin et al. 2018, Wu et al. 2016).
 //
-// Matches the fast tokenizers of `tokenizers` (BertWordPieceTokenizer, transformers' BertTokenizer), which
-// differ from Google's Python in corners: ideographs get spaces before accents are stripped, a capital sigma
-// always becomes σ, and special tokens are found before control characters are dropped.
+// Matches `tokenizers` (BertWordPieceTokenizer, transformers' BertTokenizer), not Google's Python: ideographs
+// get spaces before accents are stripped, a capital sigma always becomes σ, and special tokens are found
+// before control characters are dropped.
 //   1. [PAD], [UNK], [CLS], [SEP] and [MASK] in the text are those tokens.
 //   2. Control characters and U+FFFD are dropped; white space separates words; every CJK ideograph is a word.
 //   3. Lower case: canonical decomposition (NFD), nonspacing marks dropped, then each character lowered.
@@ -21,23 +21,22 @@
 
 namespace warpbert::io {
 
-// Offset of the first malformed UTF-8 sequence, or npos.
+// Returns the offset of the first malformed sequence, or npos.
 size_t find_malformed_utf8(std::string_view text);
 
-// Step 3 of a UTF-8 text: lower case, without accents.
+// Step 3 of UTF-8 text.
 std::string lowercase_text(std::string_view text);
 
-// Not thread-safe, because it caches words: one copy per thread.
+// Caches words: not thread-safe, one copy per thread.
 class WordPiece {
  public:
-  // Ids are indices in `vocab`; special tokens may have any. Throws io::Error naming `path`, the vocabulary's
-  // file, for a token that is not UTF-8 or a missing special token.
+  // Ids are indices in `vocab`. Throws io::Error naming `path` for a token that is not UTF-8 or a missing
+  // special token.
   WordPiece(const std::vector<std::string>& vocab, const std::string& path, bool lowercase);
 
-  // Appends the ids of `text` (UTF-8) to `ids`, without [CLS] or [SEP].
+  // Appends the ids of UTF-8 text, without [CLS] or [SEP].
   void encode(std::string_view text, std::vector<int>& ids);
 
-  // Ids of [PAD], [UNK], [CLS], [SEP], [MASK].
   const std::array<int, 5>& special() const { return special_; }
   static constexpr std::array<std::string_view, 5> special_tokens = {"[PAD]", "[UNK]", "[CLS]", "[SEP]",
                                                                      "[MASK]"};
@@ -56,8 +55,8 @@ class WordPiece {
 
   bool lowercase_;
   std::array<int, 5> special_;
-  Map<int> first_, further_;  // tokens without "##"; those with it, "##" removed
-  size_t longest_ = 0;        // bytes of the longest token
+  Map<int> first_, further_;  // tokens without "##"; with it, "##" removed
+  size_t longest_ = 0;        // bytes
   Map<std::vector<int>> known_;
 };
 

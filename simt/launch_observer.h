@@ -1,5 +1,4 @@
-// Hook called around every kernel launch and GEMM, for profiles and tables of launch shapes. Costs one
-// comparison when unset.
+// Hook called around every kernel launch and GEMM. Costs one comparison when unset.
 #pragma once
 #include <cstddef>
 #include <optional>
@@ -36,7 +35,7 @@ class LaunchObserver {
 
 inline LaunchObserver* launch_observer = nullptr;
 
-// Scope guard that reports one launch. Calls `make` for the Launch only if an observer is set.
+// Reports one launch. Calls `make` only if an observer is set.
 class Observed {
  public:
   template <class Make>

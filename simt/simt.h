@@ -1,7 +1,7 @@
-// CUDA kernel language, from one source for two targets: GPUs (nvcc) and the CPU simulator (g++ or clang++,
-// cpu/), which needs neither a GPU nor the CUDA toolkit. Kernels include this file and no CUDA header.
+// CUDA kernel language for GPUs (nvcc) and for the CPU simulator (g++ or clang++, cpu/). Kernels include no
+// CUDA header.
 //
-// Kernels are plain CUDA C++ plus the following, on both targets:
+// Kernels are plain CUDA C++ plus:
 //   launch<kernel>(grid, block, dynamic_shared_bytes, stream, args...)   instead of <<<>>>
 //   shared<T>(), shared<T, 1>(), dynamic_shared<T>()                     instead of __shared__
 //   bf16, pack_bf16                                                      instead of cuda_bf16.h
@@ -105,8 +105,8 @@ __device__ __forceinline__ void cp_async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
 }
 
-// 2ˣ and 1/x to 2 ulp; subnormal results become 0. __expf and __fdividef keep subnormals, at three more
-// instructions each: a fifth of GELU's arithmetic.
+// 2ˣ and 1/x to 2 ulp; subnormal results become 0. Keeping them, as __expf and __fdividef do, costs three
+// instructions more.
 __device__ __forceinline__ float fast_exp2(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
@@ -118,7 +118,6 @@ __device__ __forceinline__ float fast_reciprocal(float x) {
   return y;
 }
 
-// Four floats, loaded and stored at once.
 struct alignas(16) Float4 {
   float v[4];
   __device__ __forceinline__ float& operator[](int i) { return v[i]; }
@@ -129,8 +128,8 @@ __device__ __forceinline__ void fma4(Float4& sum, const Float4& x, const Float4&
   for (int i = 0; i < 4; i++) sum[i] += x[i] * y[i];
 }
 
-// Sum and maximum over a warp's 32 lanes, in butterfly order: every lane gets the same bits. __fadd_rn, as a
-// plain + could fuse with the product that x came from, which differs by lane.
+// Sum and maximum of 32 lanes, in butterfly order: every lane gets the same bits. __fadd_rn, as a plain +
+// could fuse with the product that x came from, which differs by lane.
 __device__ __forceinline__ float warp_sum(float x) {
 #pragma unroll
   for (int i = 16; i > 0; i /= 2) x = __fadd_rn(x, __shfl_xor_sync(0xffffffff, x, i));
@@ -151,7 +150,7 @@ __device__ __forceinline__ float warp_max(float x) {
 // eˣ; loses about log₂|x| of the 24 significand bits, as __expf does.
 __device__ __forceinline__ float fast_exp(float x) { return fast_exp2(x * 1.44269504f); }
 
-// Packs two floats as bf16 into one register, `low` in the lower half.
+// Two bf16 in one register, `low` in the lower half.
 __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
 #ifdef __CUDA_ARCH__
   const __nv_bfloat162 v = __floats2bfloat162_rn(low, high);

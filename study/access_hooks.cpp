@@ -12,7 +12,7 @@ inline void access(void* p, size_t bytes, Access kind, void* pc, void* own_frame
 
 }  // namespace warpbert::study
 
-// Entry points of g++'s instrumentation. They use little stack because kernels may run on small ones.
+// Entry points of g++'s instrumentation. They use little stack, as fibers have little.
 using warpbert::study::Access;
 using warpbert::study::access_observer;
 #define WARPBERT_HOOK(name, bytes, kind)                                                              \

@@ -38,7 +38,7 @@ std::string contents(FILE* file) {
 
 }  // namespace
 
-// Standard input and output are files: neither side waits for the other.
+// Uses files: neither side waits for the other.
 ProgramResult run_program(const std::vector<std::string>& words, const std::string& input,
                           const std::string& purpose, const std::string& package, bool errors) {
   const File in = temporary_file(), out = temporary_file();

@@ -1,4 +1,3 @@
-// Programs that `study` starts: addr2line, gdb, a compiler; and a folder for their files.
 #pragma once
 #include <string>
 #include <vector>
@@ -10,15 +9,13 @@ struct ProgramResult {
   std::string output;
 };
 
-// Runs words[0], found on PATH, with `input` as standard input; `output` is what it prints, also on stderr if
-// `errors`. Throws io::Error with `purpose` and the Debian package if it cannot be started, or if it fails
-// and `errors` is off.
+// Runs words[0], found on PATH; `output` includes stderr if `errors`. Throws io::Error with `purpose` and the
+// Debian package if it cannot be started, or fails without `errors`.
 ProgramResult run_program(const std::vector<std::string>& words, const std::string& input,
                           const std::string& purpose, const std::string& package, bool errors = false);
 
 std::string this_executable();
 
-// A new folder, removed with all files in the end.
 class TemporaryFolder {
  public:
   TemporaryFolder();

@@ -1,4 +1,3 @@
-// Sectors, bank passes and races of a trace.
 #include <algorithm>
 #include <unordered_map>
 
@@ -119,8 +118,8 @@ class RaceFinder {
   }
 
   Trace& trace_;
-  std::unordered_map<uintptr_t, std::vector<Visit>> visits_;  // of this epoch, by address
-  std::vector<std::vector<uint32_t>> syncs_;                  // masks of each warp's __syncwarps
+  std::unordered_map<uintptr_t, std::vector<Visit>> visits_;  // by address
+  std::vector<std::vector<uint32_t>> syncs_;                  // masks, by warp
   int epoch_ = 0;
 };
 

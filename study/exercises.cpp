@@ -13,7 +13,7 @@
 namespace warpbert::study {
 namespace {
 
-#include "exercise_build.inc"  // compiler, flags, libraries: those of this build
+#include "exercise_build.inc"  // compiler, flags, libraries
 
 namespace fs = std::filesystem;
 

@@ -26,7 +26,7 @@ const std::vector<ShippedKernel>& shipped_kernels() {
       {"add_dropout_norm_backward", "add_dropout_norm_backward", sizes()},
       {"add_dropout_norm_forward", "add_dropout_norm_forward", sizes()},
       {"attention_backward", "attention_backward", sizes()},
-      {"attention_backward_query", "attention_backward", sizes(160)},  // only for more than a tile of 64 rows
+      {"attention_backward_query", "attention_backward", sizes(160)},  // only beyond a tile of 64 rows
       {"attention_forward", "attention_forward", sizes()},
       {"bias_gelu_backward", "bias_gelu_backward", sizes()},
       {"bias_gelu_forward", "bias_gelu_forward", sizes()},
@@ -90,7 +90,6 @@ const std::vector<Member>& argument_members() {
 
 namespace {
 
-// Arrays and launchers at some sizes.
 class Workbench {
  public:
   explicit Workbench(const bench::StepSizes& sizes) : cases_(device_, sizes) {}

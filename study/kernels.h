@@ -1,4 +1,4 @@
-// The shipped kernels, and small sizes at which a trace of each is readable.
+// Shipped kernels, and sizes at which a trace of each is readable.
 #pragma once
 #include <string>
 #include <vector>
@@ -9,27 +9,24 @@
 namespace warpbert::study {
 
 struct ShippedKernel {
-  std::string name;  // of the __global__ function, without "_kernel"
-  std::string row;   // of bench::KernelCases, which launches it
+  std::string name;  // without "_kernel"
+  std::string row;   // of bench::KernelCases
   bench::StepSizes sizes;
 };
 
 const std::vector<ShippedKernel>& shipped_kernels();
 
-// The kernel of this name, with or without "_kernel". Throws io::Error with the nearest name, or all.
+// Takes names with or without "_kernel". Throws io::Error with the nearest name, or all.
 const ShippedKernel& find_kernel(const std::string& name);
 
 // False for attention_backward_query unless a sequence is longer than a tile.
 bool is_launched(const ShippedKernel&, const bench::StepSizes&);
 
-// Pointers in the structs that shipped kernels take.
 const std::vector<Member>& argument_members();
 
-// Runs the kernel's launcher at these sizes, for a debugger.
 void run(const ShippedKernel&, const bench::StepSizes&);
 
-// Runs the kernel's launcher at these sizes and records one block. Throws io::Error if the block is outside
-// of the grid.
+// Throws io::Error if the block is outside of the grid.
 Recording record(const ShippedKernel&, const bench::StepSizes&, std::array<unsigned, 3> block);
 
 }  // namespace warpbert::study

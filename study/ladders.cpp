@@ -22,12 +22,11 @@ namespace {
 
 struct Rung {
   const char* name;
-  std::vector<const char*> kernels;  // their counts are added
+  std::vector<const char*> kernels;  // counts are added
   int per_block;                     // values or rows
   std::function<void()> run;
 };
 
-// Distinct bytes of device memory, with the number of warp loads and thread atomics.
 struct Accesses {
   int loads = 0, atomics = 0;
   std::unordered_set<uintptr_t> bytes;
@@ -56,7 +55,6 @@ class Ladder {
  public:
   explicit Ladder(Device& device) : device_(device) {}
 
-  // Arrays, of which results are compared between thread orders.
   template <class T>
   T* array(const DeviceArray<T>& a, bool result = false) {
     memory_.push_back({uintptr_t(a.data()), a.size() * sizeof(T), nullptr, 0});
@@ -64,7 +62,6 @@ class Ladder {
     return a.data();
   }
 
-  // Counts of block 0, scaled to `per` values or rows.
   void print(int per, const char* unit, const std::vector<Rung>& rungs) const {
     constexpr const char* line = "{:16} {:>6} {:>7} {:>8} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7}\n";
     fmt::print("each {} {}:\n", per, unit);
@@ -97,7 +94,6 @@ class Ladder {
     return std::move(recorder.result());
   }
 
-  // True if the results have the same bits in five thread and block orders.
   bool is_reproducible(const Rung& rung) const {
     std::set<std::vector<char>> different;
     const auto run = [&](simt::Order order, unsigned seed) {
@@ -177,7 +173,6 @@ void layer_norm_backward() {
        rung("  in bf16", "layer_norm_backward_kernel", 8, x_bf16, dx_bf16, kernels::layer_norm_backward)});
 }
 
-// One row of BERT-base's size; its target is a masked token.
 void cross_entropy() {
   constexpr int classes = 6413, ld = 6464;
   Device device{1};

@@ -1,4 +1,4 @@
-// Ladders: simpler forms of a shipped kernel, and what each costs (study/ladders/).
+// Ladders: simpler forms of a shipped kernel (study/ladders/).
 #pragma once
 #include <string>
 #include <vector>
@@ -7,7 +7,7 @@ namespace warpbert::study {
 
 std::vector<std::string> ladder_names();
 
-// Prints a line for each rung. Throws io::Error if there is no such ladder.
+// Throws io::Error if there is no such ladder.
 void print_ladder(const std::string& name);
 
 }  // namespace warpbert::study

@@ -1,4 +1,4 @@
-// study list | count | trace | page | try | ladder: what the threads of a block do (docs/study.md).
+// study list | count | trace | page | try | ladder (docs/study.md)
 #include <fmt/ranges.h>
 #include <sys/stat.h>
 
@@ -34,7 +34,6 @@ int list(int argc, char** argv) {
   return 0;
 }
 
-// ---- Sizes ------------------------------------------------------------------------------------------------
 struct Size {
   const char *flag, *meaning;
   int bench::StepSizes::*member;
@@ -79,12 +78,10 @@ std::array<unsigned, 3> parse_block(const std::string& text) {
   return block;
 }
 
-// ---- Traces -----------------------------------------------------------------------------------------------
 std::string ratio(int used, int least) {
   return least ? fmt::format("{} of least {} ({:.2f})", used, least, double(used) / least) : "none";
 }
 
-// Warns of source files newer than this program, which reads its lines from the folder that was compiled.
 void warn_of_newer(const Trace& trace) {
   struct stat program, source;
   if (stat("/proc/self/exe", &program)) return;
@@ -94,8 +91,7 @@ void warn_of_newer(const Trace& trace) {
                  file);
 }
 
-// The variables of all threads at each barrier, by running the same trace under gdb:
-// {step: {name: [by lane]}}.
+// {step: {name: [by lane]}} at each barrier, by running the same trace under gdb.
 Json variables_at_barriers(const Trace& trace, const std::vector<std::string>& arguments) {
   const TemporaryFolder folder;
   const std::string file = folder / "variables.json";
@@ -187,7 +183,7 @@ int trace(int argc, char** argv) {
   return 0;
 }
 
-// Runs a kernel and records nothing: for gdb (scripts/debug).
+// For gdb (scripts/debug): records nothing.
 int run_once(int argc, char** argv) {
   std::vector<std::string> names;
   SizeOptions options;
@@ -201,7 +197,6 @@ int run_once(int argc, char** argv) {
   return 0;
 }
 
-// A line for each kernel: block 0 at its default sizes.
 int count(int argc, char** argv) {
   std::vector<std::string> names;
   SizeOptions options;
@@ -212,7 +207,7 @@ int count(int argc, char** argv) {
   const bool all = names.empty();
   if (all)
     for (const ShippedKernel& k : shipped_kernels()) names.push_back(k.name);
-  for (const std::string& name : names) find_kernel(name);  // unknown names are refused before any line
+  for (const std::string& name : names) find_kernel(name);  // throws before any line
   fmt::print("{:31} {:>6} {:>6} {:>6} {:>7} {:>8} {:>7} {:>5} {:>7} {:>5} {:>5}\n", "kernel", "steps",
              "loads", "stores", "collect", "barriers", "sectors", "least", "passes", "least", "races");
   for (const std::string& name : names) {

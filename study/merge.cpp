@@ -1,8 +1,6 @@
-// From the events of threads to the steps of warps.
-//
-// Lanes of a warp that are at the same instruction take the step together. Where they differ, a step goes to
-// lanes that no other lane can still join before its next rendezvous; among those, to the lowest address, as
-// in min-PC reconvergence (-O0 keeps the source's order).
+// Lanes of a warp at the same instruction take the step together. Otherwise a step goes to lanes that no
+// other lane can still join before its next rendezvous; among those, to the lowest address, as in min-PC
+// reconvergence (-O0 keeps the source's order).
 #include <algorithm>
 #include <map>
 #include <set>
@@ -42,7 +40,7 @@ struct Lane {
 
 bool is_rendezvous(Event::Kind kind) { return kind == Event::barrier || kind == Event::collective; }
 
-// True if this lane comes to `key` before it must wait for other lanes.
+// True if the lane comes to `key` before its next rendezvous.
 bool comes_to(const Lane& lane, const Key& key) {
   for (size_t i = lane.at; i < lane.events.size(); i++) {
     if (lane.events[i].first == key) return true;
@@ -113,7 +111,6 @@ Places find_chains(const Recording& r, const std::string& root) {
 }
 
 void merge_lanes(Trace& trace, const Recording& r, const Places& places) {
-  // Numbers keys in the order of their addresses.
   std::map<std::vector<const void*>, int> numbers;
   for (const auto& key : places.key_of_chain) numbers[key];
   int n = 0;
@@ -126,7 +123,7 @@ void merge_lanes(Trace& trace, const Recording& r, const Places& places) {
     for (size_t l = 0; l < 32 && w * 32 + l < r.threads.size(); l++)
       for (const Event& e : r.threads[w * 32 + l]) {
         const std::string& call = trace.places[size_t(places.of_chain[size_t(e.chain)])].call;
-        // The simulator's own accesses: those of cp.async are the steps `copy` and `wait`.
+        // Accesses of cp.async are the steps `copy` and `wait`.
         if (e.kind <= Event::atomic && (call == "cp_async16" || call == "cp_async_wait")) continue;
         lanes[l].events.push_back({{e.kind, numbers[places.key_of_chain[size_t(e.chain)]]}, &e});
       }
@@ -135,7 +132,7 @@ void merge_lanes(Trace& trace, const Recording& r, const Places& places) {
       const Key key = choose(lanes);
       Step s;
       s.kind = Event::Kind(key.first), s.warp = int(w);
-      // A collective is one step per mask: parts of a warp may call it separately.
+      // Parts of a warp may call a collective separately: one step per mask.
       unsigned members = ~0u;
       if (s.kind == Event::collective)
         for (const Lane& l : lanes)
@@ -158,7 +155,7 @@ void merge_lanes(Trace& trace, const Recording& r, const Places& places) {
     }
   }
 
-  std::vector<int> lengths;  // of epochs
+  std::vector<int> lengths;
   for (auto& steps : by_warp) {
     int epoch = 0, time = 0;
     for (Step& s : steps) {
@@ -178,7 +175,6 @@ void merge_lanes(Trace& trace, const Recording& r, const Places& places) {
     return std::pair(a.time, a.warp) < std::pair(b.time, b.warp);
   });
 
-  // The wait that completes each copy.
   for (Step& copy : trace.steps) {
     if (copy.kind != Event::copy) continue;
     const int lane = __builtin_ctz(copy.mask), group = copy.lanes[size_t(lane)]->group;

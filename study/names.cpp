@@ -1,4 +1,4 @@
-// Names and element types of arrays, from the source text of the kernel.
+// Names and element types of arrays, from the kernel's source.
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
@@ -11,7 +11,6 @@
 namespace warpbert::study {
 namespace {
 
-// Splits at commas outside of brackets.
 std::vector<std::string> split(const std::string& text) {
   std::vector<std::string> parts;
   int depth = 0;
@@ -23,7 +22,6 @@ std::vector<std::string> split(const std::string& text) {
   return parts;
 }
 
-// Text between the bracket at `open` and its partner.
 std::string inside(const std::string& text, size_t open) {
   const char left = text[open], right = left == '(' ? ')' : left == '{' ? '}' : '>';
   int depth = 0;
@@ -34,7 +32,7 @@ std::string inside(const std::string& text, size_t open) {
   return "";
 }
 
-// Names of the parameters of `kernel`, from its definition in `source`; none if it is not there.
+// None if `source` does not define `kernel`.
 std::vector<std::string> parameter_names(const std::string& source, const std::string& kernel) {
   for (size_t at = 0; (at = source.find(kernel + "(", at)) != std::string::npos; at++) {
     const size_t begin = source.find_last_of(";}", at), global = source.rfind("__global__", at);
@@ -55,14 +53,13 @@ std::string plain_type(const std::string& type) {
   return std::regex_replace(type, noise, "");
 }
 
-// Types of launch()'s arguments, from its signature: "... Args = {float*, int}; ...".
+// "... Args = {float*, int}; ..." -> float*, int
 std::vector<std::string> argument_types(const std::string& signature) {
   const size_t at = signature.find("Args = {");
   return at == std::string::npos ? std::vector<std::string>{} : split(inside(signature, at + 7));
 }
 
-// Element of a shared variable's type as written: "float[32][8]" -> "float"; aliases and structs by their
-// definition in the same file; T is the kernel's storage type.
+// "float[32][8]" -> "float"; aliases and structs by their definition in the file; T: `storage`.
 std::string element_type(const std::string& source, const std::string& type, const std::string& storage,
                          int depth = 0) {
   std::smatch m;
@@ -88,7 +85,6 @@ std::string from_root(const std::string& file, const std::string& root) {
 
 void name_arrays(Trace& trace, const Recording& r, const std::string& root,
                  const std::vector<Member>& members) {
-  // Sources of all places.
   for (const Place& p : trace.places)
     for (const SourceLine& l : p.lines)
       if (!trace.sources.contains(l.file))
@@ -106,7 +102,7 @@ void name_arrays(Trace& trace, const Recording& r, const std::string& root,
                                            [&](const Array& a) { return a.begin == pointer; }))
         trace.arrays.push_back({name, type, pointer, m.begin + m.bytes - pointer, false, {}});
   };
-  std::string storage = "float";  // T: that of the first array in bf16 or float
+  std::string storage = "float";  // T: of the first array in bf16 or float
   for (size_t i = 0; i < r.arguments.size(); i++) {
     const std::string name = i < names.size() ? names[i] : "argument " + std::to_string(i);
     const std::string type = i < types.size() ? plain_type(types[i]) : "";
@@ -127,11 +123,11 @@ void name_arrays(Trace& trace, const Recording& r, const std::string& root,
             member->name.substr(member->name.find(':') + 1));
     }
   }
-  // An array ends where the next one in the same memory begins.
+  // An array ends where the next one begins.
   for (Array& a : trace.arrays)
     for (const Array& b : trace.arrays)
       if (b.begin > a.begin && b.begin < a.begin + a.bytes) a.bytes = b.begin - a.begin;
-  for (size_t i = 0; i < r.global.size(); i++)  // what no argument points to
+  for (size_t i = 0; i < r.global.size(); i++)
     trace.arrays.push_back(
         {"memory " + std::to_string(i), "int", r.global[i].begin, r.global[i].bytes, false, {}});
 

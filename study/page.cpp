@@ -13,7 +13,7 @@ constexpr std::string_view page_template =
 #include "study_page.inc"
     ;
 
-// zlib's format: what the page's DecompressionStream("deflate") reads.
+// zlib's format, for DecompressionStream("deflate").
 std::string compressed(const std::string& text) {
   uLongf size = compressBound(uLong(text.size()));
   std::string out(size, '\0');

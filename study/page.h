@@ -1,4 +1,3 @@
-// A trace as JSON, and traces as one self-contained page.
 #pragma once
 #include <nlohmann/json.hpp>
 #include <string>
@@ -12,13 +11,12 @@ using Json = nlohmann::ordered_json;
 
 constexpr int trace_format = 1;
 
-// `sizes`: precision and sizes of the launch, which the page shows; the key "facts" of a trace.
+// `sizes`: precision and sizes of the launch; the key "facts".
 Json trace_json(const Trace&, const Recording&, const std::string& kernel, const Json& sizes);
 
 // Throws io::Error if the file is no trace.
 Json read_trace(const std::string& path);
 
-// One or two traces.
 std::string trace_page(const std::string& title, const std::vector<Json>& traces);
 
 }  // namespace warpbert::study

@@ -1,15 +1,13 @@
-// Parts of build_trace(). Internal.
+// Parts of build_trace().
 #pragma once
 #include "trace.h"
 
 namespace warpbert::study {
 
-// Path of a source file from the root: of an absolute one, and of one relative to the build folder, which
-// ccache makes of it.
+// Path from the root, of an absolute path or one relative to the build folder (ccache's).
 std::string from_root(const std::string& file, const std::string& root);
 
-// Places of all chains, and for each chain a key: equal keys are one instruction. Keys sort by code address
-// from the kernel inwards.
+// Places of all chains. Chains with equal keys are one instruction.
 struct Places {
   std::vector<Place> all;
   std::vector<int> of_chain;
@@ -17,7 +15,7 @@ struct Places {
 };
 Places find_chains(const Recording&, const std::string& root);
 
-// Merges the lanes of each warp into steps and gives them times: warps run side by side between barriers.
+// Merges the lanes of each warp into steps with times.
 void merge_lanes(Trace&, const Recording&, const Places&);
 
 void name_arrays(Trace&, const Recording&, const std::string& root, const std::vector<Member>&);

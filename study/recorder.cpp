@@ -46,8 +46,8 @@ bool Recorder::wanted() const {
          blockIdx.z == r_.at[2];
 }
 
-// Return addresses of the functions that are running, by frame pointers. The walk ends with the fiber's
-// stack: the simulator, which started the thread, has no frame pointers.
+// Return addresses by frame pointers. The walk ends with the fiber's stack: the simulator has no frame
+// pointers.
 int Recorder::chain(const void* pc, void** frame) {
   walk_.clear();
   if (pc) walk_.push_back(pc);
@@ -90,8 +90,8 @@ void Recorder::access(void* p, size_t bytes, Access kind, void* pc, void** frame
   const auto holds = [&](const Memory& m) { return m.holds(address); };
   if (std::none_of(r_.shared.begin(), r_.shared.end(), holds) &&
       std::none_of(r_.global.begin(), r_.global.end(), holds))
-    return;  // local variables and arguments
-  // Larger objects than a GPU's accesses: a struct copied as a whole.
+    return;  // local variables
+  // Splits structs copied whole.
   for (size_t done = 0; done < bytes;) {
     const size_t piece = std::min<size_t>(bytes - done, 16);
     Event& e = add(kind == Access::load    ? Event::load
@@ -107,11 +107,11 @@ void Recorder::access(void* p, size_t bytes, Access kind, void* pc, void** frame
 }
 
 void Recorder::left() {
-  if (wanted()) read_pending_store(simt::current);  // the last store of a thread has no event after it
+  if (wanted()) read_pending_store(simt::current);  // no event follows the last store
 }
 
-// ---- Barriers, collectives, copies: called by the simulator, just after a function of language.h began ----
-// gdb stops here when the last thread of the block has reached a barrier (study/variables.py).
+// The simulator calls the following just after a function of language.h began.
+// gdb stops here when the last thread has reached a barrier (study/variables.py).
 extern "C" __attribute__((noinline)) void study_all_at_barrier() { asm volatile(""); }
 
 void Recorder::barrier(const char*, int) {

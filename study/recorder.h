@@ -1,5 +1,4 @@
-// Records what the threads of one block do: loads and stores by access_hooks.h, barriers, collectives and
-// asynchronous copies by simt/cpu/observer.h.
+// Records one block: loads and stores by access_hooks.h, the rest by simt/cpu/observer.h.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -14,32 +13,30 @@
 
 namespace warpbert::study {
 
-// Device memory, or a shared variable.
 struct Memory {
   uintptr_t begin = 0;
   size_t bytes = 0;
-  const char* file = nullptr;  // of a shared variable: where it is declared
+  const char* file = nullptr;  // declares the shared variable
   int line = 0;
   bool holds(uintptr_t address) const { return address >= begin && address < begin + bytes; }
 };
 
-// One action of one thread.
 struct Event {
   enum Kind : uint8_t { load, store, atomic, collective, barrier, copy, wait };
   Kind kind;
-  uint8_t bytes = 0;                   // of an access
-  int chain = 0;                       // index of Recording::chains
-  uintptr_t address = 0;               // of an access; of a copy, its target
-  uintptr_t from = 0;                  // source of a copy
-  int group = 0;                       // of a copy; a wait completes the copies of lower groups
-  unsigned mask = 0;                   // of a collective
+  uint8_t bytes = 0;      // of an access
+  int chain = 0;          // of Recording::chains
+  uintptr_t address = 0;  // accessed, or target of a copy
+  uintptr_t from = 0;     // of a copy
+  int group = 0;          // of a copy; a wait completes lower groups
+  unsigned mask = 0;
   const char* what = "";               // of a collective
-  int operands = -1;                   // of a collective: index of Recording::operands
-  std::array<uint8_t, 16> value = {};  // of an access: loaded, stored, or before an atomic
+  int operands = -1;                   // of Recording::operands
+  std::array<uint8_t, 16> value = {};  // loaded, stored, or before an atomic
 };
 
-// Operands and results of a lane in a collective. A matrix operation has its registers in `in` (a, b, c) and
-// `out`; any other collective what its argument points to, before and after.
+// Operands and results of a lane in a collective: registers of a matrix operation (a, b, c), else the
+// argument's target before and after.
 struct Operands {
   std::array<uint32_t, 10> in = {};
   std::array<uint32_t, 6> out = {};
@@ -50,7 +47,7 @@ struct Argument {
 };
 
 struct Recording {
-  std::string signature;  // of launch()
+  std::string signature;
   std::array<unsigned, 3> grid = {}, block = {}, at = {};
   size_t dynamic_bytes = 0;
   std::vector<Argument> arguments;
@@ -58,12 +55,12 @@ struct Recording {
   std::vector<std::vector<const void*>> chains;  // code addresses, innermost first
   std::vector<std::vector<Event>> threads;
   std::vector<Operands> operands;
-  bool found = false;  // the kernel was launched
+  bool found = false;
   size_t threads_per_block() const { return size_t(block[0]) * block[1] * block[2]; }
 };
 
-// Records the block `at` of the first launch of `kernel` ("layer_norm_backward_kernel") while alive. Sets the
-// observers of launches, blocks and accesses. The simulator must have one worker.
+// Records the block `at` of the first launch of `kernel` ("layer_norm_backward_kernel") while alive. Needs
+// one simulator worker.
 class Recorder final : simt::LaunchObserver, simt::BlockObserver, AccessObserver {
  public:
   Recorder(std::string kernel, std::array<unsigned, 3> at, std::vector<Memory> global);
@@ -73,8 +70,8 @@ class Recorder final : simt::LaunchObserver, simt::BlockObserver, AccessObserver
 
  private:
   struct ThreadState {
-    long pending_store = -1;    // its value arrives after the hook: read at the thread's next event
-    long last_collective = -1;  // whose results are to come
+    long pending_store = -1;  // the hook precedes the store: read at the thread's next event
+    long last_collective = -1;
     int open_group = 0;
   };
 
@@ -99,11 +96,11 @@ class Recorder final : simt::LaunchObserver, simt::BlockObserver, AccessObserver
   std::string kernel_;
   Recording r_;
   std::vector<ThreadState> state_;
-  std::map<std::vector<const void*>, int> known_;  // indices of chains
+  std::map<std::vector<const void*>, int> known_;
   std::vector<const void*> walk_;
-  void** entered_ = nullptr;  // frame of the function that began last
+  void** entered_ = nullptr;  // frame of the last function
   bool recording_ = false;
-  size_t at_barrier_ = 0;  // threads that reached a barrier so far
+  size_t at_barrier_ = 0;
 };
 
 }  // namespace warpbert::study

@@ -14,7 +14,7 @@ namespace warpbert::study {
 
 std::vector<CodePlace> find_places(const std::vector<const void*>& addresses) {
   Dl_info self;
-  link_map* map = nullptr;  // l_addr: where the program was loaded, less where its file says
+  link_map* map = nullptr;  // l_addr: load address less that in the file
   void* const here = reinterpret_cast<void*>(&find_places);
   if (!dladdr1(here, &self, reinterpret_cast<void**>(&map), RTLD_DL_LINKMAP))
     throw io::Error("dladdr1 does not find this program");

@@ -1,4 +1,3 @@
-// Source lines of code addresses, by binutils' addr2line.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -12,7 +11,7 @@ struct CodePlace {
   int line = 0;
 };
 
-// Addresses are those of this process's executable. Starts addr2line once for all of them.
+// Addresses are those of this executable. Starts addr2line once.
 std::vector<CodePlace> find_places(const std::vector<const void*>& addresses);
 
 }  // namespace warpbert::study

@@ -1,4 +1,3 @@
-// The trace format; docs/study.md describes it.
 #include <fmt/format.h>
 
 #include <bit>
@@ -12,7 +11,7 @@
 namespace warpbert::study {
 namespace {
 
-// Four significant digits; what JSON cannot hold as text.
+// Four significant digits; NaN and infinity as text.
 Json number(double x) {
   if (std::isnan(x)) return "NaN";
   if (std::isinf(x)) return x > 0 ? "Inf" : "-Inf";
@@ -28,7 +27,6 @@ T read(const void* from) {
 
 float from_half(uint16_t bits) { return std::bit_cast<float>(uint32_t(bits) << 16); }
 
-// Values of an access, by the array's element type.
 Json values(const uint8_t* bytes, size_t n, const std::string& type) {
   Json all = Json::array();
   const auto each = [&](size_t size, auto show) {
@@ -89,7 +87,6 @@ class Writer {
     return j;
   }
 
-  // Arrays that a step touches, in the order of `a`.
   Json arrays() const {
     Json all = Json::array();
     for (const size_t i : used_) {
@@ -108,7 +105,6 @@ class Writer {
   }
 
  private:
-  // Array (one for all lanes, or one each) and byte offsets of the active lanes.
   void locate(Json& j, const char* array, const char* offset, const Step& s, uintptr_t Event::*address) {
     Json arrays = Json::array(), offsets = Json::array();
     bool same = true;

@@ -1,7 +1,4 @@
 // Runs a thread block on one OS thread: its CUDA threads take turns on fibers (../README.md).
-//
-// The only choice is which thread runs next. Forward order takes the lowest in the running warp. Any other
-// order must give the same results, or the kernel has a race.
 #include "block.h"
 
 #include <algorithm>
@@ -26,7 +23,7 @@ inline unsigned Block::choose(uint32_t lanes) {
   return __builtin_ctz(lanes);
 }
 
-// Picks a runnable thread, from the running thread's warp if possible.
+// Picks a runnable thread, of the running warp if possible.
 inline unsigned Block::pick() {
   unsigned w = unsigned(current) / 32;
   if (!(warp[w].fresh | warp[w].ready)) {
@@ -50,8 +47,7 @@ void Block::flush_run() {
   run_start_ = current;
 }
 
-// Called when the current thread has returned. Starts a new thread on its stack; false if none is to start
-// there.
+// Starts a new thread on the stack of one that has returned; false if none is to start there.
 bool next_thread_slowly() {
   Untracked u;
   Block& b = *block;
@@ -74,7 +70,6 @@ bool next_thread_slowly() {
   return true;
 }
 
-// Returns an unused stack.
 Fiber* Block::idle_fiber() {
   if (idle_.empty()) idle_.push_back(&fibers_.emplace_back(fiber_main, fibers_.size()));
   const auto it = SIMT_TSAN ? idle_.begin() : idle_.end() - 1;  // TSan: neighbours on different fibers

@@ -1,4 +1,4 @@
-// Block that an OS thread runs: threads, warps, shared memory. Internal to the simulator.
+// State of the block that an OS thread runs. Internal to the simulator.
 #pragma once
 #include <atomic>
 #include <deque>
@@ -14,7 +14,7 @@ namespace simt {
 
 constexpr unsigned max_threads = 1024, max_warps = 32;
 constexpr size_t max_stack_bytes = max_threads * fiber_bytes;  // of a block whose threads all wait
-// Fibers with which a thread avoids the one of its namesake in the previous block.
+// Extra fibers: a thread must not get the fiber of its number in the previous block.
 constexpr unsigned spare_fibers = SIMT_TSAN ? 7 : 0;
 constexpr size_t max_static_shared = 48 << 10;
 constexpr size_t max_shared = 99 << 10;  // per block on sm_86, sm_89, sm_120; sm_80 has 163 KB, sm_90 227
@@ -50,8 +50,8 @@ struct Warp {
   alignas(64) uint32_t result[32][4];
 };
 
-struct Grid {             // one launch
-  const char* signature;  // of launch(); contains the kernel's name
+struct Grid {
+  const char* signature;  // contains the kernel's name
   dim3 size, block;
   size_t dynamic_bytes;
   void (*run)(void*);
@@ -60,10 +60,10 @@ struct Grid {             // one launch
   unsigned seed;
   long blocks = 0;
   std::vector<long> numbers = {};  // block numbers in start order
-  std::atomic<long> next = 0;      // blocks handed out so far
+  std::atomic<long> next = 0;      // blocks started
 };
 
-// The __shared__ variables of a block, by a key for type and tag.
+// Shared variables of a block, by type and tag.
 class SharedMemory {
  public:
   ~SharedMemory();
@@ -83,11 +83,11 @@ class SharedMemory {
 class Block {
  public:
   Block() { idle_.reserve(max_threads + spare_fibers); }
-  void run(Grid& grid);        // runs blocks of the grid until none is left
+  void run(Grid& grid);        // until the grid has no block left
   std::string report() const;  // state of each thread, one line per run of equals
   std::string site() const;    // ", __syncthreads at file:line" if the current thread waits
-  const Fiber& fiber() const { return *running_; }  // stack of the current thread
-  Grid* grid = nullptr;                             // null: no kernel is running
+  const Fiber& fiber() const { return *running_; }
+  Grid* grid = nullptr;  // null: no kernel is running
   std::string kernel;
   Thread thread[max_threads];
   Copies copies[max_threads];
@@ -114,15 +114,15 @@ class Block {
   static void fiber_main(boost::context::detail::transfer_t from);
   std::string describe(unsigned t) const;
 
-  unsigned threads_ = 0;    // per block
-  unsigned left_ = 0;       // not returned yet
-  unsigned blocked_ = 0;    // waiting at __syncthreads
+  unsigned threads_ = 0;  // per block
+  unsigned left_ = 0;     // not returned
+  unsigned blocked_ = 0;
   unsigned run_start_ = 0;  // first thread of the current run, see flush_run()
   unsigned syncs_ = 0;      // __syncthreads count
   uint32_t random_ = 0;
   Fiber home_;  // the OS thread's own stack
   Fiber* running_ = &home_;
-  std::exception_ptr error_;  // thrown by a CUDA thread, for run()
+  std::exception_ptr error_;  // rethrown by run()
   std::deque<Fiber> fibers_;
   std::vector<Fiber*> idle_;  // unused; never grows, as std::bad_alloc cannot leave fiber_main
   // ThreadSanitizer sync objects; only their addresses matter.

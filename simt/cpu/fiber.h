@@ -1,7 +1,7 @@
 // Fiber: a stack and the saved context of its code. Internal to the simulator.
 //
 // Boost.Context's jump_fcontext(to, data) saves registers on the stack and resumes `to`, where it returns
-// {saved context, data}. The resumed side stores that context (perform() in language.h).
+// {saved context, data}. The resumed side stores that context in *data (perform() in language.h).
 //
 // AddressSanitizer must know the current stack, ThreadSanitizer the current fiber (to it, a thread).
 #pragma once
@@ -44,15 +44,14 @@ struct Fiber {
   Fiber(const Fiber&) = delete;
   ~Fiber();
 
-  void* context = nullptr;  // saved context
-  char* stack = nullptr;    // lowest address
+  void* context = nullptr;
+  char* stack = nullptr;  // lowest address
   size_t size = 0;
   bool owned = false;
   void* tsan = nullptr;
 };
 
-// Stacks are staggered: threads use the same few stack offsets at a time, which in equally aligned stacks
-// would map to the same few cache sets.
+// Stacks are staggered: equal offsets in equally aligned stacks would share a few cache sets.
 constexpr size_t fiber_stack_bytes = (SIMT_ASAN ? 256 : 64) << 10, stack_guard = 4096, stagger = 1088,
                  staggers = 32, fiber_bytes = stack_guard + fiber_stack_bytes + stagger * staggers;
 

@@ -69,9 +69,8 @@ inline bool next_thread() {
   return true;
 }
 
-// Pending switch to another fiber: jump_fcontext resumes `to` and returns there the suspended context, for
-// *left. perform() is inlined into kernels: every function returned from after a switch mispredicts its
-// return address, which costs as much as the switch.
+// Pending switch to another fiber (fiber.h). perform() is inlined into kernels: each return after a switch
+// mispredicts, which costs as much as the switch.
 struct Switch {
   void* to;  // null: no switch needed
   void** left;
@@ -171,8 +170,8 @@ T __shfl_xor_sync(unsigned mask, T v, int x, SIMT_HERE) {
   return simt::shuffle(mask, v, (simt::lane() ^ x) & 31, "__shfl_xor_sync", file, line);
 }
 
-// warp_sum and warp_max in one rendezvous instead of five shuffles: lane 0's part of the butterfly, which by
-// commutativity has every lane's bits.
+// warp_sum and warp_max in one rendezvous: lane 0's part of the butterfly, which by commutativity has every
+// lane's bits.
 namespace simt {
 template <class F, class T>
 T warp_reduce(T x, const char* what, const char* file, int line) {
@@ -206,8 +205,8 @@ inline int atomicAdd(int* p, int v) { return __atomic_fetch_add(p, v, __ATOMIC_R
 inline unsigned atomicAdd(unsigned* p, unsigned v) { return __atomic_fetch_add(p, v, __ATOMIC_RELAXED); }
 
 // ---- Arithmetic --------------------------------------------------------------------------------
-// 2ˣ = 2ⁿ·eʳ, |r| <= ln 2/2 (Cephes's expf), to 2 ulp as on a GPU; 0 below 2⁻¹²⁵. No call or branch, so that
-// loops vectorize.
+// 2ˣ = 2ⁿ·eʳ, |r| <= ln 2/2 (Cephes's expf), to 2 ulp; 0 below 2⁻¹²⁵. No call or branch, so that loops
+// vectorize.
 inline float fast_exp2(float x) {
   float n = x < 128.0f ? x : 128.0f;
   n = n > -125.0f ? n : -125.0f;
@@ -269,8 +268,7 @@ inline void ldmatrix_x4(uint32_t (&r)[4], const void* row, SIMT_HERE) {
 inline void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row, SIMT_HERE) {
   simt::load_matrices(r, row, "ldmatrix_x4_trans", file, line, simt::ldmatrix_trans);
 }
-// The copy happens in cp_async_wait, as late as permitted. Until then the target holds NaNs, which expose a
-// missing wait and late readers of the old data.
+// Copies in cp_async_wait, as late as permitted; until then the target holds NaNs (../README.md).
 inline void cp_async16(void* to, const void* from, SIMT_HERE) {
   simt::cp_async(to, from, file, line);
   const uint64_t neither[2] = {~uint64_t(0), ~uint64_t(0)};

@@ -1,5 +1,4 @@
-// Warp-level matrix operations: each lane stages its operands, the last to arrive computes for all.
-// Layouts: PTX ISA, "Matrix fragments for mma.m16n8k16" and "ldmatrix".
+// Warp-level matrix operations. Layouts: PTX ISA, "Matrix fragments for mma.m16n8k16" and "ldmatrix".
 #include <cstring>
 
 #include "block.h"
@@ -41,14 +40,14 @@ const uint32_t* stage_row(const uint32_t* row) {
   return w.result[lane()];
 }
 
-// Operands of lane 4g + t; registers of a and b hold two neighbours, the first in the lower half:
+// Operands of lane 4g + t; registers of a and b hold two elements, the first in the lower half:
 //   a[r] = A[g + 8(r % 2)][2t + 8(r / 2) + {0, 1}]
 //   b[r] = B[2t + 8r + {0, 1}][g]
 //   c[r] = C[g + 8(r / 2)][2t + r % 2]
 // Rows of B, C and D are vectors. A is read by element, so only its even and odd columns are separated.
 //
 // Each element is a chain of fused multiply-adds, c first, then k ascending: the same bits on every CPU with
-// FMA. (PTX leaves order and rounding open; tensor cores differ.)
+// FMA.
 void mma_bf16(void**, unsigned) {
   Warp& w = warp();
   alignas(64) float a[2][32][4];

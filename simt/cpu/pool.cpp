@@ -36,7 +36,7 @@ int count_workers() {
 #endif
 }
 
-// Has count − 1 threads, as the caller of run() works too.
+// count − 1 threads, as the caller of run() works too.
 class Pool {
  public:
   int count = count_workers();

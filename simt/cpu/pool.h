@@ -1,5 +1,4 @@
-// Workers of the simulator: OS threads that share the blocks of a grid or the iterations of a loop. Free of
-// the CUDA language, for host code too.
+// Workers: OS threads that share the blocks of a grid or the iterations of a loop. For host code too.
 #pragma once
 #include <atomic>
 

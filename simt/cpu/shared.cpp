@@ -1,7 +1,7 @@
 // Shared memory, and asynchronous copies into it.
 //
-// A block's __shared__ variables are in one arena per OS thread, 128 bytes apart. First use fills them with
-// 0xff: unwritten floats are NaN. AddressSanitizer poisons the gaps.
+// One arena per OS thread holds a block's shared variables, 128 bytes apart. AddressSanitizer poisons the
+// gaps.
 #include <sys/mman.h>
 
 #include <cstring>

@@ -1,8 +1,5 @@
 // Streams and CUDA graphs of the simulator. A stream runs work at once; during capture each launch becomes a
-// graph node, after the stream's previous node and those the stream waits for.
-//
-// A graph launch runs the nodes one by one in an order that the edges allow: as captured, highest first, or
-// random (SIMT_ORDER). A missing edge shows in one of them.
+// graph node. A graph launch runs the nodes in an order that the edges allow.
 #pragma once
 #include <functional>
 #include <vector>
@@ -11,8 +8,7 @@ struct CUstream_st;
 
 namespace simt {
 
-// Order of blocks, runnable threads and graph nodes. SIMT_ORDER = forward, reverse or random; SIMT_SEED =
-// number.
+// Order of blocks, runnable threads and graph nodes; default: SIMT_ORDER and SIMT_SEED.
 enum class Order { forward, reverse, random };
 void set_order(Order order, unsigned seed = 1);
 struct OrderAndSeed {
@@ -43,8 +39,8 @@ void enqueue(CUstream_st* stream, std::function<void()> work);
 // Makes later work of `stream` depend on these nodes of its graph.
 void follow(CUstream_st& stream, const std::vector<int>& nodes);
 
-// Makes later work of `stream` depend on all work sent to `other` so far. As in CUDA, waiting for a capturing
-// stream joins its capture; a capturing stream must not wait for others: std::logic_error.
+// Makes later work of `stream` depend on all work sent to `other`. Waiting for a capturing stream joins its
+// capture. Throws std::logic_error if a capturing stream waits for one that is not.
 void wait(CUstream_st& stream, const CUstream_st& other);
 
 }  // namespace simt

@@ -43,8 +43,7 @@ const T& inside(const Opaque* opaque) {
   return *reinterpret_cast<const T*>(opaque);
 }
 
-// How an algorithm sums an element's K products. Those that must not be chosen are fastest, and compute
-// no product.
+// Sums of an element's K products. Kinds that must not be chosen are fastest, and compute nothing.
 enum class Kind : uint32_t {
   split,     // two halves, the first summed into the workspace by its own kernel
   whole,     // one sum

@@ -102,8 +102,8 @@ const Kernel* find(const std::string& name) {
   return found->second.kernel.get();
 }
 
-// Aborts if the kernel writes within the address range of an ld.global.nc, which promises read-only data (PTX
-// ISA, ld.global.nc): a GPU may return stale values.
+// Aborts if the kernel writes within the range of an ld.global.nc, which promises read-only data (PTX ISA): a
+// GPU may return stale values.
 static void check_constants(const Kernel& kernel, const std::vector<Block::Extent>& extents) {
   const auto is_load = [&](size_t k) {
     return kernel.code[k].text.find("ld.global.nc") != std::string::npos;

@@ -17,7 +17,6 @@ namespace {
 
 using Blocks = std::map<const char*, size_t>;  // bytes by address
 
-// The block that contains p; end() if none.
 Blocks::const_iterator block_with(const Blocks& blocks, const void* p) {
   const auto* const address = static_cast<const char*>(p);
   const auto after = blocks.upper_bound(address);
@@ -25,7 +24,6 @@ Blocks::const_iterator block_with(const Blocks& blocks, const void* p) {
   const auto block = std::prev(after);
   return address < block->first + block->second ? block : blocks.end();
 }
-// True if one block contains these bytes.
 bool holds(const Blocks& blocks, const void* p, size_t bytes) {
   if (!bytes) return true;
   const auto block = block_with(blocks, p);

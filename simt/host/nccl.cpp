@@ -1,9 +1,5 @@
-// NCCL between processes that run preset cuda without a GPU: the calls that the engine makes, by MPI.
-// Preloaded beside the fake runtime (runtime.cpp), it is the libnccl.so.2 that the engine loads.
-//
-// Like NCCL's, a group's calls are one node of their stream, which may be captured. Unlike NCCL's they run
-// when the host waits for them. The engine calls ncclCommGetAsyncError while it waits for other ranks: it is
-// such a wait.
+// Fake NCCL by MPI (../README.md, "Several processes"). A group's calls are one node of their stream and run
+// when the host waits for them. The engine polls ncclCommGetAsyncError: it is such a wait.
 #include <cuda_runtime_api.h>
 #include <mpi.h>
 #include <nccl.h>

@@ -1,8 +1,5 @@
-// Fake CUDA runtime over the simulator's streams, for preset cuda without a GPU: devices, streams, events,
-// graphs. Loaded before libcudart, it overrides its functions to test the host's use of CUDA. Functions not
-// defined here are libcudart's, which finds no GPU.
-//
-// The library does what CUDA permits and GPUs seldom do: see ../README.md, "Preset cuda without a GPU".
+// Fake CUDA runtime over the simulator's streams (../README.md, "Preset cuda without a GPU"): devices,
+// streams, events, graphs. Functions not defined here are libcudart's, which finds no GPU.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -39,9 +36,8 @@ namespace {
 
 thread_local cudaError_t last_error = cudaSuccess;
 
-// ---- Pending work ------------------------------------------------------------------------------
-// Pending work of all streams. It and each capture have a number. Once all has run, the graph is cleared and
-// renumbered: old numbers mean nothing to wait for.
+// Pending work of all streams, numbered like captures. Once all has run, it is cleared and renumbered: old
+// numbers mean nothing to wait for.
 simt::Graph sent;
 unsigned sent_number = 1, last_number = 1;
 std::set<CUstream_st*> streams;
@@ -68,7 +64,6 @@ simt::OrderAndSeed order_of_streams() {
   return {std::getenv("SIMT_ORDER") ? current.order : simt::Order::random, current.seed};
 }
 
-// The number in an environment variable.
 int number_from(const char* variable, int otherwise) {
   const char* const text = std::getenv(variable);
   return text ? std::atoi(text) : otherwise;

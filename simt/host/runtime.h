@@ -1,5 +1,4 @@
-// What the two halves of the fake CUDA runtime share: runtime.cpp has devices, streams, events and graphs;
-// memory.cpp has memory and copies.
+// State that the halves of the fake CUDA runtime share: runtime.cpp and memory.cpp.
 #pragma once
 #include <mutex>
 #include <vector>
@@ -8,7 +7,6 @@
 
 namespace runtime {
 
-// Guards the state of both halves.
 extern std::recursive_mutex mutex;
 using Lock = std::lock_guard<std::recursive_mutex>;
 
@@ -24,8 +22,8 @@ cudaError_t result(cudaError_t e);      // keeps an error for cudaGetLastError
 cudaError_t invalidate(cudaError_t e);  // the same, and invalidates the capture, if there is one
 bool is_captured(const CUstream_st* stream);
 
-// Errors of a call that CUDA forbids on the capturing thread (cudaStreamCaptureModeThreadLocal), which
-// invalidates the capture, and of a call on a stream whose capture is invalidated; else cudaSuccess.
+// Errors of a call that CUDA forbids on the capturing thread (cudaStreamCaptureModeThreadLocal; invalidates
+// the capture), and of a call on a stream whose capture is invalidated; else cudaSuccess.
 cudaError_t forbidden_in_capture();
 cudaError_t invalidated(const CUstream_st* stream);
 

@@ -18,7 +18,6 @@ uint16_t bf16_nearest_even(float x) {
   return uint16_t((bits >> 16) + (below + odd > 0x8000));
 }
 
-// a · b + c, rounded down.
 void fma_down(Warp& w, const Instruction& i, Mask mask) {
   uint64_t* const d = w.row(i.to[0]);
   const uint64_t *const a = w.row(i.from[0]), *const b = w.row(i.from[1]), *const c = w.row(i.from[2]);

@@ -87,8 +87,8 @@ void Block::run(Size3 index, simt::OrderAndSeed how) {
   }
 }
 
-// Runs a part until it ends, waits, merges with another part or yields to one. It yields to the part that
-// comes first in the code, as lanes reconverge there soonest; in random order, when `patience` runs out.
+// Runs a part until it ends, waits, merges with another part or yields: to the part that comes first in the
+// code, as lanes reconverge there soonest; in random order, when `patience` runs out.
 void Block::advance(Warp& w, size_t number, int patience) {
   now_ = &w;
   const bool impatient = patience > 0;

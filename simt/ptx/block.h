@@ -15,7 +15,7 @@ namespace ptx {
 struct Counts {
   uint64_t launches = 0;
   std::vector<uint64_t> executed;  // warps that executed it, by instruction
-  // threads: active lanes, summed over instructions with a Unit. The others: see simt/cpu/access_counts.h.
+  // threads: active lanes, summed over instructions with a Unit. Others: simt/cpu/access_counts.h.
   enum Counter {
     threads,
     global_requests,
@@ -69,8 +69,6 @@ class Block {
  public:
   Block(const Kernel& kernel, Size3 grid, Size3 block, unsigned dynamic_shared, const char* parameters,
         bool counting);
-  // Runs block `index`: first runnable warp first, or the last (reverse). In random order warps and parts of
-  // warps take turns.
   void run(Size3 index, simt::OrderAndSeed how);
 
   [[noreturn]] void fail(const std::string& message) const;
@@ -90,7 +88,7 @@ class Block {
   };
   std::vector<Extent> extents;
   const Kernel& kernel;
-  class Trace* trace = nullptr;  // of the block that is running, see trace.h
+  class Trace* trace = nullptr;
 
  private:
   friend class Warp;

@@ -41,10 +41,9 @@ Parts parts_of_bf16(uint16_t x) {
   return {sign * (field ? fraction | 0x80 : fraction), (field ? field : 1) - 127 - 7};
 }
 
-// c + Σ a[k]·b[k] over eight k, as on tensor cores (Fasi, Higham, Mikaitis and Pranesh 2021, "Numerical
-// behavior of NVIDIA tensor cores"). Products are exact. All nine terms are truncated to a common exponent,
-// one bit beyond a float's, and added exactly; the sum is truncated to a float. GPUs differ in the number of
-// terms and bits.
+// c + Σ a[k]·b[k] over eight k, as on tensor cores (Fasi et al. 2021, ../README.md): all nine terms are
+// truncated to a common exponent, one bit beyond a float's, and added exactly; the sum is truncated to a
+// float.
 float dot8(float c, const Parts* a, const Parts* b) {
   int largest = INT32_MIN;
   int32_t product[8], exponent[8];
@@ -74,11 +73,7 @@ float dot8(float c, const Parts* a, const Parts* b) {
   return sum < 0 ? -result : result;
 }
 
-// mma.m16n8k16: d = a · b + c with a 16x16, b 16x8, c and d 16x8. Lane 4g + t holds (PTX ISA, "Matrix
-// Fragments for mma.m16n8k16")
-//   a: rows g and g + 8 of columns 2t, 2t + 1, then of columns 2t + 8, 2t + 9;
-//   b: rows 2t, 2t + 1, then 2t + 8, 2t + 9, of column g;
-//   c, d: row g, then g + 8, of columns 2t, 2t + 1.
+// mma.m16n8k16 (PTX ISA, "Matrix Fragments for mma.m16n8k16"); ../cpu/mma.cpp lists the elements of each lane.
 void multiply_matrices(Warp& w, const Instruction& i, Mask) {
   Parts a[16][16], b[8][16];  // b by columns
   bool finite = true;

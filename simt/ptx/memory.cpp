@@ -1,4 +1,3 @@
-// Loads, stores, atomics, asynchronous copies, ldmatrix.
 #include <cstring>
 #include <utility>
 
@@ -25,7 +24,6 @@ void note_extent(Warp& w, const Instruction& i, Space space, int lane) {
   w.block.extents[size_t(&i - w.block.kernel.code.data())].add({a, a + uint64_t(i.bytes * i.pieces)});
 }
 
-// Counts sectors or passes of an access.
 void count_access(Warp& w, const Instruction& i, Space space, Mask mask) {
   if (!w.block.counting || space == Space::parameter || !mask) return;
   simt::LaneAddresses addresses;
@@ -124,8 +122,8 @@ void wait_for_groups(Warp& w, const Instruction& i, Mask mask) {
   });
 }
 
-// ldmatrix: four 8x8 matrices of 16-bit elements; lane l passes the address of row l % 8 of matrix l / 8.
-// From each, lane l receives elements 2(l % 4) and 2(l % 4) + 1 of row l / 4; transposed, of column l / 4.
+// ldmatrix: from each matrix, lane l receives elements 2(l % 4) and 2(l % 4) + 1 of row l / 4; transposed, of
+// column l / 4.
 template <bool Transposed>
 void load_matrices(Warp& w, const Instruction& i, Mask mask) {
   uint16_t m[4][8][8];

@@ -1,4 +1,3 @@
-// Parses PTX text into instructions.
 #include <charconv>
 #include <optional>
 #include <set>

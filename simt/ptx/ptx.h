@@ -1,8 +1,5 @@
-// Interpreter of PTX: runs kernels as nvcc compiled them, without a GPU (ctest --preset cuda_host). It
-// supports only the instructions of our kernels (instructions.cpp).
-//
-// Semantics: Nvidia's "Parallel Thread Execution ISA", version 9.0. Lanes of a warp run together on one path.
-// Diverged parts run separately, and reconverge at a common instruction.
+// Interpreter of PTX (Nvidia's "Parallel Thread Execution ISA", version 9.0), for the instructions of our
+// kernels: ../README.md, "Preset cuda without a GPU".
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -25,7 +22,6 @@ using Execute = void (*)(Warp&, const Instruction&, Mask);
 enum class Unit { none, integer, fp32, fp64, special, mma, shuffle, shared, global, control };
 constexpr size_t units = size_t(Unit::control) + 1;
 
-// Branches, and rendezvous of lanes.
 enum class Rendezvous { none, branch, end, barrier, warp_barrier, shuffle, aligned };
 
 struct Instruction {
@@ -34,7 +30,7 @@ struct Instruction {
   Unit unit = Unit::none;
   int guard = -1;  // predicate register; -1: none
   bool guard_negated = false;
-  std::vector<int> to, from;  // registers, also for constants
+  std::vector<int> to, from;  // registers
   int64_t offset = 0;         // added to the address, from[0]; for a branch, index of the target
   int64_t second_offset = 0;  // of a copy, added to from[1]
   int bytes = 0;              // of a load, store or copy, per lane and piece
@@ -59,7 +55,7 @@ struct Kernel {
   unsigned max_threads = 1024;                                                   // from __launch_bounds__
 };
 
-// Kernel of this mangled name in the build's .ptx files; null if there is none. Throws as parse().
+// Kernel of this mangled name in the build's .ptx files, or null. Throws as parse().
 const Kernel* find(const std::string& name);
 
 // A file's kernels by mangled name, each parsed when called. Throws std::runtime_error with the unsupported

@@ -119,7 +119,6 @@ struct Trace::Content {
     return {it->second, address - begin};
   }
 
-  // Memory of the lane's access.
   const char* data(Warp& w, const std::string& code, int lane) {
     const bool copy = code.starts_with("cp.async.cg");
     const uint64_t address = copy ? sources[size_t(lane)] : addresses[size_t(lane)];

@@ -1,5 +1,5 @@
-// Trace of one block in the format of docs/study.md, which `study page` shows beside that of the simulator:
-// PTX_TRACE=KERNEL:X,Y,Z:FILE.json, of the first launch of KERNEL ("layer_norm_backward_kernel").
+// Trace of one block in the format of docs/study.md, by PTX_TRACE=KERNEL:X,Y,Z:FILE.json, of the first launch
+// of KERNEL ("layer_norm_backward_kernel").
 #pragma once
 #include <memory>
 #include <string>

@@ -1,5 +1,5 @@
-// The judgement of an exercise. A check (checks/NN_name.cpp) includes the learner's file
-// as EXERCISE, launches the kernel and compares each result with a plain computation in double.
+// A check (checks/NN_name.cpp) includes the learner's file as EXERCISE, launches the kernel and compares each
+// result with a plain computation in double.
 #pragma once
 #include <cstddef>
 #include <functional>
@@ -11,14 +11,13 @@
 
 namespace warpbert::study {
 
-// Counts of block 0 that a solution may not exceed, and `groups`, which it must reach.
+// Counts of block 0: upper limits, except `groups`, a lower one.
 struct Goal {
   double sectors = 1, passes = 1;  // of the least number
   int barriers = 0;
   int groups = 0;  // of cp.async in flight after a wait
 };
 
-// Arrays of one run, and what is wrong with its results.
 class Check {
  public:
   // `n` normal random numbers, the same in each run.
@@ -26,7 +25,7 @@ class Check {
   // `n` NaNs: what the kernel does not store stays NaN.
   float* output(const char* name, size_t n);
 
-  // Compares an element of an output, or of bf16 that a kernel stores over an input.
+  // Compares an element; bf16: stored over an input.
   void expect(const float* array, size_t i, double expected);
   void expect(const char* name, const bf16* array, size_t i, double expected);
 
@@ -38,8 +37,8 @@ class Check {
   };
   static constexpr size_t guard = 4096;
   const std::vector<Array>& arrays() const { return arrays_; }
-  std::string wrong() const;                                         // "" if no element is
-  std::function<void(const Array&)> on_array = [](const Array&) {};  // called for each new array
+  std::string wrong() const;  // "" if none
+  std::function<void(const Array&)> on_array = [](const Array&) {};
 
  private:
   Array& add(const char* name, size_t n);
@@ -51,7 +50,7 @@ class Check {
 };
 
 // Defined by each check.
-extern const char* const kernel;  // the __global__ function
+extern const char* const kernel;
 extern const Goal goal;
 void run(Check&);
 

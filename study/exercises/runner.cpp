@@ -1,5 +1,4 @@
-// main() of an exercise, linked with its check by `study try`: runs the kernel in three thread orders, says
-// what is wrong, and counts and traces block 0.
+// main() of an exercise, linked with its check by `study try`.
 //
 //   exercise NAME [TRACE]     exit status: 0 solved, 1 not
 #include <fmt/format.h>
@@ -27,7 +26,6 @@
 
 namespace warpbert::study {
 
-// ---- Arrays and results -----------------------------------------------------------------------------------
 Check::Array& Check::add(const char* name, size_t n) {
   const size_t all = (n + 2 * guard + 63) / 64 * 64;  // 256-byte alignment, as cudaMalloc has it
   std::shared_ptr<float> memory(static_cast<float*>(std::aligned_alloc(256, all * sizeof(float))), std::free);
@@ -74,14 +72,13 @@ namespace {
 constexpr size_t most_steps = 20'000;
 constexpr const char* above = "  <- above the goal";
 
-// Accesses near an array, but outside of it.
+// Accesses within `guard` floats outside of an array.
 class Bounds final : AccessObserver {
  public:
   explicit Bounds(const Check& check) : check_(check) { access_observer = this; }
   Bounds(const Bounds&) = delete;
   ~Bounds() { access_observer = nullptr; }
 
-  // The first one; "" if there is none.
   std::string found() const {
     if (what_.empty()) return "";
     const CodePlace at = find_places({static_cast<const char*>(pc_) - 1})[0];
@@ -112,7 +109,6 @@ std::string place(const Trace& trace, const Step& s) {
   return lines.empty() ? "an unknown line" : fmt::format("{}:{}", lines.back().file, lines.back().line);
 }
 
-// The first race of the traced block; "" if there is none.
 std::string race(const Trace& trace) {
   for (const Step& s : trace.steps) {
     if (s.races.empty()) continue;
@@ -127,7 +123,6 @@ std::string race(const Trace& trace) {
   return "";
 }
 
-// Prints a count beside its goal. Returns whether it is reached.
 bool score(const char* what, int used, int least, double most) {
   if (!least) return true;
   const double ratio = double(used) / least;
@@ -137,7 +132,7 @@ bool score(const char* what, int used, int least, double most) {
   return reached;
 }
 
-// The most groups of copies in flight after a wait of this thread.
+// Most groups in flight after a wait.
 int groups_after_waits(const std::vector<Event>& thread) {
   std::set<int> groups;
   size_t most = 0;
@@ -161,7 +156,7 @@ bool solved(const std::string& name, const std::string& output) {
     const Bounds bounds(check);
     run(check);
     if (const std::string outside = bounds.found(); !outside.empty()) {
-      problems = {{outside, ""}};  // results say nothing more
+      problems = {{outside, ""}};
       break;
     }
     if (const std::string wrong = check.wrong(); !wrong.empty()) {
@@ -206,7 +201,7 @@ bool solved(const std::string& name, const std::string& output) {
   return right;
 }
 
-// A kernel that does not end, or reaches far outside of its arrays.
+// A kernel did not end, or reached far outside of its arrays.
 extern "C" void stop(int signal) {
   const char* const text = signal == SIGALRM ? "  the kernel does not end\n"
                                              : "  the kernel loads or stores far outside of its arrays\n";

@@ -1,4 +1,4 @@
-// The ladder of attention_forward: the rungs below the shipped kernel. They take bf16, without dropout.
+// Rungs 1 to 4, below the shipped kernel (docs/study.md), in bf16 without dropout.
 #pragma once
 #include "kernels/kernels.h"
 
@@ -8,9 +8,9 @@ namespace warpbert::ladders {
 using AttentionForward = void(kernels::Stream, kernels::View out, float* scores,
                               const kernels::AttentionArgs&);
 
-AttentionForward attention_forward_in_memory;  // 1: scores in device memory
-AttentionForward attention_forward_fma;        // 2: tiles and scores in shared memory
-AttentionForward attention_forward_mma;        // 3: tensor cores, rows of D elements
-AttentionForward attention_forward_padded;     // 4: rows of D + 8 elements
+AttentionForward attention_forward_in_memory;
+AttentionForward attention_forward_fma;
+AttentionForward attention_forward_mma;
+AttentionForward attention_forward_padded;
 
 }  // namespace warpbert::ladders

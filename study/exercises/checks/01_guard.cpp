@@ -1,4 +1,3 @@
-// 1000 elements by blocks of 256 threads: the last block has 24 threads too many.
 #include EXERCISE
 #include "study/exercises/exercise.h"
 

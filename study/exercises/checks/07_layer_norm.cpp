@@ -1,4 +1,4 @@
-// The expected gradient comes from differences of the forward pass, in double.
+// Expected gradient: differences of the forward pass, in double.
 #include EXERCISE
 #include <cmath>
 
