@@ -1,3 +1,6 @@
+// Adam in Keras's form: ε is added to √v before bias correction. Can also update EMA weights (Polyak &
+// Juditsky 1992) and sum squared gradients. See docs/kernels/adam.md.
+//
 // A thread takes eight values, eight 16-byte loads in flight, and sums their squares in float (relative error
 // <= 8·2⁻²⁴). Moves 30 bytes a parameter, 28 without weight, 8 more with EMA.
 #include "block_sum.cuh"

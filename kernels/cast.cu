@@ -1,3 +1,4 @@
+// Casts, swap and add.
 // Eight values per thread. A cast moves 6 bytes per value, a swap 16, an add 12.
 #include "kernels.h"
 #include "vector.cuh"

@@ -1,3 +1,5 @@
+// Embedding look-up and its gradients; see docs/kernels/embedding.md.
+//
 // The word gradient takes rows sorted by word, in chunks of 32. A run, the rows of one word, leaves partial
 // sums in the workspace when it crosses chunks.
 #include "launch.h"

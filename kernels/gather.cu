@@ -1,3 +1,4 @@
+// Gather and scatter of the rows with a target; see docs/kernels/gather.md.
 // A block owns a row; scatter writes every row of dx once.
 #include "launch.h"
 #include "vector.cuh"

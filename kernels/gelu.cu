@@ -1,3 +1,4 @@
+// GELU with erf, fused with the bias of the GEMM before it; see docs/kernels/gelu.md.
 // Φ(u) = (1 + erf(u/√2))/2, φ(u) = exp(−u²/2)/√(2π), u = x + bias
 //
 // Forward moves 4 bytes per element in bf16, backward 6; storing u would cost two more. A warp owns 256

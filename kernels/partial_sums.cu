@@ -1,3 +1,5 @@
+// Two-stage sums over rows; see docs/kernels/partial_sums.md.
+//
 // partial_sums reads 2 bytes per element in bf16; a block sums 32 rows. In reduce_partials a block owns 32
 // adjacent columns, a 128-byte line; its eight warps take every eighth partial sum.
 #include <algorithm>

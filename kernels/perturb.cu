@@ -1,3 +1,4 @@
+// FGM perturbation of the word embedding; see docs/kernels/perturb.md.
 #include "launch.h"
 #include "vector.cuh"
 

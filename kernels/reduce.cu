@@ -1,3 +1,5 @@
+// Squared gradient norm, and the number of different bytes; see docs/kernels/reduce.md.
+//
 // squared_norm reads 4 bytes per value. Up to 512 blocks stride over x, 2,048 values at a time; one block
 // adds their sums.
 #include <algorithm>
