@@ -1,4 +1,4 @@
-// Archives in the fuzz targets: comparing two, and building one from text, so that mutations reach what lies
+// Archives in the fuzz targets: comparing two, and building one from text, so that mutations reach what is
 // behind the checksums of zip.
 #pragma once
 #include <algorithm>

@@ -1,10 +1,10 @@
-"""A run that is killed, or loses its power, at any call of fsync, rename, unlink or remove, goes on to the
+"""A run that is killed, or loses its power, at any call of fsync, rename, unlink or remove, continues to the
 same end. Files with a flipped bit are refused.
 
 survive_test.py BIN_DIR [unittest arguments]
 
 SURVIVE=all visits every call of a run of 20 epochs, more than 1,000, and every byte, instead of some. Each
-epoch then goes on from the end of the one before, so that a call costs an epoch and not a run.
+epoch then continues at the end of the one before, so that a call costs an epoch and not a run.
 TMPDIR=/dev/shm is faster.
 """
 import json
@@ -18,7 +18,7 @@ from tiny_run import BIN, TinyRun, pairs
 
 ALL = os.environ.get("SURVIVE") == "all"
 CRASH = pathlib.Path(__file__).with_name("crash.c")
-EPOCHS = range(1, 21) if ALL else (3,)  # train.epochs of each run, which goes on from the one before
+EPOCHS = range(1, 21) if ALL else (3,)  # train.epochs of each run, which continues the one before
 OPTIONS = ("--train.batch=4", "--train.lr=1e-2", "--train.ema=0.9", "--data.validation_every=4",
            "--model.hidden=16", "--model.intermediate=16", "--model.heads=1", "--run.threads=1",
            "--run.log_every=1", "--run.keep_best=2", "--run.csv=true",

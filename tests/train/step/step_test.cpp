@@ -289,7 +289,7 @@ TEST_CASE("step: a loss that is not finite, of FGM's pass alone as well, changes
   CHECK(model.master_weights() == before);
 }
 
-TEST_CASE("step: a gradient that is not finite is told of, unless its step was skipped") {
+TEST_CASE("step: a gradient that is not finite is reported, unless its step was skipped") {
   // A huge label with a finite loss; in backward, a LayerNorm with tiny input multiplies by 1/σ = 10⁶.
   Batch data = batch(2, Looked::config().vocabulary);
   data.target[0].other = data.target[0].token == token::no ? token::yes : token::no;
