@@ -88,10 +88,9 @@ std::vector<size_t> warmup_order(const std::vector<Batch>& batches, size_t steps
   for (int use = 0; use < (graphs && Device::is_gpu() ? 2 : 1); use++)
     for (const auto& [key, batch] : buckets) order.push_back(batch);
   if (steps < order.size())
-    fmt::print(stderr,
-               "warning: --warmup {}: the timed steps allocate memory or capture graphs; --warmup {} reaches "
-               "every bucket\n",
-               steps, order.size());
+    io::warn(
+        "--warmup {}: the timed steps allocate memory or capture graphs; --warmup {} reaches every bucket",
+        steps, order.size());
   for (size_t i = 0; order.size() < steps; i++) order.push_back(i % batches.size());
   order.resize(steps);
   return order;

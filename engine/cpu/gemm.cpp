@@ -1,5 +1,6 @@
-// bf16 operands become fp32 copies: products are exact, and CPUs without a matrix unit multiply fp32 as
-// fast. Threads of oneDNN would change bits with their number; hence the tiles.
+// CPU matrix products by oneDNN's fp32 GEMM. bf16 operands become fp32 copies: products are exact, and CPUs
+// without a matrix unit multiply fp32 as fast. Threads of oneDNN would change bits with their number; hence
+// the tiles.
 #include <dnnl.h>
 
 #include <algorithm>
@@ -19,7 +20,7 @@ extern "C" void omp_set_num_threads(int threads);
 namespace warpbert {
 namespace {
 
-// Pointers to the tile's corners.
+// c = op(a)·op(b), or +=; pointers to the tile's corners.
 struct Tile {
   int m, n, k;
   float *c, *a, *b;
@@ -34,8 +35,7 @@ void require_memory() {
 }
 
 void multiply(const Tile& t) {
-  thread_local const bool prepared = (omp_set_num_threads(1), true);  // for this thread's calls
-  (void)prepared;
+  omp_set_num_threads(1);  // for this thread
   const auto status = dnnl_sgemm(t.transpose_a ? 'T' : 'N', t.transpose_b ? 'T' : 'N', t.m, t.n, t.k, 1, t.a,
                                  t.lda, t.b, t.ldb, t.accumulate ? 1 : 0, t.c, t.ldc);
   if (status == dnnl_success) return;

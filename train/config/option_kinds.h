@@ -11,6 +11,7 @@
 #include <numeric>
 #include <string>
 #include <system_error>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -59,24 +60,11 @@ T parse_number(const std::string& text, const Range<T>& range, const std::string
   return value;
 }
 
+// The member of Options that is a Section.
 template <class Section>
-constexpr Section Options::*section_of = nullptr;
-template <>
-inline constexpr DataOptions Options::*section_of<DataOptions> = &Options::data;
-template <>
-inline constexpr ModelOptions Options::*section_of<ModelOptions> = &Options::model;
-template <>
-inline constexpr TrainOptions Options::*section_of<TrainOptions> = &Options::train;
-template <>
-inline constexpr MaskOptions Options::*section_of<MaskOptions> = &Options::mask;
-template <>
-inline constexpr LossOptions Options::*section_of<LossOptions> = &Options::loss;
-template <>
-inline constexpr PredictOptions Options::*section_of<PredictOptions> = &Options::predict;
-template <>
-inline constexpr RunOptions Options::*section_of<RunOptions> = &Options::run;
-template <>
-inline constexpr ProfileOptions Options::*section_of<ProfileOptions> = &Options::profile;
+constexpr auto section_of = std::get<Section Options::*>(std::tuple{
+    &Options::data, &Options::model, &Options::train, &Options::mask, &Options::loss, &Options::predict,
+    &Options::run, &Options::profile});
 
 template <class T>
 std::string printed(const T& value) {

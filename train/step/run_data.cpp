@@ -196,8 +196,7 @@ uint64_t hash_start(uint64_t data_hash, const Vocabulary& vocabulary, const std:
   for (const int64_t id : vocabulary.dataset_ids()) hash.add(uint64_t(id));
   if (const auto& text = vocabulary.text()) {
     hash.add(text->lowercase);
-    for (const std::string& word : text->tokens)
-      for (const char c : word + '\n') hash.add(uint8_t(c));
+    for (const std::string& word : text->tokens) hash.add(word + '\n');
   }
   for (const int row : aligned) hash.add(uint64_t(row));
   return hash.value();

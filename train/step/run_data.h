@@ -1,4 +1,4 @@
-// What a run reads before anything is built: weights and options, then data.
+// Input of a run, read before anything is built: weights and options, then data.
 #pragma once
 #include <cstdint>
 #include <memory>

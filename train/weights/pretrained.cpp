@@ -114,7 +114,7 @@ void Pretrained::check_shapes() {
       io::fail("{}: '{}': layers are numbered from 0 to {} at most", path(), source.name, most_layers - 1);
     shape_.layers = std::max(shape_.layers, layer + 1);
   }
-  shape_.heads = std::max(shape_.hidden / 16, 1);  // placeholder until resolve()
+  shape_.heads = std::max(shape_.hidden / 16, 1);  // replaced by resolve_model()
   has_head_ = sources_.count("cls.predictions.transform.dense.weight");
 
   std::optional<Bert> model;
@@ -249,7 +249,7 @@ std::vector<float> Pretrained::stored_values(const std::string& name) {
 uint64_t Pretrained::hash() {
   Fnv<uint64_t> hash;
   for (const auto& [name, source] : sources_) {
-    for (const char c : name) hash.add(uint8_t(c));
+    hash.add(name);
     for (const float x : stored_values(name)) hash.add(std::bit_cast<uint32_t>(x));
   }
   return hash.value();
