@@ -53,8 +53,7 @@ static __global__ void __launch_bounds__(flat_threads)
     }
   }
   if (!squares) return;
-  const double sum = block_sum<flat_threads>(square);
-  if (threadIdx.x == 0) squares[blockIdx.x] = sum;
+  if (double sum; block_sum<flat_threads>(sum, square)) squares[blockIdx.x] = sum;
 }
 
 void adam(Stream stream, const AdamArrays& a, size_t n, const AdamConstants& k, const AdamStep* step,

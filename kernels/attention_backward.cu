@@ -27,8 +27,7 @@ __device__ __forceinline__ void load_statistics(RowStatistics& rows, const T* do
 #pragma unroll
       for (int i = 0; i < 8; i++) delta += a[i] * b[i];
     }
-#pragma unroll
-    for (int i = 1; i < lanes; i *= 2) delta += __shfl_xor_sync(0xffffffff, delta, i);
+    delta = warp_sum<lanes>(delta);
     if (c == 0) rows.delta[r] = delta, rows.lse[r] = row_lse;
   }
 }

@@ -13,16 +13,6 @@ struct OnlineSoftmax {
   float out[D / 8][4], max[2], sum[2];
 };
 
-// Reduces over the four lanes of a row.
-__device__ __forceinline__ float quad_max(float x) {
-  x = fmaxf(x, __shfl_xor_sync(0xffffffff, x, 1));
-  return fmaxf(x, __shfl_xor_sync(0xffffffff, x, 2));
-}
-__device__ __forceinline__ float quad_sum(float x) {
-  x += __shfl_xor_sync(0xffffffff, x, 1);
-  return x + __shfl_xor_sync(0xffffffff, x, 2);
-}
-
 // Processes keys [key0, key0 + keys) for 16 queries.
 template <class T, int D, bool dropping>
 __device__ __forceinline__ void attend(OnlineSoftmax<D>& softmax, const T* q, const T* k, const T* v,
@@ -31,7 +21,7 @@ __device__ __forceinline__ void attend(OnlineSoftmax<D>& softmax, const T* q, co
   constexpr int chunks = max_tile<T, D> / 16;
   const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
   float s[chunks][2][4];
-  float max[2] = {softmax.max[0], softmax.max[1]};
+  float row_max[2] = {softmax.max[0], softmax.max[1]};
 #pragma unroll
   for (int c = 0; c < chunks; c++) {
     if (c * 16 < keys) {
@@ -41,15 +31,15 @@ __device__ __forceinline__ void attend(OnlineSoftmax<D>& softmax, const T* q, co
 #pragma unroll
         for (int i = 0; i < 4; i++) {
           s[c][n][i] = c * 16 + n * 8 + t * 2 + i % 2 < keys ? s[c][n][i] * score_scale<D> : -INFINITY;
-          max[i / 2] = fmaxf(max[i / 2], s[c][n][i]);
+          row_max[i / 2] = max(row_max[i / 2], s[c][n][i]);
         }
     }
   }
 #pragma unroll
   for (int r = 0; r < 2; r++) {
-    max[r] = quad_max(max[r]);
-    const float rescale = exponential<T>(softmax.max[r] - max[r]);  // 0 at the first tile
-    softmax.max[r] = max[r];
+    row_max[r] = warp_max<4>(row_max[r]);                               // four lanes share a row
+    const float rescale = exponential<T>(softmax.max[r] - row_max[r]);  // 0 at the first tile
+    softmax.max[r] = row_max[r];
     softmax.sum[r] *= rescale;
 #pragma unroll
     for (int n = 0; n < D / 8; n++) softmax.out[n][r * 2] *= rescale, softmax.out[n][r * 2 + 1] *= rescale;
@@ -62,7 +52,7 @@ __device__ __forceinline__ void attend(OnlineSoftmax<D>& softmax, const T* q, co
 #pragma unroll
         for (int r = 0; r < 2; r++) {
           float &p0 = s[c][n][r * 2], &p1 = s[c][n][r * 2 + 1];
-          p0 = exponential<T>(p0 - max[r]), p1 = exponential<T>(p1 - max[r]);
+          p0 = exponential<T>(p0 - row_max[r]), p1 = exponential<T>(p1 - row_max[r]);
           softmax.sum[r] += p0 + p1;
           const float2 factors = mask.factors(query + g + r * 8, key0 + c * 16 + n * 8 + t * 2);
           p0 *= factors.x, p1 *= factors.y;
@@ -117,7 +107,7 @@ static __global__ void __launch_bounds__(128)
   }
   if (row0 >= queries) return;
 
-  const float sum[2] = {quad_sum(softmax.sum[0]), quad_sum(softmax.sum[1])};
+  const float sum[2] = {warp_sum<4>(softmax.sum[0]), warp_sum<4>(softmax.sum[1])};
   store_sum<D>(locate<D>(out, at, at.start + row0, 0, 1), hidden, queries - row0, softmax.out, 1 / sum[0],
                1 / sum[1]);
   if (threadIdx.x % 4 == 0) {

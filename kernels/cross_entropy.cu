@@ -19,7 +19,7 @@ struct SoftmaxSum {
 };
 
 static __device__ __forceinline__ SoftmaxSum merge(SoftmaxSum a, SoftmaxSum b) {
-  const float m = fmaxf(a.max, b.max);
+  const float m = max(a.max, b.max);
   return {m, a.sum * fast_exp(a.max - m) + b.sum * fast_exp(b.max - m)};
 }
 
@@ -59,7 +59,7 @@ static __device__ __forceinline__ SoftmaxSum thread_sum(const float* row, const 
       if (piece(start, k) >= vocabulary) continue;
       SoftmaxSum eight;
 #pragma unroll
-      for (int j = 0; j < 8; j++) eight.max = fmaxf(eight.max, z[k][j]);
+      for (int j = 0; j < 8; j++) eight.max = max(eight.max, z[k][j]);
 #pragma unroll
       for (int j = 0; j < 8; j++) eight.sum += fast_exp(z[k][j] - eight.max);
       s = merge(s, eight);
@@ -193,12 +193,12 @@ static __global__ void __launch_bounds__(sum_threads)
     mine[0] += second ? 0 : loss[m], mine[1] += second ? loss[m] : 0;
     mine[2] += !second, mine[3] += second;
   }
-  block_sums<sum_threads>(mine);
-  if (threadIdx.x) return;
+  double total[4];
+  if (!block_sums<sum_threads>(total, mine)) return;
 #pragma unroll
   for (int k = 0; k < 4; k++) {
-    if (sums) sums[k] += mine[k];
-    if (!(fabs(mine[k]) < INFINITY)) *finite = 0;  // finite floats cannot overflow a double
+    if (sums) sums[k] += total[k];
+    if (!(fabs(total[k]) < INFINITY)) *finite = 0;  // finite floats cannot overflow a double
   }
 }
 

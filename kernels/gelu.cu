@@ -25,7 +25,7 @@ __device__ __forceinline__ Tail tail(float u) {
 }
 
 // u·Φ(u); for u >= 0: u − u·Φ(−u).
-__device__ __forceinline__ float gelu(float u) { return fmaxf(u, 0.0f) - fabsf(u) * tail(u).below; }
+__device__ __forceinline__ float gelu(float u) { return max(u, 0.0f) - fabsf(u) * tail(u).below; }
 
 // Φ(u) + u·φ(u): 1 + r for u >= 0, else −r, with r = |u|·φ(u) − Φ(−|u|).
 __device__ __forceinline__ float gelu_slope(float u) {

@@ -21,7 +21,8 @@ WARPBERT_HOST_DEVICE void multiply(uint32_t a, uint32_t b, uint32_t& high, uint3
       : "=r"(high), "=r"(low)
       : "r"(a), "r"(b));
 #else
-  high = multiply_high(a, b), low = a * b;
+  const uint64_t product = uint64_t(a) * b;
+  high = uint32_t(product >> 32), low = uint32_t(product);
 #endif
 }
 

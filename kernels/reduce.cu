@@ -26,8 +26,7 @@ static __global__ void __launch_bounds__(flat_threads)
 #pragma unroll
     for (int j = 0; j < 8; j++) sum += double(v[j]) * v[j];
   }
-  sum = block_sum<flat_threads>(sum);
-  if (threadIdx.x == 0) partials[blockIdx.x] = sum;
+  if (double total; block_sum<flat_threads>(total, sum)) partials[blockIdx.x] = total;
 }
 
 static __global__ void __launch_bounds__(finish_threads)
@@ -40,8 +39,7 @@ static __global__ void __launch_bounds__(finish_threads)
 #pragma unroll
     for (int k = 0; k < 8; k++) sum += v[k];
   }
-  sum = block_sum<finish_threads>(sum);
-  if (threadIdx.x == 0) *out = sum;
+  if (double total; block_sum<finish_threads>(total, sum)) *out = total;
 }
 
 void sum(Stream stream, double* out, const double* x, size_t n) {

@@ -6,6 +6,7 @@
 //   shared<T>(), shared<T, 1>(), dynamic_shared<T>()                     instead of __shared__
 //   bf16, pack_bf16                                                      instead of cuda_bf16.h
 //   warp_sum, warp_max                                  faster in the simulator than five shuffles
+//   sync_into_last_warp                                 a barrier at which the simulator suspends one warp
 //   Float4, fma4                                        one register and one instruction in the simulator
 //   fast_exp2, fast_exp, fast_reciprocal                                 instead of __expf, __fdividef
 //   mma_m16n8k16_bf16, ldmatrix_x4, ldmatrix_x4_trans, cp_async16, ...   instead of inline PTX
@@ -105,6 +106,13 @@ __device__ __forceinline__ void cp_async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
 }
 
+// __syncthreads() of a one-dimensional block, after which its last warp alone goes on: false in all other
+// threads, which must then return.
+__device__ __forceinline__ bool sync_into_last_warp() {
+  __syncthreads();
+  return threadIdx.x + 32 >= blockDim.x;
+}
+
 // 2ˣ and 1/x to 2 ulp; subnormal results become 0. Keeping them, as __expf and __fdividef do, costs three
 // instructions more.
 __device__ __forceinline__ float fast_exp2(float x) {
@@ -128,21 +136,21 @@ __device__ __forceinline__ void fma4(Float4& sum, const Float4& x, const Float4&
   for (int i = 0; i < 4; i++) sum[i] += x[i] * y[i];
 }
 
-// Sum and maximum of 32 lanes, in butterfly order: every lane gets the same bits. __fadd_rn, as a plain +
-// could fuse with the product that x came from, which differs by lane.
-__device__ __forceinline__ float warp_sum(float x) {
+// Rounded on its own: a plain + could fuse with the product that x came from, which differs by lane.
+__device__ __forceinline__ float rounded_sum(float x, float y) { return __fadd_rn(x, y); }
+__device__ __forceinline__ double rounded_sum(double x, double y) { return __dadd_rn(x, y); }
+
+// Sum and maximum of aligned groups of lanes, in butterfly order: every lane of a group gets the same bits.
+template <int lanes = 32, class T>
+__device__ __forceinline__ T warp_sum(T x) {
 #pragma unroll
-  for (int i = 16; i > 0; i /= 2) x = __fadd_rn(x, __shfl_xor_sync(0xffffffff, x, i));
+  for (int i = lanes / 2; i > 0; i /= 2) x = rounded_sum(x, __shfl_xor_sync(0xffffffff, x, i));
   return x;
 }
-__device__ __forceinline__ double warp_sum(double x) {
+template <int lanes = 32, class T>
+__device__ __forceinline__ T warp_max(T x) {
 #pragma unroll
-  for (int i = 16; i > 0; i /= 2) x = __dadd_rn(x, __shfl_xor_sync(0xffffffff, x, i));
-  return x;
-}
-__device__ __forceinline__ float warp_max(float x) {
-#pragma unroll
-  for (int i = 16; i > 0; i /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffff, x, i));
+  for (int i = lanes / 2; i > 0; i /= 2) x = max(x, __shfl_xor_sync(0xffffffff, x, i));
   return x;
 }
 #endif

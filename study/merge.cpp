@@ -16,12 +16,15 @@ bool in_language(const std::string& file) {
 }
 
 // "float __shfl_xor_sync<float>(unsigned int, float, ...)" -> {"__shfl_xor_sync", "float"}
+// "double warp_sum<32, double>(double, ...)" -> {"warp_sum", "double"}
 std::pair<std::string, std::string> call_name(const std::string& function) {
   const size_t end = function.find_first_of("<(");
   const size_t begin = function.find_last_of(" :", end == 0 ? 0 : end - 1);
   std::string element;
-  if (end != std::string::npos && function[end] == '<')
-    element = function.substr(end + 1, function.find_first_of(",>", end) - end - 1);
+  if (end != std::string::npos && function[end] == '<') {
+    const size_t close = function.find('>', end), last = function.find_last_of("<, ", close) + 1;
+    element = function.substr(last, close - last);
+  }
   return {
       function.substr(begin == std::string::npos ? 0 : begin + 1,
                       end == std::string::npos ? end : end - (begin == std::string::npos ? 0 : begin + 1)),

@@ -136,7 +136,7 @@ class Writer {
     }
     if (!shuffle && !reduce) return;
     const std::string& element = trace_.places[size_t(s.place)].element;
-    const std::string type = reduce || element.empty() ? "float" : element;
+    const std::string type = element.empty() ? "float" : element;
     const size_t size = type == "double" ? 8 : 4;
     Json in = Json::array(), out = Json::array(), from = Json::array();
     for (const Event* e : s.lanes) {

@@ -1,10 +1,11 @@
 #include "engine/device.h"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <new>
 
 #include "host_copy.h"
 #include "simt/cpu/pool.h"
@@ -30,8 +31,16 @@ Device::~Device() {
 void Device::follow(kernels::Stream later, kernels::Stream earlier) { simt::wait(*later, *earlier); }
 void Device::synchronize() {}
 
-void* Device::reserve(size_t bytes) { return ::operator new(bytes, std::align_val_t(256), std::nothrow); }
-void Device::release(void* p) { ::operator delete(p, std::align_val_t(256)); }
+// Large arrays get huge pages: with pages of 4 KiB, GEMMs take a tenth longer.
+void* Device::reserve(size_t bytes) {
+  constexpr size_t huge = size_t(2) << 20;
+  const size_t alignment = bytes >= 4 * huge ? huge : 256;
+  void* p;
+  if (posix_memalign(&p, alignment, bytes)) return nullptr;
+  if (alignment == huge) (void)madvise(p, bytes / huge * huge, MADV_HUGEPAGE);  // may be switched off
+  return p;
+}
+void Device::release(void* p) { std::free(p); }
 
 void Device::upload(void* device, const void* host, size_t bytes) {
   copy_outside_of_graphs(stream_, device, host, bytes);

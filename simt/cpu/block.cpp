@@ -53,7 +53,7 @@ bool next_thread_slowly() {
   Block& b = *block;
   b.flush_run();
   b.left_--;
-  if (b.blocked_)
+  if (b.blocked_ && !(b.warp[current / 32].passed >> current % 32 & 1))
     b.fail_with_report("barrier divergence: this thread has returned while others wait at __syncthreads");
   __tsan_release(&b.end_);
   if (SIMT_TSAN || b.left_ == 0) return false;  // ThreadSanitizer needs a fiber for each thread
@@ -124,21 +124,34 @@ void Block::fiber_main(boost::context::detail::transfer_t from) {
 // ThreadSanitizer: threads release on arrival and acquire on leaving. Two sync objects alternate, as a fast
 // thread may reach the next barrier before a slow one has left this one.
 
+static inline void refuse_passed(const Warp& w, unsigned lane) {
+  if (w.passed >> lane & 1)
+    fail("%s at %s:%d by a thread that may only return: sync_into_last_warp was false", w.what[lane],
+         w.file[lane], w.line[lane]);
+}
+
+// Notes that the current thread has reached __syncthreads; returns its lane.
+inline unsigned Block::reach_barrier(const char* file, int line) {
+  Warp& w = warp[current / 32];
+  const unsigned lane = unsigned(current) % 32;
+  w.what[lane] = "__syncthreads", w.file[lane] = file, w.line[lane] = line;
+  refuse_passed(w, lane);
+  if (block_observer) block_observer->barrier(file, line);
+  __tsan_release(&sync_block_[syncs_ & 1]);
+  return lane;
+}
+
 Switch wait_for_block(const char* file, int line) {
   Untracked u;
   Block& b = *block;
   b.flush_run();
-  Warp& w = b.warp[current / 32];
-  const unsigned lane = unsigned(current) % 32;
-  w.what[lane] = "__syncthreads", w.file[lane] = file, w.line[lane] = line;
-  if (block_observer) block_observer->barrier(file, line);
-  w.blocked |= 1u << lane;
-  b.blocked_++;
   char* sync = &b.sync_block_[b.syncs_ & 1];
-  __tsan_release(sync);
-  if (b.left_ < b.threads_)
+  const unsigned lane = b.reach_barrier(file, line);
+  b.warp[current / 32].blocked |= 1u << lane;
+  b.blocked_++;
+  if (b.left_ + b.passed_ < b.threads_)
     b.fail_with_report("barrier divergence: this thread waits while others have returned");
-  if (b.blocked_ < b.threads_) {
+  if (b.blocked_ + b.passed_ < b.threads_) {
     if (!SIMT_TSAN) return b.wait();
     b.wait();
   } else {
@@ -146,6 +159,14 @@ Switch wait_for_block(const char* file, int line) {
   }
   __tsan_acquire(sync);
   return {};
+}
+
+void arrive_at_block(const char* file, int line) {
+  Untracked u;
+  Block& b = *block;
+  b.warp[current / 32].passed |= 1u << b.reach_barrier(file, line);
+  b.passed_++;
+  if (b.blocked_ + b.passed_ == b.threads_) b.open_barrier();
 }
 
 void Block::open_barrier() {
@@ -158,8 +179,8 @@ void Block::open_barrier() {
       fail_with_report("barrier divergence: threads of a block wait at different __syncthreads");
   }
   for (unsigned i = 0; i * 32 < threads_; i++) warp[i].ready = warp[i].blocked, warp[i].blocked = 0;
-  warp[current / 32].ready ^= 1u << current % 32;  // the current thread continues
-  blocked_ = 0;
+  warp[current / 32].ready &= ~(1u << current % 32);  // the current thread continues
+  blocked_ = passed_ = 0;
   syncs_++;
 }
 
@@ -172,6 +193,7 @@ Switch wait_for_lanes(unsigned mask, const char* what, const char* file, int lin
   const uint32_t bit = 1u << lane;
   w.mask[lane] = mask, w.line[lane] = line, w.op[lane] = op, w.arg[lane] = arg;
   w.what[lane] = what, w.file[lane] = file;
+  refuse_passed(w, lane);
   if (block_observer) block_observer->collective(mask, what, file, line, arg);
   w.arrived |= bit;
   if (!(mask & bit)) fail("wrong mask: %08x lacks the calling lane %u", mask, lane);
@@ -214,12 +236,12 @@ void Block::start(long number) {
   blockIdx = {unsigned(number % g.x), unsigned(number / g.x % g.y), unsigned(number / g.x / g.y)};
   blockDim = d, gridDim = g;
   current = run_start_ = run_left = 0;
-  blocked_ = 0, left_ = threads_;
+  blocked_ = passed_ = 0, left_ = threads_;
   random_ = grid->seed * 2654435761u + unsigned(number) * 40503u;
   for (unsigned i = 0; i < threads_; i += 32) {
     Warp& w = warp[i / 32];
     w.exists = w.fresh = threads_ - i >= 32 ? ~0u : (1u << (threads_ - i)) - 1;
-    w.ready = w.arrived = w.blocked = 0, w.syncs = 0;
+    w.ready = w.arrived = w.blocked = w.passed = 0, w.syncs = 0;
   }
   if (copies_pending)
     for (Copies& c : copies) c.pending.clear(), c.done = 0;

@@ -30,13 +30,14 @@ struct Copies {               // pending cp.async of one thread
   int open_group = 0;
 };
 
-// Lane sets are bit masks. An existing lane is in one of these sets, is running, or has returned.
+// Lane sets are bit masks. An existing lane is in one of the first four, is running, or has returned.
 struct Warp {
   uint32_t exists;
   uint32_t fresh;    // not started
   uint32_t ready;    // can resume
   uint32_t arrived;  // waits in a warp collective
   uint32_t blocked;  // waits at __syncthreads
+  uint32_t passed;   // has arrived there without waiting, and may only return
   unsigned syncs;    // __syncwarp count
   // Call in which each waiting lane waits:
   uint32_t mask[32];
@@ -97,6 +98,7 @@ class Block {
 
  private:
   friend Switch wait_for_block(const char* file, int line);
+  friend void arrive_at_block(const char* file, int line);
   friend Switch wait_for_lanes(unsigned, const char*, const char*, int, MeetOp, void*);
   friend bool next_thread_slowly();
 
@@ -108,6 +110,7 @@ class Block {
   Fiber* idle_fiber();
   Fiber* next_fiber();
   Switch wait();
+  unsigned reach_barrier(const char* file, int line);
   void open_barrier();
   void commit(Warp& w, uint32_t mask);
   [[noreturn]] void fail_with_report(const char* message);
@@ -116,7 +119,7 @@ class Block {
 
   unsigned threads_ = 0;  // per block
   unsigned left_ = 0;     // not returned
-  unsigned blocked_ = 0;
+  unsigned blocked_ = 0, passed_ = 0;
   unsigned run_start_ = 0;  // first thread of the current run, see flush_run()
   unsigned syncs_ = 0;      // __syncthreads count
   uint32_t random_ = 0;

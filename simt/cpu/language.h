@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <functional>
 #include <span>
 
 #include "simt/launch_observer.h"
@@ -83,6 +82,7 @@ inline void perform(Switch s) {
 
 Switch wait_for_block(const char* file, int line);
 inline void sync_block(const char* file, int line) { perform(wait_for_block(file, line)); }
+void arrive_at_block(const char* file, int line);  // the thread then returns
 
 // Rendezvous of the lanes in mask: the last to arrive calls op(args, mask), where args[i] is lane i's arg.
 using MeetOp = void (*)(void** args, unsigned mask);
@@ -133,6 +133,13 @@ T* dynamic_shared(SIMT_HERE) {
 
 // ---- Synchronization, shuffles, atomics --------------------------------------------------------
 inline void __syncthreads(SIMT_HERE) { simt::sync_block(file, line); }
+// Only the last warp waits; the others' threads arrive and run to their end, without a switch.
+inline bool sync_into_last_warp(SIMT_HERE) {
+  const bool last = threadIdx.x + 32 >= blockDim.x;
+  if (last) simt::sync_block(file, line);
+  else simt::arrive_at_block(file, line);
+  return last;
+}
 inline void __syncwarp(unsigned mask = ~0u, SIMT_HERE) { simt::meet(mask, "__syncwarp", file, line); }
 
 namespace simt {
@@ -170,35 +177,40 @@ T __shfl_xor_sync(unsigned mask, T v, int x, SIMT_HERE) {
   return simt::shuffle(mask, v, (simt::lane() ^ x) & 31, "__shfl_xor_sync", file, line);
 }
 
-// warp_sum and warp_max in one rendezvous: lane 0's part of the butterfly, which by commutativity has every
-// lane's bits.
+inline int min(int a, int b) { return a < b ? a : b; }
+inline int max(int a, int b) { return a > b ? a : b; }
+// fmaxf, without the call
+inline float max(float a, float b) { return a >= b || b != b ? a : b; }
+
+// warp_sum and warp_max in one rendezvous: the first lane's part of the butterfly, which by commutativity has
+// every lane's bits.
 namespace simt {
-template <class F, class T>
-T warp_reduce(T x, const char* what, const char* file, int line) {
+template <int lanes, class T, class F>
+T warp_reduce(T x, F, const char* what, const char* file, int line) {
   meet(
       ~0u, what, file, line,
       [](void** args, unsigned) {
-        T v[32];
-        for (int i = 0; i < 32; i++) v[i] = *static_cast<T*>(args[i]);
-        for (int n = 16; n > 0; n /= 2)
-          for (int i = 0; i < n; i++) v[i] = F()(v[i], v[i + n]);
-        for (int i = 0; i < 32; i++) *static_cast<T*>(args[i]) = v[0];
+        for (int group = 0; group < 32; group += lanes) {
+          T v[lanes];
+          for (int i = 0; i < lanes; i++) v[i] = *static_cast<T*>(args[group + i]);
+          for (int n = lanes / 2; n > 0; n /= 2)
+            for (int i = 0; i < n; i++) v[i] = F()(v[i], v[i + n]);
+          for (int i = 0; i < lanes; i++) *static_cast<T*>(args[group + i]) = v[0];
+        }
       },
       &x);
   return x;
 }
 }  // namespace simt
-inline float warp_sum(float x, SIMT_HERE) {
-  return simt::warp_reduce<std::plus<>>(x, "warp_sum", file, line);
+template <int lanes = 32, class T>
+T warp_sum(T x, SIMT_HERE) {
+  return simt::warp_reduce<lanes>(
+      x, [](T a, T b) { return a + b; }, "warp_sum", file, line);
 }
-inline double warp_sum(double x, SIMT_HERE) {
-  return simt::warp_reduce<std::plus<>>(x, "warp_sum", file, line);
-}
-inline float warp_max(float x, SIMT_HERE) {
-  struct Max {
-    float operator()(float a, float b) { return a >= b || b != b ? a : b; }
-  };  // fmaxf
-  return simt::warp_reduce<Max>(x, "warp_max", file, line);
+template <int lanes = 32, class T>
+T warp_max(T x, SIMT_HERE) {
+  return simt::warp_reduce<lanes>(
+      x, [](T a, T b) { return max(a, b); }, "warp_max", file, line);
 }
 
 inline int atomicAdd(int* p, int v) { return __atomic_fetch_add(p, v, __ATOMIC_RELAXED); }
@@ -223,8 +235,6 @@ inline void fma4(Float4& sum, Float4 x, Float4 y) { sum += x * y; }
 inline float __logf(float x) { return logf(x); }
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 inline float fast_reciprocal(float x) { return 1.0f / x; }
-inline int min(int a, int b) { return a < b ? a : b; }
-inline int max(int a, int b) { return a > b ? a : b; }
 inline float __uint_as_float(unsigned u) { return std::bit_cast<float>(u); }
 
 // ---- Warp matrix operations (mma.cpp), asynchronous copies (shared.cpp) ------------------------
@@ -245,10 +255,10 @@ inline void load_matrices(uint32_t (&r)[4], const void* row, const char* what, c
   for (int i = 0; i < 4; i++) r[i] = result[i];
 }
 
-struct Copy {  // of 16 bytes, by cp.async
-  int group;
-  void* to;
-  const void* from;
+struct Copy {  // by cp.async: `count` times 16 bytes, adjacent
+  char* to;
+  const char* from;
+  int group, count;
 };
 void cp_async(void* to, const void* from, const char* file, int line);
 void cp_async_commit();
@@ -278,5 +288,6 @@ inline void cp_async_commit() { simt::cp_async_commit(); }
 template <int Pending>
 void cp_async_wait() {
   for (auto ready = simt::cp_async_ready(Pending); !ready.empty(); ready = simt::cp_async_ready(Pending))
-    for (const simt::Copy& copy : ready) memcpy(copy.to, copy.from, 16);
+    for (const simt::Copy& copy : ready)
+      for (int i = 0; i < copy.count; i++) memcpy(copy.to + 16 * i, copy.from + 16 * i, 16);
 }

@@ -2,6 +2,8 @@
 #include "pool.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <exception>
@@ -34,6 +36,14 @@ int count_workers() {
 #else
   return int(std::max(1u, std::thread::hardware_concurrency()));
 #endif
+}
+
+// Waits up to a millisecond without sleeping: the next launch mostly follows at once, and waking a thread can
+// take longer than a kernel.
+template <class Done>
+void spin(Done done) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1);
+  while (!done() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
 }
 
 // count − 1 threads, as the caller of run() works too.
@@ -70,8 +80,12 @@ class Pool {
     }
     attempt(work, context);
     working = false;
+    {
+      std::lock_guard lock(mutex_);
+      work_ = nullptr;  // later wakers find no work
+    }
+    spin([&] { return busy_ == 0; });
     std::unique_lock lock(mutex_);
-    work_ = nullptr;  // later wakers find no work
     finished_.wait(lock, [&] { return busy_ == 0; });
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
@@ -88,9 +102,11 @@ class Pool {
 
   void loop() {
     working = true;
-    std::unique_lock lock(mutex_);
     for (unsigned seen = 0;;) {
-      wake_.wait(lock, [&] { return stop_ || round_ != seen; });
+      const auto called = [&] { return stop_ || round_ != seen; };
+      spin(called);
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, called);
       if (stop_) return;
       seen = round_;
       if (!work_) continue;
@@ -109,9 +125,9 @@ class Pool {
   void (*work_)(void*) = nullptr;
   void* context_ = nullptr;
   std::exception_ptr error_;
-  unsigned round_ = 0;  // wraps around
-  int busy_ = 0;
-  bool stop_ = false;
+  std::atomic<unsigned> round_ = 0;  // wraps around
+  std::atomic<int> busy_ = 0;
+  std::atomic<bool> stop_ = false;
   std::vector<std::thread> threads_;
 };
 

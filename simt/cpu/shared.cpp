@@ -78,7 +78,12 @@ void cp_async(void* to, const void* from, const char* file, int line) {
     fail("cp_async16 at %s:%d: an address is no multiple of 16", file, line);
   Untracked u;
   Copies& mine = block->copies[current];
-  mine.pending.push_back({mine.open_group, to, from});
+  Copy copy{static_cast<char*>(to), static_cast<const char*>(from), mine.open_group, 1};
+  Copy* last = mine.pending.empty() ? nullptr : &mine.pending.back();
+  if (last && last->group == copy.group && last->to + 16 * last->count == copy.to &&
+      last->from + 16 * last->count == copy.from)
+    last->count++;
+  else mine.pending.push_back(copy);
   block->copies_pending = true;
   if (block_observer) block_observer->async_copy(to, from);
 }

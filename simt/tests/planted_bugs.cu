@@ -99,6 +99,18 @@ static __global__ void leave_early(float* y) {
   y[threadIdx.x] = warp_sum(y[threadIdx.x]);  // <- lane_has_returned
 }
 
+// Sums a block in its last warp.
+static __global__ void last_warp(float* y, bool leave, bool sync) {
+  auto& values = shared<float[96]>();
+  values[threadIdx.x] = 1;
+  if (leave && threadIdx.x == 5) return;
+  if (!sync_into_last_warp()) {  // <- last_warp
+    if (sync) __syncwarp();      // <- after_last_warp
+    return;
+  }
+  *y = values[0] + values[95];
+}
+
 static __global__ void part_of_a_warp(float* y) {
   y[threadIdx.x] = warp_sum(y[threadIdx.x]);  // <- part_of_a_warp
 }
@@ -150,6 +162,10 @@ const Case cases[] = {
     {"misaligned_vector", [](float* y, const float* x) { launch<load_vector>(1, 1, 0, nullptr, y, x); }},
     {"array_overrun", [](float* y, const float*) { launch<run_over_array>(1, 1, 0, nullptr, y, 8); }},
     {"lane_has_returned", [](float* y, const float*) { launch<leave_early>(1, 32, 0, nullptr, y); }},
+    {"last_warp_lacks_a_thread",
+     [](float* y, const float*) { launch<last_warp>(1, 96, 0, nullptr, y, true, false); }},
+    {"sync_after_last_warp",
+     [](float* y, const float*) { launch<last_warp>(1, 96, 0, nullptr, y, false, true); }},
     {"part_of_a_warp", [](float* y, const float*) { launch<part_of_a_warp>(1, 48, 0, nullptr, y); }},
     {"shuffle_from_outside",
      [](float* y, const float*) { launch<shuffle_from_outside>(1, 32, 0, nullptr, y); }},

@@ -53,6 +53,76 @@ TEST_CASE("warp_sum and warp_max: the bits of five butterfly shuffles") {
   CHECK(maxima[130] == -INFINITY);
 }
 
+template <int lanes>
+static __global__ void group_reductions(double* sums, float* maxima, double* sums_by_shuffles,
+                                        float* maxima_by_shuffles, const float* x) {
+  const int i = threadIdx.x;
+  double sum = x[i];
+  float max = x[i];
+  sums[i] = warp_sum<lanes>(sum), maxima[i] = warp_max<lanes>(max);
+  for (int n = lanes / 2; n > 0; n /= 2) {
+    sum += __shfl_xor_sync(0xffffffff, sum, n);
+    max = fmaxf(max, __shfl_xor_sync(0xffffffff, max, n));
+  }
+  sums_by_shuffles[i] = sum, maxima_by_shuffles[i] = max;
+}
+
+template <int lanes>
+static void check_group_reductions() {
+  CAPTURE(lanes);
+  const int n = 96;
+  Buffer<float> x(normal<float>(n, 100)), maxima(n), maxima_by_shuffles(n);
+  Buffer<double> sums(n), sums_by_shuffles(n);
+  launch<group_reductions<lanes>>(1, n, 0, nullptr, sums.data(), maxima.data(), sums_by_shuffles.data(),
+                                  maxima_by_shuffles.data(), x.data());
+  synchronize();
+  CHECK(sums.vector() == sums_by_shuffles.vector());
+  CHECK(maxima.vector() == maxima_by_shuffles.vector());
+  double first = 0;
+  for (int i = 0; i < lanes; i++) first += x[i];
+  CHECK(sums[0] == doctest::Approx(first));
+}
+
+TEST_CASE("warp_sum and warp_max of groups of lanes: the bits of butterfly shuffles") {
+  check_group_reductions<2>();
+  check_group_reductions<4>();
+  check_group_reductions<8>();
+  check_group_reductions<32>();
+}
+
+static __global__ void sum_in_last_warp(float* sums, const float* x) {
+  auto& values = shared<float[1024]>();
+  values[threadIdx.x] = x[blockIdx.x * blockDim.x + threadIdx.x];
+  if (!sync_into_last_warp()) return;
+  float sum = 0;
+  for (unsigned i = threadIdx.x % 32; i < blockDim.x; i += 32) sum += values[i];
+  sum = warp_sum(sum);
+  if (threadIdx.x == blockDim.x - 1) sums[blockIdx.x] = sum;
+}
+
+TEST_CASE("sync_into_last_warp: the last warp sees what all threads of its block have stored") {
+  const auto check = [] {
+    for (int threads : {32, 64, 256, 1024}) {
+      CAPTURE(threads);
+      const int blocks = 5;
+      std::vector<float> values(blocks * threads);
+      for (size_t i = 0; i < values.size(); i++) values[i] = float(i % 7);  // exact sums
+      Buffer<float> x(values), sums(blocks);
+      launch<sum_in_last_warp>(blocks, threads, 0, nullptr, sums.data(), x.data());
+      synchronize();
+      for (int b = 0; b < blocks; b++)
+        CHECK(sums[b] ==
+              std::accumulate(values.begin() + b * threads, values.begin() + (b + 1) * threads, 0.0f));
+    }
+  };
+#ifdef __CUDACC__
+  check();
+#else
+  for (auto order : {simt::Order::reverse, simt::Order::random, simt::Order::forward})
+    simt::set_order(order, 3), check();
+#endif
+}
+
 static __global__ void fast_functions(float* powers, float* exponentials, float* reciprocals,
                                       const float* x) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
