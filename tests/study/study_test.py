@@ -3,6 +3,7 @@
 study_test.py STUDY STUDY_BROKEN [unittest arguments]
 """
 import json
+import math
 import os
 import pathlib
 import re
@@ -129,6 +130,20 @@ class Study(unittest.TestCase):
             self.assertAlmostEqual(sum(v[0] for v in s["v"]), s["x"][0][0],
                                    delta=0.02 * max(1, sum(abs(v[0]) for v in s["v"])))
             self.assertEqual(len({x[0] for x in s["x"]}), 1)
+
+    def test_reductions_of_doubles_and_of_groups_of_lanes(self):
+        sums = [s for s in self.trace("squared_norm")["steps"] if s.get("op") == "warp_sum"]
+        self.assertEqual([len(s["x"]) for s in sums], [32])
+        total = math.fsum(v[0] for v in sums[0]["v"])
+        self.assertGreater(total, 0)
+        for x in sums[0]["x"]:
+            self.assertAlmostEqual(x[0], total, delta=1e-4 * total)  # five digits
+        maxima = [s for s in self.trace("attention_forward")["steps"] if s.get("op") == "warp_max"]
+        self.assertGreater(len(maxima), 0)
+        for step in maxima:
+            for group in range(0, 32, 4):
+                largest = max(v[0] for v in step["v"][group:group + 4])
+                self.assertEqual([x[0] for x in step["x"][group:group + 4]], [largest] * 4)
 
     def test_stored_values_are_those_that_arrive(self):
         t = self.trace("cast")  # y = x rounded to bf16, four values a lane and access
