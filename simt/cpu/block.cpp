@@ -124,18 +124,18 @@ void Block::fiber_main(boost::context::detail::transfer_t from) {
 // ThreadSanitizer: threads release on arrival and acquire on leaving. Two sync objects alternate, as a fast
 // thread may reach the next barrier before a slow one has left this one.
 
-static inline void refuse_passed(const Warp& w, unsigned lane) {
-  if (w.passed >> lane & 1)
-    fail("%s at %s:%d by a thread that may only return: sync_into_last_warp was false", w.what[lane],
-         w.file[lane], w.line[lane]);
-}
-
-// Notes that the current thread has reached __syncthreads; returns its lane.
-inline unsigned Block::reach_barrier(const char* file, int line) {
+// Notes the call that the current thread may have to wait in; returns its lane.
+inline unsigned Block::begin_call(const char* what, const char* file, int line) {
   Warp& w = warp[current / 32];
   const unsigned lane = unsigned(current) % 32;
-  w.what[lane] = "__syncthreads", w.file[lane] = file, w.line[lane] = line;
-  refuse_passed(w, lane);
+  w.what[lane] = what, w.file[lane] = file, w.line[lane] = line;
+  if (w.passed >> lane & 1)
+    fail("%s at %s:%d by a thread that may only return: sync_into_last_warp was false", what, file, line);
+  return lane;
+}
+
+inline unsigned Block::reach_barrier(const char* file, int line) {
+  const unsigned lane = begin_call("__syncthreads", file, line);
   if (block_observer) block_observer->barrier(file, line);
   __tsan_release(&sync_block_[syncs_ & 1]);
   return lane;
@@ -189,11 +189,9 @@ Switch wait_for_lanes(unsigned mask, const char* what, const char* file, int lin
   Block& b = *block;
   b.flush_run();
   Warp& w = b.warp[current / 32];
-  const unsigned lane = unsigned(current) % 32;
+  const unsigned lane = b.begin_call(what, file, line);
   const uint32_t bit = 1u << lane;
-  w.mask[lane] = mask, w.line[lane] = line, w.op[lane] = op, w.arg[lane] = arg;
-  w.what[lane] = what, w.file[lane] = file;
-  refuse_passed(w, lane);
+  w.mask[lane] = mask, w.op[lane] = op, w.arg[lane] = arg;
   if (block_observer) block_observer->collective(mask, what, file, line, arg);
   w.arrived |= bit;
   if (!(mask & bit)) fail("wrong mask: %08x lacks the calling lane %u", mask, lane);

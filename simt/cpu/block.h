@@ -110,6 +110,7 @@ class Block {
   Fiber* idle_fiber();
   Fiber* next_fiber();
   Switch wait();
+  unsigned begin_call(const char* what, const char* file, int line);
   unsigned reach_barrier(const char* file, int line);
   void open_barrier();
   void commit(Warp& w, uint32_t mask);

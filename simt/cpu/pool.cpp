@@ -38,14 +38,6 @@ int count_workers() {
 #endif
 }
 
-// Waits up to a millisecond without sleeping: the next launch mostly follows at once, and waking a thread can
-// take longer than a kernel.
-template <class Done>
-void spin(Done done) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1);
-  while (!done() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
-}
-
 // count − 1 threads, as the caller of run() works too.
 class Pool {
  public:
@@ -84,13 +76,22 @@ class Pool {
       std::lock_guard lock(mutex_);
       work_ = nullptr;  // later wakers find no work
     }
-    spin([&] { return busy_ == 0; });
-    std::unique_lock lock(mutex_);
-    finished_.wait(lock, [&] { return busy_ == 0; });
+    const std::unique_lock lock = wait(finished_, [&] { return busy_ == 0; });
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
  private:
+  // Up to a millisecond without sleeping: the next launch mostly follows at once, and waking a thread can take
+  // longer than a kernel.
+  template <class Done>
+  std::unique_lock<std::mutex> wait(std::condition_variable& condition, Done done) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1);
+    while (!done() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    std::unique_lock lock(mutex_);
+    condition.wait(lock, done);
+    return lock;
+  }
+
   void attempt(void (*work)(void*), void* context) {
     try {
       work(context);
@@ -103,10 +104,7 @@ class Pool {
   void loop() {
     working = true;
     for (unsigned seen = 0;;) {
-      const auto called = [&] { return stop_ || round_ != seen; };
-      spin(called);
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, called);
+      std::unique_lock lock = wait(wake_, [&] { return stop_ || round_ != seen; });
       if (stop_) return;
       seen = round_;
       if (!work_) continue;

@@ -14,6 +14,7 @@
 
 #include "simt/cpu/stream.h"
 #include "simt/ptx/block.h"
+#include "tests/support/thread_order.h"
 
 namespace {
 
@@ -218,9 +219,8 @@ TEST_CASE("ptx: a missing barrier shows in reverse order, and at random for some
       "ld.shared.u32 %r2, [%r3];" +
           store,
       ".shared .align 128 .b8 s[128];\n", 64};
-  const auto before = simt::current_order();
   const auto right = [&](simt::Order order, unsigned seed = 1) {
-    simt::set_order(order, seed);
+    const warpbert::test::ThreadOrder set({order, seed});
     return forgets.run() == std::vector<uint32_t>(64, 5);
   };
   CHECK(right(simt::Order::forward));
@@ -228,7 +228,6 @@ TEST_CASE("ptx: a missing barrier shows in reverse order, and at random for some
   int wrong = 0;
   for (unsigned seed = 1; seed <= 20; seed++) wrong += !right(simt::Order::random, seed);
   CHECK(wrong > 0);
-  simt::set_order(before.order, before.seed);
 }
 
 TEST_CASE("ptx: atomics with and without a result add once per lane") {

@@ -19,6 +19,7 @@
 #include "simt/cpu/pool.h"
 #include "simt/cpu/stream.h"
 #include "tests/support/little_memory.h"
+#include "tests/support/thread_order.h"
 #endif
 
 using namespace warpbert;
@@ -118,8 +119,10 @@ TEST_CASE("sync_into_last_warp: the last warp sees what all threads of its block
 #ifdef __CUDACC__
   check();
 #else
-  for (auto order : {simt::Order::reverse, simt::Order::random, simt::Order::forward})
-    simt::set_order(order, 3), check();
+  for (auto order : {simt::Order::reverse, simt::Order::random, simt::Order::forward}) {
+    const ThreadOrder set({order, 3});
+    check();
+  }
 #endif
 }
 
@@ -209,14 +212,12 @@ TEST_CASE("block_order: forward, backward, or an order of the seed's own") {
 }
 
 TEST_CASE("set_order: a block's threads run forward, backward, or in an order of the seed's own") {
-  const auto before = simt::current_order();
   check_orders<int>([](simt::OrderAndSeed how) {
-    simt::set_order(how.order, how.seed);
+    const ThreadOrder set(how);
     Buffer<int> numbers(32), count(std::vector<int>{0});
     launch<note_order>(1, 32, 0, nullptr, numbers.data(), count.data());
     return numbers.vector();
   });
-  simt::set_order(before.order, before.seed);
 }
 
 TEST_CASE("parallel_for: every iteration once, on a stack of full size") {

@@ -10,6 +10,7 @@
 
 #ifndef WARPBERT_CUDA
 #include "simt/cpu/language.h"
+#include "tests/support/thread_order.h"
 #endif
 
 using namespace warpbert;
@@ -57,14 +58,6 @@ TEST_CASE("graph: memory is filled and matrices are multiplied in it") {
 #ifndef WARPBERT_CUDA
 namespace {
 
-struct OrderOfReplay {
-  OrderOfReplay(simt::Order order, unsigned seed = 1) : before(simt::current_order()) {
-    simt::set_order(order, seed);
-  }
-  ~OrderOfReplay() { simt::set_order(before.order, before.seed); }
-  simt::OrderAndSeed before;
-};
-
 // Two parallel chains: 1 2 on the stream, 3 4 5 on the side stream; forked after 0, joined before 6.
 std::vector<int> launch_order(Device& device, simt::Order order, unsigned seed, bool fork = true,
                               bool join = true) {
@@ -81,7 +74,7 @@ std::vector<int> launch_order(Device& device, simt::Order order, unsigned seed, 
     node(device.stream(), 6);
   });
   CHECK(ran.empty());
-  const OrderOfReplay set(order, seed);
+  const test::ThreadOrder replay({order, seed});
   graph.launch();
   return ran;
 }

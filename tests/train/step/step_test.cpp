@@ -12,6 +12,7 @@
 
 #ifndef WARPBERT_CUDA
 #include "simt/cpu/language.h"
+#include "tests/support/thread_order.h"
 #endif
 
 using namespace warpbert;
@@ -146,15 +147,13 @@ TEST_CASE("step: a graph gives the bits of the kernels sent one by one, in every
       CHECK(one.graphs == 1);
       CHECK(one == plain);
 #ifndef WARPBERT_CUDA
-      const auto before = simt::current_order();
       for (const auto& [order, seed] : {simt::OrderAndSeed{simt::Order::reverse, 1},
                                         {simt::Order::random, 1},
                                         {simt::Order::random, 2},
                                         {simt::Order::random, 3}}) {
-        simt::set_order(order, seed);
+        const ThreadOrder set({order, seed});
         CHECK(train(precision, true, setting) == plain);
       }
-      simt::set_order(before.order, before.seed);
 #endif
     }
   // Early updates on the side stream equal those at the end, which clipping forces, as it needs the norm.
